@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["trust"],
     &["audit", "upstream"],
     &["identity", "licences", "catalogue", "partners", "policy"],
-    &["exchange", "lookups", "federation"],
+    &["exchange", "federation", "lookups"],
     &["gateway"],
     &["http", "jobs"],
     &["console"],
