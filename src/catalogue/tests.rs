@@ -1,0 +1,1 @@
+//! Tables a clerk could check, through the public door of the room.
