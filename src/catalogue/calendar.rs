@@ -157,7 +157,8 @@ impl Calendar {
         }
         while left > 0 {
             day = day.next().ok_or(CatalogueError::CalendarEnds(event))?;
-            if let Some(pause) = pauses.iter().filter(|pause| pause.covers(day)).max_by_key(|pause| pause.to.is_none()) {
+            if let Some(pause) = pauses.iter().filter(|pause| pause.covers(day)).max_by_key(|pause| pause.to.is_none())
+            {
                 match pause.to {
                     None => return Ok(None),
                     Some(to) => day = to, // jump: a pause may be decades long

@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::Catalogue;
 use super::items::Item;
 use super::owner::Ownership;
-use crate::terms::words::words;
 use crate::terms::Lang;
+use crate::terms::words::words;
 
 words! {
     /// The 32 elements that province, city and county keep identical for an item.

@@ -135,4 +135,3 @@ fn time_limit(item: &Item, lang: Lang) -> String {
         (days, Lang::En) => format!("{promised}, statutory limit {days}"),
     }
 }
-

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::registers::{DataResources, LicenceTypes};
-use super::words::{CaseKind, Delivery, ItemType, Level, Mode, OwnerRule, Scope, Source, SharingClass, Subject};
+use super::words::{CaseKind, Delivery, ItemType, Level, Mode, OwnerRule, Scope, SharingClass, Source, Subject};
 use crate::terms::json::canonical;
 use crate::terms::strict_toml::{File, Table};
 use crate::terms::{Digest, ItemCode, Lang, Mistakes, OutletKind, Presence};
@@ -191,11 +191,7 @@ fn check_together(item: &Item, department: u8, table: &Table<'_, '_>) {
     }
 }
 
-fn read_materials(
-    item: &Table<'_, '_>,
-    licences: &LicenceTypes,
-    resources: &DataResources,
-) -> Option<Vec<Material>> {
+fn read_materials(item: &Table<'_, '_>, licences: &LicenceTypes, resources: &DataResources) -> Option<Vec<Material>> {
     let mut numbers = BTreeSet::new();
     let mut good = true;
     let mut materials = Vec::new();

@@ -98,7 +98,9 @@ impl Catalogue {
             (Source::Shared, _) if denied => handed_in(material),
             (Source::Shared, Some(Availability::Absent)) => handed_in(material),
             (Source::Shared, Some(Availability::Down)) => How::Undertake,
-            (Source::Shared, _) if circumstances.consent_needed.iter().any(|id| id == reference) => How::LookUpWithConsent,
+            (Source::Shared, _) if circumstances.consent_needed.iter().any(|id| id == reference) => {
+                How::LookUpWithConsent
+            }
             (Source::Shared, _) => How::LookUp,
         };
         Planned {

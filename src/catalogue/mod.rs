@@ -120,8 +120,7 @@ impl Catalogue {
     /// [`CatalogueError::Faulty`] with every mistake of every file.
     pub fn read(files: &Files<'_>) -> Result<Self, CatalogueError> {
         let mut mistakes = Mistakes::default();
-        let divisions =
-            Divisions::read(files.divisions, files.divisions_historic, files.divisions_demo, &mut mistakes);
+        let divisions = Divisions::read(files.divisions, files.divisions_historic, files.divisions_demo, &mut mistakes);
         let licence_types = LicenceTypes::read(files.licence_types, &mut mistakes);
         let resources = DataResources::read(files.data_resources, &mut mistakes);
         let authorities = Authorities::read(files.authorities, &mut mistakes);
@@ -155,10 +154,10 @@ impl Catalogue {
     pub fn load(folder: &Path) -> Result<Arc<Self>, CatalogueError> {
         let mut own: Vec<Option<String>> = Vec::new();
         for name in FILE_NAMES {
-            own.push(read_file(&folder.join(name)).map_err(|e| CatalogueError::File {
-                file: name.to_owned(),
-                problem: e.to_string(),
-            })?);
+            own.push(
+                read_file(&folder.join(name))
+                    .map_err(|e| CatalogueError::File { file: name.to_owned(), problem: e.to_string() })?,
+            );
         }
         if own.iter().all(Option::is_none) {
             let problem = "the folder has none of the catalogue's files".to_owned();

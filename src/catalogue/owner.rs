@@ -108,9 +108,16 @@ pub struct Ownership {
 pub enum Owner {
     Known(Ownership),
     /// Several answers: the clerk chooses, with a reason.
-    Ask { item: ItemCode, candidates: Vec<Ownership> },
+    Ask {
+        item: ItemCode,
+        candidates: Vec<Ownership>,
+    },
     /// No answer: this fact is not known, or known only too coarsely (`coarse`).
-    Missing { item: ItemCode, fact: PlaceFact, coarse: Option<RegionCode> },
+    Missing {
+        item: ItemCode,
+        fact: PlaceFact,
+        coarse: Option<RegionCode>,
+    },
 }
 
 impl Owner {
@@ -283,7 +290,10 @@ impl Catalogue {
         let one_city = is_municipality(window) || (w.number() / 100 % 100 != 90 && w.number() / 100 % 100 != 0);
         if w == o {
             Scope::Town
-        } else if w.province() == o.province() && one_city && (w.prefecture() == o.prefecture() || is_municipality(owner)) {
+        } else if w.province() == o.province()
+            && one_city
+            && (w.prefecture() == o.prefecture() || is_municipality(owner))
+        {
             Scope::City
         } else if w.province() == o.province() {
             Scope::Province

@@ -33,7 +33,14 @@ pub struct Mistakes {
 }
 
 impl Mistakes {
-    pub fn add(&mut self, file: &str, line: usize, field: impl Into<String>, wrong: impl fmt::Display, mend: impl fmt::Display) {
+    pub fn add(
+        &mut self,
+        file: &str,
+        line: usize,
+        field: impl Into<String>,
+        wrong: impl fmt::Display,
+        mend: impl fmt::Display,
+    ) {
         if self.list.len() == MOST {
             self.dropped += 1;
             return;

@@ -196,7 +196,12 @@ impl<'f, 'i> Table<'f, 'i> {
                     good = false;
                 }
                 Some(entry) if found.contains(&entry) => {
-                    self.file.add(line, field, format_args!("{} is there twice", shown(text.unwrap_or_default())), "remove one");
+                    self.file.add(
+                        line,
+                        field,
+                        format_args!("{} is there twice", shown(text.unwrap_or_default())),
+                        "remove one",
+                    );
                     good = false;
                 }
                 Some(entry) => found.push(entry),
@@ -276,7 +281,9 @@ impl<'f, 'i> Table<'f, 'i> {
             let number = number.and_then(|n| u32::from_str_radix(&n.as_str().replace('_', ""), n.radix()).ok());
             match (name.parse(), number.filter(|n| range.contains(n))) {
                 (Ok(name), Some(number)) => drop(map.insert(name, number)),
-                (Err(_), _) => inner.wrong(name, format_args!("{} is not valid", shown(name)), format_args!("write {form}")),
+                (Err(_), _) => {
+                    inner.wrong(name, format_args!("{} is not valid", shown(name)), format_args!("write {form}"))
+                }
                 (_, None) => inner.wrong(
                     name,
                     "is not a number in range",

@@ -1,1 +1,0 @@
-//! Tables a clerk could check, through the public door of the room.
