@@ -1,7 +1,7 @@
 //! What the catalogue says no to.
 
 use super::owner::PlaceFact;
-use super::words::Scope;
+use super::words::{Mode, Scope};
 use crate::terms::refusal::tolds;
 use crate::terms::{Day, Explain, ItemCode, Mistakes, Next, RegionCode, Told};
 
@@ -28,6 +28,8 @@ pub enum CatalogueError {
     ChoiceWithoutReason { item: ItemCode },
     #[error("item {item}: needs {needed}, offered up to {widest}")]
     OutOfScope { item: ItemCode, needed: Scope, widest: Scope },
+    #[error("item {item}: is not offered {mode}")]
+    ModeNotOffered { item: ItemCode, mode: Mode },
     #[error("a limit of {0} working days is longer than any law knows")]
     LimitTooLong(u32),
     #[error("a pause from {from} to {to} runs backwards")]
@@ -74,6 +76,10 @@ tolds! {
         "该事项不能在本窗口异地办理，请到承办地办理。",
         "This item cannot be filed this far from its owner: file it there.",
         Next::GoToOwner;
+    pub const MODE_NOT_OFFERED = "TB-CAT-0302", 403,
+        "该事项不以此方式办理，请查看办事指南中的办理方式。",
+        "This item is not handled in this way: see the modes in its guide.",
+        Next::CorrectAndResend;
     pub const CLOCK = "TB-CAT-0401", 500,
         "办理期限无法计算，请联系平台运维人员。",
         "The due date cannot be computed.",
@@ -92,6 +98,7 @@ impl Explain for CatalogueError {
             Self::NotACandidate { .. } => &NOT_A_CANDIDATE,
             Self::ChoiceWithoutReason { .. } => &CHOICE_WITHOUT_REASON,
             Self::OutOfScope { .. } => &OUT_OF_SCOPE,
+            Self::ModeNotOffered { .. } => &MODE_NOT_OFFERED,
             Self::LimitTooLong(_) | Self::PauseBackwards { .. } | Self::CalendarEnds(_) => &CLOCK,
         }
     }

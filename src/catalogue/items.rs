@@ -68,6 +68,11 @@ impl Item {
         Digest::of(&canonical(self).unwrap_or_default())
     }
 
+    /// Whether partner outlets of this kind may take the item.
+    pub fn open_to(&self, kind: OutletKind) -> bool {
+        self.presence == Presence::None && self.outlet_kinds.contains(&kind)
+    }
+
     /// Whether the item's entry names this data resource; without that no lookup is justified.
     pub fn may_look_up(&self, resource: &str) -> bool {
         self.materials.iter().any(|m| m.source == Source::Shared && m.reference.as_deref() == Some(resource))

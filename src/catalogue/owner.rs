@@ -9,7 +9,7 @@ use super::Catalogue;
 use super::divisions::PlaceLevel;
 use super::error::CatalogueError;
 use super::items::Item;
-use super::words::{Level, OwnerRule, Scope};
+use super::words::{Level, Mode, OwnerRule, Scope};
 use crate::terms::words::words;
 use crate::terms::{CreditCode, ItemCode, RegionCode};
 
@@ -311,6 +311,14 @@ impl Catalogue {
     pub fn check_scope(&self, item: &Item, window: RegionCode, owner: RegionCode) -> Result<Scope, CatalogueError> {
         let (needed, widest) = (self.scope_between(window, owner), item.widest_scope());
         if needed <= widest { Ok(needed) } else { Err(CatalogueError::OutOfScope { item: item.code, needed, widest }) }
+    }
+
+    /// Whether the item is offered in a mode at all.
+    ///
+    /// # Errors
+    /// [`CatalogueError::ModeNotOffered`].
+    pub fn check_mode(&self, item: &Item, mode: Mode) -> Result<(), CatalogueError> {
+        if item.modes.contains(&mode) { Ok(()) } else { Err(CatalogueError::ModeNotOffered { item: item.code, mode }) }
     }
 }
 

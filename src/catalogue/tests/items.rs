@@ -233,3 +233,44 @@ fn lookups_need_the_item_to_name_the_resource() {
     assert!(!item("002009901000").may_look_up("LT-ID"));
     assert_eq!(OwnerRule::ALL.len(), 9);
 }
+
+#[test]
+fn codes_are_distinct_and_answers_complete() {
+    let mut codes: Vec<&str> = tolds().iter().map(|told| told.code).collect();
+    let count = codes.len();
+    codes.sort_unstable();
+    codes.dedup();
+    assert_eq!((codes.len(), count), (count, 11));
+    assert!(tolds().iter().all(|told| told.code.starts_with("TB-CAT-") && !told.zh.is_empty() && !told.en.is_empty()));
+}
+
+#[test]
+fn outlets_may_take_what_the_item_says() {
+    for (code, kind, want) in [
+        ("002009901000", OutletKind::Bank, true),
+        ("002009901000", OutletKind::Shop, false),
+        ("000711901000", OutletKind::Bank, false), // marriage: both must be present
+        ("002017901000", OutletKind::Post, false), // housing fund: banks only
+    ] {
+        assert_eq!(item(code).open_to(kind), want, "{code} {kind}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_search_panics(text in "\\PC{0,80}", limit in 0usize..100) {
+        let hits = catalogue().search(&text, &Filters::default(), limit);
+        proptest::prop_assert!(hits.len() <= limit);
+        proptest::prop_assert!(hits.windows(2).all(|pair| pair[0].score >= pair[1].score));
+    }
+
+    #[test]
+    fn no_text_panics_as_a_catalogue(text in "\\PC{0,60}", cut in 0usize..3_000) {
+        let mut at = cut;
+        while !EMBEDDED.items.is_char_boundary(at) {
+            at -= 1;
+        }
+        let items = format!("{}{text}{}", &EMBEDDED.items[..at], &EMBEDDED.items[at..]);
+        let _ = super::super::items::read(&items, &catalogue().licence_types, &catalogue().resources);
+    }
+}

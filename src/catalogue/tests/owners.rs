@@ -1,7 +1,7 @@
 //! Whose case is it: nine rules, seventy items, and divisions of every shape.
 
 use super::super::owner::PlaceFact;
-use super::super::words::{Level, OwnerRule, Scope};
+use super::super::words::{Level, Mode, OwnerRule, Scope};
 use super::*;
 
 const WINDOW: &str = "440305";
@@ -73,6 +73,35 @@ fn all_items_have_an_owner_in_divisions_of_every_shape() {
             assert!(catalogue().check_scope(item, region(place), owner.region).is_ok(), "{place} {}", item.name_zh);
         }
     }
+}
+
+#[test]
+fn all_items_have_an_owner_in_every_county_and_functional_zone() {
+    let mut resolved = 0;
+    for place in catalogue().divisions.iter().filter(|p| matches!(p.level, PlaceLevel::County | PlaceLevel::Functional))
+    {
+        let outside = matches!(place.code.division().number() / 10_000, 71 | 81 | 82);
+        for item in catalogue().items.values() {
+            let facts = item.owner_rule.facts().iter().fold(PlaceFacts::default(), |f, fact| f.with(*fact, place.code));
+            match catalogue().resolve(item, &facts, place.code, None) {
+                Ok(Owner::Known(owner)) if !outside => {
+                    assert!(place.code.lies_in(owner.region), "{} {}", place.code, item.name_zh);
+                    resolved += 1;
+                }
+                Err(CatalogueError::NobodyOwns { .. }) if outside => {}
+                other => panic!("{} {}: {other:?}", place.code, item.name_zh),
+            }
+        }
+    }
+    assert_eq!(resolved, 70 * (2875 + 125 - 26)); // 18 districts of Hong Kong and 8 of Macau are outside
+}
+
+#[test]
+fn items_are_offered_in_their_modes_only() {
+    let online_only = item("002017901000"); // housing fund balance
+    assert!(catalogue().check_mode(online_only, Mode::Online).is_ok());
+    let no = catalogue().check_mode(online_only, Mode::Proxy).unwrap_err();
+    assert_eq!(crate::terms::Explain::told(&no).code, "TB-CAT-0302");
 }
 
 #[test]
