@@ -2,9 +2,9 @@
 
 use std::str::FromStr;
 
+use crate::terms::Mistakes;
 use crate::terms::mistake::shown;
 use crate::terms::words::Word;
-use crate::terms::Mistakes;
 
 /// One row of a table; reading a field that is wrong adds a mistake and gives `None`.
 pub struct Row<'t> {

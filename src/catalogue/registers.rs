@@ -39,9 +39,8 @@ impl LicenceTypes {
             ["id", "type_code", "name_zh", "name_en", "sector", "dept_code", "holder", "validity"];
         let mut all = Self::default();
         csv::rows("licence-types.csv", text, &COLUMNS, mistakes, |row, mistakes| {
-            let good_code = |code: &&str| {
-                code.len() == 21 && code.is_char_boundary(18) && code[..18].parse::<CreditCode>().is_ok()
-            };
+            let good_code =
+                |code: &&str| code.len() == 21 && code.is_char_boundary(18) && code[..18].parse::<CreditCode>().is_ok();
             let type_code = Some(row.text(1)).filter(good_code);
             if type_code.is_none() {
                 row.wrong(1, mistakes, "is not a type code", "write a credit code and 3 characters");
@@ -49,13 +48,16 @@ impl LicenceTypes {
             let texts = [0, 2, 3, 4].map(|column| row.need(column, mistakes).map(str::to_owned));
             let department = department(&row, 5, mistakes);
             let (holder, validity) = (row.word(6, mistakes), row.word(7, mistakes));
-            let ([Some(id), Some(name_zh), Some(name_en), Some(sector)], Some(type_code)) = (texts, type_code) else { return };
+            let ([Some(id), Some(name_zh), Some(name_en), Some(sector)], Some(type_code)) = (texts, type_code) else {
+                return;
+            };
             let (Some(department), Some(holder), Some(validity)) = (department, holder, validity) else { return };
             let type_code = type_code.to_owned();
             if all.by_id.contains_key(&id) || all.by_code.insert(type_code.clone(), id.clone()).is_some() {
                 row.wrong(0, mistakes, "id or type code is there twice", "keep one row");
             }
-            let licence = LicenceType { id: id.clone(), type_code, name_zh, name_en, sector, department, holder, validity };
+            let licence =
+                LicenceType { id: id.clone(), type_code, name_zh, name_en, sector, department, holder, validity };
             all.by_id.insert(id, licence);
         });
         all
@@ -163,7 +165,9 @@ impl Authorities {
                 _ => row.parse(2, "12 digits", mistakes).map(Some),
             };
             let department = department(&row, 3, mistakes);
-            let (Some(code), Some(name), Some(region), Some(department)) = (code, name, region, department) else { return };
+            let (Some(code), Some(name), Some(region), Some(department)) = (code, name, region, department) else {
+                return;
+            };
             if all.by_code.insert(code.clone(), (department, region)).is_some() {
                 row.wrong(0, mistakes, "is there twice", "keep one row");
                 return;
