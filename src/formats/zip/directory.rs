@@ -1,0 +1,380 @@
+//! The central directory and the local headers, which must tell the same story.
+
+use super::names::shown;
+use super::{Entry, Finding, Limits, Source, ZipError, names};
+
+const LOCAL: u32 = 0x0403_4b50;
+const CENTRAL: u32 = 0x0201_4b50;
+const END: [u8; 4] = *b"PK\x05\x06";
+const END64: u32 = 0x0606_4b50;
+const LOCATOR64: u32 = 0x0706_4b50;
+const DESCRIPTOR: u32 = 0x0807_4b50;
+const END_LEN: u64 = 22;
+/// A comment can take 65,535 octets; vendors append a few more after it.
+const TAIL: u64 = 65_535 + END_LEN + 65_536;
+
+pub(super) fn read<S: Source>(source: &S, limits: &Limits) -> Result<(Vec<Entry>, Vec<Finding>), ZipError> {
+    let size = source.size()?;
+    let mut findings = Vec::new();
+    let end = find_end(source, size, &mut findings)?;
+    if end.entries > limits.entries as u64 {
+        return Err(ZipError::TooBig("number of entries"));
+    }
+    if end.size > limits.directory {
+        return Err(ZipError::TooBig("central directory"));
+    }
+    // Offsets count from the archive's own start, which vendors' octets may have moved.
+    let start = end.at.checked_sub(end.size).ok_or(ZipError::Directory("larger than the file"))?;
+    let shift = start.checked_sub(end.offset).ok_or(ZipError::Directory("offset beyond its place"))?;
+    let mut raw = vec![0; end.size as usize];
+    source.read_at(start, &mut raw)?;
+
+    let mut entries = Vec::new();
+    let mut heads = Vec::new();
+    let (mut cursor, mut total) = (Cursor(&raw), 0u64);
+    for _ in 0..end.entries {
+        let (entry, head) = central(&mut cursor, shift, limits, &mut findings)?;
+        total = total.saturating_add(entry.size);
+        if total > limits.total_size {
+            return Err(ZipError::TooBig("all entries together"));
+        }
+        entries.push(entry);
+        heads.push(head);
+    }
+    if !cursor.0.is_empty() {
+        return Err(ZipError::Directory("size and number of entries disagree"));
+    }
+    names::check_all(&entries)?;
+    lay_out(source, &mut entries, &heads, start, &mut findings)?;
+    if shift > 0 {
+        findings.push(Finding::Prefix);
+    }
+    findings.sort_unstable();
+    findings.dedup();
+    Ok((entries, findings))
+}
+
+struct End {
+    /// Where the directory ends.
+    at: u64,
+    entries: u64,
+    size: u64,
+    offset: u64,
+}
+
+fn find_end<S: Source>(source: &S, size: u64, findings: &mut Vec<Finding>) -> Result<End, ZipError> {
+    if size < END_LEN {
+        return Err(ZipError::NoEnd);
+    }
+    let tail_at = size.saturating_sub(TAIL);
+    let mut tail = vec![0; (size - tail_at) as usize];
+    source.read_at(tail_at, &mut tail)?;
+    let at = (0..=tail.len() - END_LEN as usize).rev().find(|&at| tail[at..at + 4] == END).ok_or(ZipError::NoEnd)?;
+    let mut c = Cursor(&tail[at + 4..]);
+    let (disk, directory_disk, here, entries) = (c.u16()?, c.u16()?, c.u16()?, c.u16()?);
+    let (dir_size, dir_offset, comment) = (c.u32()?, c.u32()?, usize::from(c.u16()?));
+    let rest = c.0;
+    if comment > rest.len() {
+        return Err(ZipError::NoEnd); // cut off inside the comment, or a signature by chance
+    }
+    if comment > 0 {
+        findings.push(Finding::Comment);
+    }
+    if rest.len() > comment {
+        findings.push(Finding::Trailer);
+    }
+    // An earlier end record whose comment reaches over this one: a reader that trusts comment lengths takes that one.
+    let reaches = |q: usize| {
+        let comment = usize::from(u16::from_le_bytes([tail[q + 20], tail[q + 21]]));
+        tail[q..q + 4] == END && q + END_LEN as usize + comment > at
+    };
+    if (0..at).any(reaches) {
+        return Err(ZipError::Ambiguous);
+    }
+    let at = tail_at + at as u64;
+    if let Some(end) = find_end64(source, at)? {
+        let same = |small: u64, max: u64, big: u64| small == max || small == big;
+        let agree = same(entries.into(), 0xffff, end.entries)
+            && same(dir_size.into(), 0xffff_ffff, end.size)
+            && same(dir_offset.into(), 0xffff_ffff, end.offset);
+        return if agree { Ok(end) } else { Err(ZipError::Ambiguous) };
+    }
+    if disk != 0 || directory_disk != 0 || here != entries {
+        return Err(ZipError::Volumes);
+    }
+    Ok(End { at, entries: entries.into(), size: dir_size.into(), offset: dir_offset.into() })
+}
+
+/// ZIP64 end record by its locator, which sits right before the end record.
+fn find_end64<S: Source>(source: &S, end_at: u64) -> Result<Option<End>, ZipError> {
+    let Some(locator_at) = end_at.checked_sub(20) else { return Ok(None) };
+    let mut raw = [0; 20];
+    source.read_at(locator_at, &mut raw)?;
+    let mut c = Cursor(&raw);
+    if c.u32()? != LOCATOR64 {
+        return Ok(None);
+    }
+    let (disk, claimed, disks) = (c.u32()?, c.u64()?, c.u32()?);
+    if disk != 0 || disks > 1 {
+        return Err(ZipError::Volumes);
+    }
+    // The record without extensible data ends where the locator begins; the claimed place may be shifted by a prefix.
+    let Some(at) = locator_at.checked_sub(56) else { return Err(ZipError::Directory("ZIP64 end record")) };
+    let mut raw = [0; 56];
+    source.read_at(at, &mut raw)?;
+    let mut c = Cursor(&raw);
+    if c.u32()? != END64 || c.u64()? != 44 || claimed > at {
+        return Err(ZipError::Directory("ZIP64 end record"));
+    }
+    let (_versions, disk, directory_disk) = (c.u32()?, c.u32()?, c.u32()?);
+    let (here, entries, size, offset) = (c.u64()?, c.u64()?, c.u64()?, c.u64()?);
+    if disk != 0 || directory_disk != 0 || here != entries {
+        return Err(ZipError::Volumes);
+    }
+    Ok(Some(End { at, entries, size, offset }))
+}
+
+/// What the local header must repeat.
+struct Head<'a> {
+    flags: u16,
+    method: u16,
+    raw_name: &'a [u8],
+}
+
+fn central<'a>(
+    c: &mut Cursor<'a>,
+    shift: u64,
+    limits: &Limits,
+    findings: &mut Vec<Finding>,
+) -> Result<(Entry, Head<'a>), ZipError> {
+    if c.u32()? != CENTRAL {
+        return Err(ZipError::Directory("a record without its signature"));
+    }
+    let (made_by, _needed, flags, method) = (c.u16()?, c.u16()?, c.u16()?, c.u16()?);
+    let (_when, crc) = (c.u32()?, c.u32()?);
+    let (packed, size) = (c.u32()?, c.u32()?);
+    let (name_len, extra_len, comment_len) = (c.u16()?, c.u16()?, c.u16()?);
+    let (disk, _internal, external, offset) = (c.u16()?, c.u16()?, c.u32()?, c.u32()?);
+    let raw_name = c.take(name_len.into())?;
+    let extra = c.take(extra_len.into())?;
+    if !c.take(comment_len.into())?.is_empty() {
+        findings.push(Finding::Comment);
+    }
+    let name = match std::str::from_utf8(raw_name) {
+        Ok(name) => {
+            if flags & FLAG_UTF8 == 0 && !name.is_ascii() {
+                findings.push(Finding::NameEncoding);
+            }
+            name.to_owned()
+        }
+        Err(_) if flags & FLAG_UTF8 != 0 => {
+            return Err(ZipError::Name { name: "?".to_owned(), why: "marked as UTF-8 and is not" });
+        }
+        // GBK or CP437: nothing in an OFD refers to such a name, so one reversible reading is enough.
+        Err(_) => {
+            findings.push(Finding::NameEncoding);
+            raw_name.iter().map(|&b| char::from(b)).collect()
+        }
+    };
+    if flags & (1 | 1 << 6 | 1 << 13) != 0 {
+        return Err(ZipError::Encrypted(shown(&name)));
+    }
+    if !matches!(method, 0 | 8) {
+        return Err(ZipError::Method { name: shown(&name), method });
+    }
+    let kind = external >> 16 & 0o170_000;
+    let on_unix = matches!(made_by >> 8, 3 | 19);
+    if kind == 0o120_000 || on_unix && !matches!(kind, 0 | 0o100_000 | 0o040_000) {
+        return Err(ZipError::Special(shown(&name)));
+    }
+    let mut wide = Wide::find(extra, &name)?;
+    let size = wide.resolve(size)?;
+    let packed = wide.resolve(packed)?;
+    let offset = wide.resolve(offset)?;
+    if disk != 0 && disk != 0xffff {
+        return Err(ZipError::Volumes);
+    }
+    if size > limits.entry_size {
+        return Err(ZipError::TooBig("an entry"));
+    }
+    if size > Limits::RATIO_FLOOR && size / packed.max(1) > limits.ratio {
+        return Err(ZipError::Bomb(shown(&name)));
+    }
+    if name.ends_with('/') && size != 0 {
+        return Err(ZipError::Name { name: shown(&name), why: "a folder with content" });
+    }
+    if method == 0 && size != packed {
+        return Err(ZipError::Damaged { name: shown(&name), what: "stored, with two sizes" });
+    }
+    let header_at = offset.checked_add(shift).ok_or(ZipError::Directory("offset"))?;
+    let entry = Entry { name, size, packed, crc, stored: method == 0, header_at, has_extra: false, data_at: 0 };
+    Ok((entry, Head { flags, method, raw_name }))
+}
+
+const FLAG_DESCRIPTOR: u16 = 1 << 3;
+const FLAG_UTF8: u16 = 1 << 11;
+
+/// Reads every local header, in the order of the file, and proves that the records lie one after the other.
+fn lay_out<S: Source>(
+    source: &S,
+    entries: &mut [Entry],
+    heads: &[Head<'_>],
+    directory_at: u64,
+    findings: &mut Vec<Finding>,
+) -> Result<(), ZipError> {
+    let mut order: Vec<usize> = (0..entries.len()).collect();
+    order.sort_by_key(|&n| entries[n].header_at);
+    let mut free_from = 0;
+    for (place, &n) in order.iter().enumerate() {
+        let entry = &mut entries[n];
+        if entry.header_at < free_from {
+            return Err(ZipError::Overlap(shown(&entry.name)));
+        }
+        if entry.header_at > free_from {
+            no_hidden_record(source, free_from, entry.header_at)?;
+            findings.push(if place == 0 { Finding::Prefix } else { Finding::Gap });
+        }
+        free_from = local(source, entry, &heads[n], directory_at)?;
+    }
+    if free_from < directory_at {
+        no_hidden_record(source, free_from, directory_at)?;
+        findings.push(Finding::Gap);
+    }
+    Ok(())
+}
+
+/// A reader that walks local headers from the front would see an entry the directory does not list.
+fn no_hidden_record<S: Source>(source: &S, from: u64, to: u64) -> Result<(), ZipError> {
+    let mut raw = [0; 4];
+    if to - from >= 4 {
+        source.read_at(from, &mut raw)?;
+    }
+    if u32::from_le_bytes(raw) == LOCAL { Err(ZipError::Hidden) } else { Ok(()) }
+}
+
+/// Checks one local header and its data descriptor; gives the first octet after the record.
+fn local<S: Source>(source: &S, entry: &mut Entry, head: &Head<'_>, directory_at: u64) -> Result<u64, ZipError> {
+    let differs = |what| ZipError::LocalMismatch { name: shown(&entry.name), what };
+    let beyond = || ZipError::Overlap(shown(&entry.name));
+    let mut raw = [0; 30];
+    if entry.header_at.checked_add(30).is_none_or(|end| end > directory_at) {
+        return Err(beyond());
+    }
+    source.read_at(entry.header_at, &mut raw)?;
+    let mut c = Cursor(&raw);
+    if c.u32()? != LOCAL {
+        return Err(differs("no header there"));
+    }
+    let (_needed, flags, method, _when) = (c.u16()?, c.u16()?, c.u16()?, c.u32()?);
+    let (crc, packed, size) = (c.u32()?, c.u32()?, c.u32()?);
+    let (name_len, extra_len) = (u64::from(c.u16()?), u64::from(c.u16()?));
+    let data_at = entry.header_at + 30 + name_len + extra_len;
+    let data_end = data_at.checked_add(entry.packed).filter(|&end| end <= directory_at).ok_or_else(beyond)?;
+    let mut rest = vec![0; (name_len + extra_len) as usize];
+    source.read_at(entry.header_at + 30, &mut rest)?;
+    let (name, extra) = rest.split_at(name_len as usize);
+    if name != head.raw_name {
+        return Err(ZipError::LocalName(shown(&entry.name)));
+    }
+    if method != head.method {
+        return Err(differs("compression method"));
+    }
+    // Encryption and descriptor bits change how data are read; the others are hints.
+    if (flags ^ head.flags) & (1 | FLAG_DESCRIPTOR | 1 << 6 | 1 << 13) != 0 {
+        return Err(differs("flags"));
+    }
+    let mut wide = Wide::find(extra, &entry.name)?;
+    let (size, packed) = (wide.resolve(size)?, wide.resolve(packed)?);
+    let with_descriptor = flags & FLAG_DESCRIPTOR != 0;
+    let fits = |local: u64, ours: u64| local == ours || with_descriptor && local == 0;
+    if !fits(crc.into(), entry.crc.into()) {
+        return Err(differs("CRC"));
+    }
+    if !fits(size, entry.size) || !fits(packed, entry.packed) {
+        return Err(differs("size"));
+    }
+    let end = if with_descriptor { data_end + descriptor(source, entry, data_end, directory_at)? } else { data_end };
+    entry.data_at = data_at;
+    entry.has_extra = extra_len > 0;
+    Ok(end)
+}
+
+/// The four layouts of a data descriptor seen in the wild: with or without signature, 32 or 64 bits.
+fn descriptor<S: Source>(source: &S, entry: &Entry, at: u64, directory_at: u64) -> Result<u64, ZipError> {
+    let mut raw = [0; 24];
+    let have = (directory_at - at).min(24) as usize;
+    source.read_at(at, &mut raw[..have])?;
+    let crc = entry.crc.to_le_bytes();
+    for signed in [true, false] {
+        for wide in [false, true] {
+            let mut want = Vec::with_capacity(24);
+            if signed {
+                want.extend(DESCRIPTOR.to_le_bytes());
+            }
+            want.extend(crc);
+            for value in [entry.packed, entry.size] {
+                let bytes = value.to_le_bytes();
+                if !wide && value > u64::from(u32::MAX) {
+                    want.clear();
+                    break;
+                }
+                want.extend(if wide { &bytes[..] } else { &bytes[..4] });
+            }
+            if !want.is_empty() && raw[..have].starts_with(&want) {
+                return Ok(want.len() as u64);
+            }
+        }
+    }
+    Err(ZipError::LocalMismatch { name: shown(&entry.name), what: "data descriptor" })
+}
+
+/// The ZIP64 extra field: values that did not fit, in a fixed order.
+struct Wide<'a>(Cursor<'a>);
+
+impl<'a> Wide<'a> {
+    fn find(extra: &'a [u8], name: &str) -> Result<Self, ZipError> {
+        let (mut c, mut found) = (Cursor(extra), None);
+        // Some writers pad the field with less than a header's worth of zeros.
+        while c.0.len() >= 4 {
+            let (tag, len) = (c.u16()?, c.u16()?);
+            let Ok(body) = c.take(len.into()) else { break };
+            if tag == 1 && found.replace(body).is_some() {
+                return Err(ZipError::LocalMismatch { name: shown(name), what: "two ZIP64 fields" });
+            }
+        }
+        Ok(Self(Cursor(found.unwrap_or_default())))
+    }
+
+    fn resolve(&mut self, small: u32) -> Result<u64, ZipError> {
+        if small == u32::MAX { self.0.u64() } else { Ok(small.into()) }
+    }
+}
+
+/// Little-endian numbers off the front of a slice.
+struct Cursor<'a>(&'a [u8]);
+
+impl<'a> Cursor<'a> {
+    fn take(&mut self, n: usize) -> Result<&'a [u8], ZipError> {
+        let (head, rest) = self.0.split_at_checked(n).ok_or(ZipError::Directory("cut off"))?;
+        self.0 = rest;
+        Ok(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], ZipError> {
+        let (head, rest) = self.0.split_first_chunk().ok_or(ZipError::Directory("cut off"))?;
+        self.0 = rest;
+        Ok(*head)
+    }
+
+    fn u16(&mut self) -> Result<u16, ZipError> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, ZipError> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, ZipError> {
+        self.array().map(u64::from_le_bytes)
+    }
+}

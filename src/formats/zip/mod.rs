@@ -1,0 +1,310 @@
+//! ZIP archives (APPNOTE 6.3.10), as OFD, ASiC-E and evidence bundles are: a strict reader, a deterministic writer.
+//!
+//! ```text
+//!  Source (len, read_at) ──▶ Archive::open ──▶ entries (unique, normal names; no overlap)
+//!    [u8] · Bytes · File          │                 │
+//!                                 │                 └──▶ EntryReader: impl Read, size and CRC checked at its end
+//!                                 └──▶ findings: odd but harmless
+//!  Writer ──▶ the same entries in the same order give the same bytes
+//! ```
+//! No archive and no entry is ever held in memory whole, unless the caller asks with a limit.
+
+mod directory;
+mod entry;
+mod names;
+mod writer;
+
+use std::collections::HashMap;
+use std::io;
+
+pub use entry::EntryReader;
+pub use writer::{DosTime, Packing, Writer};
+
+/// Bytes that can be read from anywhere: a slice, a buffer, a file.
+pub trait Source {
+    /// Size in octets.
+    fn size(&self) -> io::Result<u64>;
+    /// Fills `buf` from `offset`; an error when there are fewer octets.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
+}
+
+impl Source for [u8] {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.len() as u64)
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let from = usize::try_from(offset).ok();
+        let part = from.and_then(|from| self.get(from..from.checked_add(buf.len())?));
+        buf.copy_from_slice(part.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
+impl Source for Vec<u8> {
+    fn size(&self) -> io::Result<u64> {
+        self.as_slice().size()
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.as_slice().read_at(offset, buf)
+    }
+}
+
+impl Source for bytes::Bytes {
+    fn size(&self) -> io::Result<u64> {
+        self.as_ref().size()
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.as_ref().read_at(offset, buf)
+    }
+}
+
+impl Source for std::fs::File {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(self, buf, offset)
+    }
+}
+
+impl<S: Source + ?Sized> Source for &S {
+    fn size(&self) -> io::Result<u64> {
+        (**self).size()
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        (**self).read_at(offset, buf)
+    }
+}
+
+/// How much an archive may ask of us. Sizes in octets.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub entries: usize,
+    /// Size of the central directory.
+    pub directory: u64,
+    pub entry_size: u64,
+    pub total_size: u64,
+    /// Unpacked to packed, judged for entries above [`Limits::RATIO_FLOOR`]. Deflate reaches 1032 on a run of zeros;
+    /// page descriptions of real files stay below 100.
+    pub ratio: u64,
+}
+
+impl Limits {
+    /// Entries up to this size are never called bombs: 1 MiB.
+    pub const RATIO_FLOOR: u64 = 1 << 20;
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { entries: 20_000, directory: 8 << 20, entry_size: 512 << 20, total_size: 1 << 30, ratio: 250 }
+    }
+}
+
+/// Why an archive is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ZipError {
+    #[error("no end of central directory: not a ZIP archive, or cut off")]
+    NoEnd,
+    #[error("more than one end of central directory")]
+    Ambiguous,
+    #[error("several volumes")]
+    Volumes,
+    #[error("central directory: {0}")]
+    Directory(&'static str),
+    #[error("entry {0:?} twice, or under names that differ only in case")]
+    Duplicate(String),
+    #[error("entry {0:?} leaves the archive")]
+    Traversal(String),
+    #[error("entry {name:?}: {why}")]
+    Name { name: String, why: &'static str },
+    #[error("entry {0:?} has another name in its local header")]
+    LocalName(String),
+    #[error("entry {name:?}: local header and directory disagree: {what}")]
+    LocalMismatch { name: String, what: &'static str },
+    #[error("entries {0:?} and the next one share octets")]
+    Overlap(String),
+    #[error("an entry that the directory does not list")]
+    Hidden,
+    #[error("entry {0:?} is encrypted")]
+    Encrypted(String),
+    #[error("entry {0:?} is a link or device")]
+    Special(String),
+    #[error("entry {name:?}: compression method {method}")]
+    Method { name: String, method: u16 },
+    #[error("too big: {0}")]
+    TooBig(&'static str),
+    #[error("entry {0:?} unpacks to far more than its packed size")]
+    Bomb(String),
+    #[error("entry {name:?} is damaged: {what}")]
+    Damaged { name: String, what: &'static str },
+    #[error("no entry {0:?}")]
+    Missing(String),
+    #[error("reading: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl ZipError {
+    /// Fine code for reports; never changes.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoEnd => "ZIP_NO_EOCD",
+            Self::Ambiguous => "ZIP_AMBIGUOUS",
+            Self::Volumes => "ZIP_MULTI_VOLUME",
+            Self::Directory(_) => "ZIP_DIRECTORY",
+            Self::Duplicate(_) => "ZIP_DUPLICATE_ENTRY",
+            Self::Traversal(_) => "ZIP_PATH_TRAVERSAL",
+            Self::Name { .. } => "ZIP_BAD_NAME",
+            Self::LocalName(_) => "ZIP_LOCAL_NAME_MISMATCH",
+            Self::LocalMismatch { .. } => "ZIP_LOCAL_MISMATCH",
+            Self::Overlap(_) => "ZIP_OVERLAP",
+            Self::Hidden => "ZIP_HIDDEN_ENTRY",
+            Self::Encrypted(_) => "ZIP_ENCRYPTED",
+            Self::Special(_) => "ZIP_SYMLINK",
+            Self::Method { .. } => "ZIP_METHOD",
+            Self::TooBig(_) => "ZIP_TOO_BIG",
+            Self::Bomb(_) => "ZIP_BOMB",
+            Self::Damaged { .. } => "ZIP_DATA",
+            Self::Missing(_) => "ZIP_MISSING_ENTRY",
+            Self::Io(_) => "ZIP_IO",
+        }
+    }
+
+    /// Carries an archive error through `std::io::Read`.
+    fn into_io(self) -> io::Error {
+        match self {
+            Self::Io(e) => e,
+            other => io::Error::new(io::ErrorKind::InvalidData, other),
+        }
+    }
+
+    /// Takes an archive error out of an I/O error again.
+    pub fn from_io(error: io::Error) -> Self {
+        match error.downcast::<ZipError>() {
+            Ok(e) => e,
+            Err(e) => Self::Io(e),
+        }
+    }
+}
+
+/// Odd, seen in genuine files, and harmless: reported, not refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Finding {
+    /// Octets before the first entry.
+    Prefix,
+    /// Octets after the end record.
+    Trailer,
+    /// Octets between entries or before the directory.
+    Gap,
+    /// An archive or entry comment.
+    Comment,
+    /// A name outside ASCII not marked as UTF-8.
+    NameEncoding,
+}
+
+impl Finding {
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Prefix => "ZIP_PREFIX",
+            Self::Trailer => "ZIP_TRAILER",
+            Self::Gap => "ZIP_GAP",
+            Self::Comment => "ZIP_COMMENT",
+            Self::NameEncoding => "ZIP_NAME_ENCODING",
+        }
+    }
+}
+
+/// One file or folder of an archive.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Normal path: no leading slash, no `.` or `..`, no backslash. Folders end with `/`.
+    pub name: String,
+    /// Octets unpacked and packed.
+    pub size: u64,
+    pub packed: u64,
+    pub crc: u32,
+    /// Stored, not deflated.
+    pub stored: bool,
+    /// Where its local header begins; ASiC wants the first entry at a fixed place.
+    pub header_at: u64,
+    /// Whether the local header has an extra field (ASiC forbids one for `mimetype`).
+    pub has_extra: bool,
+    data_at: u64,
+}
+
+impl Entry {
+    pub fn is_folder(&self) -> bool {
+        self.name.ends_with('/')
+    }
+}
+
+/// An archive whose directory and local headers agree. See [`Archive::open`].
+#[derive(Debug)]
+pub struct Archive<S> {
+    source: S,
+    entries: Vec<Entry>,
+    by_name: HashMap<String, usize>,
+    findings: Vec<Finding>,
+}
+
+impl<S: Source> Archive<S> {
+    /// Reads the directory and every local header; entry data are read when asked for.
+    ///
+    /// # Errors
+    /// [`ZipError`] for anything that two readers could understand differently, and for what is beyond `limits`.
+    pub fn open(source: S, limits: &Limits) -> Result<Self, ZipError> {
+        let (entries, findings) = directory::read(&source, limits)?;
+        let by_name = entries.iter().enumerate().map(|(n, e)| (e.name.clone(), n)).collect();
+        Ok(Self { source, entries, by_name, findings })
+    }
+
+    /// In the order of the central directory, folders included.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Files only.
+    pub fn files(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|e| !e.is_folder())
+    }
+
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// By exact name.
+    pub fn find(&self, name: &str) -> Option<&Entry> {
+        self.by_name.get(name).map(|&n| &self.entries[n])
+    }
+
+    /// Streams an entry. The reader's last `read` fails if size or CRC do not hold.
+    pub fn reader<'a>(&'a self, entry: &'a Entry) -> EntryReader<'a, S> {
+        EntryReader::new(&self.source, entry)
+    }
+
+    /// A whole entry, at most `limit` octets.
+    pub fn read(&self, name: &str, limit: u64) -> Result<Vec<u8>, ZipError> {
+        let entry = self.find(name).ok_or_else(|| ZipError::Missing(name.to_owned()))?;
+        if entry.size > limit {
+            return Err(ZipError::TooBig("an entry to be held in memory"));
+        }
+        // The declared size is a claim: let the buffer grow with what really comes.
+        let mut bytes = Vec::with_capacity(entry.size.min(64 << 10) as usize);
+        io::Read::read_to_end(&mut self.reader(entry), &mut bytes).map_err(ZipError::from_io)?;
+        Ok(bytes)
+    }
+
+    /// Reads all data once, for size and CRC of every entry.
+    pub fn check_all(&self) -> Result<(), ZipError> {
+        for entry in &self.entries {
+            io::copy(&mut self.reader(entry), &mut io::sink()).map_err(ZipError::from_io)?;
+        }
+        Ok(())
+    }
+
+    pub fn source(&self) -> &S {
+        &self.source
+    }
+}
+
+#[cfg(test)]
+mod tests;

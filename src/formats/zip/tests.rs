@@ -1,0 +1,193 @@
+use std::io::Read;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn archive(files: &[(&str, Packing, &[u8])]) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new(), DosTime::EPOCH);
+    for (name, packing, bytes) in files {
+        writer.add(name, *packing, bytes).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+fn code_of(bytes: &[u8]) -> &'static str {
+    match Archive::open(bytes, &Limits::default()).and_then(|a| a.check_all()) {
+        Ok(()) => "ok",
+        Err(e) => e.code(),
+    }
+}
+
+/// Replaces every occurrence: headers and directory alike.
+fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let mut out = bytes.to_vec();
+    for at in 0..=out.len() - from.len() {
+        if &out[at..at + from.len()] == from {
+            out[at..at + from.len()].copy_from_slice(to);
+        }
+    }
+    out
+}
+
+#[test]
+fn written_archives_are_read_back_and_are_the_same_twice() {
+    let big = vec![7u8; 100_000];
+    let files: &[(&str, Packing, &[u8])] = &[
+        ("mimetype", Packing::Stored, b"application/x"),
+        ("文/办.xml", Packing::Deflated, &big),
+        ("empty", Packing::Deflated, b""),
+        ("dir/", Packing::Stored, b""),
+    ];
+    let bytes = archive(files);
+    assert_eq!(bytes, archive(files));
+    let zip = Archive::open(bytes.as_slice(), &Limits::default()).unwrap();
+    assert!(zip.findings().is_empty());
+    assert_eq!((zip.entries()[0].header_at, zip.entries()[0].stored, zip.entries()[0].has_extra), (0, true, false));
+    for (name, _, want) in files {
+        assert_eq!(&zip.read(name, 1 << 20).unwrap(), want, "{name}");
+    }
+    assert_eq!(zip.read("no", 1).map_err(|e| e.code()), Err("ZIP_MISSING_ENTRY"));
+    assert_eq!(zip.read("mimetype", 1).map_err(|e| e.code()), Err("ZIP_TOO_BIG"));
+}
+
+#[test]
+fn streamed_entries_have_descriptors_and_come_back() {
+    let mut writer = Writer::new(Vec::new(), DosTime::EPOCH);
+    let text = b"one two three ".repeat(5_000);
+    assert_eq!(writer.add_from("a", Packing::Deflated, &mut text.as_slice()).unwrap(), text.len() as u64);
+    writer.add_from("b", Packing::Stored, &mut text.as_slice()).unwrap();
+    let bytes = writer.finish().unwrap();
+    let zip = Archive::open(bytes.as_slice(), &Limits::default()).unwrap();
+    for name in ["a", "b"] {
+        let mut got = Vec::new();
+        zip.reader(zip.find(name).unwrap()).read_to_end(&mut got).unwrap();
+        assert_eq!(got, text);
+    }
+    let mut file = tempfile::tempfile().unwrap();
+    std::io::Write::write_all(&mut file, &bytes).unwrap();
+    assert_eq!(Archive::open(file, &Limits::default()).unwrap().read("a", 1 << 20).unwrap(), text);
+}
+
+#[test]
+fn what_two_readers_could_understand_differently_is_refused() {
+    let good = archive(&[("aaaa", Packing::Stored, b"1234"), ("bbbb", Packing::Deflated, b"5678")]);
+    let local = |from: &[u8], to: &[u8]| {
+        let mut out = good.clone(); // first occurrence only: the local header
+        let at = out.windows(from.len()).position(|w| w == from).unwrap();
+        out[at..at + to.len()].copy_from_slice(to);
+        out
+    };
+    let central_at = good.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+    let central = |offset: usize, to: &[u8]| {
+        let mut out = good.clone();
+        out[central_at + offset..central_at + offset + to.len()].copy_from_slice(to);
+        out
+    };
+    let (hidden, commented) = ([&good[..38], good.as_slice()].concat(), {
+        let mut out = good.clone();
+        let at = out.len() - 2;
+        out[at] = 22; // the comment is another end record
+        out.extend(&good[good.len() - 22..]);
+        out
+    });
+    let prefixed = [b"vendor", good.as_slice()].concat();
+    let trailed = [good.as_slice(), b"vendor"].concat();
+    for (what, bytes, want) in [
+        ("as written", good.clone(), "ok"),
+        ("octets before", prefixed, "ok"),
+        ("octets after", trailed, "ok"),
+        ("same name", replace(&good, b"bbbb", b"aaaa"), "ZIP_DUPLICATE_ENTRY"),
+        ("same name but for case", replace(&good, b"bbbb", b"aAaa"), "ZIP_DUPLICATE_ENTRY"),
+        ("two files of one folder", replace(&replace(&good, b"aaaa", b"bb/a"), b"bbbb", b"bb/b"), "ok"),
+        ("climbs out", replace(&good, b"bbbb", b"a/.."), "ZIP_PATH_TRAVERSAL"),
+        ("backslash", replace(&good, b"bbbb", b"b\\bb"), "ZIP_BAD_NAME"),
+        ("absolute", replace(&good, b"bbbb", b"/bbb"), "ZIP_BAD_NAME"),
+        ("NUL", replace(&good, b"bbbb", b"bb\0b"), "ZIP_BAD_NAME"),
+        ("drive", replace(&good, b"bbbb", b"C:bb"), "ZIP_BAD_NAME"),
+        ("other name in local header", local(b"aaaa", b"cccc"), "ZIP_LOCAL_NAME_MISMATCH"),
+        (
+            "other method in local header",
+            local(b"PK\x03\x04\x14\0\0\x08\0\0", b"PK\x03\x04\x14\0\0\x08\x08\0"),
+            "ZIP_LOCAL_MISMATCH",
+        ),
+        ("encrypted", central(8, &[1, 8]), "ZIP_ENCRYPTED"),
+        ("a link", central(38, &[0, 0, 0xff, 0xa1]), "ZIP_SYMLINK"),
+        ("a device", central(38, &[0, 0, 0xff, 0x61]), "ZIP_SYMLINK"),
+        ("method 12", central(10, &[12, 0]), "ZIP_METHOD"),
+        ("CRC", central(16, &[0; 4]), "ZIP_LOCAL_MISMATCH"),
+        ("an unlisted record in front", hidden, "ZIP_HIDDEN_ENTRY"),
+        ("an end record in the comment", commented, "ZIP_AMBIGUOUS"),
+        ("the directory looks past the first record", central(42, &[0xf0, 0, 0, 0]), "ZIP_HIDDEN_ENTRY"),
+        ("data changed", local(b"1234", b"1235"), "ZIP_DATA"),
+        ("cut off", good[..good.len() - 30].to_vec(), "ZIP_NO_EOCD"),
+        ("nothing", Vec::new(), "ZIP_NO_EOCD"),
+    ] {
+        assert_eq!(code_of(&bytes), want, "{what}");
+    }
+    let mut shared = good.clone(); // both directory records point to one local header
+    let second_at = good.len() - 22 - 50;
+    shared[second_at + 42..second_at + 46].copy_from_slice(&[0; 4]);
+    assert_eq!(code_of(&shared), "ZIP_OVERLAP");
+    let folder = archive(&[("aa", Packing::Stored, b""), ("aa/b", Packing::Stored, b"")]);
+    assert_eq!(code_of(&folder), "ZIP_BAD_NAME", "a file that is a folder too");
+}
+
+#[test]
+fn bombs_are_seen_before_they_are_opened() {
+    let zeros = vec![0; 8 << 20];
+    assert_eq!(code_of(&archive(&[("z", Packing::Deflated, &zeros)])), "ZIP_BOMB");
+    // A liar that declares less than it holds stops at what it declared.
+    let mut liar = archive(&[("z", Packing::Deflated, &zeros[..90_000])]);
+    let size = 90_000u32.to_le_bytes();
+    for at in 0..liar.len() - 4 {
+        if liar[at..at + 4] == size {
+            liar[at..at + 4].copy_from_slice(&10u32.to_le_bytes());
+        }
+    }
+    assert_eq!(code_of(&liar), "ZIP_DATA");
+    let many: Vec<String> = (0..50).map(|n| format!("f{n}")).collect();
+    let many: Vec<(&str, Packing, &[u8])> = many.iter().map(|n| (n.as_str(), Packing::Stored, &b""[..])).collect();
+    let limits = Limits { entries: 49, ..Limits::default() };
+    assert_eq!(Archive::open(archive(&many), &limits).map_err(|e| e.code()).err(), Some("ZIP_TOO_BIG"));
+}
+
+#[test]
+fn zip64_sizes_of_small_entries_are_read() {
+    // Local header with ZIP64 sizes, directory with plain ones, as Java's streams write them.
+    let mut bytes = Vec::new();
+    bytes.extend(b"PK\x03\x04\x2d\0\0\0\0\0\0\0\x21\0");
+    bytes.extend(crc32fast::hash(b"abc").to_le_bytes());
+    bytes.extend([0xff; 8]);
+    bytes.extend([1, 0, 20, 0, b'f', 1, 0, 16, 0]);
+    bytes.extend(3u64.to_le_bytes());
+    bytes.extend(3u64.to_le_bytes());
+    bytes.extend(b"abc");
+    let directory_at = bytes.len() as u32;
+    bytes.extend(b"PK\x01\x02\x14\x03\x2d\0\0\0\0\0\0\0\x21\0");
+    bytes.extend(crc32fast::hash(b"abc").to_le_bytes());
+    bytes.extend([3, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b'f']);
+    let size = bytes.len() as u32 - directory_at;
+    bytes.extend(b"PK\x05\x06\0\0\0\0\x01\0\x01\0");
+    bytes.extend(size.to_le_bytes());
+    bytes.extend(directory_at.to_le_bytes());
+    bytes.extend([0, 0]);
+    assert_eq!(Archive::open(bytes.as_slice(), &Limits::default()).unwrap().read("f", 10).unwrap(), b"abc");
+}
+
+proptest! {
+    #[test]
+    fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let _ = code_of(&bytes);
+    }
+
+    #[test]
+    fn no_damage_panics(at in 0usize..400, to in any::<u8>(), cut in 0usize..400) {
+        let mut bytes = archive(&[("aaaa", Packing::Stored, b"1234"), ("bb/b", Packing::Deflated, &[9; 500])]);
+        let len = bytes.len();
+        bytes[at % len] = to;
+        bytes.truncate(len - cut % 50);
+        let _ = code_of(&bytes);
+    }
+}
