@@ -54,7 +54,7 @@ impl Pause {
 }
 
 /// When a limit ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Due {
     /// The last working day of the limit.
     pub day: Day,
@@ -184,7 +184,8 @@ impl Calendar {
         days.take(LONGEST_LIMIT as usize * 4).filter(|day| self.counts(*day, pauses)).count() as u32
     }
 
-    /// The day from which a received case counts as accepted by silence begins when this limit has ended.
+    /// Silence until the end of this day means accepted, as of the day of receipt. `received` is the receipt day at the
+    /// collecting point; supplement periods are pauses.
     ///
     /// # Errors
     /// As [`Calendar::due`].

@@ -64,14 +64,14 @@ pub fn differences(left: &Implementation, right: &Implementation) -> Vec<Differe
     let elements = Element::ALL.iter().filter(|e| !matches!(e, Element::Authority | Element::Level));
     elements
         .filter_map(|&element| {
-            let (left, right) = (left.get(&element).map(normal), right.get(&element).map(normal));
+            let (left, right) = (left.get(&element).map(|t| normal(t)), right.get(&element).map(|t| normal(t)));
             (left != right).then_some(Difference { element, left, right })
         })
         .collect()
 }
 
 /// Blanks never make a difference; full-width punctuation does.
-fn normal(text: &String) -> String {
+fn normal(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use serde::Serialize;
+
 use super::csv;
 use crate::terms::words::{Lang, words};
 use crate::terms::{DivisionCode, Mistakes, RegionCode};
@@ -25,7 +27,7 @@ words! {
 }
 
 /// One place of the directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {
     pub code: RegionCode,
     pub name: String,

@@ -19,6 +19,7 @@ pub mod items;
 pub mod materials;
 pub mod owner;
 pub mod registers;
+mod scope;
 pub mod search;
 #[cfg(test)]
 mod tests;

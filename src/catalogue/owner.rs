@@ -1,15 +1,18 @@
-//! Whose case is it? Owner resolution, and how far the window may be from the owner.
+//! Whose case is it? Owner resolution.
 //!
 //! ```text
 //!  rule of the item ─▶ places known for it ─▶ jurisdiction of each ─▶ one?  Known
 //!                        │none: Missing         │nobody: error        several? Ask ─choice + reason─▶ Known
 //! ```
 
+use serde::Serialize;
+
 use super::Catalogue;
 use super::divisions::PlaceLevel;
 use super::error::CatalogueError;
 use super::items::Item;
-use super::words::{Level, Mode, OwnerRule, Scope};
+use super::scope::is_municipality;
+use super::words::{Level, OwnerRule};
 use crate::terms::words::words;
 use crate::terms::{CreditCode, ItemCode, RegionCode};
 
@@ -62,6 +65,12 @@ impl PlaceFacts {
     }
 }
 
+impl FromIterator<(PlaceFact, RegionCode)> for PlaceFacts {
+    fn from_iter<I: IntoIterator<Item = (PlaceFact, RegionCode)>>(facts: I) -> Self {
+        Self(facts.into_iter().collect())
+    }
+}
+
 /// A clerk's choice of the owner; the reason goes into the log.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice<'a> {
@@ -70,7 +79,7 @@ pub struct Choice<'a> {
 }
 
 /// The office that takes the case.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Office {
     /// As registered, else named by place and department, e.g. `深圳市南山区公安部门`.
     pub name: String,
@@ -81,7 +90,8 @@ pub struct Office {
 }
 
 /// Why this place owns the case.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Because {
     /// The only answer to the item's rule.
     Fact(PlaceFact),
@@ -92,7 +102,7 @@ pub enum Because {
 }
 
 /// A place and office that own a case.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Ownership {
     pub item: ItemCode,
     /// The jurisdiction: the division, town or village whose office decides.
@@ -104,7 +114,8 @@ pub struct Ownership {
 }
 
 /// The answer to "whose case is it".
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Owner {
     Known(Ownership),
     /// Several answers: the clerk chooses, with a reason.
@@ -282,47 +293,4 @@ impl Catalogue {
         names.reverse();
         format!("{}{}部门", names.concat(), item.sector)
     }
-
-    /// How wide a scope lets a window take a case of this owner.
-    pub fn scope_between(&self, window: RegionCode, owner: RegionCode) -> Scope {
-        let (w, o) = (window.division(), owner.division());
-        // Districts of a municipality are one city; counties directly under their province (xx90nn) are one each.
-        let one_city = is_municipality(window) || (w.number() / 100 % 100 != 90 && w.number() / 100 % 100 != 0);
-        if w == o {
-            Scope::Town
-        } else if w.province() == o.province()
-            && one_city
-            && (w.prefecture() == o.prefecture() || is_municipality(owner))
-        {
-            Scope::City
-        } else if w.province() == o.province() {
-            Scope::Province
-        } else {
-            Scope::Nation
-        }
-    }
-
-    /// Whether a window may take the item for this owner; hands back the scope it needs.
-    ///
-    /// An item offered nationwide is also offered nearer: its list names the farthest agreements it takes part in.
-    ///
-    /// # Errors
-    /// [`CatalogueError::OutOfScope`].
-    pub fn check_scope(&self, item: &Item, window: RegionCode, owner: RegionCode) -> Result<Scope, CatalogueError> {
-        let (needed, widest) = (self.scope_between(window, owner), item.widest_scope());
-        if needed <= widest { Ok(needed) } else { Err(CatalogueError::OutOfScope { item: item.code, needed, widest }) }
-    }
-
-    /// Whether the item is offered in a mode at all.
-    ///
-    /// # Errors
-    /// [`CatalogueError::ModeNotOffered`].
-    pub fn check_mode(&self, item: &Item, mode: Mode) -> Result<(), CatalogueError> {
-        if item.modes.contains(&mode) { Ok(()) } else { Err(CatalogueError::ModeNotOffered { item: item.code, mode }) }
-    }
-}
-
-/// Beijing, Tianjin, Shanghai, Chongqing.
-fn is_municipality(place: RegionCode) -> bool {
-    matches!(place.division().number() / 10_000, 11 | 12 | 31 | 50)
 }

@@ -309,7 +309,7 @@ mod tests {
                 inner.done();
             }
             root.done();
-            Some((name?, kind?, limit.unwrap_or(10))).map(drop)
+            name.and(kind).map(|_| limit)
         });
         read.err().map_or_else(Vec::new, |m| m.list().iter().map(ToString::to_string).collect())
     }

@@ -39,6 +39,19 @@ fn limits_end_at_midnight_in_shanghai() {
 }
 
 #[test]
+fn silence_for_five_working_days_means_accepted() {
+    for (received, supplement, want) in [
+        ("2026-02-13", "", "2026-02-27"),
+        ("2026-03-02", "", "2026-03-09"),
+        ("2026-03-02", "2026-03-04/2026-03-10", "2026-03-16"), // one day used, then the applicant's period
+    ] {
+        let due = catalogue().calendar.deemed_acceptance(day(received), &pauses(supplement)).unwrap().unwrap();
+        assert_eq!(due.day.to_string(), want, "{received} {supplement}");
+    }
+    assert_eq!(catalogue().calendar.deemed_acceptance(day("2026-03-02"), &pauses("2026-03-04/")).unwrap(), None);
+}
+
+#[test]
 fn pauses_overlap_stay_open_or_run_backwards() {
     let calendar = &catalogue().calendar;
     for (event, days, paused, want) in [

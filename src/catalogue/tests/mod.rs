@@ -1,6 +1,7 @@
 //! Tables a clerk could check, through the public door of the room.
 
 mod clock;
+mod identifiers;
 mod items;
 mod owners;
 mod places;
