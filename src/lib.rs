@@ -10,6 +10,7 @@
 //!  7  http       listeners, TLS, routes, problem answers      jobs   what time sets going
 //!  6  gateway    the questions, in order (submit · pass · lookup · receive · desk)
 //!  5  exchange   cases, sealed files, receipts, clock          lookups  shared data, purpose, cache
+//!     federation  the signed directory: who is who, and who owns where
 //!  4  identity · licences · catalogue · partners · policy      workshops: they judge, they never fetch
 //!  3  audit      log, checkpoints, proofs, evidence            upstream  outbound pools, retries, breakers
 //!  2  trust      keys, chains, status, algorithm suites, sealed containers
@@ -22,6 +23,7 @@ pub mod audit;
 pub mod catalogue;
 pub mod cli;
 pub mod exchange;
+pub mod federation;
 pub mod formats;
 pub mod gateway;
 pub mod http;

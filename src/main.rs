@@ -1,1 +1,7 @@
-fn main() {}
+//! The one binary: everything it does is in `tongban::cli`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tongban::cli::main()
+}

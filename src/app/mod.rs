@@ -1,1 +1,7 @@
-//! (room under construction)
+//! Floor 9: settings, wiring, reload, drain, and the demonstration federation.
+//!
+//! ```text
+//!  tongban.toml ─▶ Config ─▶ check (every mistake at once) ─▶ wire rooms ─▶ listeners + jobs ─▶ drain
+//! ```
+
+pub mod config;

@@ -32,6 +32,7 @@ impl FromStr for DivisionCode {
     fn from_str(text: &str) -> Result<Self, IdentifierError> {
         let code: u32 = digits(text, 6)?.try_into().expect("six digits fit");
         match (code / 10_000, code / 100 % 100, code % 100) {
+            (81 | 82, 0, _) => Ok(Self(code)), // districts of Hong Kong and Macau have no prefecture
             (11..=82, 0, 1..) => Err(IdentifierError::Part), // a county without its prefecture
             (11..=82, _, _) => Ok(Self(code)),
             _ => Err(IdentifierError::Part),
@@ -149,6 +150,7 @@ mod tests {
             ("410772", Ok("410000")),     // a functional zone, outside GB/T 2260 but with a real office
             ("４４０３０５", Err(Shape)), // full-width digits, as pasted from a form
             ("440005", Err(Part)),        // a county without its prefecture
+            ("810001", Ok("810000")),     // a district of Hong Kong
             ("990101", Err(Part)),        // never assigned
             ("44030", Err(Shape)),
             ("+40305", Err(Shape)),

@@ -16,8 +16,11 @@ pub mod holder;
 pub mod item_code;
 pub mod json;
 pub mod licence_id;
+pub mod mistake;
 pub mod refusal;
+pub mod strict_toml;
 pub mod when;
+pub mod words;
 
 pub use case_no::CaseNo;
 pub use digest::Digest;
@@ -25,8 +28,10 @@ pub use division::{DivisionCode, RegionCode};
 pub use holder::{CreditCode, ResidentId};
 pub use item_code::{HandlingCode, ImplementationCode, ItemCode};
 pub use licence_id::LicenceId;
+pub use mistake::{Mistake, Mistakes};
 pub use refusal::{Explain, Next, Refusal, Told};
 pub use when::{Day, UnixMillis};
+pub use words::{Lang, OutletKind, Presence};
 
 use refusal::tolds;
 

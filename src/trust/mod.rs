@@ -1,1 +1,11 @@
-//! (room under construction)
+//! Floor 2: keys, certificates, chains, status, algorithm suites, sealed containers.
+//!
+//! ```text
+//!  suite  (ring · SM2/SM3) ─▶ certificate ─▶ path to an anchor, for a purpose, at a time ─▶ Path
+//!                                 │              ▲ crl: revoked? how old is that answer?
+//!                                 ▼              │
+//!                                cms ─▶ asic: files + manifest + signature in one ZIP
+//! ```
+
+pub mod pem;
+pub mod suite;

@@ -1,0 +1,417 @@
+//! The configuration file of a gateway: read strictly, all mistakes told at once, each with its line and the mend.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::terms::strict_toml::{File, Table};
+use crate::terms::words::words;
+use crate::terms::{CreditCode, DivisionCode, Mistakes, RegionCode};
+
+/// Everything `tongban serve` needs to know. Relative paths are relative to the file.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub gateway: Gateway,
+    pub listen: Listen,
+    pub tls: KeyPair,
+    /// Who may connect with a client certificate: authorities of windows, outlets and departments.
+    pub client_anchors: PathBuf,
+    pub seals: Seals,
+    pub log: Log,
+    pub directory: Directory,
+    /// A folder of Cedar files; the shipped set when absent.
+    pub policies: Option<PathBuf>,
+    /// A folder with own catalogue data; the shipped data when absent.
+    pub catalogue: Option<PathBuf>,
+    /// Contracts of partner outlets; none when absent.
+    pub partners: Option<PathBuf>,
+    pub windows: Vec<Window>,
+    pub systems: Vec<System>,
+    pub limits: Limits,
+}
+
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    /// Name in the federation directory, e.g. `gw-440305`.
+    pub id: String,
+    pub name: String,
+    pub division: DivisionCode,
+    pub data: PathBuf,
+    /// `sqlite:FILE` or `postgres://…`.
+    pub store: String,
+    /// Enquiry and complaint number, printed on papers.
+    pub enquiry: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Listen {
+    pub api: SocketAddr,
+    pub log: SocketAddr,
+    /// Plain HTTP; bind it to a loopback or management address.
+    pub admin: SocketAddr,
+    pub metrics: SocketAddr,
+}
+
+#[derive(Clone, Debug)]
+pub struct KeyPair {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// The organisation's seals.
+#[derive(Clone, Debug)]
+pub struct Seals {
+    /// Seals case files in flight (ASiC-E).
+    pub envelope: KeyPair,
+    /// Collection seal: seal file (`.esl`) and its SM2 key.
+    pub collection: KeyPair,
+    /// Business-acceptance seal 业务受理专用章.
+    pub acceptance: KeyPair,
+    /// Business-approval seal 业务审批专用章.
+    pub approval: KeyPair,
+}
+
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// Origin line of checkpoints, e.g. `tongban.example/gw-440305`.
+    pub origin: String,
+    pub key: PathBuf,
+}
+
+#[derive(Clone, Debug)]
+pub struct Directory {
+    /// The signed directory as last received.
+    pub file: PathBuf,
+    /// Where newer ones come from; never when absent.
+    pub url: Option<String>,
+    /// TLS anchors for that address.
+    pub anchors: Option<PathBuf>,
+    /// Public key of the federation operator (PEM).
+    pub operator_key: PathBuf,
+}
+
+/// A service window of our own, known by its client certificate.
+#[derive(Clone, Debug)]
+pub struct Window {
+    pub id: String,
+    pub name: String,
+    pub region: RegionCode,
+    /// SHA-256 of the client certificate, 64 hexadecimal digits.
+    pub certificate: String,
+}
+
+words! {
+    /// What a system behind the gateway does.
+    pub enum SystemKind {
+        Office = "office", "审批系统", "approval system";
+        Provider = "provider", "数据提供方", "data provider";
+        Proxy = "proxy", "业务系统", "department system";
+    }
+}
+
+/// A department's system behind the gateway.
+#[derive(Clone, Debug)]
+pub struct System {
+    pub id: String,
+    pub kind: SystemKind,
+    pub url: String,
+    pub authority: CreditCode,
+    /// Which places it works for; a case goes to the system with the longest matching place.
+    pub region: RegionCode,
+    /// TLS anchors for its address.
+    pub anchors: Option<PathBuf>,
+    /// SHA-256 of the certificate with which it calls us.
+    pub certificate: Option<String>,
+    /// Shared-data resources it answers for.
+    pub resources: Vec<String>,
+    /// Path prefix under which requests are passed to it, e.g. `/pass/social-security`.
+    pub path: Option<String>,
+    /// Host name under which requests are passed to it.
+    pub host: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Largest file in MiB.
+    pub file_mib: u32,
+    /// Most files in one filing.
+    pub files: u32,
+    pub connections: u32,
+}
+
+impl Config {
+    /// Reads `text`; `file` names it in mistakes and is the base of relative paths.
+    ///
+    /// # Errors
+    /// Every mistake of the file at once.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, Mistakes> {
+        let base = file.parent().unwrap_or(Path::new("."));
+        File::read(&file.display().to_string(), text, |root| read(root, base))
+    }
+
+    /// Reads the file and also checks that every file it names can be read.
+    pub fn load(file: &Path) -> Result<Self, Mistakes> {
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(e) => {
+                let mut mistakes = Mistakes::default();
+                mistakes.add(&file.display().to_string(), 0, "file", e, "name a configuration file that can be read");
+                return Err(mistakes);
+            }
+        };
+        let config = Self::parse(file, &text)?;
+        let mut mistakes = Mistakes::default();
+        for (field, path) in config.files() {
+            if let Err(e) = std::fs::metadata(path) {
+                let line = text
+                    .lines()
+                    .position(|l| path.file_name().is_some_and(|name| l.contains(&*name.to_string_lossy())));
+                let name = file.display().to_string();
+                mistakes.add(
+                    &name,
+                    line.map_or(0, |n| n + 1),
+                    field,
+                    format_args!("{}: {e}", path.display()),
+                    "name a file that is there",
+                );
+            }
+        }
+        if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
+    }
+
+    /// Every file the configuration names, with its field.
+    fn files(&self) -> Vec<(String, &Path)> {
+        let mut all: Vec<(String, &Path)> = Vec::new();
+        let pairs = [
+            ("tls", &self.tls),
+            ("seals.envelope", &self.seals.envelope),
+            ("seals.collection", &self.seals.collection),
+            ("seals.acceptance", &self.seals.acceptance),
+            ("seals.approval", &self.seals.approval),
+        ];
+        for (field, pair) in pairs {
+            all.push((format!("{field}.certificate"), &pair.certificate));
+            all.push((format!("{field}.key"), &pair.key));
+        }
+        all.push(("tls.client_anchors".into(), &self.client_anchors));
+        all.push(("log.key".into(), &self.log.key));
+        all.push(("directory.file".into(), &self.directory.file));
+        all.push(("directory.operator_key".into(), &self.directory.operator_key));
+        let optional = [
+            ("directory.anchors", &self.directory.anchors),
+            ("policies", &self.policies),
+            ("catalogue", &self.catalogue),
+            ("partners", &self.partners),
+        ];
+        all.extend(optional.into_iter().filter_map(|(f, p)| Some((f.to_owned(), p.as_deref()?))));
+        all.extend(
+            self.systems
+                .iter()
+                .enumerate()
+                .filter_map(|(n, s)| Some((format!("system[{}].anchors", n + 1), s.anchors.as_deref()?))),
+        );
+        all
+    }
+}
+
+fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
+    let at = |text: &str| base.join(text);
+    let section = |key: &'static str| {
+        let table = root.table(key);
+        if table.is_none() && !root.has(key) {
+            root.wrong(key, "missing", format_args!("write a table [{key}]; see deploy/tongban.example.toml"));
+        }
+        table
+    };
+    let gateway = section("gateway").and_then(|t| {
+        let (id, name) = (t.need_str("id"), t.need_str("name"));
+        let division = t.need_parse("division", "six digits, e.g. 440305");
+        let (data, store, enquiry) = (t.need_str("data"), t.need_str("store"), t.str("enquiry"));
+        if let Some(store) = store
+            && !["sqlite:", "postgres://", "postgresql://"].iter().any(|p| store.starts_with(p))
+        {
+            t.wrong("store", "is not an address of a store", "write sqlite:FILE or postgres://USER@HOST/DATABASE");
+        }
+        t.done();
+        let store = store?;
+        let store = match store.strip_prefix("sqlite:") {
+            Some(file) => format!("sqlite:{}", at(file).display()),
+            None => store.to_owned(),
+        };
+        Some(Gateway {
+            id: id?.to_owned(),
+            name: name?.to_owned(),
+            division: division?,
+            data: at(data?),
+            store,
+            enquiry: enquiry.unwrap_or("12345").to_owned(),
+        })
+    });
+    let listen = section("listen").and_then(|t| {
+        let form = "an address and port, e.g. 0.0.0.0:8443";
+        let all = (
+            t.need_parse("api", form),
+            t.need_parse("log", form),
+            t.need_parse("admin", form),
+            t.need_parse("metrics", form),
+        );
+        t.done();
+        Some(Listen { api: all.0?, log: all.1?, admin: all.2?, metrics: all.3? })
+    });
+    let tls = section("tls").and_then(|t| {
+        let (pair, anchors) = (pair(&t, base), t.need_str("client_anchors"));
+        t.done();
+        Some((pair?, at(anchors?)))
+    });
+    let seals = section("seals").and_then(|t| {
+        let one = |key: &'static str| match t.table(key) {
+            Some(inner) => {
+                let found = pair(&inner, base);
+                inner.done();
+                found
+            }
+            None => {
+                t.wrong(key, "missing", format_args!("write {key} = {{ certificate = …, key = … }}"));
+                None
+            }
+        };
+        let all = (one("envelope"), one("collection"), one("acceptance"), one("approval"));
+        t.done();
+        Some(Seals { envelope: all.0?, collection: all.1?, acceptance: all.2?, approval: all.3? })
+    });
+    let log = section("log").and_then(|t| {
+        let (origin, key) = (t.need_str("origin"), t.need_str("key"));
+        t.done();
+        Some(Log { origin: origin?.to_owned(), key: at(key?) })
+    });
+    let directory = section("directory").and_then(|t| {
+        let (file, key) = (t.need_str("file"), t.need_str("operator_key"));
+        let (url, anchors) = (t.str("url").map(str::to_owned), t.str("anchors").map(&at));
+        t.done();
+        Some(Directory { file: at(file?), url, anchors, operator_key: at(key?) })
+    });
+    let windows: Vec<_> = root.tables("window").iter().map(window).collect();
+    let systems: Vec<_> = root.tables("system").iter().map(|t| system(t, base)).collect();
+    let limits = root.table("limits").map(|t| {
+        let limits = Limits {
+            file_mib: t.int("file_mib", 1..=4_096).unwrap_or(64),
+            files: t.int("files", 1..=1_000).unwrap_or(50),
+            connections: t.int("connections", 1..=1_000_000).unwrap_or(10_000),
+        };
+        t.done();
+        limits
+    });
+    let policies = root.str("policies").map(&at);
+    let catalogue = root.str("catalogue").map(&at);
+    let partners = root.str("partners").map(&at);
+    root.done();
+    let (tls, client_anchors) = tls?;
+    Some(Config {
+        gateway: gateway?,
+        listen: listen?,
+        tls,
+        client_anchors,
+        seals: seals?,
+        log: log?,
+        directory: directory?,
+        policies,
+        catalogue,
+        partners,
+        windows: windows.into_iter().collect::<Option<_>>()?,
+        systems: systems.into_iter().collect::<Option<_>>()?,
+        limits: limits.unwrap_or(Limits { file_mib: 64, files: 50, connections: 10_000 }),
+    })
+}
+
+fn pair(t: &Table<'_, '_>, base: &Path) -> Option<KeyPair> {
+    let (certificate, key) = (t.need_str("certificate"), t.need_str("key"));
+    Some(KeyPair { certificate: base.join(certificate?), key: base.join(key?) })
+}
+
+/// SHA-256 of a certificate as people copy it: colons and capitals are taken.
+fn fingerprint(t: &Table<'_, '_>, key: &'static str) -> Option<String> {
+    let text = t.str(key)?.replace(':', "").to_ascii_lowercase();
+    if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Some(text);
+    }
+    t.wrong(
+        key,
+        "is not a SHA-256 fingerprint",
+        "write 64 hexadecimal digits, e.g. of `openssl x509 -fingerprint -sha256`",
+    );
+    None
+}
+
+fn window(t: &Table<'_, '_>) -> Option<Window> {
+    let (id, name) = (t.need_str("id"), t.need_str("name"));
+    let region = t.need_parse("region", "6, 9 or 12 digits");
+    if !t.has("certificate") {
+        t.wrong("certificate", "missing", "write the SHA-256 fingerprint of the window's client certificate");
+    }
+    let certificate = fingerprint(t, "certificate");
+    t.done();
+    Some(Window { id: id?.to_owned(), name: name?.to_owned(), region: region?, certificate: certificate? })
+}
+
+fn system(t: &Table<'_, '_>, base: &Path) -> Option<System> {
+    let (id, kind) = (t.need_str("id"), t.need_word::<SystemKind>("kind"));
+    let url = t.need_str("url");
+    if let Some(url) = url
+        && !(url.starts_with("https://") || url.starts_with("http://127.0.0.1:"))
+    {
+        t.wrong("url", "is not an https address", "write https://HOST:PORT/PATH; plain http only to 127.0.0.1");
+    }
+    let authority = t.need_parse("authority", "a unified social credit code, 18 characters");
+    let region = t.need_parse("region", "6, 9 or 12 digits");
+    let (path, host) = (t.str("path"), t.str("host"));
+    if let Some(path) = path
+        && (!path.starts_with("/pass/") || path.ends_with('/'))
+    {
+        t.wrong("path", "is not a path under /pass/", "write e.g. /pass/social-security, without a slash at the end");
+    }
+    let resources = t.list::<String>("resources", "an id of data-resources, e.g. DR-HH").unwrap_or_default();
+    let certificate = fingerprint(t, "certificate");
+    let anchors = t.str("anchors").map(|p| base.join(p));
+    t.done();
+    Some(System {
+        id: id?.to_owned(),
+        kind: kind?,
+        url: url?.trim_end_matches('/').to_owned(),
+        authority: authority?,
+        region: region?,
+        anchors,
+        certificate,
+        resources,
+        path: path.map(str::to_owned),
+        host: host.map(str::to_owned),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../deploy/tongban.example.toml");
+
+    #[test]
+    fn the_example_is_a_configuration() {
+        let config = Config::parse(Path::new("deploy/tongban.example.toml"), EXAMPLE).unwrap_or_else(|m| panic!("{m}"));
+        assert_eq!(config.gateway.division.to_string(), "440305");
+        assert_eq!(config.limits.file_mib, 64);
+        assert_eq!(config.systems.len(), 3);
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once() {
+        let text = EXAMPLE
+            .replace("division = \"440305\"", "division = \"44030\"")
+            .replace("file_mib = 64", "file_mib = 0")
+            .replace("kind = \"office\"", "kind = \"offce\"")
+            .replace("[log]", "[logg]");
+        let mistakes = Config::parse(Path::new("x.toml"), &text).unwrap_err();
+        let fields: Vec<_> = mistakes.list().iter().map(|m| m.field.as_str()).collect();
+        for want in ["gateway.division", "limits.file_mib", "system[1].kind", "log", "`logg`"] {
+            assert!(fields.contains(&want), "{want} is not told: {fields:?}");
+        }
+        assert!(mistakes.list().iter().all(|m| !m.mend.is_empty()));
+    }
+}

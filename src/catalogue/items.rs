@@ -1,0 +1,270 @@
+//! Items of the catalogue: typed, checked, each with the digest of its content as its version.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::registers::{DataResources, LicenceTypes};
+use super::words::{CaseKind, Delivery, ItemType, Level, Mode, OwnerRule, Scope, SharingClass, Source, Subject};
+use crate::terms::json::canonical;
+use crate::terms::strict_toml::{File, Table};
+use crate::terms::{Digest, ItemCode, Lang, Mistakes, OutletKind, Presence};
+
+/// One service item (政务服务事项) of the basic catalogue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Item {
+    pub code: ItemCode,
+    pub name_zh: String,
+    pub name_en: String,
+    /// The department's short name, e.g. `公安`.
+    pub sector: String,
+    pub item_type: ItemType,
+    pub levels: Vec<Level>,
+    pub case_kind: CaseKind,
+    pub subjects: Vec<Subject>,
+    /// Working days the law allows; 0 = no statutory limit.
+    pub legal_days: u32,
+    /// Working days the office promises; 0 = the same day.
+    pub promised_days: u32,
+    pub owner_rule: OwnerRule,
+    pub modes: Vec<Mode>,
+    pub scopes: Vec<Scope>,
+    pub presence: Presence,
+    /// Real-name level 1–4 the session must have.
+    pub min_identity_level: u8,
+    pub outlet_kinds: Vec<OutletKind>,
+    pub fee: bool,
+    /// Id of a licence type.
+    pub result_licence: String,
+    pub delivery: Vec<Delivery>,
+    pub materials: Vec<Material>,
+}
+
+/// One material of an item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Material {
+    pub no: u8,
+    pub name: String,
+    pub source: Source,
+    /// Id of a licence type or of a data resource.
+    pub reference: Option<String>,
+    pub required: bool,
+    /// Working days it may be handed in after acceptance (容缺).
+    pub deferrable_days: Option<u32>,
+}
+
+impl Item {
+    pub fn name(&self, lang: Lang) -> &str {
+        lang.pick(&self.name_zh, &self.name_en)
+    }
+
+    /// The farthest the item may be filed from its owner; nearer is always allowed.
+    pub fn widest_scope(&self) -> Scope {
+        self.scopes.iter().copied().max().unwrap_or(Scope::Town)
+    }
+
+    /// Digest of the canonical content: the version a case cites, so that a later change is visible.
+    pub fn version(&self) -> Digest {
+        Digest::of(&canonical(self).unwrap_or_default())
+    }
+
+    /// Whether partner outlets of this kind may take the item.
+    pub fn open_to(&self, kind: OutletKind) -> bool {
+        self.presence == Presence::None && self.outlet_kinds.contains(&kind)
+    }
+
+    /// Whether the item's entry names this data resource; without that no lookup is justified.
+    pub fn may_look_up(&self, resource: &str) -> bool {
+        self.materials.iter().any(|m| m.source == Source::Shared && m.reference.as_deref() == Some(resource))
+    }
+}
+
+/// Names that ask for anything at all; a guide must say what it wants.
+const CATCH_ALLS: [&str; 5] = ["其他相关", "其它相关", "其他材料", "其它材料", "等相关材料"];
+
+/// Reads `items.toml`. References are checked against the two registers.
+///
+/// # Errors
+/// Every mistake in the file.
+pub fn read(
+    text: &str,
+    licences: &LicenceTypes,
+    resources: &DataResources,
+) -> Result<BTreeMap<ItemCode, Item>, Mistakes> {
+    File::read("items.toml", text, |root| {
+        root.need_int("schema", 1..=1);
+        let mut items = BTreeMap::new();
+        let mut sectors: BTreeMap<u8, String> = BTreeMap::new();
+        for table in root.tables("item") {
+            let item = read_item(&table, licences, resources);
+            table.done();
+            let Some(item) = item else { continue };
+            let sector = sectors.entry(item.code.department()).or_insert_with(|| item.sector.clone());
+            if *sector != item.sector {
+                table.wrong("sector", "differs from other items of the department", format_args!("write {sector}"));
+            }
+            if items.insert(item.code, item).is_some() {
+                table.wrong("code", "is there twice", "keep one item or give it its own code");
+            }
+        }
+        root.done();
+        Some(items)
+    })
+}
+
+fn read_item(table: &Table<'_, '_>, licences: &LicenceTypes, resources: &DataResources) -> Option<Item> {
+    // All fields are read before the first `?`, so that every mistake is told.
+    let code = table.need_parse::<ItemCode>("code", "12 digits of the basic catalogue");
+    let name_zh = table.need_str("name_zh");
+    let name_en = table.need_str("name_en");
+    let sector = table.need_str("sector");
+    let department = table.need_parse::<u8>("dept_code", "two digits");
+    let item_type = table.need_word::<ItemType>("task_type");
+    let levels = table.need_words::<Level>("levels");
+    let case_kind = table.need_word::<CaseKind>("case_kind");
+    let subjects = table.need_words::<Subject>("subjects");
+    let legal_days = table.need_int("legal_days", 0..=366);
+    let promised_days = table.need_int("promised_days", 0..=366);
+    let owner_rule = table.need_word::<OwnerRule>("owner_rule");
+    let modes = table.need_words::<Mode>("modes");
+    let scopes = table.need_words::<Scope>("scopes");
+    let presence = table.need_word::<Presence>("presence");
+    let min_identity_level = table.need_int("min_identity_level", 1..=4);
+    let outlet_kinds = table.need_words::<OutletKind>("outlet_kinds");
+    let fee = table.need_bool("fee");
+    let result_licence = table.need_str("result_licence");
+    let delivery = table.need_words::<Delivery>("delivery");
+    let materials = read_materials(table, licences, resources);
+
+    for (key, empty) in [
+        ("levels", levels.as_ref().is_some_and(Vec::is_empty)),
+        ("subjects", subjects.as_ref().is_some_and(Vec::is_empty)),
+        ("modes", modes.as_ref().is_some_and(Vec::is_empty)),
+        ("scopes", scopes.as_ref().is_some_and(Vec::is_empty)),
+        ("delivery", delivery.as_ref().is_some_and(Vec::is_empty)),
+    ] {
+        if empty {
+            table.wrong(key, "is empty", "write at least one");
+        }
+    }
+    if result_licence.is_some_and(|id| licences.get(id).is_none()) {
+        table.wrong("result_licence", "is not a licence type", "write an id of licence-types.csv");
+    }
+
+    let item = Item {
+        code: code?,
+        name_zh: name_zh?.to_owned(),
+        name_en: name_en?.to_owned(),
+        sector: sector?.to_owned(),
+        item_type: item_type?,
+        levels: levels?,
+        case_kind: case_kind?,
+        subjects: subjects?,
+        legal_days: legal_days?,
+        promised_days: promised_days?,
+        owner_rule: owner_rule?,
+        modes: modes?,
+        scopes: scopes?,
+        presence: presence?,
+        min_identity_level: min_identity_level?.try_into().ok()?,
+        outlet_kinds: outlet_kinds?,
+        fee: fee?,
+        result_licence: result_licence?.to_owned(),
+        delivery: delivery?,
+        materials: materials?,
+    };
+    check_together(&item, department?, table);
+    Some(item)
+}
+
+/// Rules between fields.
+fn check_together(item: &Item, department: u8, table: &Table<'_, '_>) {
+    if item.code.department() != department {
+        table.wrong("dept_code", "differs from digits 5 and 6 of the code", "make them the same");
+    }
+    if format!("{:02}", item.code.item_type()) != item.item_type.word() {
+        table.wrong("task_type", "differs from digits 3 and 4 of the code", "make them the same");
+    }
+    if item.legal_days != 0 && item.promised_days > item.legal_days {
+        table.wrong("promised_days", "is longer than the law allows", "promise at most legal_days");
+    }
+    if (item.case_kind == CaseKind::Immediate) != (item.promised_days == 0) {
+        table.wrong("promised_days", "does not fit the case kind", "0 for an immediate item, at least 1 for any other");
+    }
+    if item.presence != Presence::None && !item.outlet_kinds.is_empty() {
+        table.wrong("outlet_kinds", "an item that needs presence cannot be filed at an outlet", "write []");
+    }
+}
+
+fn read_materials(item: &Table<'_, '_>, licences: &LicenceTypes, resources: &DataResources) -> Option<Vec<Material>> {
+    let mut numbers = BTreeSet::new();
+    let mut good = true;
+    let mut materials = Vec::new();
+    for table in item.tables("material") {
+        let no = table.need_int("no", 1..=99);
+        let name = table.need_str("name");
+        let source = table.need_word::<Source>("source");
+        let reference = table.str("ref");
+        let required = table.need_bool("required");
+        let deferrable_days = table.int("deferrable_days", 1..=366);
+        table.done();
+        if no.is_some_and(|no| !numbers.insert(no)) {
+            table.wrong("no", "is there twice", "number the materials 1, 2, 3 …");
+        }
+        if let (Some(name), Some(source)) = (name, source) {
+            check_source(&table, name, source, reference, licences, resources);
+        }
+        let material = (|| {
+            Some(Material {
+                no: no?.try_into().ok()?,
+                name: name?.to_owned(),
+                source: source?,
+                reference: reference.map(str::to_owned),
+                required: required?,
+                deferrable_days,
+            })
+        })();
+        good &= material.is_some();
+        materials.extend(material);
+    }
+    if materials.is_empty() && good {
+        item.wrong("material", "is empty", "list at least the identity document");
+    }
+    good.then_some(materials)
+}
+
+fn check_source(
+    table: &Table<'_, '_>,
+    name: &str,
+    source: Source,
+    reference: Option<&str>,
+    licences: &LicenceTypes,
+    resources: &DataResources,
+) {
+    match (source, reference) {
+        (Source::Licence, Some(id)) if licences.get(id).is_some() => {}
+        (Source::Licence, _) => table.wrong("ref", "is not a licence type", "write an id of licence-types.csv"),
+        (Source::Shared, Some(id)) => match resources.get(id) {
+            Some(resource) if resource.class == SharingClass::Denied => {
+                table.wrong("ref", "this resource is not shared", "ask the citizen, or remove the material");
+            }
+            Some(_) => {}
+            None => table.wrong("ref", "is not a data resource", "write an id of data-resources.csv"),
+        },
+        (Source::Shared, None) => table.wrong("ref", "missing", "write an id of data-resources.csv"),
+        (Source::Citizen | Source::Agent, Some(_)) => {
+            table.wrong("ref", "has no meaning for this source", "remove it, or make the source licence or shared");
+        }
+        (Source::Citizen | Source::Agent, None) => {
+            if CATCH_ALLS.iter().any(|catch_all| name.contains(catch_all)) {
+                table.wrong("name", "asks for anything at all", "name the material");
+            }
+            if licences.iter().any(|licence| licence.name_zh == name) {
+                table.wrong("source", "an electronic licence can be had", "write source = \"licence\" and its ref");
+            }
+            if resources.iter().any(|r| r.class != SharingClass::Denied && r.name_zh == name) {
+                table.wrong("source", "sharing can give this", "write source = \"shared\" and its ref");
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What crosses between two gateways, inside a sealed container: `message.json` and the files it names.
+
+use serde::{Deserialize, Serialize};
+
+use super::case::Paper;
+use super::state::{Act, State};
+use super::{ExchangeError, Kept};
+use crate::terms::{CaseNo, CreditCode, Digest, ItemCode, RegionCode, ResidentId, UnixMillis};
+
+/// The version of this form.
+pub const VERSION: u32 = 1;
+/// Name of the message inside its container.
+pub const MESSAGE_FILE: &str = "message.json";
+
+/// One message. Its `id` is kept through all retries: the same id has the same effect once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Message {
+    pub v: u32,
+    /// `<case number>/<sender>/<seq>`: one act of one side.
+    pub id: String,
+    pub from: String,
+    pub to: String,
+    pub at: UnixMillis,
+    pub case: CaseNo,
+    pub act: Act,
+    /// State after the act, as the sender sees it.
+    pub state: State,
+    pub seq: u64,
+    /// Who acts for whom at which level: a signed assertion of the sending gateway.
+    pub assertion: String,
+    /// The filing itself; only with [`Act::Receive`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dossier: Option<Dossier>,
+    /// Papers this act produced.
+    #[serde(default)]
+    pub papers: Vec<PaperRef>,
+    /// Words of the authority, e.g. the reason of a refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Everything the owner needs to decide: the personal part of a case.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dossier {
+    pub item: ItemCode,
+    pub item_name: String,
+    /// Digest of the guide version in force at filing: nothing outside it can be asked later.
+    pub guide: Digest,
+    pub mode: String,
+    pub scope: String,
+    /// Where the person stands, and who collected.
+    pub window: RegionCode,
+    pub collector: Collector,
+    pub owner: RegionCode,
+    pub authority: CreditCode,
+    pub authority_name: String,
+    pub applicant: Applicant,
+    pub received_at: UnixMillis,
+    /// What the applicant filled in.
+    #[serde(default)]
+    pub form: serde_json::Value,
+    pub materials: Vec<Material>,
+    /// Shared data looked up for this case.
+    #[serde(default)]
+    pub facts: Vec<FactRef>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Collector {
+    /// `window` or the outlet's kind (`bank`, `post`, `shop`).
+    pub kind: String,
+    pub id: String,
+    pub name: String,
+    /// Staff number of the clerk.
+    pub clerk: String,
+}
+
+/// The person the case is about. Travels only inside sealed containers and rests only encrypted.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Applicant {
+    pub name: String,
+    /// `111` resident number, `001` credit code (GB/T 36903 annex A).
+    pub code_type: String,
+    pub code: String,
+    /// Real-name level at filing, 1–4.
+    pub level: u8,
+}
+
+impl Applicant {
+    /// The resident number, where it is one.
+    pub fn resident(&self) -> Option<ResidentId> {
+        if self.code_type == "111" { self.code.parse().ok() } else { None }
+    }
+
+    /// For screens and papers: first 3 and last 2 characters.
+    pub fn masked_code(&self) -> String {
+        let chars: Vec<char> = self.code.chars().collect();
+        match chars.len() {
+            n if n > 5 => chars.iter().enumerate().map(|(i, c)| if i < 3 || i + 2 >= n { *c } else { '*' }).collect(),
+            n => "*".repeat(n),
+        }
+    }
+}
+
+impl std::fmt::Debug for Applicant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Applicant({})", self.masked_code())
+    }
+}
+
+/// One material as handed in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Material {
+    /// Number in the guide.
+    pub no: u32,
+    pub name: String,
+    /// `citizen`, `agent`, `licence`, `shared`.
+    pub source: String,
+    /// The file in the container, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileRef>,
+    /// What the check of a licence said (code of the verdict).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileRef {
+    /// Path in the container.
+    pub path: String,
+    pub media: String,
+    pub size: u64,
+    pub digest: Digest,
+}
+
+/// A shared-data answer, by what it was for and what it was; the answer's values stay in the dossier's form.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FactRef {
+    pub resource: String,
+    pub purpose: String,
+    pub fetched_at: UnixMillis,
+    pub cached: bool,
+    pub values: serde_json::Value,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaperRef {
+    pub kind: Paper,
+    pub number: String,
+    pub file: FileRef,
+}
+
+/// A file of a case with where it lies in the vault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stored {
+    pub path: String,
+    pub media: String,
+    pub kept: Kept,
+}
+
+impl Stored {
+    pub fn reference(&self) -> FileRef {
+        FileRef { path: self.path.clone(), media: self.media.clone(), size: self.kept.size, digest: self.kept.digest }
+    }
+}
+
+impl Message {
+    pub fn id_of(case: CaseNo, sender: &str, seq: u64) -> String {
+        format!("{case}/{sender}/{seq}")
+    }
+
+    /// Parses and checks what can be checked without knowing anybody: version, id, paths.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ExchangeError> {
+        let wrong = |why: String| ExchangeError::Message(why);
+        let message: Self = serde_json::from_slice(bytes).map_err(|e| wrong(e.to_string()))?;
+        if message.v != VERSION {
+            return Err(wrong(format!("form version {} is not known", message.v)));
+        }
+        if message.id != Self::id_of(message.case, &message.from, message.seq) {
+            return Err(wrong("the id does not name this case, sender and act".into()));
+        }
+        if (message.act == Act::Receive) != message.dossier.is_some() {
+            return Err(wrong("a dossier comes with the first message of a case, and only then".into()));
+        }
+        if let Some(dossier) = &message.dossier
+            && dossier.owner != message.case.owner()
+        {
+            return Err(wrong("the case number names another owner".into()));
+        }
+        Ok(message)
+    }
+
+    /// Every file the message names.
+    pub fn files(&self) -> impl Iterator<Item = &FileRef> {
+        let materials = self.dossier.iter().flat_map(|d| d.materials.iter().filter_map(|m| m.file.as_ref()));
+        materials.chain(self.papers.iter().map(|p| &p.file))
+    }
+}

@@ -1,0 +1,525 @@
+//! Cases, their events and files, the outbox and the inbox. Statements take a transaction; callers commit.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::case::Case;
+use super::message::{Dossier, Stored};
+use super::state::State;
+use super::vault::Key;
+use super::{ExchangeError, PaperRow};
+use crate::store::{Migration, StoreError, Tx, counter};
+use crate::terms::{CaseNo, Day, Digest, RegionCode, UnixMillis};
+
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    version: 5001,
+    name: "cases, events, files, outbox, inbox",
+    sql: "CREATE TABLE case_record (no TEXT PRIMARY KEY, side TEXT NOT NULL, state TEXT NOT NULL, seq BIGINT NOT NULL,
+            item TEXT NOT NULL, window_region TEXT NOT NULL, owner TEXT NOT NULL, collector TEXT NOT NULL,
+            subject TEXT NOT NULL, opened BIGINT NOT NULL, updated BIGINT NOT NULL, core TEXT NOT NULL, dossier {bytes} NOT NULL);
+          CREATE INDEX case_by_subject ON case_record (subject, opened);
+          CREATE INDEX case_by_collector ON case_record (collector, opened);
+          CREATE INDEX case_by_state ON case_record (state, updated);
+          CREATE TABLE case_key (no TEXT PRIMARY KEY, wrapped {bytes});
+          CREATE TABLE case_event (no TEXT NOT NULL, seq BIGINT NOT NULL, at BIGINT NOT NULL, act TEXT NOT NULL,
+            by_whom TEXT NOT NULL, state TEXT NOT NULL, note {bytes}, PRIMARY KEY (no, seq));
+          CREATE TABLE case_file (no TEXT NOT NULL, path TEXT NOT NULL, role TEXT NOT NULL, seq BIGINT NOT NULL,
+            vault TEXT NOT NULL, sealed {bytes} NOT NULL, PRIMARY KEY (no, path));
+          CREATE TABLE outbox (id TEXT PRIMARY KEY, no TEXT NOT NULL, way TEXT NOT NULL, target TEXT NOT NULL,
+            path TEXT NOT NULL, attempts BIGINT NOT NULL, next_at BIGINT NOT NULL, done_at BIGINT, receipt TEXT);
+          CREATE INDEX outbox_due ON outbox (done_at, next_at);
+          CREATE TABLE inbox (id TEXT PRIMARY KEY, at BIGINT NOT NULL, digest TEXT NOT NULL, receipt TEXT NOT NULL);
+          CREATE TABLE filing (key TEXT PRIMARY KEY, digest TEXT NOT NULL, no TEXT NOT NULL)",
+}];
+
+/// Case numbers one collecting gateway may give out for one owner on one day: the last four digits of the sequence.
+/// The first four are the gateway's slot in the federation, so that two gateways never give the same number.
+const NUMBERS_A_DAY: i64 = 9_999;
+
+/// The next case number of `owner` on `day`, given by the gateway in `slot` (0–9999).
+pub async fn next_number(tx: &mut Tx, owner: RegionCode, day: Day, slot: u16) -> Result<CaseNo, ExchangeError> {
+    let key = format!("case-number:{owner}");
+    let counters = [counter::Counter { key: key.clone(), limit: NUMBERS_A_DAY }];
+    counter::take(tx, &counters, day).await?.map_err(|_| ExchangeError::NumbersUsedUp)?;
+    let serial = counter::used(tx, &key, day).await?;
+    CaseNo::new(owner, day, u32::from(slot) * 10_000 + serial as u32).ok_or(ExchangeError::NumbersUsedUp)
+}
+
+/// A case as it lies in the store.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub case: Case,
+    /// `collecting`, `owning` or `both`.
+    pub side: String,
+    pub item: String,
+    pub window: RegionCode,
+    /// `window:<id>` or `outlet:<id>` of the point that collected.
+    pub collector: String,
+    /// Pseudonym of the applicant.
+    pub subject: String,
+    pub opened: UnixMillis,
+    pub updated: UnixMillis,
+    sealed: Vec<u8>,
+}
+
+impl Record {
+    pub fn dossier(&self, key: &Key) -> Result<Dossier, ExchangeError> {
+        let plain = key.open("dossier", &self.sealed)?;
+        serde_json::from_slice(&plain).map_err(|e| StoreError::unreadable("dossier", e).into())
+    }
+}
+
+/// What a new case is made of.
+pub struct NewCase<'a> {
+    pub case: &'a Case,
+    pub side: &'a str,
+    pub collector: &'a str,
+    pub subject: &'a str,
+    pub dossier: &'a Dossier,
+    pub now: UnixMillis,
+}
+
+pub async fn insert(tx: &mut Tx, new: &NewCase<'_>, key: &Key, wrapped: &[u8]) -> Result<(), ExchangeError> {
+    let plain = serde_json::to_vec(new.dossier).map_err(|e| ExchangeError::Message(e.to_string()))?;
+    sqlx::query("INSERT INTO case_key (no, wrapped) VALUES ($1, $2)")
+        .bind(new.case.no.to_string())
+        .bind(wrapped)
+        .execute(tx.run())
+        .await
+        .map_err(StoreError::from)?;
+    sqlx::query(
+        "INSERT INTO case_record (no, side, state, seq, item, window_region, owner, collector, subject, opened, updated, core, dossier)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12)",
+    )
+    .bind(new.case.no.to_string())
+    .bind(new.side)
+    .bind(new.case.state.word())
+    .bind(new.case.seq as i64)
+    .bind(new.dossier.item.to_string())
+    .bind(new.dossier.window.to_string())
+    .bind(new.dossier.owner.to_string())
+    .bind(new.collector)
+    .bind(new.subject)
+    .bind(new.now.0)
+    .bind(core(new.case))
+    .bind(key.seal("dossier", &plain)?)
+    .execute(tx.run())
+    .await
+    .map_err(StoreError::from)?;
+    Ok(())
+}
+
+fn core(case: &Case) -> String {
+    serde_json::to_string(case).unwrap_or_default()
+}
+
+const COLUMNS: &str =
+    "no, side, state, seq, item, window_region, owner, collector, subject, opened, updated, core, dossier";
+
+fn record(row: &AnyRow) -> Result<Record, StoreError> {
+    let text = |name: &'static str| row.try_get::<String, _>(name);
+    let bad = |e: serde_json::Error| StoreError::unreadable("case", e);
+    Ok(Record {
+        case: serde_json::from_str(&text("core")?).map_err(bad)?,
+        side: text("side")?,
+        item: text("item")?,
+        window: text("window_region")?.parse().map_err(|e| StoreError::unreadable("window", e))?,
+        collector: text("collector")?,
+        subject: text("subject")?,
+        opened: UnixMillis(row.try_get("opened")?),
+        updated: UnixMillis(row.try_get("updated")?),
+        sealed: row.try_get("dossier")?,
+    })
+}
+
+pub async fn load(tx: &mut Tx, no: CaseNo) -> Result<Option<Record>, StoreError> {
+    let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM case_record WHERE no = $1")))
+        .bind(no.to_string())
+        .fetch_optional(tx.run())
+        .await?;
+    row.as_ref().map(record).transpose()
+}
+
+/// Whose cases to list.
+pub enum Whose<'a> {
+    Subject(&'a str),
+    Collector(&'a str),
+    /// Cases this region owns.
+    Owner,
+}
+
+pub async fn list(tx: &mut Tx, whose: Whose<'_>, before: UnixMillis, limit: i64) -> Result<Vec<Record>, StoreError> {
+    let (column, value) = match whose {
+        Whose::Subject(pid) => ("subject", pid),
+        Whose::Collector(id) => ("collector", id),
+        Whose::Owner => ("", ""),
+    };
+    let filter =
+        if column.is_empty() { "side <> 'collecting' AND $1 = ''".to_owned() } else { format!("{column} = $1") };
+    let sql =
+        format!("SELECT {COLUMNS} FROM case_record WHERE {filter} AND opened < $2 ORDER BY opened DESC, no LIMIT $3");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(value).bind(before.0).bind(limit).fetch_all(tx.run()).await?;
+    rows.iter().map(record).collect()
+}
+
+/// Saves a case after a step: only if nobody else stepped it meanwhile.
+pub async fn save(tx: &mut Tx, case: &Case, now: UnixMillis) -> Result<(), StoreError> {
+    let done =
+        sqlx::query("UPDATE case_record SET state = $1, seq = $2, updated = $3, core = $4 WHERE no = $5 AND seq = $6")
+            .bind(case.state.word())
+            .bind(case.seq as i64)
+            .bind(now.0)
+            .bind(core(case))
+            .bind(case.no.to_string())
+            .bind(case.seq as i64 - 1)
+            .execute(tx.run())
+            .await?;
+    if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict("the case")) }
+}
+
+pub async fn wrapped_key(tx: &mut Tx, no: CaseNo) -> Result<Vec<u8>, ExchangeError> {
+    let row = sqlx::query("SELECT wrapped FROM case_key WHERE no = $1")
+        .bind(no.to_string())
+        .fetch_optional(tx.run())
+        .await
+        .map_err(StoreError::from)?;
+    let row = row.ok_or(ExchangeError::NoCase)?;
+    row.try_get::<Option<Vec<u8>>, _>(0).map_err(StoreError::from)?.ok_or(ExchangeError::Shredded)
+}
+
+/// Destroys the key of a case: everything encrypted under it is gone, everywhere.
+pub async fn shred(tx: &mut Tx, no: CaseNo) -> Result<bool, StoreError> {
+    let done = sqlx::query("UPDATE case_key SET wrapped = NULL WHERE no = $1 AND wrapped IS NOT NULL")
+        .bind(no.to_string())
+        .execute(tx.run())
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// One line of a case's history.
+#[derive(Clone, Debug)]
+pub struct EventRow {
+    pub seq: u64,
+    pub at: UnixMillis,
+    pub act: String,
+    pub by: String,
+    pub state: State,
+}
+
+pub async fn add_event(
+    tx: &mut Tx,
+    case: &Case,
+    act: &str,
+    by: &str,
+    note: Option<&[u8]>,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO case_event (no, seq, at, act, by_whom, state, note) VALUES ($1, $2, $3, $4, $5, $6, $7)")
+        .bind(case.no.to_string())
+        .bind(case.seq as i64)
+        .bind(now.0)
+        .bind(act)
+        .bind(by)
+        .bind(case.state.word())
+        .bind(note)
+        .execute(tx.run())
+        .await?;
+    Ok(())
+}
+
+pub async fn events(tx: &mut Tx, no: CaseNo, after: u64) -> Result<Vec<EventRow>, StoreError> {
+    let rows =
+        sqlx::query("SELECT seq, at, act, by_whom, state FROM case_event WHERE no = $1 AND seq > $2 ORDER BY seq")
+            .bind(no.to_string())
+            .bind(after as i64)
+            .fetch_all(tx.run())
+            .await?;
+    rows.iter()
+        .map(|row| {
+            let state: String = row.try_get("state")?;
+            Ok(EventRow {
+                seq: row.try_get::<i64, _>("seq")? as u64,
+                at: UnixMillis(row.try_get("at")?),
+                act: row.try_get("act")?,
+                by: row.try_get("by_whom")?,
+                state: State::parse(&state).ok_or_else(|| StoreError::unreadable("state", &state))?,
+            })
+        })
+        .collect()
+}
+
+/// Adds a file to a case. `role` is `material`, `paper` or `container`.
+pub async fn add_file(
+    tx: &mut Tx,
+    no: CaseNo,
+    role: &str,
+    seq: u64,
+    file: &Stored,
+    key: &Key,
+) -> Result<(), ExchangeError> {
+    let plain = serde_json::to_vec(file).map_err(|e| ExchangeError::Message(e.to_string()))?;
+    sqlx::query("INSERT INTO case_file (no, path, role, seq, vault, sealed) VALUES ($1, $2, $3, $4, $5, $6)")
+        .bind(no.to_string())
+        .bind(&file.path)
+        .bind(role)
+        .bind(seq as i64)
+        .bind(&file.kept.id)
+        .bind(key.seal(&format!("file/{}", file.path), &plain)?)
+        .execute(tx.run())
+        .await
+        .map_err(StoreError::from)?;
+    Ok(())
+}
+
+/// The files of a case, in the order they came.
+pub async fn files(tx: &mut Tx, no: CaseNo, key: &Key) -> Result<Vec<PaperRow>, ExchangeError> {
+    let rows = sqlx::query("SELECT path, role, seq, sealed FROM case_file WHERE no = $1 ORDER BY seq, path")
+        .bind(no.to_string())
+        .fetch_all(tx.run())
+        .await
+        .map_err(StoreError::from)?;
+    rows.iter().map(|row| paper_row(row, key)).collect()
+}
+
+fn paper_row(row: &AnyRow, key: &Key) -> Result<PaperRow, ExchangeError> {
+    let path: String = row.try_get("path").map_err(StoreError::from)?;
+    let sealed: Vec<u8> = row.try_get("sealed").map_err(StoreError::from)?;
+    let plain = key.open(&format!("file/{path}"), &sealed)?;
+    Ok(PaperRow {
+        role: row.try_get("role").map_err(StoreError::from)?,
+        seq: row.try_get::<i64, _>("seq").map_err(StoreError::from)? as u64,
+        stored: serde_json::from_slice(&plain).map_err(|e| StoreError::unreadable("file", e))?,
+    })
+}
+
+/// Something to be sent, again and again, until a receipt comes back.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    pub id: String,
+    pub no: CaseNo,
+    /// `peer` or `office`.
+    pub way: String,
+    pub target: String,
+    /// The container among the case's files.
+    pub path: String,
+    pub attempts: i64,
+}
+
+pub async fn post(tx: &mut Tx, out: &Outgoing, now: UnixMillis) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO outbox (id, no, way, target, path, attempts, next_at) VALUES ($1, $2, $3, $4, $5, 0, $6)")
+        .bind(&out.id)
+        .bind(out.no.to_string())
+        .bind(&out.way)
+        .bind(&out.target)
+        .bind(&out.path)
+        .bind(now.0)
+        .execute(tx.run())
+        .await?;
+    Ok(())
+}
+
+/// Takes up to `limit` lines that are due and moves their next attempt `hold_ms` ahead, so that no other replica takes
+/// them meanwhile; a sender that dies lets them come due again. Of one case and target only the oldest line goes out.
+pub async fn take_due(tx: &mut Tx, now: UnixMillis, hold_ms: i64, limit: i64) -> Result<Vec<Outgoing>, StoreError> {
+    let lock = if tx.dialect() == crate::store::Dialect::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
+    let sql = format!(
+        "SELECT id, no, way, target, path, attempts FROM outbox o WHERE done_at IS NULL AND next_at <= $1
+           AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.no = o.no AND e.target = o.target AND e.done_at IS NULL AND e.path < o.path)
+         ORDER BY next_at LIMIT $2{lock}"
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now.0).bind(limit).fetch_all(tx.run()).await?;
+    let mut due = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let no: String = row.try_get("no")?;
+        let out = Outgoing {
+            id: row.try_get("id")?,
+            no: no.parse().map_err(|e| StoreError::unreadable("case number", e))?,
+            way: row.try_get("way")?,
+            target: row.try_get("target")?,
+            path: row.try_get("path")?,
+            attempts: row.try_get("attempts")?,
+        };
+        sqlx::query("UPDATE outbox SET next_at = $1, attempts = attempts + 1 WHERE id = $2")
+            .bind(now.0 + hold_ms)
+            .bind(&out.id)
+            .execute(tx.run())
+            .await?;
+        due.push(out);
+    }
+    Ok(due)
+}
+
+/// The receiver's receipt came: nothing more to send.
+pub async fn delivered(tx: &mut Tx, id: &str, receipt: &str, now: UnixMillis) -> Result<bool, StoreError> {
+    let done = sqlx::query("UPDATE outbox SET done_at = $1, receipt = $2 WHERE id = $3 AND done_at IS NULL")
+        .bind(now.0)
+        .bind(receipt)
+        .bind(id)
+        .execute(tx.run())
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Try again at `at`.
+pub async fn postpone(tx: &mut Tx, id: &str, at: UnixMillis) -> Result<(), StoreError> {
+    sqlx::query("UPDATE outbox SET next_at = $1 WHERE id = $2").bind(at.0).bind(id).execute(tx.run()).await?;
+    Ok(())
+}
+
+/// Lines not yet delivered, and when the oldest was posted: what operators watch.
+pub async fn waiting(tx: &mut Tx) -> Result<i64, StoreError> {
+    Ok(sqlx::query("SELECT COUNT(*) FROM outbox WHERE done_at IS NULL").fetch_one(tx.run()).await?.try_get(0)?)
+}
+
+/// The receipt given for a message, if it came before. `Err` when the same id came with other bytes.
+pub async fn received(tx: &mut Tx, id: &str, digest: Digest) -> Result<Option<String>, ExchangeError> {
+    let row = sqlx::query("SELECT digest, receipt FROM inbox WHERE id = $1")
+        .bind(id)
+        .fetch_optional(tx.run())
+        .await
+        .map_err(StoreError::from)?;
+    let Some(row) = row else { return Ok(None) };
+    let was: String = row.try_get(0).map_err(StoreError::from)?;
+    if was != digest.to_string() {
+        return Err(ExchangeError::Message("this message id came before with other content".into()));
+    }
+    Ok(Some(row.try_get(1).map_err(StoreError::from)?))
+}
+
+pub async fn receive(tx: &mut Tx, id: &str, digest: Digest, receipt: &str, now: UnixMillis) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO inbox (id, at, digest, receipt) VALUES ($1, $2, $3, $4)")
+        .bind(id)
+        .bind(now.0)
+        .bind(digest.to_string())
+        .bind(receipt)
+        .execute(tx.run())
+        .await?;
+    Ok(())
+}
+
+/// The case a filing key was used for. `Err` when the key came with another content.
+pub async fn filed(tx: &mut Tx, key: &str, digest: Digest) -> Result<Option<CaseNo>, ExchangeError> {
+    let row = sqlx::query("SELECT digest, no FROM filing WHERE key = $1")
+        .bind(key)
+        .fetch_optional(tx.run())
+        .await
+        .map_err(StoreError::from)?;
+    let Some(row) = row else { return Ok(None) };
+    let (was, no): (String, String) =
+        (row.try_get(0).map_err(StoreError::from)?, row.try_get(1).map_err(StoreError::from)?);
+    if was != digest.to_string() {
+        return Err(ExchangeError::KeyReused);
+    }
+    no.parse().map(Some).map_err(|e| StoreError::unreadable("case number", e).into())
+}
+
+pub async fn remember_filing(tx: &mut Tx, key: &str, digest: Digest, no: CaseNo) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO filing (key, digest, no) VALUES ($1, $2, $3)")
+        .bind(key)
+        .bind(digest.to_string())
+        .bind(no.to_string())
+        .execute(tx.run())
+        .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing;
+
+    fn day() -> Day {
+        "2026-11-25".parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn numbers_are_given_once_and_name_their_giver() {
+        for fresh in testing::each(MIGRATIONS).await {
+            let owner: RegionCode = "419001".parse().unwrap();
+            let tries: Vec<_> = (0..20)
+                .map(|_| {
+                    let store = fresh.store.clone();
+                    tokio::spawn(async move {
+                        let mut tx = store.begin().await.unwrap();
+                        let no = next_number(&mut tx, owner, day(), 12).await.unwrap();
+                        tx.commit(no.to_string()).await.unwrap().into_inner()
+                    })
+                })
+                .collect();
+            let mut numbers = std::collections::BTreeSet::new();
+            for t in tries {
+                numbers.insert(t.await.unwrap());
+            }
+            assert_eq!(numbers.len(), 20);
+            assert!(numbers.iter().all(|n| n.starts_with("419001000000202611250012")), "{numbers:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_outbox_sends_in_order_until_a_receipt_comes() {
+        for fresh in testing::each(MIGRATIONS).await {
+            let no: CaseNo = "4190010000002026021300000017S".parse().unwrap();
+            let out = |n: u32| Outgoing {
+                id: format!("m{n}"),
+                no,
+                way: "peer".into(),
+                target: "b".into(),
+                path: format!("containers/{n:04}.asice"),
+                attempts: 0,
+            };
+            let mut tx = fresh.store.begin().await.unwrap();
+            for n in [1, 2] {
+                post(&mut tx, &out(n), UnixMillis(0)).await.unwrap();
+            }
+            tx.commit(()).await.unwrap();
+            // (at, ids taken): the second waits for the first; what was taken is held for 100 ms
+            for (at, want) in [(0, vec!["m1"]), (50, vec![]), (100, vec!["m1"])] {
+                let mut tx = fresh.store.begin().await.unwrap();
+                let due = take_due(&mut tx, UnixMillis(at), 100, 10).await.unwrap();
+                tx.commit(()).await.unwrap();
+                assert_eq!(due.iter().map(|o| o.id.as_str()).collect::<Vec<_>>(), want, "at {at}");
+            }
+            let mut tx = fresh.store.begin().await.unwrap();
+            assert!(delivered(&mut tx, "m1", "r", UnixMillis(150)).await.unwrap());
+            assert!(!delivered(&mut tx, "m1", "r", UnixMillis(151)).await.unwrap(), "a second receipt changes nothing");
+            let due = take_due(&mut tx, UnixMillis(150), 100, 10).await.unwrap();
+            assert_eq!(due.len(), 1);
+            assert_eq!(due[0].id, "m2");
+            tx.commit(()).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_or_filing_counts_once() {
+        for fresh in testing::each(MIGRATIONS).await {
+            let (one, other) = (Digest::of(b"1"), Digest::of(b"2"));
+            let no: CaseNo = "4190010000002026021300000017S".parse().unwrap();
+            let mut tx = fresh.store.begin().await.unwrap();
+            assert_eq!(received(&mut tx, "m", one).await.unwrap(), None);
+            receive(&mut tx, "m", one, "receipt", UnixMillis(0)).await.unwrap();
+            assert_eq!(received(&mut tx, "m", one).await.unwrap().as_deref(), Some("receipt"));
+            assert!(matches!(received(&mut tx, "m", other).await, Err(ExchangeError::Message(_))));
+            remember_filing(&mut tx, "k", one, no).await.unwrap();
+            assert_eq!(filed(&mut tx, "k", one).await.unwrap(), Some(no));
+            assert!(matches!(filed(&mut tx, "k", other).await, Err(ExchangeError::KeyReused)));
+            tx.commit(()).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn shredding_empties_a_case() {
+        for fresh in testing::each(MIGRATIONS).await {
+            let no: CaseNo = "4190010000002026021300000017S".parse().unwrap();
+            let mut tx = fresh.store.begin().await.unwrap();
+            sqlx::query("INSERT INTO case_key (no, wrapped) VALUES ($1, $2)")
+                .bind(no.to_string())
+                .bind(vec![1u8, 2, 3])
+                .execute(tx.run())
+                .await
+                .unwrap();
+            assert_eq!(wrapped_key(&mut tx, no).await.unwrap(), [1, 2, 3]);
+            assert!(shred(&mut tx, no).await.unwrap());
+            assert!(matches!(wrapped_key(&mut tx, no).await, Err(ExchangeError::Shredded)));
+        }
+    }
+}

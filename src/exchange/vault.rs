@@ -1,0 +1,425 @@
+//! Files and records at rest, encrypted under the key of their case.
+//!
+//! ```text
+//!  master key (file of the gateway) ──wraps──▶ case key (one row) ──▶ files: 64 KiB chunks, AES-256-GCM
+//!                                                               └──▶ the case's personal record
+//! ```
+//! Forgetting the one row makes everything of the case unreadable, in every copy and backup of the files: that is how
+//! personal data are destroyed while the log and its proofs stay whole.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use ring::rand::{SecureRandom, SystemRandom};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::terms::Digest;
+use crate::terms::digest::hex;
+
+/// Plain octets per chunk. Each chunk carries a 16-octet tag.
+const CHUNK: usize = 64 * 1024;
+const TAG: usize = 16;
+
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    #[error("vault: {0}")]
+    Io(#[from] io::Error),
+    #[error("vault: a file or record does not open under its key: it was changed, or belongs to another case")]
+    Opened,
+    #[error("vault: the file is larger than {limit} octets")]
+    TooLarge { limit: u64 },
+}
+
+/// The key of one case, or the master key that wraps case keys.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct Key([u8; 32]);
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+fn random<const N: usize>() -> Result<[u8; N], VaultError> {
+    let mut bytes = [0; N];
+    let filled = SystemRandom::new().fill(&mut bytes);
+    filled.map_err(|_| io::Error::other("no randomness"))?;
+    Ok(bytes)
+}
+
+impl Key {
+    pub fn generate() -> Result<Self, VaultError> {
+        Ok(Self(random()?))
+    }
+
+    /// Reads the key file, or makes it (mode 0600) when there is none.
+    pub fn read_or_make(file: &Path) -> Result<Self, VaultError> {
+        match fs::read(file) {
+            Ok(bytes) => {
+                let key = bytes.try_into().map_err(|_| io::Error::other("the key file must hold 32 octets"))?;
+                Ok(Self(key))
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let key = Self::generate()?;
+                let part = file.with_extension("part");
+                let mut out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+                out.write_all(&key.0)?;
+                out.sync_all()?;
+                fs::rename(&part, file)?;
+                sync_folder(file)?;
+                Ok(key)
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn aead(&self) -> LessSafeKey {
+        LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &self.0).expect("32 octets"))
+    }
+
+    /// Encrypts a record; `name` is bound to it, so that records cannot change places.
+    pub fn seal(&self, name: &str, plain: &[u8]) -> Result<Vec<u8>, VaultError> {
+        let nonce: [u8; 12] = random()?;
+        let mut out = nonce.to_vec();
+        let mut body = plain.to_vec();
+        let sealed = self.aead().seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(name.as_bytes()),
+            &mut body,
+        );
+        sealed.map_err(|_| VaultError::Opened)?;
+        out.append(&mut body);
+        Ok(out)
+    }
+
+    /// Decrypts what [`Key::seal`] made under the same `name`.
+    pub fn open(&self, name: &str, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
+        let (nonce, body) = sealed.split_at_checked(12).ok_or(VaultError::Opened)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| VaultError::Opened)?;
+        let mut body = body.to_vec();
+        let plain = self.aead().open_in_place(nonce, Aad::from(name.as_bytes()), &mut body);
+        Ok(plain.map_err(|_| VaultError::Opened)?.to_vec())
+    }
+
+    pub fn wrap(&self, case: &str, inner: &Key) -> Result<Vec<u8>, VaultError> {
+        self.seal(case, &inner.0)
+    }
+
+    pub fn unwrap(&self, case: &str, wrapped: &[u8]) -> Result<Key, VaultError> {
+        let plain = self.open(case, wrapped)?;
+        Ok(Key(plain.try_into().map_err(|_| VaultError::Opened)?))
+    }
+}
+
+/// The folder of encrypted files.
+#[derive(Clone, Debug)]
+pub struct Vault {
+    folder: PathBuf,
+}
+
+/// A file that was written whole and is durable. Its name says nothing about its content.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Kept {
+    /// 32 hexadecimal digits.
+    pub id: String,
+    /// Plain octets.
+    pub size: u64,
+    /// SHA-256 of the plain octets.
+    pub digest: Digest,
+}
+
+impl Vault {
+    pub fn open(folder: &Path) -> Result<Self, VaultError> {
+        fs::create_dir_all(folder)?;
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    fn path(&self, id: &str) -> PathBuf {
+        self.folder.join(&id[..2.min(id.len())]).join(id)
+    }
+
+    /// Begins a file of at most `limit` plain octets.
+    pub fn write(&self, key: &Key, limit: u64) -> Result<Writing, VaultError> {
+        let id = hex(&random::<16>()?);
+        let path = self.path(&id);
+        fs::create_dir_all(path.parent().expect("has a folder"))?;
+        let part = path.with_extension("part");
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+        let hash = ring::digest::Context::new(&ring::digest::SHA256);
+        Ok(Writing {
+            id,
+            path,
+            part,
+            file,
+            key: key.clone(),
+            chunk: Vec::new(),
+            chunks: 0,
+            size: 0,
+            limit,
+            hash,
+            done: false,
+        })
+    }
+
+    /// Writes a file whole.
+    pub fn keep(&self, key: &Key, bytes: &[u8]) -> Result<Kept, VaultError> {
+        let mut writing = self.write(key, u64::MAX)?;
+        writing.push(bytes)?;
+        writing.finish()
+    }
+
+    /// Opens a kept file for reading anywhere in it.
+    pub fn read(&self, key: &Key, kept: &Kept) -> Result<Reading, VaultError> {
+        let file = File::open(self.path(&kept.id))?;
+        Ok(Reading { file, key: key.clone(), id: kept.id.clone(), size: kept.size })
+    }
+
+    /// Removes a file that no record names.
+    pub fn forget(&self, id: &str) -> Result<(), VaultError> {
+        match fs::remove_file(self.path(id)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A file on its way in. Dropped unfinished, it leaves nothing.
+pub struct Writing {
+    id: String,
+    path: PathBuf,
+    part: PathBuf,
+    file: File,
+    key: Key,
+    chunk: Vec<u8>,
+    chunks: u64,
+    size: u64,
+    limit: u64,
+    hash: ring::digest::Context,
+    done: bool,
+}
+
+impl Writing {
+    /// Takes the next octets.
+    ///
+    /// # Errors
+    /// [`VaultError::TooLarge`] beyond the limit.
+    pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), VaultError> {
+        self.size = self.size.saturating_add(bytes.len() as u64);
+        if self.size > self.limit {
+            return Err(VaultError::TooLarge { limit: self.limit });
+        }
+        self.hash.update(bytes);
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(CHUNK - self.chunk.len()));
+            self.chunk.extend_from_slice(now);
+            bytes = later;
+            if self.chunk.len() == CHUNK {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), VaultError> {
+        let sealed = self.key.seal(&chunk_name(&self.id, self.chunks), &self.chunk)?;
+        self.file.write_all(&sealed)?;
+        self.chunks += 1;
+        self.chunk.clear();
+        Ok(())
+    }
+
+    /// Makes the file durable. A crash before this leaves a `.part` file that nobody names.
+    pub fn finish(mut self) -> Result<Kept, VaultError> {
+        if !self.chunk.is_empty() {
+            self.flush()?;
+        }
+        self.file.sync_all()?;
+        fs::rename(&self.part, &self.path)?;
+        self.done = true;
+        sync_folder(&self.path)?;
+        let digest = Digest(self.hash.clone().finish().as_ref().try_into().expect("SHA-256 is 32 octets"));
+        Ok(Kept { id: self.id.clone(), size: self.size, digest })
+    }
+}
+
+impl Write for Writing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.push(bytes).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        if !self.done {
+            let _ = fs::remove_file(&self.part);
+        }
+    }
+}
+
+fn chunk_name(id: &str, number: u64) -> String {
+    format!("{id}/{number}")
+}
+
+fn sync_folder(of: &Path) -> io::Result<()> {
+    match of.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// A kept file, decrypted as it is read.
+#[derive(Debug)]
+pub struct Reading {
+    file: File,
+    key: Key,
+    id: String,
+    size: u64,
+}
+
+impl Reading {
+    /// Plain octets.
+    pub fn len(&self) -> u64 {
+        self.size
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.size == 0
+    }
+
+    /// One chunk of the plain text.
+    pub fn chunk(&self, number: u64) -> Result<Vec<u8>, VaultError> {
+        let begin = number * CHUNK as u64;
+        let plain = self.size.saturating_sub(begin).min(CHUNK as u64) as usize;
+        let mut sealed = vec![0; 12 + plain + TAG];
+        self.file.read_exact_at(&mut sealed, number * (12 + CHUNK + TAG) as u64)?;
+        self.key.open(&chunk_name(&self.id, number), &sealed)
+    }
+
+    pub fn chunks(&self) -> u64 {
+        self.size.div_ceil(CHUNK as u64)
+    }
+
+    /// Fills `out` from the plain octets at `offset`; the range must lie inside.
+    pub fn read_at(&self, mut offset: u64, mut out: &mut [u8]) -> io::Result<()> {
+        if offset.checked_add(out.len() as u64).is_none_or(|end| end > self.size) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        while !out.is_empty() {
+            let chunk = self.chunk(offset / CHUNK as u64).map_err(io::Error::other)?;
+            let from = (offset % CHUNK as u64) as usize;
+            let n = out.len().min(chunk.len() - from);
+            out[..n].copy_from_slice(&chunk[from..from + n]);
+            out = &mut out[n..];
+            offset += n as u64;
+        }
+        Ok(())
+    }
+
+    /// The whole file; for small documents only.
+    ///
+    /// # Errors
+    /// [`VaultError::TooLarge`] beyond `limit`.
+    pub fn whole(&self, limit: u64) -> Result<Vec<u8>, VaultError> {
+        if self.size > limit {
+            return Err(VaultError::TooLarge { limit });
+        }
+        let mut out = Vec::with_capacity(self.size as usize);
+        for number in 0..self.chunks() {
+            out.extend(self.chunk(number)?);
+        }
+        Ok(out)
+    }
+
+    /// The file from its beginning.
+    pub fn stream(self) -> impl Read + Send {
+        ReadingStream { reading: self, next: 0, chunk: Vec::new(), at: 0 }
+    }
+}
+
+struct ReadingStream {
+    reading: Reading,
+    next: u64,
+    chunk: Vec<u8>,
+    at: usize,
+}
+
+impl Read for ReadingStream {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.chunk.len() {
+            if self.next == self.reading.chunks() {
+                return Ok(0);
+            }
+            self.chunk = self.reading.chunk(self.next).map_err(io::Error::other)?;
+            self.next += 1;
+            self.at = 0;
+        }
+        let n = out.len().min(self.chunk.len() - self.at);
+        out[..n].copy_from_slice(&self.chunk[self.at..self.at + n]);
+        self.at += n;
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_come_back_and_changed_ones_do_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::open(folder.path()).unwrap();
+        let key = Key::generate().unwrap();
+        for size in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 17] {
+            let plain: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
+            let kept = vault.keep(&key, &plain).unwrap();
+            assert_eq!(kept.digest, Digest::of(&plain));
+            let reading = vault.read(&key, &kept).unwrap();
+            assert_eq!(reading.whole(u64::MAX).unwrap(), plain);
+            if size > CHUNK {
+                let mut part = vec![0; 1_000];
+                reading.read_at(CHUNK as u64 - 500, &mut part[..501]).unwrap();
+                assert_eq!(part[..501], plain[CHUNK - 500..CHUNK + 1]);
+            }
+            let mut read = Vec::new();
+            reading.stream().read_to_end(&mut read).unwrap();
+            assert_eq!(read, plain);
+            assert!(size == 0 || vault.read(&Key::generate().unwrap(), &kept).unwrap().whole(u64::MAX).is_err());
+        }
+    }
+
+    #[test]
+    fn nothing_of_the_plain_text_is_on_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::open(folder.path()).unwrap();
+        let kept = vault.keep(&Key::generate().unwrap(), b"990101199202290010 ".repeat(100).as_slice()).unwrap();
+        let bytes = fs::read(vault.path(&kept.id)).unwrap();
+        assert!(!bytes.windows(18).any(|w| w == b"990101199202290010"));
+    }
+
+    #[test]
+    fn an_upload_over_the_limit_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::open(folder.path()).unwrap();
+        let mut writing = vault.write(&Key::generate().unwrap(), 10).unwrap();
+        writing.push(b"12345").unwrap();
+        assert!(matches!(writing.push(b"678901"), Err(VaultError::TooLarge { limit: 10 })));
+        let id = writing.id.clone();
+        drop(writing);
+        assert_eq!(fs::read_dir(vault.path(&id).parent().unwrap()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn keys_are_wrapped_for_one_case() {
+        let (master, case) = (Key::generate().unwrap(), Key::generate().unwrap());
+        let wrapped = master.wrap("case-1", &case).unwrap();
+        assert_eq!(master.unwrap("case-1", &wrapped).unwrap().0, case.0);
+        assert!(master.unwrap("case-2", &wrapped).is_err());
+    }
+}

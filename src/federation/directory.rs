@@ -1,0 +1,254 @@
+//! What the directory says.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as B64;
+use serde::{Deserialize, Serialize};
+
+use super::{FederationError, signed};
+use crate::terms::{Digest, RegionCode, UnixMillis};
+
+/// Octets as base64 text, e.g. a certificate in DER.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Octets(pub Vec<u8>);
+
+impl std::fmt::Debug for Octets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Octets({})", self.0.len())
+    }
+}
+
+impl Serialize for Octets {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&B64.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Octets {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        B64.decode(text).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+/// One version of the directory.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Directory {
+    pub federation: String,
+    /// Grows with every issue: an older one is never taken.
+    pub version: u64,
+    pub issued: UnixMillis,
+    pub expires: UnixMillis,
+    pub members: Vec<Member>,
+    pub issuers: Vec<Issuer>,
+    pub anchors: Anchors,
+}
+
+/// A gateway of the federation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// e.g. `gw-419001`.
+    pub id: String,
+    pub name: String,
+    /// First four digits of the sequence in case numbers it gives out, 0–9999; no two members share one.
+    pub slot: u16,
+    /// Places it works for and may speak for; the longest prefix wins.
+    pub places: Vec<RegionCode>,
+    /// `https://host:port` of its API.
+    pub api: String,
+    /// `https://host:port` of its log.
+    pub log: String,
+    pub log_origin: String,
+    /// Verifier key of its log (signed note).
+    pub log_key: String,
+    /// The authority that issues its TLS certificates, and no one else's.
+    pub tls_anchors: Vec<Octets>,
+    /// Certificates that seal its case files.
+    pub seal_certificates: Vec<Octets>,
+    /// JWK set that signs its assertions.
+    pub assertion_keys: serde_json::Value,
+}
+
+/// A token issuer, with whom and where it may speak for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Issuer {
+    pub issuer: String,
+    /// Where its discovery document is; TLS anchors are those of the directory.
+    pub discovery: String,
+    pub audiences: Vec<String>,
+    pub algorithms: Vec<String>,
+    /// `citizen`, `staff`, `machine`.
+    pub populations: Vec<String>,
+    pub places: Vec<RegionCode>,
+    /// `acr` value → real-name level 1–4.
+    pub levels: BTreeMap<String, u8>,
+    pub max_lifetime_s: u64,
+}
+
+/// Trust anchors by purpose, in DER.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Anchors {
+    /// Of seal signers and licence issuers.
+    pub signers: Vec<Octets>,
+    /// Of seal makers.
+    pub makers: Vec<Octets>,
+    /// Of organisations that seal case files.
+    pub envelopes: Vec<Octets>,
+    /// Of identity providers' and the directory's TLS.
+    pub services: Vec<Octets>,
+    /// Certificates between anchors and signers.
+    pub intermediates: Vec<Octets>,
+    /// Revocation lists as of this version.
+    pub crls: Vec<Octets>,
+}
+
+impl Directory {
+    /// Opens, checks and takes a directory. `have` is the version in use, if any.
+    ///
+    /// # Errors
+    /// A bad signature, another form, [`FederationError::Rollback`], [`FederationError::Expired`], or two members that
+    /// claim the same place, slot or id.
+    pub fn take(envelope: &str, operator: &[u8], have: Option<u64>, now: UnixMillis) -> Result<Self, FederationError> {
+        let payload = signed::open(envelope, operator)?;
+        let directory: Self =
+            serde_json::from_slice(&payload).map_err(|e| FederationError::Directory(e.to_string()))?;
+        if let Some(have) = have
+            && directory.version < have
+        {
+            return Err(FederationError::Rollback { got: directory.version, have });
+        }
+        if directory.expires <= now {
+            return Err(FederationError::Expired(directory.expires));
+        }
+        directory.consistent()?;
+        Ok(directory)
+    }
+
+    fn consistent(&self) -> Result<(), FederationError> {
+        let wrong = |why: String| Err(FederationError::Directory(why));
+        let (mut ids, mut slots, mut places) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for member in &self.members {
+            if member.slot > 9_999 {
+                return wrong(format!("{}: slot above 9999", member.id));
+            }
+            if let Some(other) = ids.insert(&member.id, &member.id) {
+                return wrong(format!("{other} is there twice"));
+            }
+            if let Some(other) = slots.insert(member.slot, &member.id) {
+                return wrong(format!("{} and {other} share slot {}", member.id, member.slot));
+            }
+            for place in &member.places {
+                if let Some(other) = places.insert(*place, &member.id) {
+                    return wrong(format!("{} and {other} both claim {place}", member.id));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The member that works for a place: the one with the longest matching prefix, so that towns, villages and
+    /// functional zones go to their own gateway where they have one and to their county's where not.
+    pub fn member_for(&self, place: RegionCode) -> Result<&Member, FederationError> {
+        let claims = self.members.iter().flat_map(|m| m.places.iter().map(move |p| (m, *p)));
+        claims
+            .filter(|(_, claim)| place.lies_in(*claim))
+            .max_by_key(|(_, claim)| claim.significant())
+            .map(|(member, _)| member)
+            .ok_or(FederationError::NoMember(place))
+    }
+
+    pub fn member(&self, id: &str) -> Option<&Member> {
+        self.members.iter().find(|m| m.id == id)
+    }
+
+    /// Names this version in evidence.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&serde_json::to_vec(self).unwrap_or_default())
+    }
+}
+
+impl Member {
+    /// Whether the member may speak for a place.
+    pub fn speaks_for(&self, place: RegionCode) -> bool {
+        self.places.iter().any(|own| place.lies_in(*own))
+    }
+}
+
+impl Issuer {
+    pub fn speaks_for(&self, place: RegionCode) -> bool {
+        self.places.is_empty() || self.places.iter().any(|own| place.lies_in(*own))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(id: &str, slot: u16, places: &[&str]) -> Member {
+        Member {
+            id: id.into(),
+            name: id.into(),
+            slot,
+            places: places.iter().map(|p| p.parse().unwrap()).collect(),
+            api: String::new(),
+            log: String::new(),
+            log_origin: String::new(),
+            log_key: String::new(),
+            tls_anchors: vec![],
+            seal_certificates: vec![],
+            assertion_keys: serde_json::Value::Null,
+        }
+    }
+
+    fn directory(members: Vec<Member>) -> Directory {
+        Directory {
+            federation: "test".into(),
+            version: 1,
+            issued: UnixMillis(0),
+            expires: UnixMillis(1),
+            members,
+            issuers: vec![],
+            anchors: Anchors::default(),
+        }
+    }
+
+    #[test]
+    fn the_longest_prefix_owns_a_place() {
+        let d = directory(vec![
+            member("henan", 1, &["410000"]),
+            member("jiyuan", 2, &["419001"]),
+            member("zone", 3, &["410772"]),
+            member("town", 4, &["419001101"]),
+        ]);
+        for (place, want) in [
+            ("419001", Some("jiyuan")),
+            ("419001102000", Some("jiyuan")),
+            ("419001101003", Some("town")), // a village of a town that has its own gateway
+            ("410772", Some("zone")),
+            ("410771", Some("henan")),
+            ("410100", Some("henan")),
+            ("440305", None),
+        ] {
+            let got = d.member_for(place.parse().unwrap()).ok().map(|m| m.id.as_str());
+            assert_eq!(got, want, "{place}");
+        }
+    }
+
+    #[test]
+    fn no_two_members_share_a_place_or_a_slot() {
+        assert!(directory(vec![member("a", 1, &["440305"]), member("b", 2, &["440306"])]).consistent().is_ok());
+        for pair in [
+            [member("a", 1, &["440305"]), member("b", 1, &["440306"])],
+            [member("a", 1, &["440305"]), member("b", 2, &["440305"])],
+            [member("a", 1, &["440305"]), member("a", 2, &["440306"])],
+            [member("a", 10_000, &[]), member("b", 2, &[])],
+        ] {
+            assert!(directory(pair.to_vec()).consistent().is_err());
+        }
+    }
+}

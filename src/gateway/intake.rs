@@ -1,0 +1,175 @@
+//! What comes in with a filing: one JSON part and files, streamed into the vault, never whole in memory.
+
+use futures_util::StreamExt;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use serde::de::DeserializeOwned;
+
+use crate::exchange::vault::Writing;
+use crate::exchange::{ExchangeError, Kept, Key, Vault, VaultError};
+use crate::terms::refusal::tolds;
+use crate::terms::{Digest, Next, Refusal};
+
+tolds! {
+    /// The form data are not what a filing is made of.
+    pub const FORM = "TB-GW-0001", 422,
+        "提交的表单不完整或不正确，请按提示更正。",
+        "The form is incomplete or wrong: correct it as told.",
+        Next::CorrectAndResend;
+    /// More files than a filing may have.
+    pub const TOO_MANY_FILES = "TB-GW-0002", 413,
+        "文件数量超过限制，请合并后提交。",
+        "There are more files than one filing may have: merge some.",
+        Next::CorrectAndResend;
+    /// The upload broke off.
+    pub const BROKEN_OFF = "TB-GW-0003", 400,
+        "上传中断，未保存任何内容，请重新提交。",
+        "The upload broke off; nothing was kept. Send it again.",
+        Next::CorrectAndResend;
+}
+
+/// Bounds of one filing.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    pub file_octets: u64,
+    pub files: usize,
+    /// Largest JSON part in octets.
+    pub json_octets: usize,
+}
+
+/// One uploaded file, durable in the vault but not yet named by any case.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    /// Name of the form field; materials refer to it.
+    pub field: String,
+    pub media: String,
+    pub kept: Kept,
+}
+
+/// A filing as it came.
+#[derive(Debug)]
+pub struct Intake<T> {
+    pub request: T,
+    pub uploads: Vec<Upload>,
+    /// Over the JSON part and the digests of the files: equal filings have equal digests.
+    pub digest: Digest,
+}
+
+/// Name of the JSON part.
+const REQUEST_FIELD: &str = "request";
+
+/// Reads `multipart/form-data` with one part `request` (JSON) and any files.
+///
+/// # Errors
+/// `TB-GW-0001…0003`, or what the vault says. Files written before the error are removed.
+pub async fn read<T: DeserializeOwned>(
+    content_type: Option<&str>,
+    body: Incoming,
+    vault: &Vault,
+    key: &Key,
+    bounds: Bounds,
+) -> Result<Intake<T>, Refusal> {
+    let boundary = content_type
+        .and_then(|c| multer::parse_boundary(c).ok())
+        .ok_or_else(|| Refusal::new(&FORM, "the content type is not multipart/form-data with a boundary"))?;
+    let mut form = multer::Multipart::new(body.into_data_stream(), boundary);
+    let mut uploads = Vec::new();
+    let outcome = parts(&mut form, vault, key, bounds, &mut uploads).await;
+    match outcome {
+        Ok((request, text)) => {
+            let mut named = text.to_vec();
+            for upload in &uploads {
+                named.extend(format!("\n{} {} {}", upload.field, upload.media, upload.kept.digest).bytes());
+            }
+            Ok(Intake { request, uploads, digest: Digest::of(&named) })
+        }
+        Err(refusal) => {
+            discard(vault, &uploads);
+            Err(refusal)
+        }
+    }
+}
+
+/// Removes files that no case will name.
+pub fn discard(vault: &Vault, uploads: &[Upload]) {
+    for upload in uploads {
+        if let Err(error) = vault.forget(&upload.kept.id) {
+            tracing::warn!(%error, "an unused upload could not be removed");
+        }
+    }
+}
+
+async fn parts<T: DeserializeOwned>(
+    form: &mut multer::Multipart<'_>,
+    vault: &Vault,
+    key: &Key,
+    bounds: Bounds,
+    uploads: &mut Vec<Upload>,
+) -> Result<(T, bytes::Bytes), Refusal> {
+    let mut request = None;
+    while let Some(field) = form.next_field().await.map_err(|e| broken(&e))? {
+        let name = field.name().unwrap_or_default().to_owned();
+        if name == REQUEST_FIELD {
+            if request.is_some() {
+                return Err(Refusal::new(&FORM, "more than one part named request"));
+            }
+            let text = json_part(field, bounds.json_octets).await?;
+            let parsed = serde_json::from_slice(&text).map_err(|e| Refusal::new(&FORM, format!("request: {e}")))?;
+            request = Some((parsed, text));
+            continue;
+        }
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        {
+            return Err(Refusal::new(&FORM, "a file part needs a name of letters, digits, - _ ."));
+        }
+        if uploads.iter().any(|u| u.field == name) {
+            return Err(Refusal::new(&FORM, format!("two parts are named {name}")));
+        }
+        if uploads.len() == bounds.files {
+            return Err(Refusal::new(&TOO_MANY_FILES, format!("more than {} files", bounds.files)));
+        }
+        let media = field.content_type().map_or("application/octet-stream".to_owned(), |m| m.essence_str().to_owned());
+        let writing = vault.write(key, bounds.file_octets).map_err(ExchangeError::from)?;
+        let kept = file_part(field, writing).await?;
+        uploads.push(Upload { field: name, media, kept });
+    }
+    request.ok_or_else(|| Refusal::new(&FORM, "no part named request"))
+}
+
+async fn json_part(mut field: multer::Field<'_>, limit: usize) -> Result<bytes::Bytes, Refusal> {
+    let mut text = bytes::BytesMut::new();
+    while let Some(chunk) = field.next().await {
+        let chunk = chunk.map_err(|e| broken(&e))?;
+        if text.len() + chunk.len() > limit {
+            return Err(Refusal::new(&FORM, format!("the request part is larger than {limit} octets")));
+        }
+        text.extend_from_slice(&chunk);
+    }
+    Ok(text.freeze())
+}
+
+/// Encrypts and writes on the blocking pool: a slow disk must not stop other requests.
+async fn file_part(mut field: multer::Field<'_>, mut writing: Writing) -> Result<Kept, Refusal> {
+    while let Some(chunk) = field.next().await {
+        let chunk = chunk.map_err(|e| broken(&e))?;
+        writing = blocking(move || {
+            writing.push(&chunk)?;
+            Ok(writing)
+        })
+        .await?;
+    }
+    blocking(move || writing.finish()).await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, VaultError> + Send + 'static,
+) -> Result<T, Refusal> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done.map_err(ExchangeError::from)?),
+        Err(_) => Err(Refusal::new(&crate::store::UNAVAILABLE, "the gateway is shutting down")),
+    }
+}
+
+fn broken(error: &multer::Error) -> Refusal {
+    Refusal::new(&BROKEN_OFF, error.to_string())
+}

@@ -1,0 +1,91 @@
+//! The call to a data provider: a question with its ground in, the asked fields out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use http::{Request, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::{Answer, LookupError};
+use crate::terms::{CaseNo, ItemCode};
+use crate::upstream::{Client, body::full};
+
+/// Longest wait for a provider.
+const LIMIT: Duration = Duration::from_secs(5);
+/// Largest answer in octets.
+const ANSWER_MAX: usize = 256 * 1024;
+
+/// One call, with everything a provider needs to judge for itself.
+pub struct Call<'a> {
+    pub url: &'a str,
+    pub resource: &'a str,
+    /// Number of the subject. Leaves only inside this call.
+    pub subject: &'a str,
+    pub fields: &'a std::collections::BTreeSet<String>,
+    pub purpose: &'a str,
+    pub basis: &'a str,
+    pub item: ItemCode,
+    pub case: Option<CaseNo>,
+    /// Signed statement of the gateway about who asks, for whom.
+    pub assertion: &'a str,
+}
+
+/// Sends `POST {url}/lookups` and reads `{"found", "fields", "version"}`.
+pub async fn call(client: &Client, call: &Call<'_>) -> Result<Answer, LookupError> {
+    let question = json!({
+        "resource": call.resource, "subject": call.subject, "fields": call.fields, "purpose": call.purpose,
+        "basis": call.basis, "item": call.item, "case": call.case,
+    });
+    let bad = |why: String| LookupError::BadAnswer { resource: call.resource.to_owned(), why };
+    let request = Request::post(format!("{}/lookups", call.url))
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::AUTHORIZATION, format!("Bearer {}", call.assertion))
+        .body(full(question.to_string()))
+        .map_err(|e| bad(e.to_string()))?;
+    let response =
+        client.fetch(request, LIMIT, ANSWER_MAX).await.map_err(|e| LookupError::from_upstream(call.resource, &e))?;
+    match response.status() {
+        StatusCode::OK => read(response.body()).map_err(bad),
+        StatusCode::NOT_FOUND => Ok(Answer::NotFound),
+        status if status.is_server_error() => {
+            Err(LookupError::Down { resource: call.resource.to_owned(), why: status.to_string() })
+        }
+        status => Err(bad(status.to_string())),
+    }
+}
+
+fn read(body: &[u8]) -> Result<Answer, String> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Wire {
+        found: bool,
+        #[serde(default)]
+        fields: BTreeMap<String, Value>,
+        #[serde(default)]
+        version: String,
+    }
+    let wire: Wire = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+    if wire.found {
+        Ok(Answer::Found { fields: wire.fields, source_version: wire.version })
+    } else {
+        Ok(Answer::NotFound)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_have_one_form() {
+        for (body, good) in [
+            (r#"{"found":true,"fields":{"a":1},"version":"3"}"#, true),
+            (r#"{"found":false}"#, true),
+            (r#"{"found":true,"extra":1}"#, false),
+            ("[]", false),
+            ("", false),
+        ] {
+            assert_eq!(read(body.as_bytes()).is_ok(), good, "{body}");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The shipped policies and cases, compiled in.
+
+macro_rules! files {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_str!(concat!("../../policies/", $name)))),+]
+    };
+}
+
+/// Schema and rules.
+pub(super) const SOURCES: &[(&str, &str)] = files![
+    "schema.cedarschema",
+    "10-people.cedar",
+    "20-outlets.cedar",
+    "30-filing.cedar",
+    "40-materials.cedar",
+    "50-cases.cedar",
+    "60-reading.cedar",
+    "70-data.cedar",
+    "80-gateways.cedar",
+];
+
+/// Cases.
+pub(super) const CASES: &[(&str, &str)] = files![
+    "cases/people.toml",
+    "cases/outlets.toml",
+    "cases/filing.toml",
+    "cases/materials.toml",
+    "cases/lifecycle.toml",
+    "cases/reading.toml",
+    "cases/data.toml",
+    "cases/gateways.toml",
+];

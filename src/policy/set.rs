@@ -1,0 +1,336 @@
+//! The rules in force and the decision.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use cedar_policy::{Authorizer, Decision, Policy, PolicyId, PolicySet as Cedar, Schema};
+use moka::sync::Cache;
+
+use super::ask::{Act, Ask};
+use super::denial::{Denial, Denied, EVALUATION, MALFORMED, NO_RULE, Nearest};
+use super::embedded;
+use super::entities::{AskError, Put, put};
+use super::load::{self, LoadError, Loaded, Rule};
+use super::permit::{Grant, Permit};
+use crate::terms::{Digest, Told, UnixMillis};
+
+/// Bytes of asks and verdicts the memo may hold.
+const MEMO_MAX_BYTES: u64 = 16 << 20;
+/// What an entry costs beside its text: the structures of ask, verdict and cache.
+const MEMO_ENTRY_BYTES: usize = 1_500;
+
+/// A validated set of rules. Immutable: a changed folder is another set with another version.
+///
+/// ```text
+///  Ask ──▶ memo ──hit──────────────────────────────▶ Permit | Denial
+///            └─miss─▶ entities ▶ rules of this act ▶ verdict ─┘ (kept in the memo)
+/// ```
+pub struct PolicySet {
+    schema: Schema,
+    rules: Vec<Rule>,
+    index: HashMap<PolicyId, usize>,
+    /// Per act, the rules whose scope names it: no other rule can speak about it.
+    slices: HashMap<Act, Slice>,
+    version: Digest,
+    authorizer: Authorizer,
+    memo: Cache<Ask, Verdict>,
+}
+
+struct Slice {
+    policies: Cedar,
+    probes: Cedar,
+    /// What each probe looks at, by its id.
+    clauses: HashMap<PolicyId, Clause>,
+}
+
+/// One condition of one rule, so that a denial can say which condition was missing.
+struct Clause {
+    rule: usize,
+    /// `None`: the rule's scope alone.
+    text: Option<String>,
+}
+
+#[derive(Clone)]
+enum Verdict {
+    Yes(Arc<Grant>),
+    No(Denial),
+}
+
+/// What one rule had to say about an ask.
+#[derive(Clone, Debug)]
+pub struct Finding<'a> {
+    pub rule: &'a Rule,
+    /// It speaks: all its conditions hold.
+    pub holds: bool,
+    /// Its scope fits this principal, act and resource.
+    pub in_scope: bool,
+    /// Its conditions in Cedar's words, and whether each holds.
+    pub clauses: Vec<(&'a str, bool)>,
+}
+
+impl PolicySet {
+    /// Reads, checks and takes a policy folder.
+    ///
+    /// # Errors
+    /// All mistakes of the folder at once, each with file, line and mend.
+    pub fn load(dir: &Path) -> Result<Self, LoadError> {
+        Self::build(load::load(load::read(dir)?)?)
+    }
+
+    /// The set this program ships with.
+    ///
+    /// # Errors
+    /// Only when the shipped files are broken, which the tests of this room exclude.
+    pub fn embedded() -> Result<Self, LoadError> {
+        Self::from_sources(embedded::SOURCES.iter().map(|(n, t)| ((*n).to_owned(), (*t).to_owned())))
+    }
+
+    /// As [`PolicySet::load`], from (file name, text).
+    pub fn from_sources(sources: impl IntoIterator<Item = (String, String)>) -> Result<Self, LoadError> {
+        Self::build(load::load(sources.into_iter().collect())?)
+    }
+
+    fn build(loaded: Loaded) -> Result<Self, LoadError> {
+        let Loaded { schema, rules, policies, version } = loaded;
+        let index = policies.iter().enumerate().map(|(at, p)| (p.id().clone(), at)).collect();
+        let broken = |what: String| LoadError {
+            faults: vec![load::Fault {
+                file: "*.cedar".to_owned(),
+                line: 0,
+                what,
+                mend: "simplify the conditions of the rule".to_owned(),
+            }],
+        };
+        let mut slices = HashMap::new();
+        for act in Act::ALL {
+            let of_act = || rules.iter().enumerate().filter(|(_, rule)| rule.acts.contains(act));
+            let mut clauses = HashMap::new();
+            let mut probes = Vec::new();
+            for (at, rule) in of_act() {
+                for (number, (probe, text)) in probes_of(&policies[at]).map_err(&broken)?.into_iter().enumerate() {
+                    let id = PolicyId::new(format!("{}#{number}", rule.id));
+                    clauses.insert(id.clone(), Clause { rule: at, text });
+                    probes.push(probe.new_id(id));
+                }
+            }
+            let set = |list: Vec<Policy>| Cedar::from_policies(list).map_err(|e| broken(e.to_string()));
+            let policies = set(of_act().map(|(at, _)| policies[at].clone()).collect())?;
+            slices.insert(*act, Slice { policies, probes: set(probes)?, clauses });
+        }
+        let memo = Cache::builder()
+            .max_capacity(MEMO_MAX_BYTES)
+            .weigher(|ask: &Ask, _| u32::try_from(ask.text_bytes() + MEMO_ENTRY_BYTES).unwrap_or(u32::MAX))
+            .build();
+        Ok(Self { schema, rules, index, slices, version, authorizer: Authorizer::new(), memo })
+    }
+
+    /// Digest over the sources: what the log records as the policy that decided.
+    pub fn version(&self) -> Digest {
+        self.version
+    }
+
+    /// All rules, in the order in which they speak.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    pub fn rule(&self, id: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| &*rule.id == id)
+    }
+
+    /// Decides. `now` is the moment the permit carries; time-bound facts (hours, periods, ages) are in the ask already.
+    ///
+    /// # Errors
+    /// The denial, with the rule that speaks. Anything that cannot be evaluated is denied.
+    pub fn decide(&self, ask: &Ask, now: UnixMillis) -> Result<Permit, Denial> {
+        let verdict = match self.memo.get(ask) {
+            Some(verdict) => verdict,
+            None => {
+                let verdict = match put(ask, None) {
+                    Ok(put) => self.judge(ask, &put),
+                    Err(error) => return Err(self.malformed(ask, &error)), // not kept: it may be large
+                };
+                self.memo.insert(ask.clone(), verdict.clone());
+                verdict
+            }
+        };
+        Self::hand_out(verdict, now)
+    }
+
+    /// As [`PolicySet::decide`], without the memo.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn evaluate(&self, ask: &Ask, now: UnixMillis) -> Result<Permit, Denial> {
+        match put(ask, None) {
+            Ok(put) => Self::hand_out(self.judge(ask, &put), now),
+            Err(error) => Err(self.malformed(ask, &error)),
+        }
+    }
+
+    /// What every rule about this act has to say; checks the ask against the schema as well.
+    ///
+    /// # Errors
+    /// The ask cannot be put in the words of the schema.
+    pub fn explain(&self, ask: &Ask) -> Result<Vec<Finding<'_>>, AskError> {
+        let put = put(ask, Some(&self.schema))?;
+        let slice = &self.slices[&ask.act()];
+        let held = self.held(slice, &put);
+        let mut findings: Vec<Finding<'_>> = Vec::new();
+        for (at, rule) in self.rules.iter().enumerate().filter(|(_, r)| r.acts.contains(&ask.act())) {
+            let mut finding = Finding { rule, holds: false, in_scope: false, clauses: Vec::new() };
+            for number in 0.. {
+                let id = PolicyId::new(format!("{}#{number}", rule.id));
+                let Some(clause) = slice.clauses.get(&id) else { break };
+                debug_assert_eq!(clause.rule, at);
+                match &clause.text {
+                    None => finding.in_scope = held.contains(&id),
+                    Some(text) => finding.clauses.push((text, held.contains(&id))),
+                }
+            }
+            finding.holds = finding.in_scope && finding.clauses.iter().all(|(_, holds)| *holds);
+            findings.push(finding);
+        }
+        Ok(findings)
+    }
+
+    fn hand_out(verdict: Verdict, now: UnixMillis) -> Result<Permit, Denial> {
+        match verdict {
+            Verdict::Yes(grant) => Ok(Permit::new(grant, now)),
+            Verdict::No(denial) => Err(denial),
+        }
+    }
+
+    fn judge(&self, ask: &Ask, put: &Put) -> Verdict {
+        let slice = &self.slices[&ask.act()];
+        let response = self.authorizer.is_authorized(&put.request, &slice.policies, &put.entities);
+        if let Some(error) = response.diagnostics().errors().next() {
+            return Verdict::No(self.denied(ask, &EVALUATION, Vec::new(), None, Some(error.to_string())));
+        }
+        let spoke: BTreeSet<usize> =
+            response.diagnostics().reason().filter_map(|id| self.index.get(id)).copied().collect();
+        let ids = || spoke.iter().map(|at| self.rules[*at].id.clone()).collect::<Vec<_>>();
+        match (response.decision(), spoke.first()) {
+            (Decision::Allow, Some(_)) => Verdict::Yes(Arc::new(Grant::new(ask, self.version, ids()))),
+            (_, Some(first)) => {
+                let rule = &self.rules[*first];
+                Verdict::No(self.denied(ask, rule.told, ids(), None, None))
+            }
+            (_, None) => {
+                let nearest = self.nearest(slice, put);
+                let told = nearest.as_ref().and_then(|n| self.rule(&n.rule)).map_or(&NO_RULE, |rule| rule.told);
+                Verdict::No(self.denied(ask, told, Vec::new(), nearest, None))
+            }
+        }
+    }
+
+    fn held(&self, slice: &Slice, put: &Put) -> BTreeSet<PolicyId> {
+        let response = self.authorizer.is_authorized(&put.request, &slice.probes, &put.entities);
+        response.diagnostics().reason().cloned().collect()
+    }
+
+    /// The permit with the fewest missing conditions among those whose scope fits; the first of equals.
+    fn nearest(&self, slice: &Slice, put: &Put) -> Option<Nearest> {
+        let held = self.held(slice, put);
+        let mut missing: HashMap<usize, (bool, Vec<&str>)> = HashMap::new();
+        for (id, clause) in slice.clauses.iter().filter(|(_, c)| !self.rules[c.rule].forbids) {
+            let entry = missing.entry(clause.rule).or_default();
+            match &clause.text {
+                None => entry.0 = held.contains(id),
+                Some(text) if !held.contains(id) => entry.1.push(text),
+                Some(_) => {}
+            }
+        }
+        let (at, (_, mut failed)) =
+            missing.into_iter().filter(|(_, (scope, _))| *scope).min_by_key(|(at, (_, failed))| (failed.len(), *at))?;
+        failed.sort_unstable();
+        Some(Nearest { rule: self.rules[at].id.clone(), failed: failed.into_iter().map(str::to_owned).collect() })
+    }
+
+    fn denied(
+        &self,
+        ask: &Ask,
+        told: &'static Told,
+        rules: Vec<Arc<str>>,
+        nearest: Option<Nearest>,
+        detail: Option<String>,
+    ) -> Denial {
+        let sentence = |id: &str| self.rule(id).map(|rule| (rule.zh.clone(), rule.en.clone()));
+        let (zh, en) = match (rules.first(), &nearest) {
+            (Some(first), _) => sentence(first),
+            (None, Some(near)) => sentence(&near.rule).map(|(zh, en)| {
+                let (zh, en) = (zh.trim_end_matches('。'), en.trim_end_matches('.'));
+                (
+                    format!("没有规则允许此操作；最接近的规则是：{zh}。"),
+                    format!("No rule permits this; the nearest says: {en}."),
+                )
+            }),
+            (None, None) => None,
+        }
+        .unwrap_or_else(|| (told.zh.to_owned(), told.en.to_owned()));
+        Denial(Arc::new(Denied {
+            told,
+            zh,
+            en,
+            rules,
+            nearest,
+            version: self.version,
+            act: ask.act(),
+            kind: ask.who().kind,
+            level_needed: ask.level_needed(),
+            detail,
+        }))
+    }
+
+    fn malformed(&self, ask: &Ask, error: &AskError) -> Denial {
+        self.denied(ask, &MALFORMED, Vec::new(), None, Some(error.to_string()))
+    }
+
+    /// Evaluates against all rules at once, without slices: what the slices are held to.
+    #[cfg(test)]
+    pub(super) fn evaluate_whole(&self, ask: &Ask) -> Option<(bool, BTreeSet<String>)> {
+        let put = put(ask, Some(&self.schema)).ok()?;
+        let all = self.slices.values().flat_map(|s| s.policies.policies()).map(|p| (p.id().clone(), p.clone()));
+        let all = Cedar::from_policies(all.collect::<HashMap<_, _>>().into_values()).ok()?;
+        let response = self.authorizer.is_authorized(&put.request, &all, &put.entities);
+        let reasons = response.diagnostics().reason().map(ToString::to_string).collect();
+        Some((response.decision() == Decision::Allow, reasons))
+    }
+}
+
+impl std::fmt::Debug for PolicySet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PolicySet({} rules, {})", self.rules.len(), self.version)
+    }
+}
+
+/// The scope of a rule alone, then each of its conditions under that scope, all as permits.
+fn probes_of(policy: &Policy) -> Result<Vec<(Policy, Option<String>)>, String> {
+    let mut json = policy.to_json().map_err(|e| e.to_string())?;
+    let conditions = match json.get_mut("conditions").map(serde_json::Value::take) {
+        Some(serde_json::Value::Array(list)) => list,
+        _ => Vec::new(),
+    };
+    let Some(object) = json.as_object_mut() else { return Err("a rule without a form in JSON".to_owned()) };
+    object.insert("effect".to_owned(), "permit".into());
+    object.remove("annotations");
+    let mut with = |list: Vec<serde_json::Value>| {
+        object.insert("conditions".to_owned(), list.into());
+        Policy::from_json(None, serde_json::Value::Object(object.clone())).map_err(|e| e.to_string())
+    };
+    let mut probes = vec![(with(Vec::new())?, None)];
+    for condition in conditions {
+        let probe = with(vec![condition])?;
+        let text = clause_text(&probe.to_string());
+        probes.push((probe, Some(text)));
+    }
+    Ok(probes)
+}
+
+/// `when { … }` of a printed rule, on one line.
+fn clause_text(printed: &str) -> String {
+    let at = [") when {", ") unless {"].iter().filter_map(|start| printed.find(start)).min();
+    let text = at.map_or(printed, |at| &printed[at + 1..]);
+    text.trim().trim_end_matches(';').split_whitespace().collect::<Vec<_>>().join(" ").replace("Tongban::", "")
+}

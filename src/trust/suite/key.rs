@@ -1,0 +1,150 @@
+//! Public keys, as certificates carry them.
+
+use ring::signature as rs;
+
+use super::{SignatureAlgorithm, SuiteError, sm2_suite};
+use crate::formats::der::{DerError, Oid, Reader, tag, write};
+
+/// What a key can verify.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PublicKey {
+    /// Uncompressed points.
+    P256(Vec<u8>),
+    P384(Vec<u8>),
+    Sm2(Vec<u8>),
+    Ed25519(Vec<u8>),
+    /// `RSAPublicKey` in DER; 2,048 to 8,192 bits.
+    Rsa(Vec<u8>),
+}
+
+const EC: &str = "1.2.840.10045.2.1";
+const RSA: &str = "1.2.840.113549.1.1.1";
+const ED25519: &str = "1.3.101.112";
+const P256: &str = "1.2.840.10045.3.1.7";
+const P384: &str = "1.3.132.0.34";
+const SM2: &str = "1.2.156.10197.1.301";
+
+impl PublicKey {
+    /// From a `SubjectPublicKeyInfo`.
+    ///
+    /// # Errors
+    /// [`SuiteError::UnknownAlgorithm`] for another curve; [`SuiteError::Key`] for a point off its curve, explicit curve
+    /// parameters other than those of SM2, or an RSA key of an odd size.
+    pub fn from_spki(spki: &[u8]) -> Result<Self, SuiteError> {
+        let (algorithm, curve, bits) = split(spki).map_err(|_| SuiteError::Key)?;
+        if algorithm.is(RSA) {
+            return rsa_bits(bits)
+                .ok()
+                .filter(|n| (2_048..=8_192).contains(n))
+                .map(|_| Self::Rsa(bits.to_vec()))
+                .ok_or(SuiteError::Key);
+        }
+        if algorithm.is(ED25519) {
+            return if bits.len() == 32 { Ok(Self::Ed25519(bits.to_vec())) } else { Err(SuiteError::Key) };
+        }
+        // Some SM2 certificates name the curve as the algorithm itself.
+        let curve = match curve {
+            Some(curve) if algorithm.is(EC) => curve,
+            None if algorithm.is(SM2) => Oid::dotted(SM2),
+            _ => return Err(SuiteError::UnknownAlgorithm(algorithm.to_string())),
+        };
+        let point = bits.to_vec();
+        let uncompressed = |n: usize| point.len() == 1 + 2 * n && point[0] == 4;
+        match () {
+            () if curve.is(P256) && uncompressed(32) => Ok(Self::P256(point)),
+            () if curve.is(P384) && uncompressed(48) => Ok(Self::P384(point)),
+            () if curve.is(SM2) && sm2_suite::is_key(&point) => Ok(Self::Sm2(point)),
+            () if curve.is(P256) || curve.is(P384) || curve.is(SM2) => Err(SuiteError::Key),
+            () => Err(SuiteError::UnknownAlgorithm(curve.to_string())),
+        }
+    }
+
+    /// Back to a `SubjectPublicKeyInfo`.
+    pub fn to_spki(&self) -> Vec<u8> {
+        let (identifier, bits) = match self {
+            Self::P256(p) => (write::sequence(&[write::oid(EC), write::oid(P256)]), p),
+            Self::P384(p) => (write::sequence(&[write::oid(EC), write::oid(P384)]), p),
+            Self::Sm2(p) => (write::sequence(&[write::oid(EC), write::oid(SM2)]), p),
+            Self::Ed25519(k) => (write::sequence(&[write::oid(ED25519)]), k),
+            Self::Rsa(k) => (write::sequence(&[write::oid(RSA), write::null()]), k),
+        };
+        write::sequence(&[identifier, write::bit_string(bits)])
+    }
+
+    /// Verifies `signature` over `message`. ECDSA and SM2 signatures are DER.
+    pub fn verify(&self, algorithm: SignatureAlgorithm, message: &[u8], signature: &[u8]) -> Result<(), SuiteError> {
+        let by_ring = |scheme: &'static dyn rs::VerificationAlgorithm, key: &[u8]| {
+            rs::UnparsedPublicKey::new(scheme, key).verify(message, signature).map_err(|_| SuiteError::Signature)
+        };
+        use SignatureAlgorithm as A;
+        match (self, algorithm) {
+            (Self::P256(k), A::EcdsaP256Sha256) => by_ring(&rs::ECDSA_P256_SHA256_ASN1, k),
+            (Self::P384(k), A::EcdsaP384Sha384) => by_ring(&rs::ECDSA_P384_SHA384_ASN1, k),
+            (Self::Ed25519(k), A::Ed25519) => by_ring(&rs::ED25519, k),
+            (Self::Rsa(k), A::RsaPkcs1Sha256) => by_ring(&rs::RSA_PKCS1_2048_8192_SHA256, k),
+            (Self::Rsa(k), A::RsaPkcs1Sha384) => by_ring(&rs::RSA_PKCS1_2048_8192_SHA384, k),
+            (Self::Rsa(k), A::RsaPkcs1Sha512) => by_ring(&rs::RSA_PKCS1_2048_8192_SHA512, k),
+            (Self::Sm2(k), A::Sm2Sm3) => sm2_suite::verify(k, message, signature),
+            _ => Err(SuiteError::Key),
+        }
+    }
+}
+
+/// Algorithm, named curve and key octets of a `SubjectPublicKeyInfo`.
+fn split(spki: &[u8]) -> Result<(Oid, Option<Oid>, &[u8]), DerError> {
+    let mut outer = Reader::new(spki);
+    let mut inside = outer.sequence()?;
+    outer.done()?;
+    let mut identifier = inside.sequence()?;
+    let algorithm = identifier.oid()?;
+    let curve = match identifier.peek() {
+        None => None,
+        Some(tag::NULL) => {
+            identifier.element()?;
+            None
+        }
+        Some(tag::OID) => Some(identifier.oid()?),
+        Some(tag::SEQUENCE) => Some(explicit_sm2(identifier.element()?.content)?),
+        Some(_) => return Err(DerError::Value),
+    };
+    identifier.done()?;
+    let (bits, unused) = inside.bit_string()?;
+    inside.done()?;
+    if unused == 0 { Ok((algorithm, curve, bits)) } else { Err(DerError::Value) }
+}
+
+/// Explicit curve parameters (X9.62 `ECParameters`) are taken only when they are octet for octet those of SM2: any other
+/// set could hide a curve on which discrete logarithms are easy.
+fn explicit_sm2(content: &[u8]) -> Result<Oid, DerError> {
+    const P: &str = "fffffffeffffffffffffffffffffffffffffffff00000000ffffffffffffffff";
+    const A: &str = "fffffffeffffffffffffffffffffffffffffffff00000000fffffffffffffffc";
+    const B: &str = "28e9fa9e9d9f5e344d5a9e4bcf6509a7f39789f515ab8f92ddbcbd414d940e93";
+    const G: &str = "0432c4ae2c1f1981195f9904466a39c9948fe30bbff2660be1715a4589334c74c7bc3736a2f4f6779c59bdcee36b692153d0a9877cc62a474002df32e52139f0a0";
+    const N: &str = "fffffffeffffffffffffffffffffffff7203df6b21c6052b53bbf40939d54123";
+    let hex = crate::terms::digest::hex;
+    let mut reader = Reader::new(content);
+    let mut good = reader.small()? == 1;
+    let mut field = reader.sequence()?;
+    good &= field.oid()?.is("1.2.840.10045.1.1") && hex(field.unsigned()?) == P;
+    field.done()?;
+    let mut curve = reader.sequence()?;
+    good &= hex(curve.octet_string()?) == A && hex(curve.octet_string()?) == B;
+    curve.optional(tag::BIT_STRING)?; // the seed says nothing about the curve
+    curve.done()?;
+    good &= hex(reader.octet_string()?) == G && hex(reader.unsigned()?) == N;
+    if !reader.is_empty() {
+        good &= reader.small()? == 1;
+    }
+    reader.done()?;
+    if good { Ok(Oid::dotted(SM2)) } else { Err(DerError::Value) }
+}
+
+fn rsa_bits(key: &[u8]) -> Result<usize, DerError> {
+    let mut outer = Reader::new(key);
+    let mut inside = outer.sequence()?;
+    outer.done()?;
+    let n = inside.unsigned()?;
+    inside.unsigned()?;
+    inside.done()?;
+    Ok(n.len() * 8 - n.first().map_or(0, |b| b.leading_zeros() as usize))
+}

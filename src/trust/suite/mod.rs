@@ -1,0 +1,100 @@
+//! The one seam between us and algorithms: international (ring) and commercial (SM2/SM3).
+//!
+//! ```text
+//!  OID or name ─▶ SignatureAlgorithm ─┬─ PublicKey::verify(message, signature)
+//!                                     └─ Signer::sign(message)            DigestAlgorithm ─▶ Hasher
+//! ```
+//! What is weak (MD5, SHA-1) is known by name only, so that it can be refused by name.
+
+mod digest;
+pub mod key;
+pub mod signer;
+pub mod sm2_suite;
+
+pub use digest::{DigestAlgorithm, Hasher};
+pub use key::PublicKey;
+pub use signer::{Signer, SigningKey, load_key};
+
+use crate::formats::der::Oid;
+
+/// Why a key or signature does not count.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SuiteError {
+    #[error("the algorithm {0} is not known here")]
+    UnknownAlgorithm(String),
+    #[error("the algorithm {0} is too weak")]
+    Weak(String),
+    #[error("the key does not fit the algorithm, or is not a key")]
+    Key,
+    #[error("the signature does not verify")]
+    Signature,
+    #[error("the signature is not encoded as it must be")]
+    Encoding,
+    #[error("signing failed: {0}")]
+    Signing(String),
+}
+
+/// A signature algorithm we take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SignatureAlgorithm {
+    EcdsaP256Sha256,
+    EcdsaP384Sha384,
+    Ed25519,
+    RsaPkcs1Sha256,
+    RsaPkcs1Sha384,
+    RsaPkcs1Sha512,
+    /// SM2 with SM3, default identity, Z_A always.
+    Sm2Sm3,
+}
+
+impl SignatureAlgorithm {
+    const OIDS: [(Self, &'static str); 7] = [
+        (Self::EcdsaP256Sha256, "1.2.840.10045.4.3.2"),
+        (Self::EcdsaP384Sha384, "1.2.840.10045.4.3.3"),
+        (Self::Ed25519, "1.3.101.112"),
+        (Self::RsaPkcs1Sha256, "1.2.840.113549.1.1.11"),
+        (Self::RsaPkcs1Sha384, "1.2.840.113549.1.1.12"),
+        (Self::RsaPkcs1Sha512, "1.2.840.113549.1.1.13"),
+        (Self::Sm2Sm3, "1.2.156.10197.1.501"),
+    ];
+    /// Known by name to be refused: RSA with MD5 and SHA-1, ECDSA with SHA-1.
+    const WEAK: [&'static str; 4] =
+        ["1.2.840.113549.1.1.4", "1.2.840.113549.1.1.5", "1.2.840.10045.4.1", "1.2.840.113549.1.1.2"];
+
+    /// # Errors
+    /// [`SuiteError::Weak`], [`SuiteError::UnknownAlgorithm`].
+    pub fn from_oid(oid: &Oid) -> Result<Self, SuiteError> {
+        if let Some((algorithm, _)) = Self::OIDS.iter().find(|(_, dotted)| oid.is(dotted)) {
+            return Ok(*algorithm);
+        }
+        if Self::WEAK.iter().any(|dotted| oid.is(dotted)) {
+            return Err(SuiteError::Weak(oid.to_string()));
+        }
+        Err(SuiteError::UnknownAlgorithm(oid.to_string()))
+    }
+
+    pub fn oid(self) -> &'static str {
+        Self::OIDS.iter().find(|(a, _)| *a == self).map_or("", |(_, dotted)| dotted)
+    }
+
+    /// The digest that goes with it in CMS.
+    pub fn digest(self) -> DigestAlgorithm {
+        match self {
+            Self::Sm2Sm3 => DigestAlgorithm::Sm3,
+            Self::EcdsaP384Sha384 | Self::RsaPkcs1Sha384 => DigestAlgorithm::Sha384,
+            Self::Ed25519 | Self::RsaPkcs1Sha512 => DigestAlgorithm::Sha512,
+            Self::EcdsaP256Sha256 | Self::RsaPkcs1Sha256 => DigestAlgorithm::Sha256,
+        }
+    }
+
+    /// `AlgorithmIdentifier` in DER: RSA with NULL parameters, all others without.
+    pub fn identifier(self) -> Vec<u8> {
+        use crate::formats::der::write;
+        match self {
+            Self::RsaPkcs1Sha256 | Self::RsaPkcs1Sha384 | Self::RsaPkcs1Sha512 => {
+                write::sequence(&[write::oid(self.oid()), write::null()])
+            }
+            _ => write::sequence(&[write::oid(self.oid())]),
+        }
+    }
+}

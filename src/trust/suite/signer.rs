@@ -1,0 +1,158 @@
+//! Private keys that sign, kept as PKCS#8.
+
+use std::path::Path;
+
+use ring::rand::SystemRandom;
+use ring::signature as rs;
+use ring::signature::KeyPair;
+use zeroize::Zeroizing;
+
+use super::sm2_suite::Sm2Key;
+use super::{PublicKey, SignatureAlgorithm, SuiteError};
+use crate::formats::der::{DerError, Reader, tag, write};
+use crate::trust::pem;
+
+/// Whatever can sign: a key in a file here, a token elsewhere.
+pub trait Signer: Send + Sync {
+    fn algorithm(&self) -> SignatureAlgorithm;
+    fn public_key(&self) -> PublicKey;
+    /// ECDSA and SM2 signatures are DER.
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SuiteError>;
+}
+
+/// A key held in memory.
+pub enum SigningKey {
+    P256(rs::EcdsaKeyPair),
+    Ed25519(rs::Ed25519KeyPair),
+    Rsa(rs::RsaKeyPair),
+    Sm2(Sm2Key),
+}
+
+const EC: &str = "1.2.840.10045.2.1";
+const SM2: &str = "1.2.156.10197.1.301";
+
+impl SigningKey {
+    /// Makes a key for `algorithm`; gives its PKCS#8 octets. RSA keys are made elsewhere.
+    pub fn generate(algorithm: SignatureAlgorithm) -> Result<Zeroizing<Vec<u8>>, SuiteError> {
+        let random = SystemRandom::new();
+        let failed = |_| SuiteError::Signing("no randomness".into());
+        let document = match algorithm {
+            SignatureAlgorithm::EcdsaP256Sha256 => {
+                rs::EcdsaKeyPair::generate_pkcs8(&rs::ECDSA_P256_SHA256_ASN1_SIGNING, &random).map_err(failed)?
+            }
+            SignatureAlgorithm::Ed25519 => rs::Ed25519KeyPair::generate_pkcs8(&random).map_err(failed)?,
+            SignatureAlgorithm::Sm2Sm3 => return Ok(sm2_pkcs8(&Sm2Key::generate()?)),
+            other => return Err(SuiteError::UnknownAlgorithm(format!("{other:?}"))),
+        };
+        Ok(Zeroizing::new(document.as_ref().to_vec()))
+    }
+
+    /// Reads a PKCS#8 `PrivateKeyInfo` in DER.
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self, SuiteError> {
+        if let Some(scalar) = sm2_scalar(der).map_err(|_| SuiteError::Key)? {
+            return Sm2Key::from_scalar(scalar).map(Self::Sm2);
+        }
+        if let Ok(key) = rs::EcdsaKeyPair::from_pkcs8(&rs::ECDSA_P256_SHA256_ASN1_SIGNING, der, &SystemRandom::new()) {
+            return Ok(Self::P256(key));
+        }
+        if let Ok(key) = rs::Ed25519KeyPair::from_pkcs8_maybe_unchecked(der) {
+            return Ok(Self::Ed25519(key));
+        }
+        rs::RsaKeyPair::from_pkcs8(der).map(Self::Rsa).map_err(|_| SuiteError::Key)
+    }
+}
+
+/// Reads a key file: PEM `PRIVATE KEY`.
+pub fn load_key(file: &Path) -> Result<SigningKey, String> {
+    let text = Zeroizing::new(std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?);
+    let wrong = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
+    let blocks = pem::decode(&text).map_err(|e| wrong(&e))?;
+    let der = blocks.iter().find(|b| b.label == "PRIVATE KEY").ok_or_else(|| wrong(&"no PRIVATE KEY in it"))?;
+    SigningKey::from_pkcs8(&der.octets).map_err(|e| wrong(&e))
+}
+
+/// The private number of an SM2 key, or `None` when it is a key of another kind.
+fn sm2_scalar(der: &[u8]) -> Result<Option<&[u8]>, DerError> {
+    let mut outer = Reader::new(der);
+    let mut inside = outer.sequence()?;
+    outer.done()?;
+    inside.small()?;
+    let mut identifier = inside.sequence()?;
+    let algorithm = identifier.oid()?;
+    if !algorithm.is(EC) || identifier.peek() != Some(tag::OID) || !identifier.oid()?.is(SM2) {
+        return Ok(None);
+    }
+    let key = inside.octet_string()?;
+    let mut key = Reader::new(key).sequence()?;
+    key.small()?;
+    Ok(Some(key.octet_string()?))
+}
+
+fn sm2_pkcs8(key: &Sm2Key) -> Zeroizing<Vec<u8>> {
+    let inner = Zeroizing::new(write::sequence(&[
+        write::small(1),
+        write::octet_string(&key.scalar()),
+        write::explicit(1, &write::bit_string(&key.point())),
+    ]));
+    Zeroizing::new(write::sequence(&[
+        write::small(0),
+        write::sequence(&[write::oid(EC), write::oid(SM2)]),
+        write::octet_string(&inner),
+    ]))
+}
+
+impl Signer for SigningKey {
+    fn algorithm(&self) -> SignatureAlgorithm {
+        match self {
+            Self::P256(_) => SignatureAlgorithm::EcdsaP256Sha256,
+            Self::Ed25519(_) => SignatureAlgorithm::Ed25519,
+            Self::Rsa(_) => SignatureAlgorithm::RsaPkcs1Sha256,
+            Self::Sm2(_) => SignatureAlgorithm::Sm2Sm3,
+        }
+    }
+
+    fn public_key(&self) -> PublicKey {
+        match self {
+            Self::P256(k) => PublicKey::P256(k.public_key().as_ref().to_vec()),
+            Self::Ed25519(k) => PublicKey::Ed25519(k.public_key().as_ref().to_vec()),
+            Self::Rsa(k) => PublicKey::Rsa(k.public_key().as_ref().to_vec()),
+            Self::Sm2(k) => PublicKey::Sm2(k.point()),
+        }
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SuiteError> {
+        let failed = || SuiteError::Signing("the key cannot sign this".into());
+        match self {
+            Self::P256(k) => k.sign(&SystemRandom::new(), message).map(|s| s.as_ref().to_vec()).map_err(|_| failed()),
+            Self::Ed25519(k) => Ok(k.sign(message).as_ref().to_vec()),
+            Self::Rsa(k) => {
+                let mut signature = vec![0; k.public().modulus_len()];
+                k.sign(&rs::RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).map_err(|_| failed())?;
+                Ok(signature)
+            }
+            Self::Sm2(k) => k.sign(message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_signs_what_its_public_key_verifies() {
+        use SignatureAlgorithm::{EcdsaP256Sha256, Ed25519, Sm2Sm3};
+        for algorithm in [EcdsaP256Sha256, Ed25519, Sm2Sm3] {
+            let key = SigningKey::from_pkcs8(&SigningKey::generate(algorithm).unwrap()).unwrap();
+            assert_eq!(key.algorithm(), algorithm);
+            let public = PublicKey::from_spki(&key.public_key().to_spki()).unwrap();
+            assert_eq!(public, key.public_key());
+            let mut signature = key.sign(b"message").unwrap();
+            assert_eq!(public.verify(algorithm, b"message", &signature), Ok(()));
+            assert_eq!(public.verify(algorithm, b"messagf", &signature), Err(SuiteError::Signature));
+            let last = signature.len() - 1;
+            signature[last] ^= 1;
+            assert!(public.verify(algorithm, b"message", &signature).is_err());
+        }
+    }
+}
