@@ -7,5 +7,9 @@
 //!                                cms ─▶ asic: files + manifest + signature in one ZIP
 //! ```
 
+pub mod certificate;
+pub mod crl;
+pub mod issue;
+pub mod name;
 pub mod pem;
 pub mod suite;

@@ -1,0 +1,151 @@
+//! Certificate revocation lists (RFC 5280 §5): read, tied to their issuer, asked by serial.
+
+use super::certificate::{Certificate, CertificateError, KeyUsage};
+use super::suite::{SignatureAlgorithm, SuiteError};
+use crate::formats::der::{Oid, Reader, tag};
+use crate::terms::UnixMillis;
+
+/// A list as received.
+#[derive(Clone, Debug)]
+pub struct Crl {
+    der: Vec<u8>,
+    tbs: std::ops::Range<usize>,
+    issuer: Vec<u8>,
+    algorithm: Oid,
+    signature: Vec<u8>,
+    this_update: UnixMillis,
+    next_update: Option<UnixMillis>,
+    /// Sorted by serial.
+    revoked: Vec<Revoked>,
+    /// Critical extensions, or a delta or partial list: not to be taken for a full one.
+    partial: Option<String>,
+}
+
+/// One revoked certificate.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Revoked {
+    pub serial: Vec<u8>,
+    pub at: UnixMillis,
+    /// CRLReason; 8 is removeFromCRL, 6 certificateHold.
+    pub reason: Option<u8>,
+}
+
+impl Crl {
+    pub fn parse(der: &[u8]) -> Result<Self, CertificateError> {
+        let mut outer = Reader::new(der);
+        let mut whole = outer.sequence()?;
+        outer.done()?;
+        let tbs_element = whole.expect(tag::SEQUENCE)?;
+        let outer_algorithm = whole.sequence()?.oid()?;
+        let (signature, _) = whole.bit_string()?;
+        whole.done()?;
+        let mut tbs = tbs_element.inside();
+        if tbs.peek() == Some(tag::INTEGER) && tbs.small()? != 1 {
+            return Err(CertificateError::Form("a list of an unknown version"));
+        }
+        let algorithm = tbs.sequence()?.oid()?;
+        if algorithm != outer_algorithm {
+            return Err(CertificateError::Form("two different signature algorithms"));
+        }
+        let issuer = tbs.expect(tag::SEQUENCE)?.full.to_vec();
+        let this_update = tbs.time()?;
+        let next_update = match tbs.peek() {
+            Some(tag::UTC_TIME | tag::GENERALIZED_TIME) => Some(tbs.time()?),
+            _ => None,
+        };
+        let mut revoked = Vec::new();
+        let mut partial = None;
+        if let Some(list) = tbs.optional(tag::SEQUENCE)? {
+            let mut list = list.inside();
+            while !list.is_empty() {
+                let mut entry = list.sequence()?;
+                let (serial, at) = (entry.integer()?.to_vec(), entry.time()?);
+                let reason = if entry.is_empty() { None } else { entry_reason(entry.sequence()?, &mut partial)? };
+                entry.done()?;
+                revoked.push(Revoked { serial, at, reason });
+            }
+        }
+        if let Some(extensions) = tbs.optional(tag::context(0))? {
+            let mut list = extensions.inside().sequence()?;
+            while !list.is_empty() {
+                let (oid, critical, _) = extension(&mut list)?;
+                // deltaCRLIndicator and issuingDistributionPoint say that the list is not the whole.
+                if critical || matches!(oid.as_str(), "2.5.29.27" | "2.5.29.28") {
+                    partial = Some(oid);
+                }
+            }
+        }
+        tbs.done()?;
+        revoked.sort();
+        let start = tbs_element.full.as_ptr() as usize - der.as_ptr() as usize;
+        Ok(Self {
+            der: der.to_vec(),
+            tbs: start..start + tbs_element.full.len(),
+            issuer,
+            algorithm,
+            signature: signature.to_vec(),
+            this_update,
+            next_update,
+            revoked,
+            partial,
+        })
+    }
+
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+    pub fn this_update(&self) -> UnixMillis {
+        self.this_update
+    }
+    pub fn next_update(&self) -> Option<UnixMillis> {
+        self.next_update
+    }
+    /// Why it is not a full list, if it is not.
+    pub fn partial(&self) -> Option<&str> {
+        self.partial.as_deref()
+    }
+
+    /// Whether `issuer` made this list: same name, allowed to sign lists, and the signature verifies under its key. A
+    /// namesake's list counts for nothing.
+    pub fn is_by(&self, issuer: &Certificate) -> Result<bool, SuiteError> {
+        if self.issuer != issuer.subject() || issuer.extensions.key_usage.is_some_and(|ku| !ku.has(KeyUsage::CRL_SIGN))
+        {
+            return Ok(false);
+        }
+        let algorithm = SignatureAlgorithm::from_oid(&self.algorithm)?;
+        match issuer.verify(algorithm, &self.der[self.tbs.clone()], &self.signature) {
+            Ok(()) => Ok(true),
+            Err(SuiteError::Signature | SuiteError::Key) => Ok(false),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The entry of a serial number.
+    pub fn entry(&self, serial: &[u8]) -> Option<&Revoked> {
+        let at = self.revoked.partition_point(|r| r.serial.as_slice() < serial);
+        self.revoked.get(at).filter(|r| r.serial == serial && r.reason != Some(8))
+    }
+}
+
+fn extension<'a>(list: &mut Reader<'a>) -> Result<(String, bool, &'a [u8]), CertificateError> {
+    let mut one = list.sequence()?;
+    let oid = one.oid()?.to_string();
+    let critical = if one.peek() == Some(tag::BOOLEAN) { one.boolean()? } else { false };
+    let value = one.octet_string()?;
+    one.done()?;
+    Ok((oid, critical, value))
+}
+
+fn entry_reason(mut list: Reader<'_>, partial: &mut Option<String>) -> Result<Option<u8>, CertificateError> {
+    let mut reason = None;
+    while !list.is_empty() {
+        let (oid, critical, value) = extension(&mut list)?;
+        match oid.as_str() {
+            "2.5.29.21" => reason = Reader::new(value).expect(0x0a)?.content.first().copied(),
+            "2.5.29.24" => {}
+            _ if critical => *partial = Some(oid), // e.g. certificateIssuer: an indirect list
+            _ => {}
+        }
+    }
+    Ok(reason)
+}
