@@ -8,6 +8,7 @@
 //! ```
 
 pub mod certificate;
+pub mod cms;
 pub mod crl;
 pub mod issue;
 pub mod name;
