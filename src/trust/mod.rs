@@ -7,9 +7,12 @@
 //!                                cms ─▶ asic: files + manifest + signature in one ZIP
 //! ```
 
+pub mod asic;
 pub mod certificate;
+pub mod cms;
 pub mod crl;
 pub mod issue;
 pub mod name;
+pub mod path;
 pub mod pem;
 pub mod suite;
