@@ -1,0 +1,133 @@
+//! The configurations from which the gateways of the demonstration start: the same files an operator writes.
+
+use std::fmt::Write as _;
+
+use super::directory::log_origin;
+use super::files::{self, PUBLIC};
+use super::stamps;
+use super::world::{
+    A, B, CLIENTS, ClientKind, Door, GATEWAYS, OFFICE, OUTLET, POLICE_B, SMALL_OUTLET, SOCIAL_SECURITY_B, World,
+};
+use crate::terms::{Day, UnixMillis};
+
+/// Filings a day of each bank outlet; one more is refused.
+pub const OUTLETS: [(&str, u32); 2] = [(OUTLET, 200), (SMALL_OUTLET, 2)];
+/// What the bank outlet may file: household certificate, and two more that the catalogue opens to banks.
+pub const OUTLET_ITEMS: [&str; 2] = ["002009901000", "002014901000"];
+
+/// Writes `tongban.toml` and `partners.toml` of a gateway.
+pub(super) fn write(world: &World, gateway: usize, now: UnixMillis) -> Result<(), String> {
+    let home = world.gateway(gateway);
+    files::write(&home.join("partners.toml"), partners(gateway, now).as_bytes(), PUBLIC)?;
+    files::write(&world.config(gateway), config(world, gateway)?.as_bytes(), PUBLIC)?;
+    Ok(())
+}
+
+fn config(world: &World, gateway: usize) -> Result<String, String> {
+    let plan = &GATEWAYS[gateway];
+    let address = |door: Door| world.address(door);
+    let stamp = |name: &str| {
+        format!(
+            "{name} = {{ seal = \"certs/{name}.esl\", certificate = \"certs/{name}.pem\", key = \"certs/{name}.key\" }}\n"
+        )
+    };
+    let mut out = format!(
+        "# {}: written by `tongban demo`; changes are lost at its next start.\n\
+         partners = \"partners.toml\"\n\n\
+         [gateway]\nid = {:?}\nname = {:?}\ndivision = {:?}\ndata = \"data\"\nstore = {:?}\nenquiry = \"12345\"\n\n\
+         [listen]\napi = \"{}\"\nlog = \"{}\"\nadmin = \"{}\"\nmetrics = \"{}\"\n\n\
+         [tls]\ncertificate = \"certs/tls.pem\"\nkey = \"certs/tls.key\"\nclient_anchors = \"authorities/clients.pem\"\n\n",
+        plan.name,
+        plan.id,
+        plan.name,
+        plan.division,
+        world.store_of(gateway),
+        address(Door::Api(gateway)),
+        address(Door::Log(gateway)),
+        address(Door::Admin(gateway)),
+        address(Door::Metrics(gateway)),
+    );
+    let _ = write!(
+        out,
+        "[seals]\nenvelope = {{ certificate = \"certs/envelope.pem\", key = \"certs/envelope.key\" }}\n{}{}{}\n\
+         [assertion]\ncertificate = \"certs/assertion.pem\"\nkey = \"certs/assertion.key\"\n\n\
+         [log]\norigin = {:?}\nkey = \"certs/log.key\"\n\n\
+         [directory]\nfile = \"../federation.jws\"\nurl = \"{}/v1/directory\"\n\
+         anchors = \"../federation/services-ca.pem\"\noperator_key = \"../federation/operator.pem\"\n",
+        stamp("collection"),
+        stamp("acceptance"),
+        stamp("approval"),
+        log_origin(gateway),
+        world.url(Door::Directory),
+    );
+    for client in CLIENTS.iter().filter(|c| c.gateway == gateway && c.kind == ClientKind::Window) {
+        let _ = write!(
+            out,
+            "\n[[window]]\nid = {:?}\nname = {:?}\nregion = {:?}\ncertificate = \"{}\"\n",
+            client.id,
+            client.name,
+            client.region,
+            fingerprint(world, client.id)?
+        );
+    }
+    if gateway == B {
+        out.push_str(&systems(world)?);
+    }
+    Ok(out)
+}
+
+/// What stands behind Jiyuan's gateway.
+fn systems(world: &World) -> Result<String, String> {
+    let region = GATEWAYS[B].division;
+    Ok(format!(
+        "\n[[system]]\nid = {OFFICE:?}\nkind = \"office\"\nurl = \"{}\"\nauthority = {POLICE_B:?}\nregion = {region:?}\n\
+         anchors = \"authorities/clients.pem\"\ncertificate = \"{}\"\n\
+         \n[[system]]\nid = \"household-register\"\nkind = \"provider\"\nurl = \"{}\"\nauthority = {POLICE_B:?}\n\
+         region = {region:?}\nanchors = \"authorities/clients.pem\"\nresources = [\"DR-HH\", \"DR-POP\"]\n\
+         \n[[system]]\nid = \"social-security\"\nkind = \"proxy\"\nurl = \"{}\"\nauthority = {SOCIAL_SECURITY_B:?}\n\
+         region = {region:?}\npath = \"/pass/social-security\"\n",
+        world.url(Door::Office),
+        fingerprint(world, OFFICE)?,
+        world.url(Door::Provider),
+        world.url(Door::System),
+    ))
+}
+
+fn fingerprint(world: &World, client: &str) -> Result<String, String> {
+    Ok(stamps::certificate(&world.client(client).0)?.fingerprint().to_string())
+}
+
+/// The contracts of a gateway. Its year is the one of `now`, so that the demonstration does not run out; it is open at
+/// all hours, so that the walk comes out the same on a Sunday night.
+fn partners(gateway: usize, now: UnixMillis) -> String {
+    if gateway != A {
+        return "# No partner outlets here.\nschema = 1\n".to_owned();
+    }
+    let year = now.day().year();
+    let day = |month, day| Day::from_ymd(year, month, day).map(|d| d.to_string()).unwrap_or_default();
+    let mut out = "# Written by `tongban demo`; changes are lost at its next start.\nschema = 1\n".to_owned();
+    for client in CLIENTS.iter().filter(|c| c.kind == ClientKind::Outlet) {
+        let daily = OUTLETS.iter().find(|(outlet, _)| *outlet == client.id).map_or(0, |(_, daily)| *daily);
+        let _ = write!(
+            out,
+            "\n[[contract]]\noutlet = {:?}\nname_zh = {:?}\nname_en = \"Demonstration Bank, Nanshan\"\n\
+             kind = \"bank\"\nregion = {:?}\nitems = {OUTLET_ITEMS:?}\n\
+             acts = [\"guide\", \"fill_in\", \"check_identity\", \"scan\", \"receive\", \"read_own\", \
+             \"print_receipt\", \"print_result\", \"hand_out\"]\n\
+             from = \"{}\"\nto = \"{}\"\nmandate = \"深南政数委字〔{year}〕1号\"\n\n\
+             [[contract.terminal]]\nid = {:?}\n\n\
+             [[contract.hours]]\ndays = [\"mon\", \"tue\", \"wed\", \"thu\", \"fri\", \"sat\", \"sun\"]\n\
+             from = \"00:00\"\nto = \"24:00\"\n\n\
+             [contract.masking]\nid_number = \"3-2\"\nphone = \"3-2\"\nname = \"1-0\"\n\n\
+             [contract.quota]\noutlet = {daily}\ncitizen = 200\n\n\
+             [contract.rate]\nper_second = 50\nburst = 100\n",
+            client.id,
+            client.name,
+            client.region,
+            day(1, 1),
+            day(12, 31),
+            client.uri,
+        );
+    }
+    out
+}
