@@ -31,8 +31,15 @@ pub struct Levels {
 }
 
 impl Levels {
-    pub fn new(disk: Arc<dyn Disk>, dir: PathBuf) -> Self {
-        Self { disk, dir, files: RwLock::new(Vec::new()) }
+    /// Opens the level files that are there.
+    pub fn open(disk: Arc<dyn Disk>, dir: PathBuf) -> std::io::Result<Self> {
+        let mut files = Vec::new();
+        while files.len() < MAX_LEVELS && dir.join(files.len().to_string()).exists() {
+            let file = disk.open(&dir.join(files.len().to_string()))?;
+            let allocated = file.len()?;
+            files.push(LevelFile { file, allocated });
+        }
+        Ok(Self { disk, dir, files: RwLock::new(files) })
     }
 
     /// Makes room for `hashes` more after the first `count` of `level`, so that a full disk shows before

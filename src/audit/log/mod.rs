@@ -203,7 +203,7 @@ impl Log {
         let key = options.signer.verifier(KeyKind::Ed25519);
         let origin = key.name().to_owned();
         let is_new = key_file(&*disk, dir, &key)?;
-        let levels = Levels::new(disk.clone(), dir.join("levels"));
+        let levels = Levels::open(disk.clone(), dir.join("levels")).map_err(io("opening level files"))?;
         let opened = recover::segments(&disk, dir, &origin, &levels)?;
         let note = match std::fs::read(dir.join("checkpoint")) {
             Ok(note) => note,
@@ -220,8 +220,9 @@ impl Log {
             what: e.to_string(),
         })?;
         recover::promises_kept(&opened, &levels, &stored, &options.at_least, &origin)?;
-
         let size = opened.chain.frontier.size();
+        // Hashes of a batch that was dropped must not stay behind the others.
+        levels.trim(size).map_err(io("cutting level files"))?;
         let published = Published { size: stored.size(), root: stored.root(), note: stored.note().to_owned() };
         let shared = Arc::new(Shared {
             head: Mutex::new(Head { size, root: opened.chain.frontier.root() }),
