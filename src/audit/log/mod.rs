@@ -192,7 +192,7 @@ impl Log {
     ///
     /// # Errors
     /// [`AuditError::Locked`], [`AuditError::Corrupt`], [`AuditError::RolledBack`], [`AuditError::Foreign`]: the
-    /// folder is left as it was. [`AuditError::Io`] for a disk that does not work.
+    /// entries are left as they were. [`AuditError::Io`] for a disk that does not work.
     pub fn open(dir: &Path, options: OpenOptions) -> Result<Self, AuditError> {
         let io = |doing: &'static str| move |e: std::io::Error| AuditError::io(doing, &e);
         let disk = options.disk;
@@ -364,6 +364,7 @@ impl Log {
     }
 
     /// A resource by its path: `checkpoint`, `tile/…`, `tile/entries/…`. Only canonical paths, only what is published.
+    /// Bundles (`tile/entries/…`) are for auditors and mirrors; who may read them is asked by the caller.
     pub fn read(&self, path: &str) -> Result<Resource, AuditError> {
         let published = self.0.shared.published.load();
         if path == "checkpoint" {
