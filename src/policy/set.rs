@@ -230,22 +230,33 @@ impl PolicySet {
         response.diagnostics().reason().cloned().collect()
     }
 
-    /// The permit with the fewest missing conditions among those whose scope fits; the first of equals.
+    /// The permit that came closest: meant for this kind of principal, fewest conditions missing, most conditions met,
+    /// first in order. Kinds count first: what is said to a citizen about clerks helps no citizen.
     fn nearest(&self, slice: &Slice, put: &Put) -> Option<Nearest> {
+        #[derive(Default)]
+        struct Near<'a> {
+            in_scope: bool,
+            met: usize,
+            missing: Vec<&'a str>,
+        }
         let held = self.held(slice, put);
-        let mut missing: HashMap<usize, (bool, Vec<&str>)> = HashMap::new();
+        let mut near: HashMap<usize, Near<'_>> = HashMap::new();
         for (id, clause) in slice.clauses.iter().filter(|(_, c)| !self.rules[c.rule].forbids) {
-            let entry = missing.entry(clause.rule).or_default();
+            let entry = near.entry(clause.rule).or_default();
             match &clause.text {
-                None => entry.0 = held.contains(id),
-                Some(text) if !held.contains(id) => entry.1.push(text),
-                Some(_) => {}
+                None => entry.in_scope = held.contains(id),
+                Some(_) if held.contains(id) => entry.met += 1,
+                Some(text) => entry.missing.push(text),
             }
         }
-        let (at, (_, mut failed)) =
-            missing.into_iter().filter(|(_, (scope, _))| *scope).min_by_key(|(at, (_, failed))| (failed.len(), *at))?;
-        failed.sort_unstable();
-        Some(Nearest { rule: self.rules[at].id.clone(), failed: failed.into_iter().map(str::to_owned).collect() })
+        let other_kind = |n: &Near<'_>| n.missing.iter().any(|text| text.contains("principal is "));
+        let (at, mut best) = near
+            .into_iter()
+            .filter(|(_, n)| n.in_scope)
+            .min_by_key(|(at, n)| (other_kind(n), n.missing.len(), std::cmp::Reverse(n.met), *at))?;
+        best.missing.sort_unstable(); // the map has no order
+        let failed = best.missing.into_iter().map(str::to_owned).collect();
+        Some(Nearest { rule: self.rules[at].id.clone(), failed })
     }
 
     fn denied(
@@ -287,13 +298,18 @@ impl PolicySet {
         self.denied(ask, &MALFORMED, Vec::new(), None, Some(error.to_string()))
     }
 
-    /// Evaluates against all rules at once, without slices: what the slices are held to.
+    /// All rules in one, without slices: what the slices are held to.
     #[cfg(test)]
-    pub(super) fn evaluate_whole(&self, ask: &Ask) -> Option<(bool, BTreeSet<String>)> {
-        let put = put(ask, Some(&self.schema)).ok()?;
+    pub(super) fn whole(&self) -> Cedar {
         let all = self.slices.values().flat_map(|s| s.policies.policies()).map(|p| (p.id().clone(), p.clone()));
-        let all = Cedar::from_policies(all.collect::<HashMap<_, _>>().into_values()).ok()?;
-        let response = self.authorizer.is_authorized(&put.request, &all, &put.entities);
+        Cedar::from_policies(all.collect::<HashMap<_, _>>().into_values()).unwrap()
+    }
+
+    /// Evaluates against `whole`, with ask and entities checked against the schema.
+    #[cfg(test)]
+    pub(super) fn evaluate_whole(&self, whole: &Cedar, ask: &Ask) -> Option<(bool, BTreeSet<String>)> {
+        let put = put(ask, Some(&self.schema)).ok()?;
+        let response = self.authorizer.is_authorized(&put.request, whole, &put.entities);
         let reasons = response.diagnostics().reason().map(ToString::to_string).collect();
         Some((response.decision() == Decision::Allow, reasons))
     }
