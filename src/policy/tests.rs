@@ -207,7 +207,7 @@ fn mistakes_are_named_with_file_line_and_mend() {
         let fits = |f: &&Fault| (line == 0 || f.line == line) && f.what.contains(what) && !f.mend.is_empty();
         assert!(error.faults.iter().find(fits).is_some(), "{name}: {:#?}", error.faults);
     }
-    let schema = bent("schema.cedarschema", |text| text.replacen("entity Log;", "entity Log", 1)).unwrap_err();
+    let schema = bent("schema.cedarschema", |text| text.replacen("entity Gateway;", "entity Gateway", 1)).unwrap_err();
     assert_eq!(schema.faults[0].file, "schema.cedarschema");
     assert!(schema.faults[0].line > 80, "{:?}", schema.faults);
     let two = bent("10-people.cedar", |_| rule("permit (principal, action, resource) when { 1 + };"))
