@@ -43,13 +43,15 @@ fn mostly() -> impl Strategy<Value = bool> {
 }
 
 prop_compose! {
-    fn paper()(kind in usually(PaperKind::Attorney, PaperKind::ALL), from in name(), live in mostly(), item_listed in mostly(), act_listed in mostly()) -> Paper {
+    fn paper()(kind in usually(PaperKind::Attorney, PaperKind::ALL), from in name(), live in mostly(),
+        item_listed in mostly(), act_listed in mostly()) -> Paper {
         Paper { kind, from, live, item_listed, act_listed }
     }
 }
 
 prop_compose! {
-    fn outlet()(kind in usually(OutletKind::Bank, OutletKind::ALL), live in mostly(), item_listed in mostly(), act_listed in mostly(),
+    fn outlet()(kind in usually(OutletKind::Bank, OutletKind::ALL), live in mostly(), item_listed in mostly(),
+        act_listed in mostly(),
         in_hours in mostly(), at_place in mostly(), customer_present in mostly()) -> Outlet {
         Outlet { kind, live, item_listed, act_listed, in_hours, at_place, customer_present }
     }
@@ -57,19 +59,25 @@ prop_compose! {
 
 prop_compose! {
     fn who(kinds: &'static [Kind])(
-        kind in one_of(kinds), id in name(), level in usually(4u8, &[2, 3]), level_age_min in usually(5u32, &[60, 61, 90]),
+        kind in one_of(kinds), id in name(), level in usually(4u8, &[2, 3]), level_age_min in usually(5u32, &[60,
+            61, 90]),
         org in prop::option::weighted(0.9, org()), places in prop::collection::vec(region(), 1..3),
         roles in prop::sample::subsequence(Role::ALL, 2..=Role::ALL.len()), post in usually(Post::A, Post::ALL),
-        paper in prop::option::weighted(0.7, paper().boxed()), outlet in prop::option::weighted(0.8, outlet().boxed()),
+        paper in prop::option::weighted(0.7, paper().boxed()), outlet in prop::option::weighted(0.8,
+            outlet().boxed()),
     ) -> Who {
-        Who { kind, id, level, level_age_min, org, places, roles, scopes: vec!["fund.read".into()], post, paper, outlet }
+        Who { kind, id, level, level_age_min, org, places, roles, scopes: vec!["fund.read".into()], post, paper,
+            outlet }
     }
 }
 
 prop_compose! {
-    fn case()(owner in region(), applicant in name(), receiver in prop::option::of(name()), examiners in prop::collection::vec(name(), 0..2),
-        collected_by in prop::option::of(org()), collected_at in region(), state in one_of(&[State::Filed, State::Received, State::Accepted, State::InReview, State::Decided, State::Ended]),
-        presence in usually(Presence::None, Presence::ALL), immediate: bool, supplements in usually(0u32, &[1]), extended in usually(false, &[true])) -> CaseFacts {
+    fn case()(owner in region(), applicant in name(), receiver in prop::option::of(name()),
+        examiners in prop::collection::vec(name(), 0..2),
+        collected_by in prop::option::of(org()), collected_at in region(), state in one_of(&[State::Filed,
+            State::Received, State::Accepted, State::InReview, State::Decided, State::Ended]),
+        presence in usually(Presence::None, Presence::ALL), immediate: bool, supplements in usually(0u32, &[1]),
+            extended in usually(false, &[true])) -> CaseFacts {
         CaseFacts {
             no: "4190010000002026021300000017S".parse().unwrap(), item: "002009901000".parse().unwrap(),
             owner, authority: "police".into(), applicant, agent: None, state, receiver, examiners, collected_by,
@@ -79,7 +87,8 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn demand()(source in usually(Source::Citizen, Source::ALL), in_guide in mostly(), again in prop::bool::weighted(0.1)) -> Demand {
+    fn demand()(source in usually(Source::Citizen, Source::ALL), in_guide in mostly(),
+        again in prop::bool::weighted(0.1)) -> Demand {
         Demand { material: "LT-HKB".into(), source, in_guide, again }
     }
 }
@@ -91,7 +100,8 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn step(kinds: &'static [Kind])(act in one_of(CaseAct::ALL), who in who(kinds).boxed(), case in case().boxed(), mandate in prop::option::of(mandate()),
+    fn step(kinds: &'static [Kind])(act in one_of(CaseAct::ALL), who in who(kinds).boxed(),
+        case in case().boxed(), mandate in prop::option::of(mandate()),
         complete in mostly(), grant: bool, reasons in mostly(), ground in one_of(Ground::ALL),
         demanded in prop::collection::vec(demand(), 0..2)) -> Step {
         Step { act, who, case, mandate, complete, grant, reasons, ground, demanded }
@@ -99,31 +109,39 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn filing()(who in who(&[Kind::Citizen, Kind::Agent, Kind::Clerk, Kind::Outlet]).boxed(), owner in region(), presence in usually(Presence::None, Presence::ALL),
+    fn filing()(who in who(&[Kind::Citizen, Kind::Agent, Kind::Clerk, Kind::Outlet]).boxed(), owner in region(),
+        presence in usually(Presence::None, Presence::ALL),
         mode in one_of(Mode::ALL), scope in usually(Scope::Nation, Scope::ALL),
-        id in name(), level in usually(4u8, &[2, 3]), level_age_min in usually(5u32, &[60, 61, 90]), present in mostly(), agents in mostly(), excluded in prop::bool::weighted(0.1),
+        id in name(), level in usually(4u8, &[2, 3]), level_age_min in usually(5u32, &[60, 61, 90]),
+            present in mostly(), agents in mostly(), excluded in prop::bool::weighted(0.1),
         basis in mostly(), demanded in prop::collection::vec(demand(), 0..2)) -> Filing {
         let item = ItemFacts {
             code: "002009901000".parse().unwrap(), owner, presence, min_level: 3, max_level_age_min: 60,
-            modes: vec![Mode::Online, Mode::Proxy], scopes: vec![Scope::City, Scope::Nation], outlet_kinds: vec![OutletKind::Bank],
+            modes: vec![Mode::Online, Mode::Proxy], scopes: vec![Scope::City, Scope::Nation],
+                outlet_kinds: vec![OutletKind::Bank],
             agents, excluded, basis,
         };
-        Filing { who, item, mode, scope, applicant: Person { id, level, level_age_min, present }, fee_fen: 0, demanded }
+        Filing { who, item, mode, scope, applicant: Person { id, level, level_age_min, present }, fee_fen: 0,
+            demanded }
     }
 }
 
 prop_compose! {
-    fn lookup(kinds: &'static [Kind])(who in who(kinds).boxed(), class in usually(SharingClass::Conditional, SharingClass::ALL),
+    fn lookup(kinds: &'static [Kind])(who in who(kinds).boxed(), class in usually(SharingClass::Conditional,
+        SharingClass::ALL),
         answers in usually(AnswerForm::Fields, AnswerForm::ALL), needs_consent: bool, consent in mostly(),
-        subject in name(), purpose in prop::option::weighted(0.9, Just("p".to_owned())), listed in mostly(), with_case in mostly(),
-        applicant in name(), open in mostly(), org in prop::option::of(org()), asked in prop::sample::subsequence(vec!["a", "b"], 0..=1),
+        subject in name(), purpose in prop::option::weighted(0.9, Just("p".to_owned())), listed in mostly(),
+            with_case in mostly(),
+        applicant in name(), open in mostly(), org in prop::option::of(org()),
+            asked in prop::sample::subsequence(vec!["a", "b"], 0..=1),
         requester in region(), provider in region(), sensitivity in 1u8..5) -> Lookup {
         let item = "002009901000".parse().unwrap();
         let resource = DataResource {
             id: "DR-HH".into(), class, answers, provider, sensitivity, fields: vec!["a".into()], needs_consent,
         };
         let link = CaseLink {
-            no: "4190010000002026021300000017S".parse().unwrap(), item, applicant, open, authority: "police".into(), collected_by: org,
+            no: "4190010000002026021300000017S".parse().unwrap(), item, applicant, open,
+                authority: "police".into(), collected_by: org,
         };
         Lookup {
             who, resource, subject, purpose, item: Some(item), item_lists: listed, case: with_case.then_some(link),
@@ -133,9 +151,12 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn arrival()(who in who(&[Kind::Peer]).boxed(), case in case().boxed(), here in prop::collection::vec(region(), 1..3), vouched_at in region(),
-        id in name(), level in usually(4u8, &[2, 3]), present in mostly(), via in one_of(&[Kind::Clerk, Kind::Outlet, Kind::Agent, Kind::Citizen]),
-        mode in usually(Mode::Proxy, Mode::ALL), scope in usually(Scope::Nation, Scope::ALL), agents in mostly(), presence in usually(Presence::None, Presence::ALL)) -> Arrival {
+    fn arrival()(who in who(&[Kind::Peer]).boxed(), case in case().boxed(),
+        here in prop::collection::vec(region(), 1..3), vouched_at in region(),
+        id in name(), level in usually(4u8, &[2, 3]), present in mostly(), via in one_of(&[Kind::Clerk,
+            Kind::Outlet, Kind::Agent, Kind::Citizen]),
+        mode in usually(Mode::Proxy, Mode::ALL), scope in usually(Scope::Nation, Scope::ALL), agents in mostly(),
+            presence in usually(Presence::None, Presence::ALL)) -> Arrival {
         let item = ItemFacts {
             code: case.item, owner: case.owner, presence, min_level: 3, max_level_age_min: 60,
             modes: vec![Mode::Online, Mode::Proxy], scopes: vec![Scope::City, Scope::Nation], outlet_kinds: vec![],
@@ -198,7 +219,8 @@ proptest! {
 
     #[test]
     fn what_needs_presence_is_filed_at_a_window_only(filing in filing()) {
-        let (presence, kind, present, mode) = (filing.item.presence, filing.who.kind, filing.applicant.present, filing.mode);
+        let (presence, kind, present, mode) = (filing.item.presence, filing.who.kind, filing.applicant.present,
+            filing.mode);
         if permitted(&Ask::File(filing)) && presence != Presence::None {
             prop_assert_eq!((kind, present), (Kind::Clerk, true));
             prop_assert!(mode != Mode::Online);
@@ -219,12 +241,16 @@ proptest! {
     }
 
     #[test]
-    fn duties_stay_separate_and_power_stays_with_the_owner(mut step in step(WORKERS), act in one_of(&[CaseAct::Accept, CaseAct::Refuse, CaseAct::Examine, CaseAct::Decide])) {
+    fn duties_stay_separate_and_power_stays_with_the_owner(mut step in step(WORKERS),
+        act in one_of(&[CaseAct::Accept, CaseAct::Refuse, CaseAct::Examine, CaseAct::Decide])) {
         step.act = act;
-        let mandated = step.mandate.as_ref().is_some_and(|m| m.live && m.item_listed && m.act_listed && m.authority == step.case.authority);
-        let owner = step.who.org.as_deref() == Some("police") && step.who.places.iter().any(|p| step.case.owner.lies_in(*p));
+        let mandated = step.mandate.as_ref().is_some_and(|m| m.live && m.item_listed && m.act_listed
+            && m.authority == step.case.authority);
+        let owner = step.who.org.as_deref() == Some("police")
+            && step.who.places.iter().any(|p| step.case.owner.lies_in(*p));
         let chief = step.case.immediate && step.who.roles.contains(&Role::Chief) && mandated;
-        let did = step.case.receiver.as_ref() == Some(&step.who.id) || (act == CaseAct::Decide && step.case.examiners.contains(&step.who.id));
+        let did = step.case.receiver.as_ref() == Some(&step.who.id) || (act == CaseAct::Decide
+            && step.case.examiners.contains(&step.who.id));
         let who = step.who.clone();
         let own = step.case.applicant == who.id;
         if permitted(&Ask::Step(step)) {
@@ -241,7 +267,8 @@ proptest! {
     }
 
     #[test]
-    fn oversight_and_operators_change_nothing(mut step in step(Kind::ALL), kind in one_of(&[Kind::Auditor, Kind::Supervisor, Kind::Operator])) {
+    fn oversight_and_operators_change_nothing(mut step in step(Kind::ALL), kind in one_of(&[Kind::Auditor,
+        Kind::Supervisor, Kind::Operator])) {
         step.who.kind = kind;
         let act = step.act;
         if permitted(&Ask::Step(step)) {
@@ -253,14 +280,16 @@ proptest! {
     fn people_read_only_what_is_theirs(mut step in step(Kind::ALL), kind in one_of(&[Kind::Citizen, Kind::Agent])) {
         (step.act, step.who.kind) = (CaseAct::Read, kind);
         let own = step.case.applicant == step.who.id;
-        let paper = step.who.paper.as_ref().is_some_and(|p| p.live && p.item_listed && p.act_listed && p.from == step.case.applicant);
+        let paper = step.who.paper.as_ref().is_some_and(|p| p.live && p.item_listed && p.act_listed
+            && p.from == step.case.applicant);
         if permitted(&Ask::Step(step)) {
             prop_assert!(own || paper);
         }
     }
 
     #[test]
-    fn no_lookup_without_purpose_case_and_right(lookup in prop_oneof![lookup(WORKERS).boxed(), lookup(&[Kind::Peer]).boxed()]) {
+    fn no_lookup_without_purpose_case_and_right(lookup in prop_oneof![lookup(WORKERS).boxed(),
+        lookup(&[Kind::Peer]).boxed()]) {
         let l = lookup.clone();
         let serving = l.who.kind == Kind::Peer;
         let ask = if serving { Ask::ServeLookup(lookup) } else { Ask::LookUp(lookup) };
@@ -280,11 +309,13 @@ proptest! {
     fn a_peer_speaks_for_its_own_places(arrival in arrival()) {
         let a = arrival.clone();
         if permitted(&Ask::ReceiveFromPeer(arrival)) {
-            let within = |place: crate::terms::RegionCode, places: &[crate::terms::RegionCode]| places.iter().any(|p| place.lies_in(*p));
+            let within = |place: crate::terms::RegionCode,
+                places: &[crate::terms::RegionCode]| places.iter().any(|p| place.lies_in(*p));
             prop_assert!(within(a.case.collected_at, &a.who.places) && within(a.vouched_at, &a.who.places));
             prop_assert!(within(a.case.owner, &a.here));
             prop_assert!(a.via != Kind::Outlet && (a.via != Kind::Agent || a.item.agents));
-            prop_assert!((a.case.presence == Presence::None && a.item.presence == Presence::None) || (a.via == Kind::Clerk && a.applicant.present));
+            prop_assert!((a.case.presence == Presence::None
+                && a.item.presence == Presence::None) || (a.via == Kind::Clerk && a.applicant.present));
         }
     }
 }

@@ -292,3 +292,34 @@ fn every_code_is_named_once_and_used() {
     used.extend(["TB-POL-0001", "TB-POL-0002", "TB-POL-0003", "TB-POL-0101"]); // said by the room, not by a rule
     assert_eq!(codes, used);
 }
+
+#[test]
+fn the_folder_and_what_is_compiled_in_are_the_same() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+    assert_eq!(PolicySet::load(&folder).unwrap().version(), SHIPPED.version());
+    let mut compiled_in = embedded_cases();
+    compiled_in.sort();
+    assert_eq!(read_cases(&folder).unwrap(), compiled_in);
+}
+
+#[test]
+fn case_files_with_mistakes_are_named_by_line() {
+    let base = "[base.log]\nask = \"read_log\"\nlog = \"x\"\nplace = \"440305\"\nunmasked = false\n\
+        who = { kind = \"Auditor\", id = \"u\", level_age_min = 0 }\n";
+    let case = |tail: &str| format!("{base}\n[[case]]\nzh = \"甲\"\nen = \"A\"\n{tail}\n");
+    for (name, text, line, what) in [
+        ("no such base", case("like = \"lag\"\npermit = \"log-by-oversight\""), 8, "base.lag"),
+        ("neither permit nor deny", case("like = \"log\""), 8, "either permit"),
+        ("both", case("like = \"log\"\npermit = \"a\"\ndeny = \"b\""), 8, "either permit"),
+        ("a word the request does not have", case("like = \"log\"\nset.colour = 1\ndeny = \"b\""), 8, "colour"),
+        ("takes away what is not there", case("like = \"log\"\nwithout = [\"ground\"]\ndeny = \"b\""), 8, "ground"),
+        ("not TOML", case("like = "), 11, ""),
+    ] {
+        let error = run_cases(&SHIPPED, &[("cases/x.toml".to_owned(), text)]).expect_err(name);
+        let fault = &error.faults[0];
+        assert!(fault.line == line && fault.what.contains(what), "{name}: {fault:?}");
+    }
+    let wrong = case("like = \"log\"\ndeny = \"log-by-oversight\"\nset.who.places = [\"440000\"]");
+    let run = run_cases(&SHIPPED, &[("cases/x.toml".to_owned(), wrong)]).unwrap();
+    assert!(!run.passed() && run.outcomes[0].got == "permit by log-by-oversight", "{:?}", run.outcomes);
+}
