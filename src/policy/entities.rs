@@ -56,6 +56,10 @@ pub(super) fn action_uid(act: Act) -> EntityUid {
     NAMES.acts[&act].clone()
 }
 
+pub(super) fn kind_name(kind: Kind) -> EntityTypeName {
+    NAMES.kinds[&kind].clone()
+}
+
 /// Puts `ask` in Cedar's words. With a schema both request and entities are checked against it (tests, `explain`);
 /// without, the shape is what this file builds, and a property test holds it to the schema.
 pub(super) fn put(ask: &Ask, schema: Option<&Schema>) -> Result<Put, AskError> {

@@ -158,7 +158,7 @@ fn mistakes_are_named_with_file_line_and_mend() {
             7,
             "colour",
         ),
-        ("unknown act", rule("permit (principal, action == Tongban::Action::\"reed\", resource);"), 6, "reed"),
+        ("unknown act", rule("permit (principal, action == Tongban::Action::\"reed\", resource);"), 3, "reed"),
         (
             "wrong type",
             rule(
