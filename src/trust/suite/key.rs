@@ -59,6 +59,11 @@ impl PublicKey {
         }
     }
 
+    /// Bits of the modulus of an `RSAPublicKey`.
+    pub fn rsa_bits(key: &[u8]) -> Option<usize> {
+        rsa_bits(key).ok()
+    }
+
     /// Back to a `SubjectPublicKeyInfo`.
     pub fn to_spki(&self) -> Vec<u8> {
         let (identifier, bits) = match self {
