@@ -38,6 +38,8 @@ pub enum AltName {
     Uri(String),
     Email(String),
     Ip(Vec<u8>),
+    /// A Name in DER.
+    Directory(Vec<u8>),
     Other,
 }
 
@@ -79,6 +81,10 @@ pub struct Extensions {
     pub name_constraints: Option<NameConstraints>,
     /// Critical extensions nobody here understands.
     pub unknown_critical: Vec<String>,
+    /// All critical extensions.
+    pub critical: Vec<String>,
+    /// The authority is named by its own issuer and serial number, too.
+    pub authority_by_serial: bool,
 }
 
 impl Certificate {
@@ -231,8 +237,11 @@ fn read_extensions(octets: &[u8]) -> Result<Extensions, CertificateError> {
             Err(_) if matches!(dotted.as_str(), "2.5.29.14" | "2.5.29.17" | "2.5.29.32" | "2.5.29.35") => false,
             other => other?,
         };
-        if !known && critical {
-            out.unknown_critical.push(dotted.clone());
+        if critical {
+            out.critical.push(dotted.clone());
+            if !known {
+                out.unknown_critical.push(dotted.clone());
+            }
         }
         seen.push(dotted);
     }
@@ -268,6 +277,7 @@ fn read_extension(out: &mut Extensions, oid: &str, value: &[u8]) -> Result<bool,
         "2.5.29.35" => {
             let mut inside = reader.sequence()?;
             out.authority_key_id = inside.optional(tag::primitive(0))?.map(|e| e.content.to_vec());
+            out.authority_by_serial = !inside.is_empty();
         }
         "2.5.29.32" => {
             let mut inside = reader.sequence()?;
@@ -324,6 +334,7 @@ fn general_name(reader: &mut Reader<'_>) -> Result<AltName, DerError> {
         0x82 => AltName::Dns(text()?),
         0x86 => AltName::Uri(text()?),
         0x87 => AltName::Ip(element.content.to_vec()),
+        0xa4 => AltName::Directory(element.content.to_vec()),
         _ => AltName::Other,
     })
 }

@@ -94,6 +94,10 @@ impl Crl {
     pub fn der(&self) -> &[u8] {
         &self.der
     }
+    /// The Name, as received.
+    pub fn issuer(&self) -> &[u8] {
+        &self.issuer
+    }
     pub fn this_update(&self) -> UnixMillis {
         self.this_update
     }

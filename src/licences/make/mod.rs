@@ -71,6 +71,8 @@ pub enum PaperKind {
     Decision,
     /// 送达回证.
     DeliveryReceipt,
+    /// Any other notice of a case: return slip, extension, transfer, withdrawal, termination.
+    Notice,
 }
 
 impl PaperKind {
@@ -84,6 +86,7 @@ impl PaperKind {
             Self::NonAcceptance => "non_acceptance",
             Self::Decision => "decision",
             Self::DeliveryReceipt => "delivery_receipt",
+            Self::Notice => "notice",
         }
     }
 
@@ -97,6 +100,7 @@ impl PaperKind {
             Self::NonAcceptance => "不予受理通知书",
             Self::Decision => "行政许可决定书",
             Self::DeliveryReceipt => "送达回证",
+            Self::Notice => "告知书",
         }
     }
 
@@ -104,6 +108,7 @@ impl PaperKind {
     pub fn required(self) -> &'static [&'static str] {
         match self {
             Self::Licence => &[],
+            Self::Notice => &["办件编号", "事项名称", "申请人"],
             Self::CollectionReceipt => &["办件编号", "事项名称", "申请人", "收件点", "收件时间", "材料清单"],
             Self::AcceptanceVoucher => &["办件编号", "事项名称", "申请人", "受理人员", "受理日期"],
             Self::SupplementNotice => &["办件编号", "事项名称", "申请人", "补正内容", "补正期限"],

@@ -36,7 +36,7 @@ pub fn sign_detached(
 ///
 /// # Errors
 /// [`CmsError::NoCertificate`] for an empty chain; [`CmsError::OtherCertificate`] when its first certificate is not the
-/// key's; [`CmsError::Algorithm`] when signing fails.
+/// key's; [`CmsError::Suite`] when signing fails.
 pub fn sign_detached_with(
     signer: &dyn Signer,
     chain: &[Certificate],
@@ -77,13 +77,13 @@ fn signed_data(
     time_stamp: Option<TimeStamp<'_>>,
 ) -> Result<Vec<u8>, CmsError> {
     let certificate = chain.first().ok_or(CmsError::NoCertificate)?;
-    if certificate.public_key().map_err(CmsError::Algorithm)? != signer.public_key() {
+    if certificate.public_key().map_err(CmsError::Suite)? != signer.public_key() {
         return Err(CmsError::OtherCertificate);
     }
     let algorithm = signer.algorithm();
     let digests = algorithm.digest().identifier();
     let attributes = attributes(what.content, certificate, digest, at);
-    let signature = signer.sign(&attributes).map_err(CmsError::Algorithm)?;
+    let signature = signer.sign(&attributes).map_err(CmsError::Suite)?;
     let mut tagged = attributes;
     tagged[0] = tag::context(0);
     let mut info = vec![
@@ -95,7 +95,7 @@ fn signed_data(
         write::octet_string(&signature),
     ];
     if let Some(ask) = time_stamp {
-        let token = ask(&signature).map_err(|e| CmsError::Algorithm(SuiteError::Signing(e)))?;
+        let token = ask(&signature).map_err(|e| CmsError::Suite(SuiteError::Signing(e)))?;
         info.push(write::explicit(1, &attribute(SIGNATURE_TIME_STAMP, token)));
     }
     let mut certificates: Vec<&[u8]> = chain.iter().map(Certificate::der).collect();

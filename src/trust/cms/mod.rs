@@ -18,6 +18,7 @@ pub use verify::{Content, Signed, Verified, verify_detached};
 use super::certificate::{Certificate, CertificateError};
 use super::suite::{DigestAlgorithm, SignatureAlgorithm, SuiteError};
 use crate::formats::der::{DerError, Element, Oid, Reader, tag, write};
+use crate::terms::{Explain, Next, Told, refusal::tolds};
 
 pub(super) const SIGNED_DATA: [&str; 2] = ["1.2.840.113549.1.7.2", "1.2.156.10197.6.1.4.2.2"];
 pub(super) const DATA: [&str; 2] = ["1.2.840.113549.1.7.1", "1.2.156.10197.6.1.4.2.1"];
@@ -30,6 +31,40 @@ pub(super) const SIGNATURE_TIME_STAMP: &str = "1.2.840.113549.1.9.16.2.14";
 /// Most certificates, lists, signers or attributes of one object; real ones have fewer than ten.
 const MOST: usize = 64;
 
+tolds! {
+    /// Octets that are not the signature they should be.
+    pub const MALFORMED = "TB-TRU-0201", 422,
+        "签名数据格式不规范，请重新获取电子文件。",
+        "The signature data is not in proper form: obtain the electronic file again.",
+        Next::CorrectAndResend;
+    /// The signed content was changed, or the signature is another's.
+    pub const CHANGED = "TB-TRU-0202", 422,
+        "文件内容与签名不一致，可能被改动，不能采用。",
+        "The content is not what was signed; it may have been changed and cannot be used.",
+        Next::BringOriginal;
+    /// Nobody signed, or it cannot be told who.
+    pub const NO_SIGNER = "TB-TRU-0203", 422,
+        "文件没有可核验的签名人，不能采用。",
+        "There is no signer who could be checked: the file cannot be used.",
+        Next::BringOriginal;
+    /// An algorithm that is weak, or not known here, or keys that do not fit.
+    pub const ALGORITHM = "TB-TRU-0204", 422,
+        "签名算法不被接受，请向签发机关重新申领。",
+        "The algorithm of the signature is not accepted here: have the document issued again.",
+        Next::BringOriginal;
+}
+
+impl Explain for CmsError {
+    fn told(&self) -> &'static Told {
+        match self {
+            Self::Der(_) | Self::Form(_) | Self::Certificate(_) | Self::NoContent => &MALFORMED,
+            Self::NoSigner | Self::NoCertificate => &NO_SIGNER,
+            Self::Digest | Self::Signature | Self::OtherCertificate => &CHANGED,
+            Self::Suite(_) => &ALGORITHM,
+        }
+    }
+}
+
 /// Why a CMS object does not prove what it should.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CmsError {
@@ -40,7 +75,7 @@ pub enum CmsError {
     #[error("CMS: {0}")]
     Certificate(#[from] CertificateError),
     #[error("CMS: {0}")]
-    Algorithm(SuiteError),
+    Suite(#[from] SuiteError),
     #[error("CMS: nobody signed it")]
     NoSigner,
     #[error("CMS: the signer's certificate is not in it")]
@@ -61,8 +96,8 @@ impl CmsError {
         match self {
             Self::Der(_) => "CMS_DER",
             Self::Form(_) | Self::Certificate(_) => "CMS_STRUCTURE",
-            Self::Algorithm(SuiteError::Weak(_)) => "CMS_ALG_WEAK",
-            Self::Algorithm(_) => "CMS_ALG",
+            Self::Suite(SuiteError::Weak(_)) => "CMS_ALG_WEAK",
+            Self::Suite(_) => "CMS_ALG",
             Self::NoSigner => "CMS_NO_SIGNER",
             Self::NoCertificate => "CMS_NO_CERT",
             Self::NoContent => "CMS_NO_CONTENT",
@@ -241,7 +276,7 @@ fn signer_info(element: &Element<'_>) -> Result<SignerInfo, CmsError> {
             id
         }
     };
-    let digest = DigestAlgorithm::from_oid(&info.sequence()?.oid()?).map_err(CmsError::Algorithm)?;
+    let digest = DigestAlgorithm::from_oid(&info.sequence()?.oid()?).map_err(CmsError::Suite)?;
     let signed = match info.optional(tag::context(0))? {
         None => None,
         Some(set) => Some(Attributes {
@@ -284,7 +319,7 @@ impl SignerInfo {
             ("1.2.840.10045.2.1", D::Sha256) => S::EcdsaP256Sha256,
             ("1.2.840.10045.2.1", D::Sha384) => S::EcdsaP384Sha384,
             ("1.2.156.10197.1.301.1" | "1.2.156.10197.1.301" | "1.2.840.10045.2.1", D::Sm3) => S::Sm2Sm3,
-            _ => S::from_oid(&self.algorithm).map_err(CmsError::Algorithm)?,
+            _ => S::from_oid(&self.algorithm).map_err(CmsError::Suite)?,
         };
         // A signature algorithm with one digest over attributes with another is allowed for Ed25519 only (RFC 8419).
         if algorithm.digest() != self.digest && algorithm != S::Ed25519 {

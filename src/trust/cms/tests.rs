@@ -139,6 +139,34 @@ fn another_certificate_of_the_same_name_and_serial_is_found_out() {
     assert_eq!(data.verify(Content::Bytes(b"x")).unwrap_err(), CmsError::NoSigner);
 }
 
+/// `$TONGBAN_VECTORS/gm`: one object with a signature whose content is elsewhere, one that only carries certificates.
+#[test]
+fn third_party_objects_read_as_their_manifest_says() {
+    let Some(root) = std::env::var_os("TONGBAN_VECTORS") else {
+        println!("TONGBAN_VECTORS is not set: CMS objects of third parties skipped");
+        return;
+    };
+    let folder = std::path::PathBuf::from(root).join("gm");
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.join("manifest.json")).unwrap()).unwrap();
+    let mut said = Vec::new();
+    for file in manifest["files"].as_array().unwrap().iter().filter(|f| f["kind"] == "cms-signed") {
+        let octets = std::fs::read(folder.join(file["file"].as_str().unwrap())).unwrap();
+        let data = SignedData::parse(&octets).unwrap();
+        assert_eq!(data.certificates.len() as u64, file["certificates"].as_u64().unwrap());
+        assert_eq!(data.signers.len() as u64, file["signer_infos"].as_u64().unwrap());
+        assert_eq!(data.content_type, file["econtent_type"].as_str().unwrap());
+        assert_eq!(data.national, file["content_type"].as_str().unwrap().starts_with("1.2.156."));
+        for signer in &data.signers {
+            assert_eq!(signer.signature_algorithm(), Ok(SignatureAlgorithm::Sm2Sm3));
+            assert!(data.certificate_of(signer).is_some());
+        }
+        said.push(data.verify(Content::Inside).unwrap_err().code());
+    }
+    said.sort_unstable();
+    assert_eq!(said, ["CMS_NO_CONTENT", "CMS_NO_SIGNER"]);
+}
+
 proptest! {
     #[test]
     fn no_octets_panic(octets in prop::collection::vec(any::<u8>(), 0..300)) {

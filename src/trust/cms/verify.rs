@@ -175,7 +175,7 @@ fn check(
     message: &[u8],
     signature: &[u8],
 ) -> Result<bool, CmsError> {
-    let key = certificate.public_key().map_err(CmsError::Algorithm)?;
+    let key = certificate.public_key().map_err(CmsError::Suite)?;
     let (raw, result) = match &key {
         // No DER signature of SM2 has 64 octets and begins otherwise than with SEQUENCE and its length.
         PublicKey::Sm2(point)
@@ -188,7 +188,7 @@ fn check(
     match result {
         Ok(()) => Ok(raw),
         Err(SuiteError::Signature | SuiteError::Encoding) => Err(CmsError::Signature),
-        Err(other) => Err(CmsError::Algorithm(other)),
+        Err(other) => Err(CmsError::Suite(other)),
     }
 }
 
@@ -198,7 +198,7 @@ fn names_certificate(value: &[u8], certificate: &Certificate) -> Result<(), CmsE
     let mut first = certificates.sequence()?;
     let algorithm = match first.optional(tag::SEQUENCE)? {
         None => DigestAlgorithm::Sha256,
-        Some(identifier) => DigestAlgorithm::from_oid(&identifier.inside().oid()?).map_err(CmsError::Algorithm)?,
+        Some(identifier) => DigestAlgorithm::from_oid(&identifier.inside().oid()?).map_err(CmsError::Suite)?,
     };
     if first.octet_string()? == algorithm.of(certificate.der()) { Ok(()) } else { Err(CmsError::OtherCertificate) }
 }

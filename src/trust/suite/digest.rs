@@ -94,3 +94,18 @@ impl Hasher {
         }
     }
 }
+
+/// HMAC (RFC 2104) over SM3. Compare it in constant time (`subtle`), not with `==`.
+pub fn hmac_sm3(key: &[u8], message: &[u8]) -> [u8; 32] {
+    use sm3::{Digest as _, Sm3};
+    use zeroize::Zeroizing;
+    let mut block = Zeroizing::new([0u8; 64]);
+    if key.len() > block.len() {
+        block[..32].copy_from_slice(&Sm3::digest(key));
+    } else {
+        block[..key.len()].copy_from_slice(key);
+    }
+    let pad = |byte: u8| Zeroizing::new(block.map(|b| b ^ byte));
+    let inner = Sm3::new().chain_update(*pad(0x36)).chain_update(message).finalize();
+    Sm3::new().chain_update(*pad(0x5c)).chain_update(inner).finalize().into()
+}

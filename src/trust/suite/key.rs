@@ -42,9 +42,9 @@ impl PublicKey {
         if algorithm.is(ED25519) {
             return if bits.len() == 32 { Ok(Self::Ed25519(bits.to_vec())) } else { Err(SuiteError::Key) };
         }
-        // Some SM2 certificates name the curve as the algorithm itself.
+        // Some SM2 certificates name the curve as the algorithm itself, alone or a second time as its parameter.
         let curve = match curve {
-            Some(curve) if algorithm.is(EC) => curve,
+            Some(curve) if algorithm.is(EC) || algorithm.is(SM2) && curve.is(SM2) => curve,
             None if algorithm.is(SM2) => Oid::dotted(SM2),
             _ => return Err(SuiteError::UnknownAlgorithm(algorithm.to_string())),
         };
@@ -57,6 +57,11 @@ impl PublicKey {
             () if curve.is(P256) || curve.is(P384) || curve.is(SM2) => Err(SuiteError::Key),
             () => Err(SuiteError::UnknownAlgorithm(curve.to_string())),
         }
+    }
+
+    /// Bits of the modulus of an `RSAPublicKey`.
+    pub fn rsa_bits(key: &[u8]) -> Option<usize> {
+        rsa_bits(key).ok()
     }
 
     /// Back to a `SubjectPublicKeyInfo`.

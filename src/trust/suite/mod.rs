@@ -10,8 +10,10 @@ mod digest;
 pub mod key;
 pub mod signer;
 pub mod sm2_suite;
+#[cfg(test)]
+mod vectors;
 
-pub use digest::{DigestAlgorithm, Hasher};
+pub use digest::{DigestAlgorithm, Hasher, hmac_sm3};
 pub use key::PublicKey;
 pub use signer::{Signer, SigningKey, load_key};
 

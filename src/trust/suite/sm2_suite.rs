@@ -25,12 +25,30 @@ pub fn verify(point: &[u8], message: &[u8], signature: &[u8]) -> Result<(), Suit
 
 /// Verifies `r‖s`, 64 octets: one vendor's habit. Callers who take it must say so in their report.
 pub fn verify_raw(point: &[u8], message: &[u8], raw: &[u8]) -> Result<(), SuiteError> {
-    let key = VerifyingKey::from_sec1_bytes(IDENTITY, point).map_err(|_| SuiteError::Key)?;
+    verify_raw_as(IDENTITY, point, message, raw)
+}
+
+/// [`verify_raw`] under another identity.
+pub(super) fn verify_raw_as(identity: &str, point: &[u8], message: &[u8], raw: &[u8]) -> Result<(), SuiteError> {
+    let key = VerifyingKey::from_sec1_bytes(identity, point).map_err(|_| SuiteError::Key)?;
     let signature = Signature::from_slice(raw).map_err(|_| SuiteError::Encoding)?;
     key.verify(message, &signature).map_err(|_| SuiteError::Signature)
 }
 
-fn raw_from_der(signature: &[u8]) -> Result<[u8; 64], SuiteError> {
+/// Over a digest that is given, for vectors about the curve alone: documents are never verified without Z_A.
+#[cfg(test)]
+pub(super) fn verify_prehash(point: &[u8], e: &[u8], raw: &[u8]) -> Result<(), SuiteError> {
+    use sm2::dsa::signature::hazmat::PrehashVerifier;
+    let key = VerifyingKey::from_sec1_bytes(IDENTITY, point).map_err(|_| SuiteError::Key)?;
+    let signature = Signature::from_slice(raw).map_err(|_| SuiteError::Encoding)?;
+    let mut digest = [0; 32];
+    let start = 32usize.checked_sub(e.len()).ok_or(SuiteError::Encoding)?;
+    digest[start..].copy_from_slice(e);
+    key.verify_prehash(&digest, &signature).map_err(|_| SuiteError::Signature)
+}
+
+/// `r‖s` of a DER signature over a 256-bit curve.
+pub(super) fn raw_from_der(signature: &[u8]) -> Result<[u8; 64], SuiteError> {
     let mut raw = [0; 64];
     let mut read = || -> Result<(), DerError> {
         let mut outer = Reader::new(signature);

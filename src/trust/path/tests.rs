@@ -1,0 +1,101 @@
+use super::*;
+use crate::trust::issue::{self, Issuer, Subject, Use};
+use crate::trust::suite::{SignatureAlgorithm, Signer, SigningKey};
+
+const DAY_MS: i64 = 86_400_000;
+const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
+
+struct Made {
+    key: SigningKey,
+    certificate: Certificate,
+}
+
+fn make(by: Option<&Made>, algorithm: SignatureAlgorithm, cn: &str, purpose: Use, days: (i64, i64)) -> Made {
+    let key = SigningKey::from_pkcs8(&SigningKey::generate(algorithm).unwrap()).unwrap();
+    let subject = Subject::named(cn, "test");
+    let spki = key.public_key().to_spki();
+    let issuer = match by {
+        None => Issuer::root(&key, &subject),
+        Some(by) => Issuer::of(&by.key, &by.certificate),
+    };
+    let (from, to) = (UnixMillis(NOW.0 + days.0 * DAY_MS), UnixMillis(NOW.0 + days.1 * DAY_MS));
+    let der = issue::certificate(&issuer, &subject, &spki, purpose, from, to).unwrap();
+    let certificate = Certificate::parse(&der).unwrap();
+    Made { key, certificate }
+}
+
+fn ask(leaf: &Made, between: &[&Made], anchor: &Made, purpose: Purpose) -> Result<Path, PathError> {
+    let between: Vec<_> = between.iter().map(|m| m.certificate.clone()).collect();
+    judge(&Question {
+        leaf: &leaf.certificate,
+        intermediates: &between,
+        anchors: std::slice::from_ref(&anchor.certificate),
+        purpose,
+        at: NOW,
+        crls: &[],
+        revocation: Revocation::IfAvailable,
+    })
+}
+
+#[test]
+fn chains_of_both_suites_and_what_breaks_them() {
+    for algorithm in [SignatureAlgorithm::EcdsaP256Sha256, SignatureAlgorithm::Sm2Sm3] {
+        let year = (-1, 365);
+        let root = make(None, algorithm, "root", Use::Root, year);
+        let middle = make(Some(&root), algorithm, "middle", Use::Intermediate(0), year);
+        let leaf = make(Some(&middle), algorithm, "leaf", Use::Signer, year);
+        assert_eq!(ask(&leaf, &[&middle], &root, Purpose::Signer).unwrap().chain.len(), 3);
+        assert!(matches!(ask(&leaf, &[], &root, Purpose::Signer), Err(PathError::NoChain(_))));
+        let lookalike = make(None, algorithm, "root", Use::Root, year);
+        assert!(matches!(ask(&leaf, &[&middle], &lookalike, Purpose::Signer), Err(PathError::NoChain(_))));
+        assert!(matches!(ask(&leaf, &[&middle], &root, Purpose::TlsServer), Err(PathError::Constraint { .. })));
+        let deep = make(Some(&middle), algorithm, "deep", Use::Intermediate(0), year);
+        let under = make(Some(&deep), algorithm, "under", Use::Signer, year);
+        assert!(matches!(ask(&under, &[&middle, &deep], &root, Purpose::Signer), Err(PathError::Constraint { .. })));
+        let forged = make(Some(&leaf), algorithm, "forged", Use::Signer, year);
+        assert!(matches!(ask(&forged, &[&middle, &leaf], &root, Purpose::Signer), Err(PathError::Constraint { .. })));
+        let past = make(Some(&root), algorithm, "past", Use::Signer, (-30, -2));
+        assert!(matches!(ask(&past, &[], &root, Purpose::Signer), Err(PathError::Validity { .. })));
+        assert!(ask(&leaf, &[], &leaf, Purpose::Signer).is_ok(), "a certificate trusted directly");
+    }
+}
+
+#[test]
+fn unknown_is_not_valid_and_revoked_is_revoked() {
+    let sm2 = SignatureAlgorithm::Sm2Sm3;
+    let root = make(None, sm2, "root", Use::Root, (-1, 365));
+    let namesake = make(None, sm2, "root", Use::Root, (-1, 365));
+    let leaf = make(Some(&root), sm2, "leaf", Use::Signer, (-1, 365));
+    let list = |by: &Made, revoked: bool, made: i64, next: i64| {
+        let entry = (leaf.certificate.serial().to_vec(), UnixMillis(NOW.0 - DAY_MS));
+        let entries = if revoked { vec![entry] } else { vec![] };
+        let issuer = Issuer::of(&by.key, &by.certificate);
+        let (this, next) = (UnixMillis(NOW.0 + made * DAY_MS), UnixMillis(NOW.0 + next * DAY_MS));
+        Crl::parse(&issue::crl(&issuer, &entries, 1, this, next).unwrap()).unwrap()
+    };
+    for (crls, want) in [
+        (vec![], "NoStatus"),
+        (vec![list(&root, false, -1, 1)], "ok"),
+        (vec![list(&root, false, -3, -1)], "NoStatus"), // out of date
+        (vec![list(&root, true, -1, 1)], "Revoked"),
+        (vec![list(&root, true, -3, -1), list(&root, false, -1, 1)], "Revoked"),
+        (vec![list(&namesake, true, -1, 1), list(&root, false, -1, 1)], "ok"), // a namesake's list counts for nothing
+    ] {
+        let got = judge(&Question {
+            leaf: &leaf.certificate,
+            intermediates: &[],
+            anchors: std::slice::from_ref(&root.certificate),
+            purpose: Purpose::Signer,
+            at: NOW,
+            crls: &crls,
+            revocation: Revocation::Require,
+        });
+        let got = match got {
+            Ok(_) => "ok",
+            Err(PathError::Revoked { .. }) => "Revoked",
+            Err(PathError::NoStatus(_)) => "NoStatus",
+            Err(_) => "other",
+        };
+        assert_eq!(got, want, "{} lists", crls.len());
+    }
+}
