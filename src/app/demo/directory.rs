@@ -63,6 +63,20 @@ pub(super) fn keep(
     Ok(directory)
 }
 
+/// Reads the directory as the parties of the demonstration do: under the operator's public key.
+pub fn read(world: &World, now: UnixMillis) -> Result<Directory, String> {
+    let file = world.directory();
+    let key = world.federation().join("operator.pem");
+    let text = std::fs::read(&key).map_err(|e| said(&key, e))?;
+    let block = crate::trust::pem::decode(&text).map_err(|e| said(&key, e))?;
+    let spki = block.first().ok_or_else(|| said(&key, "no key in it"))?;
+    let PublicKey::P256(point) = PublicKey::from_spki(&spki.octets).map_err(|e| said(&key, e))? else {
+        return Err(said(&key, "is not a P-256 key"));
+    };
+    let envelope = std::fs::read_to_string(&file).map_err(|e| said(&file, e))?;
+    Directory::take(&envelope, &point, None, now).map_err(|e| said(&file, e))
+}
+
 fn octets(certificate: &Certificate) -> Octets {
     Octets(certificate.der().to_vec())
 }

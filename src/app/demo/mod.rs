@@ -11,15 +11,43 @@
 //! [`World`] says where all of it is.
 
 mod announce;
+mod answer;
 pub mod directory;
 mod files;
+pub mod idp;
 pub mod jws;
 pub mod lay;
+pub mod licence;
+pub mod office;
 pub mod people;
 pub mod pki;
+pub mod provider;
 pub mod settings;
 pub mod stamps;
+pub mod system;
+pub mod tokens;
 pub mod world;
 
 pub use lay::lay;
+pub use tokens::token_for;
 pub use world::World;
+
+use tokio::sync::watch;
+
+/// Starts everything but the gateways, and serves until `stop`. The first that cannot start ends the others' wait.
+///
+/// # Errors
+/// A sentence naming the server and its address.
+pub async fn start(world: &World, calls: provider::Calls, stop: watch::Receiver<bool>) -> Result<(), String> {
+    tokio::try_join!(
+        idp::start(world, stop.clone()),
+        idp::start_directory(world, stop.clone()),
+        provider::start(world, calls, stop.clone()),
+        office::start(world, stop.clone()),
+        system::start(world, stop),
+    )
+    .map(|_| ())
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,6 @@ use super::*;
 use crate::federation::Directory;
 use crate::partners::{Contracts, Standing};
 use crate::terms::Digest;
-use crate::trust::pem;
-use crate::trust::suite::PublicKey;
 
 const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
 const DAY_S: i64 = 86_400;
@@ -36,9 +34,7 @@ fn changed(old: &BTreeMap<PathBuf, Digest>, new: &BTreeMap<PathBuf, Digest>) -> 
 }
 
 fn directory(world: &World, now: UnixMillis) -> Directory {
-    let operator = pem::decode(&std::fs::read(world.federation().join("operator.pem")).unwrap()).unwrap();
-    let PublicKey::P256(point) = PublicKey::from_spki(&operator[0].octets).unwrap() else { panic!("another key") };
-    Directory::take(&std::fs::read_to_string(world.directory()).unwrap(), &point, None, now).unwrap()
+    super::super::directory::read(world, now).unwrap()
 }
 
 #[test]
