@@ -304,3 +304,73 @@ fn ders(path: &Path) -> Result<Vec<Vec<u8>>, String> {
     let ders: Vec<_> = blocks.iter().map(|b| b.octets.to_vec()).collect();
     if ders.is_empty() { Err(format!("{}: neither DER nor PEM", path.display())) } else { Ok(ders) }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: VerifyArgs,
+    }
+
+    fn profile_of(line: &[&str]) -> Result<Profile, String> {
+        profile(&Cli::try_parse_from([&["verify"], line].concat()).map_err(|e| e.to_string())?.args)
+    }
+
+    #[test]
+    fn options_and_policy_file_say_the_same_and_options_count_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let policy = folder.path().join("policy.toml");
+        std::fs::write(
+            &policy,
+            "at = \"2025-06-01T00:00:00Z\"\ntime-basis = \"claimed\"\ncoverage = \"strict\"\nrevocation = \"require\"\n",
+        )
+        .unwrap();
+        let policy = policy.to_str().unwrap();
+        let options = [
+            "--at",
+            "2025-06-01T00:00:00Z",
+            "--time-basis",
+            "claimed",
+            "--coverage",
+            "strict",
+            "--revocation",
+            "require",
+        ];
+        for line in [&["f", "--policy", policy][..], &[&["f"][..], &options].concat()] {
+            let profile = profile_of(line).unwrap();
+            assert_eq!(profile.at.to_string(), "2025-06-01T00:00:00.000Z");
+            assert_eq!((profile.time_basis, profile.coverage), (TimeBasis::Claimed, CoverageRule::Strict));
+            assert_eq!(profile.revocation, Revocation::Require);
+        }
+        let mixed =
+            profile_of(&["f", "--policy", policy, "--time-basis", "now", "--revocation", "if-available"]).unwrap();
+        assert_eq!((mixed.time_basis, mixed.revocation), (TimeBasis::Now, Revocation::IfAvailable));
+        let plain = profile_of(&["f"]).unwrap();
+        assert_eq!((plain.time_basis, plain.coverage), (TimeBasis::TimeStamp, CoverageRule::Protect));
+        for wrong in
+            [&["f", "--at", "yesterday"][..], &["f", "--anchor", "/no/such/file"], &["f", "--coverage", "all"], &[]]
+        {
+            assert!(profile_of(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn folders_give_their_ofd_files_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.ofd", "a.OFD", "c.txt"] {
+            std::fs::write(folder.path().join(name), b"").unwrap();
+        }
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("loop")).unwrap();
+        let mut files = Vec::new();
+        collect(folder.path(), true, &mut files).unwrap();
+        let names: Vec<_> = files.iter().filter_map(|f| f.file_name()?.to_str()).collect();
+        assert_eq!(names, ["a.OFD", "b.ofd"]);
+        let worst = examine_all(&files, &Profile::new(UnixMillis(0)), true, false);
+        assert_eq!(worst, Some(Indication::TotalFailed)); // empty files are no archives
+    }
+}

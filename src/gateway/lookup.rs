@@ -198,6 +198,16 @@ async fn record(
     Ok(())
 }
 
+/// The principal of a lookup made by hand.
+pub fn who(rooms: &Rooms, person: &Person, terminal: &Terminal, now: crate::terms::UnixMillis) -> Who {
+    facts::who(rooms, person, terminal, true, true, now)
+}
+
+/// The case that justifies a lookup.
+pub fn link(seen: &super::desk::Seen) -> CaseLink {
+    facts::link(&seen.record, &seen.dossier)
+}
+
 /// A fact as the dossier carries it.
 pub fn reference(fact: &Fact) -> FactRef {
     FactRef {

@@ -9,6 +9,7 @@
 
 pub mod act;
 pub mod desk;
+pub mod door;
 mod facts;
 pub mod intake;
 pub mod keep;

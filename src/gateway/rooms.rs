@@ -88,6 +88,8 @@ pub struct Rooms {
     pub rates: ArcSwap<Rates>,
     pub directory: ArcSwap<Directory>,
     pub issuers: ArcSwap<IssuerBook>,
+    /// A token named a key we do not know: the refresher looks for a newer key set.
+    pub keys_wanted: tokio::sync::Notify,
     /// By SHA-256 of the client certificate.
     pub windows: HashMap<Digest, Window>,
     /// By SHA-256 of the certificate with which a system calls us: its index in `systems`.

@@ -6,10 +6,14 @@
 //!                  └──────────────── problem (RFC 9457, TB-… code) ◀────────┘
 //! ```
 
+pub mod api;
 pub mod guard;
+pub mod openapi;
 pub mod problem;
+pub mod routes;
 pub mod serve;
 pub mod tls;
+mod watch;
 
 use crate::terms::refusal::tolds;
 use crate::terms::{Next, Told};

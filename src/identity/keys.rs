@@ -195,8 +195,7 @@ impl IssuerKeys {
         match kid {
             Some(kid) => self.by_kid.get(kid),
             None => {
-                let mut fitting =
-                    self.by_kid.values().chain(&self.unnamed).filter(|key| key.algorithm() == algorithm);
+                let mut fitting = self.by_kid.values().chain(&self.unnamed).filter(|key| key.algorithm() == algorithm);
                 fitting.next().filter(|_| fitting.next().is_none())
             }
         }

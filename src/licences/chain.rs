@@ -1,4 +1,7 @@
 //! Times, chains, status: steps 14 to 20 for one certificate.
+//!
+//! [`crate::trust::path`] answers a question with a path or with one reason why not. A report tells all reasons, and a
+//! chain that is known but expired or revoked apart from none: so the chain is built first here, and judged after.
 
 use super::cms;
 use super::examine::{ZONE_SLACK_S, basis, facts};

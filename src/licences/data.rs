@@ -116,7 +116,7 @@ impl LicenceData {
         let mut out = Vec::new();
         for d in self.data.iter().filter(|d| d.name == names::IDENTIFIER) {
             match d.value.parse::<LicenceId>() {
-                Ok(id) if !id.check_matches() => out.push(Finding::note(21, "LICENCE_ID_CHECK", &id.to_string())),
+                Ok(id) if !id.check_matches() => out.push(Finding::note(21, "LICENCE_ID_CHECK", id.to_string())),
                 Ok(_) => {}
                 Err(_) => out.push(Finding::note(21, "LICENCE_ID_FORM", shown(&d.value))),
             }

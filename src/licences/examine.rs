@@ -317,7 +317,7 @@ fn seal_signature(
     Ok(())
 }
 
-pub(super) fn push_fault(verdict: &mut SignatureVerdict, fault: Result<(), Fault>, step: u8, code: &'static str) {
+fn push_fault(verdict: &mut SignatureVerdict, fault: Result<(), Fault>, step: u8, code: &'static str) {
     let finding = match fault {
         Ok(()) => return,
         Err(Fault::Raw) => Finding::note(step, "SIGNATURE_RAW64", code),

@@ -6,15 +6,7 @@ use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
 
-/// What is asked of the status of certificates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Revocation {
-    /// Unknown or stale is not valid.
-    Require,
-    /// Judged where a list is at hand.
-    IfAvailable,
-    Ignore,
-}
+pub use crate::trust::path::Revocation;
 
 /// What must be covered by a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

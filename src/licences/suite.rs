@@ -78,12 +78,17 @@ pub(super) fn check(cert: &Certificate, algorithm: &Oid, message: &[u8], signatu
         SignatureAlgorithm::from_oid(algorithm).map_err(unknown)?
     };
     match cert.public_key().map_err(|_| Fault::Bad)? {
-        PublicKey::Sm2(point) if algorithm == SignatureAlgorithm::Sm2Sm3 && signature.len() == 64 => {
+        // No DER signature of SM2 has 64 octets and begins otherwise than with SEQUENCE and its length.
+        PublicKey::Sm2(point) if algorithm == SignatureAlgorithm::Sm2Sm3 && is_raw(signature) => {
             sm2_suite::verify_raw(&point, message, signature).map_err(|_| Fault::Bad)?;
             Err(Fault::Raw)
         }
         key => key.verify(algorithm, message, signature).map_err(|_| Fault::Bad),
     }
+}
+
+fn is_raw(signature: &[u8]) -> bool {
+    signature.len() == 64 && signature[..2] != [0x30, 62]
 }
 
 /// The key's own identifiers, and one without its ".1", stand for SM2 with SM3 in genuine files.

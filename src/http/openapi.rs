@@ -1,0 +1,206 @@
+//! The interface as OpenAPI 3.1, made from the route table, and the list of all codes.
+
+use serde_json::{Map, Value, json};
+
+use super::routes::{Call, ROUTES, Who};
+use crate::terms::Told;
+
+/// Every answer of every room below and of this one.
+pub fn all_tolds() -> Vec<&'static Told> {
+    let rooms: Vec<Vec<&'static Told>> = vec![
+        crate::terms::TOLDS.to_vec(),
+        crate::formats::tolds(),
+        crate::store::tolds(),
+        crate::audit::tolds(),
+        crate::upstream::tolds(),
+        crate::identity::tolds(),
+        crate::licences::tolds(),
+        crate::catalogue::tolds(),
+        crate::partners::tolds(),
+        crate::policy::tolds(),
+        crate::exchange::tolds(),
+        crate::federation::tolds(),
+        crate::lookups::tolds(),
+        crate::gateway::tolds(),
+        super::tolds(),
+    ];
+    let mut all: Vec<_> = rooms.into_iter().flatten().collect();
+    all.sort_by_key(|t| t.code);
+    all
+}
+
+/// The list of codes as JSON.
+pub fn errors() -> Value {
+    let list: Vec<_> = all_tolds()
+        .iter()
+        .map(|t| json!({"code": t.code, "status": t.status, "zh": t.zh, "en": t.en, "next": t.next.word()}))
+        .collect();
+    json!({ "errors": list })
+}
+
+/// The list of codes as a page, `docs/errors.md`.
+pub fn errors_page() -> String {
+    let mut page = String::from(
+        "# Codes (错误代码)\n\nMade from the code by `make docs`; a test fails while this page is out of date. Every refusal is an RFC 9457 problem\ndocument with one of these codes, its sentences and the next step.\n\n| code | status | 中文 | English | next step |\n|---|---|---|---|---|\n",
+    );
+    for t in all_tolds() {
+        page.push_str(&format!("| `{}` | {} | {} | {} | `{}` |\n", t.code, t.status, t.zh, t.en, t.next.word()));
+    }
+    page
+}
+
+/// The OpenAPI document.
+pub fn document() -> Value {
+    let mut paths = Map::new();
+    for route in ROUTES {
+        let template = route.template.replace("{*", "{");
+        let path = paths.entry(template.clone()).or_insert_with(|| json!({}));
+        let methods: Vec<String> = match &route.method {
+            Some(method) => vec![method.as_str().to_lowercase()],
+            None => ["get", "post", "put", "patch", "delete"].map(str::to_owned).to_vec(),
+        };
+        for method in methods {
+            path[&method] = operation(route.call, &method, &template, route.who, route.summary_zh, route.summary);
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "通办网关 Tongban gateway", "version": "1.0.0", "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "description": "Any service window accepts any region's case. Errors are RFC 9457 problem documents with TB-… codes.",
+        },
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "Access token (RFC 9068), as Bearer or DPoP (RFC 9449). Staff also need a client certificate."},
+                "certificate": {"type": "mutualTLS"},
+            },
+            "schemas": {"Problem": problem_schema()},
+            "responses": {"Problem": {"description": "拒绝 · refusal", "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}},
+        },
+    })
+}
+
+fn operation(call: Call, method: &str, template: &str, who: Who, zh: &str, en: &str) -> Value {
+    let parameters: Vec<_> = template
+        .split('/')
+        .filter_map(|p| p.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
+        .collect();
+    let security = match who {
+        Who::Anyone => json!([]),
+        Who::Person => json!([{"token": [], "certificate": []}, {"token": []}]),
+        Who::Office | Who::Peer => json!([{"certificate": []}]),
+    };
+    let success = if call == Call::File { "202" } else { "200" };
+    let mut responses = json!({
+        (success): {"description": "ok"},
+        "default": {"$ref": "#/components/responses/Problem"},
+    });
+    if call == Call::File {
+        responses["200"] = json!({"description": "the same filing came before: its case"});
+    }
+    let id = format!("{call:?}");
+    let id = match method {
+        _ if matches!(call, Call::Pass | Call::PeerPass) => format!("{id}_{method}"),
+        _ => id,
+    };
+    let mut operation = json!({"operationId": id, "summary": format!("{zh} · {en}"), "parameters": parameters, "security": security, "responses": responses});
+    if let Some(media) = request_media(call) {
+        operation["requestBody"] = json!({"required": true, "content": {(media): {"schema": request_schema(call)}}});
+    }
+    operation
+}
+
+fn request_media(call: Call) -> Option<&'static str> {
+    match call {
+        Call::File => Some("multipart/form-data"),
+        Call::Plan | Call::LookUp | Call::OfficeAct | Call::PeerLookup => Some("application/json"),
+        Call::Verify => Some("application/ofd"),
+        Call::PeerMessage => Some("application/vnd.etsi.asic-e+zip"),
+        _ => None,
+    }
+}
+
+fn request_schema(call: Call) -> Value {
+    match call {
+        Call::File => json!({
+            "type": "object", "required": ["request"],
+            "properties": {"request": {
+                "type": "object", "required": ["item"], "additionalProperties": false,
+                "properties": {
+                    "item": {"type": "string", "pattern": "^[0-9]{12}$"},
+                    "mode": {"enum": ["online", "proxy", "joint"]},
+                    "places": {"type": "object", "additionalProperties": {"type": "string"}},
+                    "owner": {"type": "object", "required": ["region", "reason"], "properties": {"region": {"type": "string"}, "reason": {"type": "string"}}},
+                    "present": {"type": "boolean"}, "consent": {"type": "boolean"}, "form": {},
+                    "materials": {"type": "array", "items": {"type": "object", "required": ["no", "file"], "properties": {"no": {"type": "integer"}, "file": {"type": "string", "description": "name of the file part"}}}},
+                },
+            }},
+            "additionalProperties": {"type": "string", "format": "binary"},
+        }),
+        Call::Plan => {
+            json!({"type": "object", "properties": {"by_agent": {"type": "boolean"}, "without": {"type": "array", "items": {"type": "string"}}}})
+        }
+        Call::LookUp => {
+            json!({"type": "object", "required": ["resource"], "properties": {"resource": {"type": "string"}, "case": {"type": "string"}, "purpose": {"type": "string"}, "consent": {"type": "boolean"}}})
+        }
+        Call::OfficeAct => {
+            json!({"type": "object", "required": ["act", "by"], "properties": {"act": {"type": "string"}, "by": {"type": "string"}, "note": {"type": "string"}, "ground": {"type": "string"}, "result": {"type": "object", "required": ["media", "base64"], "properties": {"media": {"type": "string"}, "base64": {"type": "string"}}}}})
+        }
+        _ => json!({"type": "string", "format": "binary"}),
+    }
+}
+
+fn problem_schema() -> Value {
+    json!({
+        "type": "object", "required": ["type", "title", "status", "code", "next", "trace"],
+        "properties": {
+            "type": {"type": "string"}, "title": {"type": "string", "description": "the sentence for the clerk, Chinese"},
+            "detail": {"type": "string", "description": "the same in English"}, "status": {"type": "integer"},
+            "code": {"type": "string", "pattern": "^TB-[A-Z]+-[0-9]{4}$"}, "reason": {"type": "string"},
+            "next": {"type": "object", "properties": {"step": {"type": "string"}, "zh": {"type": "string"}, "en": {"type": "string"}}},
+            "trace": {"type": "string"}, "leaf": {"type": "integer", "description": "index of the line in the audit log"},
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_given_once_and_says_something() {
+        let all = all_tolds();
+        for pair in all.windows(2) {
+            assert_ne!(pair[0].code, pair[1].code, "a code is given twice");
+        }
+        for t in all {
+            let mut parts = t.code.split('-');
+            let (tb, room, number) = (parts.next(), parts.next(), parts.next());
+            assert_eq!(tb, Some("TB"), "{}", t.code);
+            assert!(room.is_some_and(|r| r.bytes().all(|b| b.is_ascii_uppercase())), "{}", t.code);
+            assert!(number.is_some_and(|n| n.len() == 4 && n.bytes().all(|b| b.is_ascii_digit())), "{}", t.code);
+            assert!((400..600).contains(&t.status) && !t.zh.is_empty() && !t.en.is_empty(), "{}", t.code);
+        }
+    }
+
+    #[test]
+    fn the_document_names_every_route() {
+        let document = document();
+        for route in ROUTES {
+            let path = &document["paths"][route.template.replace("{*", "{")];
+            let method = route.method.as_ref().map_or("get".to_owned(), |m| m.as_str().to_lowercase());
+            assert!(path[&method]["operationId"].is_string(), "{method} {}", route.template);
+        }
+    }
+
+    #[test]
+    fn docs_errors_page_is_current() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/errors.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(file, errors_page()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(file).unwrap_or_default(), errors_page(), "run `make docs`");
+    }
+}

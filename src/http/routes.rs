@@ -1,0 +1,159 @@
+//! The routes of the API, as one table: the router, the OpenAPI document and the tests read the same lines.
+
+use http::Method;
+
+/// Who may come this way at all; the rules decide the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    Anyone,
+    /// A token, and for staff a terminal we know.
+    Person,
+    /// The client certificate of a department's system.
+    Office,
+    /// The client certificate of a member of the federation.
+    Peer,
+}
+
+/// What a route does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    SearchItems,
+    Guide,
+    Plan,
+    File,
+    List,
+    Read,
+    Watch,
+    Withdraw,
+    Document,
+    Verify,
+    LookUp,
+    OpenApi,
+    Errors,
+    OfficeAct,
+    PeerMessage,
+    PeerLookup,
+    PeerPass,
+    Pass,
+}
+
+/// One line of the table.
+#[derive(Debug)]
+pub struct Route {
+    /// `None` takes every method.
+    pub method: Option<Method>,
+    pub template: &'static str,
+    pub call: Call,
+    pub who: Who,
+    pub summary_zh: &'static str,
+    pub summary: &'static str,
+}
+
+macro_rules! routes {
+    ($($method:ident $template:literal $call:ident $who:ident $zh:literal $en:literal;)+) => {
+        pub const ROUTES: &[Route] = &[$(Route {
+            method: routes!(@ $method), template: $template, call: Call::$call, who: Who::$who, summary_zh: $zh, summary: $en,
+        }),+];
+    };
+    (@ ANY) => { None };
+    (@ $method:ident) => { Some(Method::$method) };
+}
+
+routes! {
+    GET "/v1/items" SearchItems Anyone "查找事项" "Search service items";
+    GET "/v1/items/{code}" Guide Anyone "办事指南" "Read the guide of an item";
+    POST "/v1/items/{code}/plan" Plan Person "应备材料" "What this person must bring: materials minus what licences and sharing provide";
+    POST "/v1/cases" File Person "申请" "File a case: JSON and files as multipart/form-data";
+    GET "/v1/cases" List Person "办件列表" "List the cases of this person or collecting point";
+    GET "/v1/cases/{no}" Read Person "查看办件" "Read a case";
+    GET "/v1/cases/{no}/events" Watch Person "办件动态" "Watch a case (server-sent events)";
+    POST "/v1/cases/{no}/withdraw" Withdraw Person "撤回" "Withdraw a case before it is decided";
+    GET "/v1/cases/{no}/documents/{*path}" Document Person "下载文书" "Fetch a receipt, paper or material of a case";
+    POST "/v1/verify" Verify Person "核验证照" "Verify a licence or sealed paper";
+    POST "/v1/lookups" LookUp Person "共享数据查询" "Look up shared data for a case";
+    GET "/v1/openapi.json" OpenApi Anyone "接口说明" "This interface as OpenAPI 3.1";
+    GET "/v1/errors" Errors Anyone "错误代码" "All codes with their sentences";
+    POST "/office/v1/cases/{no}/acts" OfficeAct Office "部门办理" "An approval system acts on a case: accept, review, decide";
+    POST "/peer/v1/messages" PeerMessage Peer "接收案卷" "Take a sealed message of another gateway";
+    POST "/peer/v1/lookups" PeerLookup Peer "跨区域数据查询" "Answer a lookup of another gateway";
+    ANY "/peer/v1/pass/{*rest}" PeerPass Peer "跨区域转发" "Pass a live request of another gateway";
+    ANY "/pass/{*rest}" Pass Person "业务系统转发" "Pass a live request to a department's system";
+}
+
+/// The line for a request, and the path parameters.
+pub struct Found<'p> {
+    pub route: &'static Route,
+    pub params: Vec<(&'static str, &'p str)>,
+}
+
+/// Why no line fits.
+pub enum NotFound {
+    Path,
+    Method,
+}
+
+/// Finds the line. Templates are few and short: reading them in order is faster than any map.
+pub fn find<'p>(method: &Method, path: &'p str) -> Result<Found<'p>, NotFound> {
+    let mut seen = false;
+    for route in ROUTES {
+        if let Some(params) = fits(route.template, path) {
+            seen = true;
+            if route.method.as_ref().is_none_or(|m| m == method) {
+                return Ok(Found { route, params });
+            }
+        }
+    }
+    Err(if seen { NotFound::Method } else { NotFound::Path })
+}
+
+fn fits<'p>(template: &'static str, path: &'p str) -> Option<Vec<(&'static str, &'p str)>> {
+    let (mut template, mut path) = (template.strip_prefix('/')?, path.strip_prefix('/')?);
+    let mut params = Vec::new();
+    loop {
+        let (part, next) = template.split_once('/').map_or((template, None), |(p, n)| (p, Some(n)));
+        if let Some(name) = part.strip_prefix("{*").and_then(|p| p.strip_suffix('}')) {
+            return (!path.is_empty()).then(|| {
+                params.push((name, path));
+                params
+            });
+        }
+        let (segment, rest) = path.split_once('/').map_or((path, None), |(s, r)| (s, Some(r)));
+        match part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
+            Some(name) if !segment.is_empty() => params.push((name, segment)),
+            None if part == segment => {}
+            _ => return None,
+        }
+        match (next, rest) {
+            (None, None) => return Some(params),
+            (Some(n), Some(r)) => (template, path) = (n, r),
+            _ => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_find_their_line() {
+        for (method, path, want) in [
+            (Method::GET, "/v1/items", Ok((Call::SearchItems, vec![]))),
+            (Method::GET, "/v1/items/002009901000", Ok((Call::Guide, vec!["002009901000"]))),
+            (Method::GET, "/v1/items/", Err(false)),
+            (Method::DELETE, "/v1/cases/x", Err(true)),
+            (Method::GET, "/v1/cases/x/documents/papers/a.ofd", Ok((Call::Document, vec!["x", "papers/a.ofd"]))),
+            (Method::PATCH, "/pass/social-security/a/b", Ok((Call::Pass, vec!["social-security/a/b"]))),
+            (Method::GET, "/pass/", Err(false)),
+            (Method::GET, "/V1/items", Err(false)), // case matters
+            (Method::GET, "/v1/items/a/b", Err(false)),
+        ] {
+            let got = match find(&method, path) {
+                Ok(found) => Ok((found.route.call, found.params.into_iter().map(|(_, v)| v).collect())),
+                Err(NotFound::Method) => Err(true),
+                Err(NotFound::Path) => Err(false),
+            };
+            assert_eq!(got, want, "{method} {path}");
+        }
+    }
+}
