@@ -5,3 +5,6 @@
 //! ```
 
 pub mod config;
+pub mod refresh;
+pub mod serve;
+pub mod wire;
