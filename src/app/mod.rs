@@ -6,3 +6,6 @@
 
 pub mod config;
 pub mod demo;
+pub mod refresh;
+pub mod serve;
+pub mod wire;

@@ -76,6 +76,11 @@ impl Key {
         }
     }
 
+    /// The key itself, for what is keyed by it but not encrypted.
+    pub fn octets(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     fn aead(&self) -> LessSafeKey {
         LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &self.0).expect("32 octets"))
     }

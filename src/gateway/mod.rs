@@ -31,3 +31,8 @@ use crate::terms::Told;
 pub fn tolds() -> Vec<&'static Told> {
     [intake::TOLDS, who::TOLDS, peer::TOLDS, pass::TOLDS].concat()
 }
+
+/// Ends when the house is told to stop.
+pub async fn stopped(stop: &mut tokio::sync::watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}

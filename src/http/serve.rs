@@ -77,7 +77,7 @@ pub async fn serve<H, F>(
                     continue;
                 }
             },
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = crate::gateway::stopped(&mut stop) => break,
         };
         let (acceptor, handler, watcher) = (acceptor.clone(), handler.clone(), graceful.watcher());
         tokio::spawn(async move {

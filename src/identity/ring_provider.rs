@@ -206,7 +206,7 @@ fn rsa_from_private(der: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
 fn rsa_from_public(der: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
     use rsa::pkcs1::DecodeRsaPublicKey;
     use rsa::traits::PublicKeyParts;
-    let key = rsa::RsaPublicKey::from_pkcs1_der(der).map_err(|_| ErrorKind::InvalidRsaKey("not PKCS#1".into()))?;
+    let key = rsa::PublicKey::from_pkcs1_der(der).map_err(|_| ErrorKind::InvalidRsaKey("not PKCS#1".into()))?;
     let bare = |bytes: Box<[u8]>| bytes.iter().copied().skip_while(|b| *b == 0).collect();
     Ok((bare(key.n().to_be_bytes()), bare(key.e().to_be_bytes())))
 }

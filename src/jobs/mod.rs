@@ -31,7 +31,7 @@ pub async fn run(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
     let mut housekeeping = tokio::time::interval(Duration::from_secs(HOUSEKEEPING_S));
     loop {
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
+            () = crate::gateway::stopped(&mut stop) => return,
             _ = news.recv() => {}
             () = tokio::time::sleep(Duration::from_millis(LOOK_MS)) => {}
             _ = housekeeping.tick() => {

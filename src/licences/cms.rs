@@ -20,8 +20,8 @@ fn finding(error: &CmsError) -> Finding {
     let (code, detail) = (error.code(), error.to_string());
     match error {
         CmsError::Der(_) | CmsError::Form(_) | CmsError::Certificate(_) => Finding::format(8, code, detail),
-        CmsError::Algorithm(SuiteError::Key) => Finding::failed(10, code, SigCryptoFailure, detail),
-        CmsError::Algorithm(_) => Finding::doubt(6, code, CryptoConstraintsFailure, detail),
+        CmsError::Suite(SuiteError::Key) => Finding::failed(10, code, SigCryptoFailure, detail),
+        CmsError::Suite(_) => Finding::doubt(6, code, CryptoConstraintsFailure, detail),
         CmsError::NoContent => Finding::format(8, code, detail),
         CmsError::Digest => Finding::failed(9, code, HashFailure, detail),
         CmsError::Signature => Finding::failed(10, code, SigCryptoFailure, detail),

@@ -314,9 +314,10 @@ impl Log {
     /// Resolves when the log has died, with the reason. The process must end then; it must not try again.
     pub async fn fatal(&self) -> String {
         let mut dead = self.0.shared.dead.subscribe();
-        match dead.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            Err(_) => std::future::pending().await,
+        let reason = dead.wait_for(Option::is_some).await.ok().map(|reason| reason.clone().unwrap_or_default());
+        match reason {
+            Some(reason) => reason,
+            None => std::future::pending().await,
         }
     }
 

@@ -1,0 +1,168 @@
+//! A gateway from start to drain: listeners, jobs, refreshers; the same code in production and in the demonstration.
+//!
+//! ```text
+//!  api  (TLS, client certificates asked)      log (TLS, anyone: checkpoints and tiles)
+//!  admin (plain, local): /health /ready       metrics (plain, local): /metrics
+//!  jobs: deliveries · housekeeping            refreshers: issuers' keys · directory
+//! ```
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use rustls_pki_types::CertificateDer;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::config::Config;
+use super::{refresh, wire};
+use crate::gateway::Rooms;
+use crate::http::serve::{Connection, Limits, serve};
+use crate::http::{api, tls};
+use crate::upstream::Body;
+use crate::upstream::body::full;
+use crate::upstream::tls::{Identity, certificates};
+
+/// A running gateway.
+pub struct Running {
+    pub rooms: Arc<Rooms>,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    /// Waits until everything has drained, then closes log and store.
+    pub async fn drained(mut self) {
+        while self.tasks.join_next().await.is_some() {}
+        self.rooms.log.clone().close().await;
+        self.rooms.store.close().await;
+    }
+}
+
+/// Starts a gateway; it runs until `stop` turns true.
+///
+/// # Errors
+/// A sentence that names the file or address that is wrong.
+pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Running, String> {
+    let rooms = wire::rooms(config).await?;
+    let mut tasks = JoinSet::new();
+    let limits = Limits { connections: config.limits.connections as usize, ..Limits::default() };
+    let identity = || Identity::read(&config.tls.certificate, &config.tls.key).map_err(|e| e.to_string());
+
+    let mut anchors = certificates(&config.client_anchors).map_err(|e| e.to_string())?;
+    for member in &rooms.directory.load().members {
+        anchors.extend(member.tls_anchors.iter().map(|a| CertificateDer::from(a.0.clone())));
+    }
+    let api_tls = tls::server(identity()?, tls::Clients::Asked(&anchors)).map_err(|e| e.to_string())?;
+    let log_tls = tls::server(identity()?, tls::Clients::Anyone).map_err(|e| e.to_string())?;
+
+    let listener = listen(config.listen.api).await?;
+    let own = rooms.clone();
+    let handler = move |request, connection| api::answer(own.clone(), request, connection);
+    tasks.spawn(serve(listener, Some(api_tls), limits, stop.clone(), handler));
+
+    let listener = listen(config.listen.log).await?;
+    let own = rooms.clone();
+    let handler = move |request: Request<Incoming>, _: Connection| {
+        let own = own.clone();
+        async move { log_resource(&own, request.uri().path()) }
+    };
+    tasks.spawn(serve(listener, Some(log_tls), limits, stop.clone(), handler));
+
+    let local = Limits { connections: 64, ..Limits::default() };
+    for address in [config.listen.admin, config.listen.metrics] {
+        let listener = listen(address).await?;
+        let own = rooms.clone();
+        let handler = move |request: Request<Incoming>, _: Connection| {
+            let own = own.clone();
+            async move { local_answer(&own, request.uri().path()).await }
+        };
+        tasks.spawn(serve(listener, None, local, stop.clone(), handler));
+    }
+    tasks.spawn(crate::jobs::run(rooms.clone(), stop.clone()));
+    tasks.spawn(refresh::keys(rooms.clone(), stop.clone()));
+    tasks.spawn(refresh::directory(rooms.clone(), config.directory.clone(), stop.clone()));
+    tasks.spawn(fatal(rooms.clone(), stop));
+    tracing::info!(gateway = rooms.me.id, api = %config.listen.api, log = %config.listen.log, "serving");
+    Ok(Running { rooms, tasks })
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|e| format!("cannot listen on {address}: {e}"))
+}
+
+/// A log that failed once is never written again: the process ends, and the next start recovers.
+async fn fatal(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
+    tokio::select! {
+        why = rooms.log.fatal() => {
+            tracing::error!(why, "the audit log failed; the gateway stops");
+            std::process::exit(70);
+        }
+        () = crate::gateway::stopped(&mut stop) => {}
+    }
+}
+
+/// Checkpoints and hash tiles are for everyone; entries only for auditors and mirrors, over the API.
+fn log_resource(rooms: &Rooms, path: &str) -> Response<Body> {
+    let path = path.trim_start_matches('/');
+    let plain = |status: StatusCode, text: &'static str| {
+        let mut response = Response::new(full(text));
+        *response.status_mut() = status;
+        response
+    };
+    if path.starts_with("tile/entries/") {
+        return plain(StatusCode::FORBIDDEN, "entries are for auditors and mirrors\n");
+    }
+    match rooms.log.read(path) {
+        Ok(resource) => {
+            let mut response = Response::new(full(resource.bytes));
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(resource.content_type));
+            let cache = if resource.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+            response
+        }
+        Err(_) => plain(StatusCode::NOT_FOUND, "no such resource of this log\n"),
+    }
+}
+
+async fn local_answer(rooms: &Arc<Rooms>, path: &str) -> Response<Body> {
+    let text = |status: StatusCode, text: String| {
+        let mut response = Response::new(full(text));
+        *response.status_mut() = status;
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        response
+    };
+    match path {
+        "/health" => text(StatusCode::OK, "alive\n".into()),
+        "/ready" => match ready(rooms).await {
+            Ok(()) => text(StatusCode::OK, "ready\n".into()),
+            Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+        },
+        "/metrics" => {
+            let gauges = rooms.gauges().await;
+            let lines = gauges.iter().map(|(name, value)| format!("# TYPE {name} gauge\n{name} {value}\n"));
+            text(StatusCode::OK, lines.collect())
+        }
+        _ => text(StatusCode::NOT_FOUND, "no such address\n".into()),
+    }
+}
+
+/// The real operations, not a connection test: the store answers, the log takes lines, the directory is in force.
+async fn ready(rooms: &Rooms) -> Result<(), String> {
+    let ping = tokio::time::timeout(Duration::from_secs(2), rooms.store.ping()).await;
+    ping.map_err(|_| "store: no answer".to_owned())?.map_err(|e| e.to_string())?;
+    if !rooms.log.is_healthy() {
+        return Err("log: failed".into());
+    }
+    if rooms.directory.load().expires <= crate::terms::UnixMillis::now() {
+        return Err("directory: expired".into());
+    }
+    let book = rooms.issuers.load();
+    if book.issuers().any(|issuer| issuer.keys.is_none()) {
+        return Err("issuers: keys not there yet".into());
+    }
+    Ok(())
+}

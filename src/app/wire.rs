@@ -1,0 +1,246 @@
+//! From a configuration to rooms that work together: every file is read here, once, and every mistake is named.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls_pki_types::CertificateDer;
+use tokio::sync::{Notify, broadcast};
+
+use super::config::{Config, KeyPair, Stamp as StampFiles, SystemKind as Kind};
+use crate::audit::note::Signer as LogSigner;
+use crate::audit::{Log, OpenOptions, Pseudonymiser};
+use crate::catalogue::Catalogue;
+use crate::exchange::{Key, Vault, records};
+use crate::federation::Directory;
+use crate::gateway::intake::Bounds;
+use crate::gateway::rooms::{Envelope, Me, Rooms, Stamp, System, SystemKind, Window};
+use crate::identity::book::{BindingRule, ClaimNames, IssuerBook, IssuerEntry, Kind as PersonKind, Profile, Reach};
+use crate::lookups::Lookups;
+use crate::partners::{Contracts, Rates, Standing};
+use crate::policy::{PolicyBook, PolicySet};
+use crate::store::Store;
+use crate::terms::{Digest, UnixMillis};
+use crate::trust::certificate::Certificate;
+use crate::trust::pem;
+use crate::trust::suite::load_key;
+use crate::upstream::tls::{Identity, certificates};
+use crate::upstream::{Client, ClientTls};
+
+/// Octets of shared-data answers kept in memory.
+const CACHE_OCTETS: u64 = 64 << 20;
+
+/// A sentence for the operator: which file, what is wrong.
+pub type Wrong = String;
+
+fn wrong(file: &Path, why: impl std::fmt::Display) -> Wrong {
+    format!("{}: {why}", file.display())
+}
+
+/// The federation operator's public key (uncompressed point) from a PEM `PUBLIC KEY`.
+pub fn operator_key(file: &Path) -> Result<Vec<u8>, Wrong> {
+    use crate::trust::suite::PublicKey;
+    let text = std::fs::read(file).map_err(|e| wrong(file, e))?;
+    let blocks = pem::decode(&text).map_err(|e| wrong(file, e))?;
+    let block = blocks.iter().find(|b| b.label == "PUBLIC KEY").ok_or_else(|| wrong(file, "no PUBLIC KEY in it"))?;
+    match PublicKey::from_spki(&block.octets).map_err(|e| wrong(file, e))? {
+        PublicKey::P256(point) => Ok(point),
+        _ => Err(wrong(file, "not a P-256 key")),
+    }
+}
+
+/// Reads everything a configuration names and opens store, vault and log.
+pub async fn rooms(config: &Config) -> Result<Arc<Rooms>, Wrong> {
+    crate::identity::ring_provider::install();
+    let data = &config.gateway.data;
+    std::fs::create_dir_all(data).map_err(|e| wrong(data, e))?;
+    let now = UnixMillis::now();
+    let catalogue = match &config.catalogue {
+        Some(folder) => Catalogue::load(folder),
+        None => Catalogue::embedded(),
+    };
+    let catalogue = catalogue.map_err(|e| e.to_string())?;
+    let policies = match &config.policies {
+        Some(folder) => PolicySet::load(folder),
+        None => PolicySet::embedded(),
+    };
+    let policies = policies.map_err(|e| format!("policies: {e}"))?;
+    let contracts = contracts(config, &catalogue)?;
+    let envelope = std::fs::read_to_string(&config.directory.file).map_err(|e| wrong(&config.directory.file, e))?;
+    let operator = operator_key(&config.directory.operator_key)?;
+    let directory = Directory::take(&envelope, &operator, None, now).map_err(|e| wrong(&config.directory.file, e))?;
+    let own = directory.member(&config.gateway.id);
+    own.ok_or_else(|| wrong(&config.directory.file, format!("it does not list us, {}", config.gateway.id)))?;
+    let book = book(&directory, &config.gateway.id)?;
+    let store = Store::open(&config.gateway.store, records::MIGRATIONS).await.map_err(|e| e.to_string())?;
+    let log = log(config)?;
+    let pseudonym_key = Key::read_or_make(&data.join("pseudonym.key")).map_err(|e| e.to_string())?;
+    let systems = config.systems.iter().map(|s| system(config, s)).collect::<Result<Vec<_>, _>>()?;
+    let mut callers = HashMap::new();
+    for (n, system) in config.systems.iter().enumerate() {
+        if let Some(fingerprint) = &system.certificate {
+            callers.insert(digest(fingerprint)?, n);
+        }
+    }
+    let mut windows = HashMap::new();
+    for window in &config.windows {
+        let known = Window { id: window.id.clone(), name: window.name.clone(), region: window.region };
+        windows.insert(digest(&window.certificate)?, known);
+    }
+    let rates = Rates::new(&contracts);
+    Ok(Arc::new(Rooms {
+        me: Me {
+            id: config.gateway.id.clone(),
+            name: config.gateway.name.clone(),
+            region: config.gateway.division.into(),
+            enquiry: config.gateway.enquiry.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+        },
+        store,
+        vault: Vault::open(&data.join("vault")).map_err(|e| e.to_string())?,
+        master: Key::read_or_make(&data.join("master.key")).map_err(|e| e.to_string())?,
+        log,
+        pseudonyms: Pseudonymiser::new(pseudonym_key.octets(), year(now)),
+        catalogue: ArcSwap::new(catalogue),
+        policies: PolicyBook::new(policies),
+        contracts: ArcSwap::from_pointee(contracts),
+        rates: ArcSwap::from_pointee(rates),
+        peers: peers(config, &directory)?,
+        directory: ArcSwap::from_pointee(directory),
+        issuers: ArcSwap::from_pointee(book),
+        keys_wanted: Notify::new(),
+        windows,
+        callers,
+        systems,
+        lookups: Lookups::new(CACHE_OCTETS),
+        envelope: envelope_key(&config.seals.envelope)?,
+        collection: stamp(&config.seals.collection)?,
+        acceptance: stamp(&config.seals.acceptance)?,
+        approval: stamp(&config.seals.approval)?,
+        assertion: load_key(&config.assertion.key)?,
+        bounds: Bounds {
+            file_octets: u64::from(config.limits.file_mib) << 20,
+            files: config.limits.files as usize,
+            json_octets: 1 << 20,
+        },
+        news: broadcast::channel(1_024).0,
+    }))
+}
+
+fn year(now: UnixMillis) -> u32 {
+    u32::try_from(now.day().year()).unwrap_or(0)
+}
+
+fn digest(fingerprint: &str) -> Result<Digest, Wrong> {
+    fingerprint.parse().map_err(|e| format!("fingerprint {fingerprint}: {e}"))
+}
+
+/// Contracts of outlets, read against the catalogue in force.
+pub fn contracts(config: &Config, catalogue: &Catalogue) -> Result<Contracts, Wrong> {
+    let Some(file) = &config.partners else { return Ok(Contracts::default()) };
+    let text = std::fs::read_to_string(file).map_err(|e| wrong(file, e))?;
+    let standing = |code, kind| match catalogue.items.get(&code) {
+        None => Standing::Unknown,
+        Some(item) if item.open_to(kind) => Standing::Open,
+        Some(_) => Standing::NotForKind,
+    };
+    Contracts::read(&file.display().to_string(), &text, &standing).map_err(|m| m.to_string())
+}
+
+fn log(config: &Config) -> Result<Log, Wrong> {
+    let file = &config.log.key;
+    let text = std::fs::read(file).map_err(|e| wrong(file, e))?;
+    let blocks = pem::decode(&text).map_err(|e| wrong(file, e))?;
+    let key = blocks.iter().find(|b| b.label == "PRIVATE KEY").ok_or_else(|| wrong(file, "no PRIVATE KEY in it"))?;
+    let signer = LogSigner::from_pkcs8(&config.log.origin, &key.octets).map_err(|e| wrong(file, e))?;
+    Log::open(&config.gateway.data.join("log"), OpenOptions::new(signer)).map_err(|e| e.to_string())
+}
+
+fn envelope_key(pair: &KeyPair) -> Result<Envelope, Wrong> {
+    Ok(Envelope { key: load_key(&pair.key)?, chain: chain(&pair.certificate)? })
+}
+
+fn chain(file: &Path) -> Result<Vec<Certificate>, Wrong> {
+    let bytes = std::fs::read(file).map_err(|e| wrong(file, e))?;
+    let ders = pem::certificates(&bytes).map_err(|e| wrong(file, e))?;
+    let all: Result<Vec<_>, _> = ders.iter().map(|der| Certificate::parse(der)).collect();
+    match all.map_err(|e| wrong(file, e))? {
+        all if all.is_empty() => Err(wrong(file, "no certificate in it")),
+        all => Ok(all),
+    }
+}
+
+fn stamp(files: &StampFiles) -> Result<Stamp, Wrong> {
+    let seal = std::fs::read(&files.seal).map_err(|e| wrong(&files.seal, e))?;
+    let certificate = chain(&files.pair.certificate)?.swap_remove(0);
+    Ok(Stamp { seal, key: load_key(&files.pair.key)?, certificate })
+}
+
+fn own_identity(config: &Config) -> Result<Identity, Wrong> {
+    Identity::read(&config.tls.certificate, &config.tls.key).map_err(|e| e.to_string())
+}
+
+fn system(config: &Config, system: &super::config::System) -> Result<System, Wrong> {
+    let anchors = match &system.anchors {
+        Some(file) => certificates(file).map_err(|e| e.to_string())?,
+        None => Vec::new(),
+    };
+    let tls = ClientTls::new(&anchors, Some(own_identity(config)?)).map_err(|e| e.to_string())?;
+    Ok(System {
+        id: system.id.clone(),
+        kind: match system.kind {
+            Kind::Office => SystemKind::Office,
+            Kind::Provider => SystemKind::Provider,
+            Kind::Proxy => SystemKind::Proxy,
+        },
+        url: system.url.clone(),
+        authority: system.authority.clone(),
+        region: system.region,
+        client: Client::new(&tls),
+        resources: system.resources.clone(),
+        path: system.path.clone(),
+        host: system.host.clone(),
+    })
+}
+
+/// A client that trusts the TLS authorities of all members.
+fn peers(config: &Config, directory: &Directory) -> Result<Client, Wrong> {
+    let anchors: Vec<CertificateDer<'static>> = directory
+        .members
+        .iter()
+        .flat_map(|m| m.tls_anchors.iter().map(|a| CertificateDer::from(a.0.clone())))
+        .collect();
+    let tls = ClientTls::new(&anchors, Some(own_identity(config)?)).map_err(|e| e.to_string())?;
+    Ok(Client::new(&tls))
+}
+
+/// The issuers of the directory, as tokens are checked against them; key sets come later, in the background.
+pub fn book(directory: &Directory, me: &str) -> Result<IssuerBook, Wrong> {
+    let entries = directory.issuers.iter().map(|issuer| {
+        let populations = issuer.populations.iter().flat_map(|word| match word.as_str() {
+            "citizen" => vec![PersonKind::Citizen],
+            "staff" => vec![PersonKind::Clerk, PersonKind::Outlet, PersonKind::Auditor, PersonKind::Operator],
+            "machine" => vec![PersonKind::System],
+            _ => Vec::new(),
+        });
+        IssuerEntry {
+            issuer: issuer.issuer.clone(),
+            audiences: issuer.audiences.iter().cloned().chain([me.to_owned()]).collect(),
+            algorithms: issuer.algorithms.iter().filter_map(|a| crate::identity::jose::algorithm(a)).collect(),
+            profile: Profile::AtJwt,
+            claims: ClaimNames::default(),
+            populations: populations.collect(),
+            reach: match issuer.places.is_empty() {
+                true => Reach::Everywhere,
+                false => Reach::Within(issuer.places.iter().map(|p| p.division()).collect()),
+            },
+            acr_levels: issuer.levels.clone(),
+            actors: Vec::new(),
+            binding: BindingRule::Optional,
+            max_lifetime_s: issuer.max_lifetime_s as i64,
+            leeway_s: 10,
+        }
+    });
+    IssuerBook::new(entries).map_err(|e| e.to_string())
+}
