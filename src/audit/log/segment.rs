@@ -234,7 +234,7 @@ pub fn walk(
                 let leaf = leaf_hash(bytes);
                 visitor.entry(next.frontier.size(), offset, &leaf, bytes);
                 next.frontier.push_with(leaf, |height, hash| {
-                    if height % HEIGHT == 0 {
+                    if height.is_multiple_of(HEIGHT) {
                         visitor.hash((height / HEIGHT) as u8, hash);
                     }
                 });

@@ -124,7 +124,7 @@ impl<'o> Judge<'o> {
     pub fn entry(&mut self, bytes: &[u8], place: Place<'_>, mut hash: impl FnMut(u8, &Digest)) {
         let (index, leaf) = (self.frontier.size(), leaf_hash(bytes));
         self.frontier.push_with(leaf, |height, node| {
-            if height % HEIGHT == 0 {
+            if height.is_multiple_of(HEIGHT) {
                 hash((height / HEIGHT) as u8, node);
             }
         });
