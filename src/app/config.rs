@@ -16,6 +16,8 @@ pub struct Config {
     /// Who may connect with a client certificate: authorities of windows, outlets and departments.
     pub client_anchors: PathBuf,
     pub seals: Seals,
+    /// Signs assertions to peers and hand-off tokens to departments (P-256); its public half is in the directory.
+    pub assertion: KeyPair,
     pub log: Log,
     pub directory: Directory,
     /// A folder of Cedar files; the shipped set when absent.
@@ -62,12 +64,19 @@ pub struct KeyPair {
 pub struct Seals {
     /// Seals case files in flight (ASiC-E).
     pub envelope: KeyPair,
-    /// Collection seal: seal file (`.esl`) and its SM2 key.
-    pub collection: KeyPair,
-    /// Business-acceptance seal 业务受理专用章.
-    pub acceptance: KeyPair,
-    /// Business-approval seal 业务审批专用章.
-    pub approval: KeyPair,
+    /// 收件专用章
+    pub collection: Stamp,
+    /// 业务受理专用章
+    pub acceptance: Stamp,
+    /// 业务审批专用章
+    pub approval: Stamp,
+}
+
+/// A seal (`.esl`, GB/T 38540) with the SM2 certificate and key that apply it.
+#[derive(Clone, Debug)]
+pub struct Stamp {
+    pub seal: PathBuf,
+    pub pair: KeyPair,
 }
 
 #[derive(Clone, Debug)]
@@ -184,10 +193,14 @@ impl Config {
         let pairs = [
             ("tls", &self.tls),
             ("seals.envelope", &self.seals.envelope),
-            ("seals.collection", &self.seals.collection),
-            ("seals.acceptance", &self.seals.acceptance),
-            ("seals.approval", &self.seals.approval),
+            ("seals.collection", &self.seals.collection.pair),
+            ("seals.acceptance", &self.seals.acceptance.pair),
+            ("seals.approval", &self.seals.approval.pair),
+            ("assertion", &self.assertion),
         ];
+        for stamp in [&self.seals.collection, &self.seals.acceptance, &self.seals.approval] {
+            all.push(("seals.….seal".into(), &stamp.seal));
+        }
         for (field, pair) in pairs {
             all.push((format!("{field}.certificate"), &pair.certificate));
             all.push((format!("{field}.key"), &pair.key));
@@ -274,9 +287,30 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
                 None
             }
         };
-        let all = (one("envelope"), one("collection"), one("acceptance"), one("approval"));
+        let stamp = |key: &'static str| {
+            let seal = t.table(key).and_then(|inner| inner.need_str("seal").map(&at));
+            let pair = match t.table(key) {
+                Some(inner) => {
+                    let found = pair(&inner, base);
+                    inner.str("seal");
+                    inner.done();
+                    found
+                }
+                None => {
+                    t.wrong(key, "missing", format_args!("write {key} = {{ seal = …, certificate = …, key = … }}"));
+                    None
+                }
+            };
+            Some(Stamp { seal: seal?, pair: pair? })
+        };
+        let all = (one("envelope"), stamp("collection"), stamp("acceptance"), stamp("approval"));
         t.done();
         Some(Seals { envelope: all.0?, collection: all.1?, acceptance: all.2?, approval: all.3? })
+    });
+    let assertion = section("assertion").and_then(|t| {
+        let found = pair(&t, base);
+        t.done();
+        found
     });
     let log = section("log").and_then(|t| {
         let (origin, key) = (t.need_str("origin"), t.need_str("key"));
@@ -311,6 +345,7 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         tls,
         client_anchors,
         seals: seals?,
+        assertion: assertion?,
         log: log?,
         directory: directory?,
         policies,

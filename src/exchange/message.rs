@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::case::Paper;
 use super::state::{Act, State};
 use super::{ExchangeError, Kept};
-use crate::terms::{CaseNo, CreditCode, Digest, ItemCode, RegionCode, ResidentId, UnixMillis};
+use crate::terms::{CaseNo, Digest, ItemCode, RegionCode, ResidentId, UnixMillis};
 
 /// The version of this form.
 pub const VERSION: u32 = 1;
@@ -54,7 +54,7 @@ pub struct Dossier {
     pub window: RegionCode,
     pub collector: Collector,
     pub owner: RegionCode,
-    pub authority: CreditCode,
+    pub authority: String,
     pub authority_name: String,
     pub applicant: Applicant,
     pub received_at: UnixMillis,

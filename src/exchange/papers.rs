@@ -96,36 +96,50 @@ pub fn compose(o: &Occasion<'_>, d: &Dossier) -> PaperText {
         ("申请人", d.applicant.name.clone()),
         ("证件号码", d.applicant.masked_code()),
     ];
+    let note = o.note.unwrap_or("无");
     match o.kind {
         Paper::Receipt => {
-            for m in &d.materials {
-                let digest = m.file.as_ref().map_or("共享或证照获取，无需提交".to_owned(), |f| {
-                    f.digest.to_string()[..16].to_owned()
-                });
-                rows.push(("收到材料", format!("{}. {} ({digest})", m.no, m.name)));
-            }
-            rows.push(("收件地点", d.collector.name.clone()));
+            let listed = d.materials.iter().map(|m| {
+                let digest =
+                    m.file.as_ref().map_or("无需提交".to_owned(), |f| f.digest.to_string()[..16].to_owned());
+                format!("{}. {}（{digest}）", m.no, m.name)
+            });
+            rows.push(("材料清单", listed.collect::<Vec<_>>().join("；")));
+            rows.push(("收件点", d.collector.name.clone()));
+            rows.push(("收件人员", o.by.to_owned()));
+            rows.push(("收件时间", o.at.on_paper()));
             rows.push(("办理部门", d.authority_name.clone()));
             rows.push(("下一步", "由办理部门决定是否受理；本凭证不代表已受理。".into()));
         }
         Paper::AcceptanceVoucher => {
+            rows.push(("受理人员", o.by.to_owned()));
+            rows.push(("受理日期", o.at.day().to_string()));
             if let Some((promised, legal)) = o.due {
                 rows.push(("承诺办结日", promised.to_string()));
                 rows.push(("法定办结日", legal.map_or("无".into(), |d| d.to_string())));
             }
-            rows.push(("咨询投诉", o.enquiry.to_owned()));
         }
-        Paper::NonAcceptance | Paper::Refusal => {
-            rows.push(("救济途径", "可在60日内申请行政复议，或在6个月内提起行政诉讼。".into()));
+        Paper::SupplementNotice => {
+            rows.push(("补正内容", note.to_owned()));
+            rows.push(("补正期限", "见说明；逾期未补正的，退回申请。".into()));
         }
-        _ => {}
+        Paper::NonAcceptance => {
+            rows.push(("理由", note.to_owned()));
+            rows.push(("救济途径", REMEDIES.into()));
+        }
+        Paper::Grant | Paper::Refusal => {
+            let content = if o.kind == Paper::Grant { "准予" } else { "不予准予" };
+            rows.push(("决定内容", content.into()));
+            rows.push(("决定日期", o.at.day().to_string()));
+            rows.push(("理由", note.to_owned()));
+            if o.kind == Paper::Refusal {
+                rows.push(("救济途径", REMEDIES.into()));
+            }
+        }
+        _ => rows.push(("说明", note.to_owned())),
     }
-    if let Some(note) = o.note {
-        rows.push(("说明", note.to_owned()));
-    }
-    rows.push(("经办人", o.by.to_owned()));
     rows.push(("机关", o.authority.to_owned()));
-    rows.push(("日期", o.at.on_paper()));
+    rows.push(("咨询投诉", o.enquiry.to_owned()));
     rows.push(("核验码", number.clone()));
     let data = json!({
         "kind": o.kind, "number": number, "caseNo": o.case, "itemCode": d.item, "itemName": d.item_name,
@@ -138,6 +152,9 @@ pub fn compose(o: &Occasion<'_>, d: &Dossier) -> PaperText {
     });
     PaperText { kind: o.kind, title: o.kind.title(), number, rows, seal: o.kind.seal(), data }
 }
+
+/// Administrative Reconsideration Law art. 20, Administrative Litigation Law art. 46.
+const REMEDIES: &str = "可在60日内申请行政复议，或在6个月内提起行政诉讼。";
 
 /// Whether a message brings the paper its act must produce.
 pub fn has_paper(message: &Message, kind: Paper) -> bool {

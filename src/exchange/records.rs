@@ -22,7 +22,8 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
           CREATE INDEX case_by_state ON case_record (state, updated);
           CREATE TABLE case_key (no TEXT PRIMARY KEY, wrapped {bytes});
           CREATE TABLE case_event (no TEXT NOT NULL, seq BIGINT NOT NULL, at BIGINT NOT NULL, act TEXT NOT NULL,
-            by_whom TEXT NOT NULL, state TEXT NOT NULL, note {bytes}, PRIMARY KEY (no, seq));
+            by_whom TEXT NOT NULL, state TEXT NOT NULL, note {bytes}, leaf BIGINT, PRIMARY KEY (no, seq));
+          CREATE INDEX case_event_unlogged ON case_event (at) WHERE leaf IS NULL;
           CREATE TABLE case_file (no TEXT NOT NULL, path TEXT NOT NULL, role TEXT NOT NULL, seq BIGINT NOT NULL,
             vault TEXT NOT NULL, sealed {bytes} NOT NULL, PRIMARY KEY (no, path));
           CREATE TABLE outbox (id TEXT PRIMARY KEY, no TEXT NOT NULL, way TEXT NOT NULL, target TEXT NOT NULL,
@@ -225,6 +226,38 @@ pub async fn add_event(
         .execute(tx.run())
         .await?;
     Ok(())
+}
+
+/// The act is in the log, under this index.
+pub async fn mark_logged(tx: &mut Tx, no: CaseNo, seq: u64, index: u64) -> Result<(), StoreError> {
+    sqlx::query("UPDATE case_event SET leaf = $1 WHERE no = $2 AND seq = $3")
+        .bind(index as i64)
+        .bind(no.to_string())
+        .bind(seq as i64)
+        .execute(tx.run())
+        .await?;
+    Ok(())
+}
+
+/// Acts kept before `before` whose line in the log is missing: a crash came between the two.
+pub async fn unlogged(
+    tx: &mut Tx,
+    before: UnixMillis,
+    limit: i64,
+) -> Result<Vec<(CaseNo, u64, String, String)>, StoreError> {
+    let rows =
+        sqlx::query("SELECT no, seq, act, by_whom FROM case_event WHERE leaf IS NULL AND at < $1 ORDER BY at LIMIT $2")
+            .bind(before.0)
+            .bind(limit)
+            .fetch_all(tx.run())
+            .await?;
+    rows.iter()
+        .map(|row| {
+            let no: String = row.try_get(0)?;
+            let no = no.parse().map_err(|e| StoreError::unreadable("case number", e))?;
+            Ok((no, row.try_get::<i64, _>(1)? as u64, row.try_get(2)?, row.try_get(3)?))
+        })
+        .collect()
 }
 
 pub async fn events(tx: &mut Tx, no: CaseNo, after: u64) -> Result<Vec<EventRow>, StoreError> {

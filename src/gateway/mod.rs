@@ -1,3 +1,32 @@
-//! Floor 6: one request, five questions, in an order the types enforce.
+//! Floor 6: the questions, in order: who · whose · may they · is it so · on record.
+//!
+//! ```text
+//!  submit   a filing at a window, outlet or portal        receive   a sealed message from a peer
+//!  act      what the owner's office does with a case      desk      reading, listing, withdrawing
+//!  lookup   shared data for a purpose                     pass      a live request to a department's system
+//! ```
+//! Every way ends in a line of the log before it ends in an answer.
 
+pub mod act;
+pub mod desk;
+mod facts;
 pub mod intake;
+pub mod keep;
+pub mod ledger;
+pub mod lookup;
+mod papers;
+pub mod pass;
+pub mod peer;
+pub mod prove;
+pub mod receive;
+pub mod rooms;
+pub mod submit;
+pub mod who;
+
+pub use rooms::Rooms;
+
+use crate::terms::Told;
+
+pub fn tolds() -> Vec<&'static Told> {
+    [intake::TOLDS, who::TOLDS, peer::TOLDS, pass::TOLDS].concat()
+}

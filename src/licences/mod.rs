@@ -1,1 +1,44 @@
-//! (room under construction)
+//! Floor 4: licences and their seals. A workshop: it judges what it is given, it never fetches.
+//!
+//! ```text
+//!                    Profile: anchors, lists, time, rules
+//!                          │
+//!  OFD file ──▶ verify ────┴──▶ Report ──▶ judge(need) ──▶ VerifiedLicence
+//!               21 steps        verdicts,   holder, type,   the only way to
+//!                               findings,   issuer, period  have one
+//!                               data
+//!  Paper ──▶ make::seal ──▶ sealed OFD: licences, receipts, vouchers
+//! ```
+//! Standards: GB/T 33190 (OFD), GB/T 38540 and GM/T 0031 (seals), GM/T 0099 and GB/T 35275 (signatures), GB/T 36903 and
+//! 36904 (licence data), ETSI EN 319 102-1 (the words of a verdict).
+
+mod chain;
+mod cms;
+mod data;
+mod examine;
+mod judge;
+pub mod make;
+pub mod ofd;
+mod profile;
+mod report;
+pub mod ses;
+mod suite;
+pub mod times;
+#[cfg(test)]
+mod vectors;
+mod verdict;
+mod verify;
+
+pub use data::{Datum, LicenceData, NoDatum, names};
+pub use judge::{Holder, LicenceError, Need, VerifiedLicence, judge};
+pub use profile::{Anchors, CoverageRule, Profile, Revocation};
+pub use report::{CertificateFacts, Coverage, Report, SealFacts, SignatureVerdict, TimeBasis};
+pub use verdict::{Finding, Indication, Outcome, SubIndication};
+pub use verify::{detached, verify};
+
+use crate::terms::Told;
+
+/// All answers of this room.
+pub fn tolds() -> Vec<&'static Told> {
+    [judge::TOLDS, make::TOLDS].concat()
+}

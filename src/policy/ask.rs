@@ -197,6 +197,8 @@ pub struct Listing {
     /// Collected or owned by this organisation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of_org: Option<String>,
+    /// Place of the gateway whose cases are listed.
+    pub place: RegionCode,
     /// Ended cases as well.
     pub ended: bool,
 }
@@ -244,7 +246,7 @@ pub struct LicenceCheck {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub case: Option<CaseNo>,
+    pub case: Option<CaseLink>,
     /// The holder consented, or gave a one-time use code (用证码).
     #[serde(default)]
     pub consent: bool,
@@ -279,10 +281,12 @@ pub struct Arrival {
     /// The place whose identity provider vouches for the applicant, as the peer asserts it.
     pub vouched_at: RegionCode,
     pub applicant: Person,
-    pub min_level: u8,
+    /// The item as our own catalogue says it: the other end's word is not enough.
+    pub item: ItemFacts,
     /// Who collected the case at the other end.
     pub via: Kind,
     pub mode: Mode,
+    pub scope: Scope,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -290,6 +294,8 @@ pub struct Arrival {
 pub struct LogReading {
     pub who: Who,
     pub log: String,
+    /// Place of the gateway whose log it is.
+    pub place: RegionCode,
     /// Only entries about this person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
@@ -386,7 +392,7 @@ impl Ask {
         match self {
             Self::Step(a) => Some(a.case.no),
             Self::LookUp(a) | Self::ServeLookup(a) => a.case.as_ref().map(|c| c.no),
-            Self::VerifyLicence(a) => a.case,
+            Self::VerifyLicence(a) => a.case.as_ref().map(|c| c.no),
             Self::ReceiveFromPeer(a) => Some(a.case.no),
             _ => None,
         }
@@ -405,6 +411,7 @@ impl Ask {
     pub fn level_needed(&self) -> Option<(u8, u32)> {
         match self {
             Self::File(a) => Some((a.item.min_level, a.item.max_level_age_min)),
+            Self::ReceiveFromPeer(a) => Some((a.item.min_level, a.item.max_level_age_min)),
             Self::Pass(a) => Some((a.route.min_level, a.route.max_level_age_min)),
             _ => None,
         }

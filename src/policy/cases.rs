@@ -1,7 +1,7 @@
 //! Cases a lawyer can read: a request, what should come out, and which rule should say so.
 //!
 //! ```toml
-//! [base.window]                 # a whole request, as JSON records it
+//! [base.window]                 # a whole request, as JSON records it; bases of all files are known everywhere
 //! ask = "file"
 //! …
 //! [[case]]
@@ -24,6 +24,9 @@ use super::embedded;
 use super::load::{Fault, LoadError, read_file};
 use super::set::PolicySet;
 use crate::terms::UnixMillis;
+
+/// What `deny` says when no rule forbids and no permit comes near.
+const NO_RULE_SPEAKS: &str = "no rule";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,7 +101,10 @@ pub fn embedded_cases() -> Vec<(String, String)> {
 }
 
 /// The case files of `dir/cases`, as (file, text).
-pub(crate) fn read_cases(dir: &Path) -> Result<Vec<(String, String)>, LoadError> {
+///
+/// # Errors
+/// A folder or file that cannot be read.
+pub fn read_cases(dir: &Path) -> Result<Vec<(String, String)>, LoadError> {
     let folder = dir.join("cases");
     let wrong = |file: &str, what: String| LoadError {
         faults: vec![Fault { file: file.to_owned(), line: 0, what, mend: "make it readable, UTF-8 TOML".to_owned() }],
@@ -124,7 +130,8 @@ pub(crate) fn read_cases(dir: &Path) -> Result<Vec<(String, String)>, LoadError>
 /// Case files that cannot be read as cases: every mistake, with file and line.
 pub fn run_cases(set: &PolicySet, files: &[(String, String)]) -> Result<CaseRun, LoadError> {
     let mut faults = Vec::new();
-    let mut outcomes = Vec::new();
+    let mut bases = BTreeMap::new();
+    let mut entries = Vec::new();
     for (file, text) in files {
         let parsed: File = match toml::from_str(text) {
             Ok(parsed) => parsed,
@@ -134,12 +141,19 @@ pub fn run_cases(set: &PolicySet, files: &[(String, String)]) -> Result<CaseRun,
                 continue;
             }
         };
-        for entry in parsed.case {
-            let line = line_at(text, entry.span().start);
-            match ask_of(&parsed.base, entry.get_ref()) {
-                Ok((ask, want)) => outcomes.push(run(set, file, line, entry.into_inner(), ask, want)),
-                Err(what) => faults.push(wrong(file, line, what, "see the head of the file for the words that exist")),
+        for (name, base) in parsed.base {
+            if bases.contains_key(&name) {
+                faults.push(wrong(file, 0, format!("[base.{name}] exists before"), "give it another name"));
             }
+            bases.insert(name, base);
+        }
+        entries.extend(parsed.case.into_iter().map(|e| (file, line_at(text, e.span().start), e.into_inner())));
+    }
+    let mut outcomes = Vec::new();
+    for (file, line, entry) in entries {
+        match ask_of(&bases, &entry) {
+            Ok((ask, want)) => outcomes.push(run(set, file, line, entry, ask, want)),
+            Err(what) => faults.push(wrong(file, line, what, "see [base.…] in cases/requests.toml for the words")),
         }
     }
     if !faults.is_empty() {
@@ -204,7 +218,7 @@ fn run(set: &PolicySet, file: &str, line: usize, entry: Entry, ask: Ask, want: W
             (format!("permit by {}", permit.rules().join(", ")), passed)
         }
         Err(denial) => {
-            let passed = matches!(&want, Want::Deny(rule) if denial.speaking() == Some(rule));
+            let passed = matches!(&want, Want::Deny(rule) if denial.speaking().unwrap_or(NO_RULE_SPEAKS) == *rule);
             (denial.to_string(), passed)
         }
     };

@@ -21,6 +21,7 @@ pub(super) const SOURCES: &[(&str, &str)] = files![
 
 /// Cases.
 pub(super) const CASES: &[(&str, &str)] = files![
+    "cases/requests.toml",
     "cases/people.toml",
     "cases/outlets.toml",
     "cases/filing.toml",

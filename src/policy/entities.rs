@@ -8,7 +8,7 @@ use cedar_policy::{
 };
 
 use super::ask::*;
-use super::facts::{CaseFacts, Demand, ItemFacts, Source};
+use super::facts::{CaseFacts, CaseLink, Demand, ItemFacts, Person, Source};
 use super::who::{Kind, Mandate, Who};
 use crate::terms::RegionCode;
 
@@ -54,6 +54,10 @@ static NAMES: LazyLock<Names> = LazyLock::new(|| {
 
 pub(super) fn action_uid(act: Act) -> EntityUid {
     NAMES.acts[&act].clone()
+}
+
+pub(super) fn kind_name(kind: Kind) -> EntityTypeName {
+    NAMES.kinds[&kind].clone()
 }
 
 /// Puts `ask` in Cedar's words. With a schema both request and entities are checked against it (tests, `explain`);
@@ -206,7 +210,7 @@ impl Facts {
         let (resource, context) = match ask {
             Ask::File(a) => (item_record(&a.item, places)?, filing(a)?),
             Ask::Step(a) => (case_record(&a.case, places)?, step(a)?),
-            Ask::List(a) => (Record::new(), listing(a)?),
+            Ask::List(a) => (Record::new(), listing(a, places)?),
             Ask::LookUp(a) | Ask::ServeLookup(a) => {
                 let r = &a.resource;
                 let attrs = record([
@@ -228,12 +232,11 @@ impl Facts {
                     ("minLevel", number(r.min_level)),
                     ("maxLevelAgeMin", number(r.max_level_age_min)),
                 ]);
-                let (level, age, present) = match &a.person {
-                    Some(p) => (p.level, p.level_age_min, p.present),
-                    None => (a.who.level, a.who.level_age_min, false),
-                };
-                let context =
+                let (level, age) = proven(&a.who, a.person.as_ref());
+                let present = a.person.as_ref().is_some_and(|p| p.present);
+                let mut context =
                     record([("level", number(level)), ("levelAgeMin", number(age)), ("present", flag(present))]);
+                optional(&mut context, "subject", a.person.as_ref().map(|p| p.id.as_str()))?;
                 (attrs, context)
             }
             Ask::VerifyLicence(a) => {
@@ -243,7 +246,9 @@ impl Facts {
                 ]);
                 let mut context = record([("consent", flag(a.consent))]);
                 optional(&mut context, "purpose", a.purpose.as_deref())?;
-                optional(&mut context, "case", a.case.map(|c| c.to_string()).as_deref())?;
+                if let Some(c) = &a.case {
+                    context.insert("case".to_owned(), case_link(c)?);
+                }
                 (attrs, context)
             }
             Ask::ExchangeToken(a) => {
@@ -266,10 +271,11 @@ impl Facts {
                     ("vouchedAt", place(a.vouched_at, places)),
                     ("subject", text("applicant.id", &a.applicant.id)?),
                     ("level", number(a.applicant.level)),
-                    ("minLevel", number(a.min_level)),
                     ("present", flag(a.applicant.present)),
                     ("via", word(a.via.word())),
                     ("mode", word(a.mode.word())),
+                    ("scope", word(a.scope.word())),
+                    ("item", arriving_item(&a.item)?),
                 ]);
                 (attrs, context)
             }
@@ -277,7 +283,7 @@ impl Facts {
                 let mut context = record([("unmasked", flag(a.unmasked))]);
                 optional(&mut context, "about", a.about.as_deref())?;
                 optional(&mut context, "ground", a.ground.as_deref())?;
-                (Record::new(), context)
+                (record([("owner", place(a.place, places))]), context)
             }
             Ask::Administer(a) => {
                 let mut context = record([("operation", word(a.operation.word()))]);
@@ -331,12 +337,13 @@ fn case_record(case: &CaseFacts, places: &mut BTreeSet<RegionCode>) -> Result<Re
 }
 
 fn filing(a: &Filing) -> Result<Record, AskError> {
+    let (level, age) = proven(&a.who, Some(&a.applicant));
     let mut context = record([
         ("mode", word(a.mode.word())),
         ("scope", word(a.scope.word())),
         ("subject", text("applicant.id", &a.applicant.id)?),
-        ("level", number(a.applicant.level)),
-        ("levelAgeMin", number(a.applicant.level_age_min)),
+        ("level", number(level)),
+        ("levelAgeMin", number(age)),
         ("present", flag(a.applicant.present)),
         ("feeFen", number(a.fee_fen)),
     ]);
@@ -367,8 +374,8 @@ fn mandate(m: &Mandate) -> Result<Value, AskError> {
     ]))
 }
 
-fn listing(a: &Listing) -> Result<Record, AskError> {
-    let mut context = record([("ended", flag(a.ended))]);
+fn listing(a: &Listing, places: &mut BTreeSet<RegionCode>) -> Result<Record, AskError> {
+    let mut context = record([("at", place(a.place, places)), ("ended", flag(a.ended))]);
     optional(&mut context, "ofPerson", a.of_person.as_deref())?;
     optional(&mut context, "ofOrg", a.of_org.as_deref())?;
     Ok(context)
@@ -385,16 +392,40 @@ fn lookup(a: &Lookup, places: &mut BTreeSet<RegionCode>) -> Result<Record, AskEr
     optional(&mut context, "purpose", a.purpose.as_deref())?;
     optional(&mut context, "item", a.item.map(|i| i.to_string()).as_deref())?;
     if let Some(c) = &a.case {
-        let link = value([
-            ("item", word(&c.item.to_string())),
-            ("applicant", text("case.applicant", &c.applicant)?),
-            ("open", flag(c.open)),
-            ("authority", text("case.authority", &c.authority)?),
-            ("collectedBy", text_or("case.collected_by", c.collected_by.as_deref(), "(open)")?),
-        ]);
-        context.insert("case".to_owned(), link);
+        context.insert("case".to_owned(), case_link(c)?);
     }
     Ok(context)
+}
+
+fn case_link(c: &CaseLink) -> Result<Value, AskError> {
+    Ok(value([
+        ("item", word(&c.item.to_string())),
+        ("applicant", text("case.applicant", &c.applicant)?),
+        ("open", flag(c.open)),
+        ("authority", text("case.authority", &c.authority)?),
+        ("collectedBy", text_or("case.collected_by", c.collected_by.as_deref(), "(open)")?),
+    ]))
+}
+
+fn arriving_item(item: &ItemFacts) -> Result<Value, AskError> {
+    Ok(value([
+        ("minLevel", number(item.min_level)),
+        ("presence", word(item.presence.word())),
+        ("modes", words("item.modes", item.modes.iter().map(|m| m.word()))?),
+        ("scopes", words("item.scopes", item.scopes.iter().map(|s| s.word()))?),
+        ("agents", flag(item.agents)),
+        ("outlets", flag(!item.outlet_kinds.is_empty())),
+        ("excluded", flag(item.excluded)),
+        ("basis", flag(item.basis)),
+    ]))
+}
+
+/// Level and its age in minutes: a citizen's own session, whatever else is claimed; otherwise the person's proof.
+fn proven(who: &Who, person: Option<&Person>) -> (u8, u32) {
+    match person {
+        Some(p) if who.kind != Kind::Citizen => (p.level, p.level_age_min),
+        _ => (who.level, who.level_age_min),
+    }
 }
 
 /// Sorts the demanded papers by where they can be had instead; absent when nothing is demanded.

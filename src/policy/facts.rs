@@ -128,7 +128,10 @@ pub struct Demand {
     pub again: bool,
 }
 
-/// The person in whose name something is filed.
+/// The person in whose name something is done, when that is not the principal.
+///
+/// Level and age are those of the proof of identity that the counter, or the paper of authority, rests on. For a
+/// principal of kind `Citizen` the rules look at the principal's own session instead.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Person {

@@ -10,12 +10,16 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use cedar_policy::{ActionConstraint, Effect, Policy, PolicyId, PolicySet as Cedar, Schema, ValidationMode, Validator};
+use cedar_policy::{
+    ActionConstraint, Effect, Policy, PolicyId, PolicySet as Cedar, PrincipalConstraint, Schema, ValidationMode,
+    Validator,
+};
 use miette::Diagnostic;
 
 use super::ask::Act;
 use super::denial::{LOAD, NO_RULE, told_of};
-use super::entities::action_uid;
+use super::entities::{action_uid, kind_name};
+use super::who::Kind;
 use crate::terms::{Digest, Explain, Told};
 
 pub(super) const SCHEMA_FILE: &str = "schema.cedarschema";
@@ -67,6 +71,8 @@ pub struct Rule {
     pub file: String,
     pub line: usize,
     pub acts: Vec<Act>,
+    /// The one kind of principal its scope names; `None`: the scope leaves it open.
+    pub kind: Option<Kind>,
 }
 
 /// A source file: name within the folder, text.
@@ -249,10 +255,23 @@ fn rule(policy: &Policy, file: &str, line: usize, faults: &mut Vec<Fault>) -> Op
             &NO_RULE
         }),
     };
-    let acts: Vec<Act> = match policy.action_constraint() {
-        ActionConstraint::Any => Act::ALL.to_vec(),
-        ActionConstraint::Eq(uid) => Act::ALL.iter().copied().filter(|a| action_uid(*a) == uid).collect(),
-        ActionConstraint::In(uids) => Act::ALL.iter().copied().filter(|a| uids.contains(&action_uid(*a))).collect(),
+    let named = match policy.action_constraint() {
+        ActionConstraint::Any => Act::ALL.iter().map(|a| action_uid(*a)).collect(),
+        ActionConstraint::Eq(uid) => vec![uid],
+        ActionConstraint::In(uids) => uids,
+    };
+    for uid in named.iter().filter(|uid| !Act::ALL.iter().any(|a| action_uid(*a) == **uid)) {
+        faults.push(fault(
+            file,
+            line,
+            format!("{uid} is no act of this program"),
+            "name acts of the schema, not groups",
+        ));
+    }
+    let acts: Vec<Act> = Act::ALL.iter().copied().filter(|a| named.contains(&action_uid(*a))).collect();
+    let kind = match policy.principal_constraint() {
+        PrincipalConstraint::Is(name) => Kind::ALL.iter().copied().find(|k| kind_name(*k) == name),
+        _ => None,
     };
     let text = |key| policy.annotation(key).map(str::to_owned);
     (faults.len() == before).then(|| Rule {
@@ -266,6 +285,7 @@ fn rule(policy: &Policy, file: &str, line: usize, faults: &mut Vec<Fault>) -> Op
         file: file.to_owned(),
         line,
         acts,
+        kind,
     })
 }
 

@@ -28,7 +28,7 @@ pub use ask::{
     Operation, Passing, Step,
 };
 pub use book::PolicyBook;
-pub use cases::{CaseOutcome, CaseRun, Want, embedded_cases, run_cases};
+pub use cases::{CaseOutcome, CaseRun, Want, embedded_cases, read_cases, run_cases};
 pub use denial::{Denial, Nearest};
 pub use entities::AskError;
 pub use facts::{
@@ -45,5 +45,7 @@ pub fn tolds() -> Vec<&'static crate::terms::Told> {
     denial::TOLDS.to_vec()
 }
 
+#[cfg(test)]
+mod invariants;
 #[cfg(test)]
 mod tests;

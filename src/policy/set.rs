@@ -13,6 +13,7 @@ use super::embedded;
 use super::entities::{AskError, Put, put};
 use super::load::{self, LoadError, Loaded, Rule};
 use super::permit::{Grant, Permit};
+use super::who::Kind;
 use crate::terms::{Digest, Told, UnixMillis};
 
 /// Bytes of asks and verdicts the memo may hold.
@@ -24,16 +25,18 @@ const MEMO_ENTRY_BYTES: usize = 1_500;
 ///
 /// ```text
 ///  Ask ──▶ memo ──hit──────────────────────────────▶ Permit | Denial
-///            └─miss─▶ entities ▶ rules of this act ▶ verdict ─┘ (kept in the memo)
+///            └─miss─▶ entities ▶ rules of act and kind ▶ verdict ─┘ (kept in the memo)
 /// ```
 pub struct PolicySet {
     schema: Schema,
     rules: Vec<Rule>,
     index: HashMap<PolicyId, usize>,
-    /// Per act, the rules whose scope names it: no other rule can speak about it.
-    slices: HashMap<Act, Slice>,
+    /// Per act and kind of principal, the rules whose scope fits both: no other rule can speak.
+    slices: HashMap<(Act, Kind), Slice>,
     version: Digest,
     authorizer: Authorizer,
+    #[cfg(test)]
+    written: Vec<Policy>,
     memo: Cache<Ask, Verdict>,
 }
 
@@ -102,27 +105,39 @@ impl PolicySet {
                 mend: "simplify the conditions of the rule".to_owned(),
             }],
         };
+        let bare = rules.iter().zip(&policies).map(|(rule, policy)| Bare::of(rule, policy));
+        let bare: Vec<Bare> = bare.collect::<Result<_, _>>().map_err(&broken)?;
         let mut slices = HashMap::new();
-        for act in Act::ALL {
-            let of_act = || rules.iter().enumerate().filter(|(_, rule)| rule.acts.contains(act));
+        for (act, kind) in Act::ALL.iter().flat_map(|act| Kind::ALL.iter().map(move |kind| (*act, *kind))) {
+            let fits = |rule: &Rule| rule.acts.contains(&act) && rule.kind.is_none_or(|k| k == kind);
+            let of_slice = || rules.iter().zip(&bare).enumerate().filter(|(_, (rule, _))| fits(rule));
             let mut clauses = HashMap::new();
             let mut probes = Vec::new();
-            for (at, rule) in of_act() {
-                for (number, (probe, text)) in probes_of(&policies[at]).map_err(&broken)?.into_iter().enumerate() {
-                    let id = PolicyId::new(format!("{}#{number}", rule.id));
-                    clauses.insert(id.clone(), Clause { rule: at, text });
-                    probes.push(probe.new_id(id));
+            for (at, (_, bare)) in of_slice() {
+                for (probe, text) in &bare.probes {
+                    clauses.insert(probe.id().clone(), Clause { rule: at, text: text.clone() });
+                    probes.push(probe.clone());
                 }
             }
             let set = |list: Vec<Policy>| Cedar::from_policies(list).map_err(|e| broken(e.to_string()));
-            let policies = set(of_act().map(|(at, _)| policies[at].clone()).collect())?;
-            slices.insert(*act, Slice { policies, probes: set(probes)?, clauses });
+            let policies = set(of_slice().map(|(_, (_, bare))| bare.policy.clone()).collect())?;
+            slices.insert((act, kind), Slice { policies, probes: set(probes)?, clauses });
         }
         let memo = Cache::builder()
             .max_capacity(MEMO_MAX_BYTES)
             .weigher(|ask: &Ask, _| u32::try_from(ask.text_bytes() + MEMO_ENTRY_BYTES).unwrap_or(u32::MAX))
             .build();
-        Ok(Self { schema, rules, index, slices, version, authorizer: Authorizer::new(), memo })
+        Ok(Self {
+            schema,
+            rules,
+            index,
+            slices,
+            version,
+            authorizer: Authorizer::new(),
+            #[cfg(test)]
+            written: policies,
+            memo,
+        })
     }
 
     /// Digest over the sources: what the log records as the policy that decided.
@@ -175,15 +190,17 @@ impl PolicySet {
     /// The ask cannot be put in the words of the schema.
     pub fn explain(&self, ask: &Ask) -> Result<Vec<Finding<'_>>, AskError> {
         let put = put(ask, Some(&self.schema))?;
-        let slice = &self.slices[&ask.act()];
+        let slice = &self.slices[&(ask.act(), ask.who().kind)];
         let held = self.held(slice, &put);
         let mut findings: Vec<Finding<'_>> = Vec::new();
-        for (at, rule) in self.rules.iter().enumerate().filter(|(_, r)| r.acts.contains(&ask.act())) {
+        for rule in &self.rules {
+            if !slice.clauses.contains_key(&probe_id(rule, 0)) {
+                continue;
+            }
             let mut finding = Finding { rule, holds: false, in_scope: false, clauses: Vec::new() };
             for number in 0.. {
-                let id = PolicyId::new(format!("{}#{number}", rule.id));
+                let id = probe_id(rule, number);
                 let Some(clause) = slice.clauses.get(&id) else { break };
-                debug_assert_eq!(clause.rule, at);
                 match &clause.text {
                     None => finding.in_scope = held.contains(&id),
                     Some(text) => finding.clauses.push((text, held.contains(&id))),
@@ -203,7 +220,7 @@ impl PolicySet {
     }
 
     fn judge(&self, ask: &Ask, put: &Put) -> Verdict {
-        let slice = &self.slices[&ask.act()];
+        let slice = &self.slices[&(ask.act(), ask.who().kind)];
         let response = self.authorizer.is_authorized(&put.request, &slice.policies, &put.entities);
         if let Some(error) = response.diagnostics().errors().next() {
             return Verdict::No(self.denied(ask, &EVALUATION, Vec::new(), None, Some(error.to_string())));
@@ -230,22 +247,33 @@ impl PolicySet {
         response.diagnostics().reason().cloned().collect()
     }
 
-    /// The permit with the fewest missing conditions among those whose scope fits; the first of equals.
+    /// The permit that came closest: meant for this kind of principal, fewest conditions missing, most conditions met,
+    /// first in order. Kinds count first: what is said to a citizen about clerks helps no citizen.
     fn nearest(&self, slice: &Slice, put: &Put) -> Option<Nearest> {
+        #[derive(Default)]
+        struct Near<'a> {
+            in_scope: bool,
+            met: usize,
+            missing: Vec<&'a str>,
+        }
         let held = self.held(slice, put);
-        let mut missing: HashMap<usize, (bool, Vec<&str>)> = HashMap::new();
+        let mut near: HashMap<usize, Near<'_>> = HashMap::new();
         for (id, clause) in slice.clauses.iter().filter(|(_, c)| !self.rules[c.rule].forbids) {
-            let entry = missing.entry(clause.rule).or_default();
+            let entry = near.entry(clause.rule).or_default();
             match &clause.text {
-                None => entry.0 = held.contains(id),
-                Some(text) if !held.contains(id) => entry.1.push(text),
-                Some(_) => {}
+                None => entry.in_scope = held.contains(id),
+                Some(_) if held.contains(id) => entry.met += 1,
+                Some(text) => entry.missing.push(text),
             }
         }
-        let (at, (_, mut failed)) =
-            missing.into_iter().filter(|(_, (scope, _))| *scope).min_by_key(|(at, (_, failed))| (failed.len(), *at))?;
-        failed.sort_unstable();
-        Some(Nearest { rule: self.rules[at].id.clone(), failed: failed.into_iter().map(str::to_owned).collect() })
+        let other_kind = |n: &Near<'_>| n.missing.iter().any(|text| text.contains("principal is "));
+        let (at, mut best) = near
+            .into_iter()
+            .filter(|(_, n)| n.in_scope)
+            .min_by_key(|(at, n)| (other_kind(n), n.missing.len(), std::cmp::Reverse(n.met), *at))?;
+        best.missing.sort_unstable(); // the map has no order
+        let failed = best.missing.into_iter().map(str::to_owned).collect();
+        Some(Nearest { rule: self.rules[at].id.clone(), failed })
     }
 
     fn denied(
@@ -287,13 +315,17 @@ impl PolicySet {
         self.denied(ask, &MALFORMED, Vec::new(), None, Some(error.to_string()))
     }
 
-    /// Evaluates against all rules at once, without slices: what the slices are held to.
+    /// All rules in one, as they were written: what the slices are held to.
     #[cfg(test)]
-    pub(super) fn evaluate_whole(&self, ask: &Ask) -> Option<(bool, BTreeSet<String>)> {
+    pub(super) fn whole(&self) -> Cedar {
+        Cedar::from_policies(self.written.clone()).unwrap()
+    }
+
+    /// Evaluates against `whole`, with ask and entities checked against the schema.
+    #[cfg(test)]
+    pub(super) fn evaluate_whole(&self, whole: &Cedar, ask: &Ask) -> Option<(bool, BTreeSet<String>)> {
         let put = put(ask, Some(&self.schema)).ok()?;
-        let all = self.slices.values().flat_map(|s| s.policies.policies()).map(|p| (p.id().clone(), p.clone()));
-        let all = Cedar::from_policies(all.collect::<HashMap<_, _>>().into_values()).ok()?;
-        let response = self.authorizer.is_authorized(&put.request, &all, &put.entities);
+        let response = self.authorizer.is_authorized(&put.request, whole, &put.entities);
         let reasons = response.diagnostics().reason().map(ToString::to_string).collect();
         Some((response.decision() == Decision::Allow, reasons))
     }
@@ -305,27 +337,52 @@ impl std::fmt::Debug for PolicySet {
     }
 }
 
-/// The scope of a rule alone, then each of its conditions under that scope, all as permits.
-fn probes_of(policy: &Policy) -> Result<Vec<(Policy, Option<String>)>, String> {
-    let mut json = policy.to_json().map_err(|e| e.to_string())?;
-    let conditions = match json.get_mut("conditions").map(serde_json::Value::take) {
-        Some(serde_json::Value::Array(list)) => list,
-        _ => Vec::new(),
-    };
-    let Some(object) = json.as_object_mut() else { return Err("a rule without a form in JSON".to_owned()) };
-    object.insert("effect".to_owned(), "permit".into());
-    object.remove("annotations");
-    let mut with = |list: Vec<serde_json::Value>| {
-        object.insert("conditions".to_owned(), list.into());
-        Policy::from_json(None, serde_json::Value::Object(object.clone())).map_err(|e| e.to_string())
-    };
-    let mut probes = vec![(with(Vec::new())?, None)];
-    for condition in conditions {
-        let probe = with(vec![condition])?;
-        let text = clause_text(&probe.to_string());
-        probes.push((probe, Some(text)));
+/// A rule without the parts of its scope that its slices stand for. Evaluating a long list of acts in every rule
+/// costs more than all conditions together.
+struct Bare {
+    policy: Policy,
+    /// The scope that is left alone, then each condition under it, all as permits.
+    probes: Vec<(Policy, Option<String>)>,
+}
+
+impl Bare {
+    fn of(rule: &Rule, policy: &Policy) -> Result<Self, String> {
+        let json = policy.to_json().map_err(|e| e.to_string())?;
+        let serde_json::Value::Object(mut json) = json else {
+            return Err("a rule without a form in JSON".to_owned());
+        };
+        json.remove("annotations");
+        json.insert("action".to_owned(), serde_json::json!({ "op": "All" }));
+        if rule.kind.is_some() {
+            json.insert("principal".to_owned(), serde_json::json!({ "op": "All" }));
+        }
+        let made = |id: PolicyId, json: serde_json::Map<String, serde_json::Value>| {
+            Policy::from_json(Some(id), serde_json::Value::Object(json)).map_err(|e| e.to_string())
+        };
+        let policy = made(policy.id().clone(), json.clone())?;
+        let conditions = match json.remove("conditions") {
+            Some(serde_json::Value::Array(list)) => list,
+            _ => Vec::new(),
+        };
+        json.insert("effect".to_owned(), "permit".into());
+        let probe = |number: usize, list: Vec<serde_json::Value>| {
+            let mut json = json.clone();
+            json.insert("conditions".to_owned(), list.into());
+            made(probe_id(rule, number), json)
+        };
+        let mut probes = vec![(probe(0, Vec::new())?, None)];
+        for (number, condition) in (1..).zip(conditions) {
+            let made = probe(number, vec![condition])?;
+            let text = clause_text(&made.to_string());
+            probes.push((made, Some(text)));
+        }
+        Ok(Self { policy, probes })
     }
-    Ok(probes)
+}
+
+/// Number 0 is the scope.
+fn probe_id(rule: &Rule, number: usize) -> PolicyId {
+    PolicyId::new(format!("{}#{number}", rule.id))
 }
 
 /// `when { … }` of a printed rule, on one line.

@@ -1,7 +1,8 @@
 //! What the person at the window hears when a certificate, key or signature does not count.
 //!
-//! One file for the small enums of this room; [`super::path`] has its own answers.
+//! One file for the small enums of this room; chains, CMS and time-stamps have their own answers.
 
+use super::asic::AsicError;
 use super::certificate::CertificateError;
 use super::pem::PemError;
 use super::suite::SuiteError;
@@ -34,6 +35,16 @@ tolds! {
         "平台签名密钥不可用，请联系运维人员。",
         "A signing key of this platform cannot be used: call the operator.",
         Next::AskOperator;
+    /// A container whose files are not those that were sealed.
+    pub const CONTAINER = "TB-TRU-0501", 422,
+        "封装文件与签章时的内容不一致，请发送方重新发送。",
+        "The container does not hold what was sealed: have the sender send it again.",
+        Next::CorrectAndResend;
+    /// A container that could not be read or written here.
+    pub const STORAGE = "TB-TRU-0502", 503,
+        "系统暂时无法读写文件，请稍后再试。",
+        "The file cannot be read or written at the moment: try again later.",
+        Next::TryLater;
 }
 
 impl Explain for DerError {
@@ -64,6 +75,18 @@ impl Explain for CertificateError {
         match self {
             Self::Suite(error) => error.told(),
             Self::Der(_) | Self::Form(_) => &MALFORMED,
+        }
+    }
+}
+
+impl Explain for AsicError {
+    fn told(&self) -> &'static Told {
+        match self {
+            Self::Zip(error) => error.told(),
+            Self::Xml(error) => error.told(),
+            Self::Cms(error) => error.told(),
+            Self::Io(_) => &STORAGE,
+            Self::Form(_) | Self::Changed(_) | Self::Uncovered(_) | Self::Missing(_) => &CONTAINER,
         }
     }
 }

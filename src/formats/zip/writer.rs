@@ -107,21 +107,18 @@ impl<W: Write> Writer<W> {
         let at = self.begin(&facts)?;
         let data_at = self.out.at;
         let mut from = flate2::CrcReader::new(from);
-        match packing {
-            Packing::Stored => {
-                io::copy(&mut from, &mut self.out)?;
-            }
+        let size = match packing {
+            Packing::Stored => io::copy(&mut from, &mut self.out)?,
             Packing::Deflated => {
                 let mut encoder = DeflateEncoder::new(&mut self.out, Compression::new(6));
-                io::copy(&mut from, &mut encoder)?;
+                let size = io::copy(&mut from, &mut encoder)?;
                 encoder.finish()?;
+                size
             }
-        }
-        // `Crc::amount` counts modulo 2^32; stored data tell the full size, deflated data are bounded by it.
-        let size = from.crc().amount();
+        };
         facts.crc = from.crc().sum();
         facts.packed = small(self.out.at - data_at)?;
-        facts.size = if packing == Packing::Stored { facts.packed } else { size };
+        facts.size = small(size)?;
         let mut tail = Vec::with_capacity(16);
         tail.extend(b"PK\x07\x08");
         for value in [facts.crc, facts.packed, facts.size] {

@@ -62,6 +62,17 @@ impl SigningKey {
     }
 }
 
+impl SigningKey {
+    /// A signature as JOSE writes it: ECDSA as `r‖s` (RFC 7518 §3.4), others as they are.
+    pub fn sign_jose(&self, message: &[u8]) -> Result<Vec<u8>, SuiteError> {
+        let signature = self.sign(message)?;
+        match self {
+            Self::P256(_) => Ok(super::sm2_suite::raw_from_der(&signature)?.to_vec()),
+            _ => Ok(signature),
+        }
+    }
+}
+
 /// Reads a key file: PEM `PRIVATE KEY`.
 pub fn load_key(file: &Path) -> Result<SigningKey, String> {
     let text = Zeroizing::new(std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?);

@@ -47,7 +47,8 @@ pub(super) fn verify_prehash(point: &[u8], e: &[u8], raw: &[u8]) -> Result<(), S
     key.verify_prehash(&digest, &signature).map_err(|_| SuiteError::Signature)
 }
 
-fn raw_from_der(signature: &[u8]) -> Result<[u8; 64], SuiteError> {
+/// `r‖s` of a DER signature over a 256-bit curve.
+pub(super) fn raw_from_der(signature: &[u8]) -> Result<[u8; 64], SuiteError> {
     let mut raw = [0; 64];
     let mut read = || -> Result<(), DerError> {
         let mut outer = Reader::new(signature);

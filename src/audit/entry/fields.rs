@@ -1,0 +1,188 @@
+//! The parts of an entry. Members stand in alphabetical order, so that writing them down is already canonical.
+
+use serde::Serialize;
+
+use super::{Pseudonym, Word};
+use crate::terms::{CreditCode, Digest, ItemCode, RegionCode, UnixMillis};
+
+/// Declares the structs and, from the same lines, the tables of the manual.
+macro_rules! parts {
+    ($($(#[doc = $sdoc:literal])+ $part:ident { $($(#[doc = $doc:literal])+ $(#[serde($($s:tt)*)])? $field:ident: $type:ty,)+ })+) => {
+        $($(#[doc = $sdoc])+
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+        pub struct $part { $($(#[doc = $doc])+ #[serde(skip_serializing_if = "Absent::absent")] pub $field: $type),+ })+
+        /// Part, what it is, and its members with their types and meanings.
+        pub(super) const PARTS: &[(&str, &str, &[(&str, &str, &str)])] = &[
+            $((stringify!($part), concat!($($sdoc),+), &[$((stringify!($field), stringify!($type), concat!($($doc),+))),+])),+
+        ];
+    };
+}
+
+/// What is left out when it says nothing.
+pub(super) trait Absent {
+    fn absent(&self) -> bool;
+}
+impl<T> Absent for Option<T> {
+    fn absent(&self) -> bool {
+        self.is_none()
+    }
+}
+impl<T> Absent for Vec<T> {
+    fn absent(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+parts! {
+    /// `actor`: who acted.
+    Actor {
+        /// Assurance level of the login.
+        assurance: Option<u8>,
+        /// Issuer of the token.
+        issuer: Option<Word>,
+        /// citizen, clerk, proxy-point, system, auditor.
+        kind: Option<Word>,
+        /// Login method.
+        method: Option<Word>,
+        /// Unified social credit code of the organisation.
+        org: Option<CreditCode>,
+        /// Pseudonym of a person.
+        pid: Option<Pseudonym>,
+        /// Digest of the session.
+        session: Option<Digest>,
+        /// Staff number.
+        staff: Option<Word>,
+        /// Window or terminal.
+        terminal: Option<Word>,
+    }
+    /// `behalf`: for whom the actor acted.
+    Behalf {
+        /// Digest of the mandate.
+        mandate: Option<Digest>,
+        /// Pseudonym of the represented person or company.
+        pid: Option<Pseudonym>,
+        /// agent (委托), legal-representative (法定代表), guardian, proxy-point (代办点).
+        relation: Option<Word>,
+    }
+    /// `subj`: whom it is about.
+    Subject {
+        /// Epoch of the pseudonym key.
+        epoch: Option<u32>,
+        /// Pseudonym.
+        pid: Option<Pseudonym>,
+    }
+    /// `why`: purpose and ground.
+    Purpose {
+        /// Legal basis.
+        basis: Option<Word>,
+        /// Digest of a consent or mandate.
+        consent: Option<Digest>,
+        /// "Necessary for the item" reference.
+        necessary: Option<Word>,
+        /// Purpose code.
+        purpose: Option<Word>,
+    }
+    /// `item`: the service item.
+    ItemRef {
+        /// Channel: window, outlet, kiosk, portal.
+        channel: Option<Word>,
+        /// Basic code.
+        code: Option<ItemCode>,
+        /// Version of the catalogue entry.
+        version: Option<Word>,
+    }
+    /// `jur`: places.
+    Jurisdiction {
+        /// Region that owns the case.
+        owner: Option<RegionCode>,
+        /// city (全市), province, cross-province (跨省).
+        route: Option<Word>,
+        /// Region of the window.
+        window: Option<RegionCode>,
+    }
+    /// `req`: the request, without its query and body.
+    Request {
+        /// Salted digest of the body.
+        body: Option<Digest>,
+        /// Method.
+        method: Option<Word>,
+        /// Route template, never the path with its values.
+        route: Option<Word>,
+    }
+    /// `dec`: the decision.
+    Decision {
+        /// Codes of missing documents (一次性告知, 容缺).
+        missing: Vec<Word>,
+        /// Obligations.
+        obligations: Vec<Word>,
+        /// Digest of the policy set.
+        policy: Option<Digest>,
+        /// Stable code TB-… of a refusal.
+        reason: Option<Word>,
+        /// Ids of the rules that decided.
+        rules: Vec<Word>,
+        /// allow, deny, cannot-judge.
+        verdict: Option<Word>,
+    }
+    /// `ev[]`: a piece of evidence.
+    Evidence {
+        /// fresh or cached.
+        age: Option<Word>,
+        /// Digest algorithm when it is not SHA-256, e.g. sm3.
+        dalg: Option<Word>,
+        /// Digest of the document.
+        digest: Option<Digest>,
+        /// Seal id.
+        seal: Option<Word>,
+        /// Digest of the signer's certificate.
+        signer: Option<Digest>,
+        /// Digest of the OCSP answer or CRL.
+        status: Option<Digest>,
+        /// Time of that status.
+        statusat: Option<UnixMillis>,
+        /// Digest of a time-stamp.
+        timestamp: Option<Digest>,
+        /// Type of document or fact.
+        r#type: Option<Word>,
+        /// Verdict code on the seal.
+        verdict: Option<Word>,
+    }
+    /// `up`: the system behind, and the peer's receipt.
+    Upstream {
+        /// Name of the upstream or peer.
+        name: Option<Word>,
+        /// The peer gateway's receipt.
+        receipt: Option<PeerReceipt>,
+        /// Result class: 2xx, 4xx, 5xx, timeout, refused.
+        result: Option<Word>,
+    }
+    /// `up.receipt`: the leaf in the peer's log that mirrors this entry.
+    PeerReceipt {
+        /// Index in the peer's log.
+        index: Option<u64>,
+        /// Leaf hash.
+        leaf: Option<Digest>,
+        /// Origin of the peer's log.
+        origin: Option<Word>,
+    }
+    /// `out`: the answer.
+    Outcome {
+        /// Digest of the body.
+        body: Option<Digest>,
+        /// Deadline promised.
+        due: Option<UnixMillis>,
+        /// Receipt number (受理凭证编号).
+        receipt: Option<Word>,
+        /// HTTP status.
+        status: Option<u16>,
+    }
+    /// `node`: which gateway wrote it.
+    Node {
+        /// Digest of the build.
+        build: Option<Digest>,
+        /// Clock source.
+        clock: Option<Word>,
+        /// Name of the node.
+        name: Option<Word>,
+    }
+}

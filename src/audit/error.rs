@@ -1,0 +1,94 @@
+//! How this room says no.
+
+use crate::terms::refusal::tolds;
+use crate::terms::{Explain, Next, Told};
+
+tolds! {
+    /// The log cannot take more: the disk is full.
+    pub const FULL = "TB-AUD-0101", 503,
+        "审计存储空间不足，暂停受理，请稍后再试。",
+        "The audit store is full; nothing is accepted until there is room.",
+        Next::TryLater;
+    /// More requests wait to be recorded than the queue holds.
+    pub const BUSY = "TB-AUD-0102", 503,
+        "系统繁忙，请稍后再试。",
+        "Too many requests wait to be recorded; try again shortly.",
+        Next::TryLater;
+    /// The disk failed; this process records nothing any more and is about to end.
+    pub const DEAD = "TB-AUD-0103", 503,
+        "审计日志写入失败，系统即将重启，请稍后再试。",
+        "The audit log could not be written; this gateway is restarting.",
+        Next::TryLater;
+    /// The log has been closed.
+    pub const CLOSED = "TB-AUD-0104", 503,
+        "系统正在停机，请稍后再试。",
+        "This gateway is shutting down; try again shortly.",
+        Next::TryLater;
+    /// The log folder is damaged, rolled back, or in use.
+    pub const UNFIT = "TB-AUD-0201", 500,
+        "审计日志校验未通过，系统拒绝启动，请联系运维人员。",
+        "The audit log on disk does not hold together; the gateway refuses to use it.",
+        Next::AskOperator;
+    /// No such resource of the log, or not published yet.
+    pub const NOT_FOUND = "TB-AUD-0301", 404,
+        "审计日志中没有该资源，或尚未发布。",
+        "The log has no such resource, or has not published it yet.",
+        Next::CorrectAndResend;
+    /// An entry that must not be written as it stands.
+    pub const ENTRY = "TB-AUD-0401", 500,
+        "审计记录格式不合规，未予写入，请联系运维人员。",
+        "An audit entry breaks the rules for entries and was not written.",
+        Next::AskOperator;
+    /// A sealed part of an entry does not open: wrong key, or its key was destroyed.
+    pub const SEALED = "TB-AUD-0402", 410,
+        "该记录的加密内容无法打开，密钥不符或已依法销毁。",
+        "The encrypted part of this record does not open: wrong key, or the key was destroyed as the law asks.",
+        Next::Stop;
+}
+
+/// What can go wrong with the log on disk and in use.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AuditError {
+    #[error("no space left for the log: {0}")]
+    Full(String),
+    #[error("the queue of entries is full")]
+    Busy,
+    #[error("the log is dead: {0}")]
+    Dead(String),
+    #[error("the log is closed")]
+    Closed,
+    #[error("another process holds the log folder")]
+    Locked,
+    #[error("the log is damaged: {file} at byte {offset}: {what}")]
+    Corrupt { file: String, offset: u64, what: String },
+    #[error("the log was rolled back: {0}")]
+    RolledBack(String),
+    #[error("the log folder is of another log: {0}")]
+    Foreign(String),
+    #[error("{doing}: {reason}")]
+    Io { doing: String, reason: String },
+    #[error("no such resource, or not published yet")]
+    NotFound,
+    #[error(transparent)]
+    Entry(#[from] super::entry::EntryError),
+}
+
+impl AuditError {
+    pub(super) fn io(doing: impl Into<String>, error: &std::io::Error) -> Self {
+        Self::Io { doing: doing.into(), reason: error.to_string() }
+    }
+}
+
+impl Explain for AuditError {
+    fn told(&self) -> &'static Told {
+        match self {
+            Self::Full(_) => &FULL,
+            Self::Busy => &BUSY,
+            Self::Dead(_) => &DEAD,
+            Self::Closed => &CLOSED,
+            Self::Locked | Self::Corrupt { .. } | Self::RolledBack(_) | Self::Foreign(_) | Self::Io { .. } => &UNFIT,
+            Self::NotFound => &NOT_FOUND,
+            Self::Entry(error) => error.told(),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Verifies the data folder of a stopped gateway: segments, footers, level files, checkpoint and key, each byte.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::judge::{Judge, Place};
+use super::report::{Question, Report, Verdict};
+use super::{Options, Progress};
+use crate::audit::log::disk::DiskFile;
+use crate::audit::log::segment::{self, Chain, SEGMENT_ENTRIES, Visitor};
+use crate::terms::Digest;
+
+/// Hashes compared with a level file at a time, in bytes.
+const COMPARE: usize = 64 * 1024;
+/// Levels of a log of 2^64 entries.
+const LEVELS: usize = 8;
+
+pub(super) fn verify(dir: &Path, options: &Options, progress: Progress<'_>) -> Report {
+    let note = std::fs::read(dir.join("checkpoint")).ok();
+    let (mut judge, _) = Judge::new(options, note.as_deref());
+    small_files(dir, options, &mut judge);
+    let segments = match listing(&dir.join("segments")) {
+        Ok(names) => names,
+        Err(error) => {
+            judge.fault(Question::Integrity, Verdict::Undecided, "segments", None, &error.to_string());
+            return judge.finish();
+        }
+    };
+    let mut chain = Chain::start(options.origin());
+    let mut each = Each { judge, levels: Levels::open(dir), file: String::new(), progress };
+    for (number, name) in segments.iter().enumerate() {
+        let (number, is_last) = (number as u64, number + 1 == segments.len());
+        each.file = format!("segments/{name}");
+        if *name != segment::name(number) {
+            let what = format!("{} is missing, or this file is no segment", segment::name(number));
+            each.disproven(None, &what);
+            break;
+        }
+        let file = match open(&dir.join(&each.file)) {
+            Ok(file) => file,
+            Err(error) => {
+                each.disproven(None, &error.to_string());
+                break;
+            }
+        };
+        match segment::walk(&*file, number, options.origin(), &mut chain, &mut each) {
+            Err(error) => each.disproven(None, &error.to_string()),
+            Ok(walked) => match walked.fault {
+                Some(fault) => each.disproven(Some(fault.offset), fault.what),
+                None if !is_last && chain.frontier.size() != (number + 1) * SEGMENT_ENTRIES => {
+                    each.disproven(Some(walked.end), "entries are missing at the end of this segment");
+                }
+                None => continue,
+            },
+        }
+        break;
+    }
+    let Each { mut judge, levels, .. } = each;
+    levels.finish(&mut judge, chain.frontier.size());
+    let unsigned = judge.frontier.size().saturating_sub(judge.report.size);
+    if unsigned > 0 {
+        judge
+            .report
+            .notes
+            .push(format!("检查点之后另有 {unsigned} 条 entries after the checkpoint: no signature covers them yet"));
+    }
+    judge.finish()
+}
+
+fn open(path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+    Ok(Arc::new(std::fs::File::open(path)?))
+}
+
+fn listing(dir: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for item in std::fs::read_dir(dir)? {
+        names.push(item?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn small_files(dir: &Path, options: &Options, judge: &mut Judge<'_>) {
+    let wrong = |judge: &mut Judge<'_>, file: &str, what: &str| {
+        judge.fault(Question::Integrity, Verdict::Disproven, file, None, what);
+    };
+    match std::fs::read(dir.join("key")) {
+        Ok(key) if key == format!("{}\n", options.key).as_bytes() => {}
+        Ok(_) => wrong(judge, "key", "not the key that was given"),
+        Err(error) => wrong(judge, "key", &error.to_string()),
+    }
+    if std::fs::metadata(dir.join("lock")).is_ok_and(|meta| meta.len() > 0) {
+        wrong(judge, "lock", "the lock file is not empty");
+    }
+    let known = ["checkpoint", "key", "levels", "lock", "segments"];
+    for name in listing(dir).unwrap_or_default() {
+        if !known.contains(&name.as_str()) {
+            judge.fault(Question::Integrity, Verdict::Undecided, &name, None, "a file that does not belong here");
+        }
+    }
+}
+
+/// Hears of every entry of every segment.
+struct Each<'a, 'p> {
+    judge: Judge<'a>,
+    levels: Levels,
+    file: String,
+    progress: Progress<'p>,
+}
+
+impl Each<'_, '_> {
+    fn disproven(&mut self, offset: Option<u64>, what: &str) {
+        let index = Some(self.judge.frontier.size());
+        let place = Place { file: &self.file, offset };
+        self.judge.fault_at(Question::Integrity, Verdict::Disproven, place, index, what);
+    }
+}
+
+impl Visitor for Each<'_, '_> {
+    fn entry(&mut self, _: u64, offset: u64, _: &Digest, bytes: &[u8]) {
+        let place = Place { file: &self.file, offset: Some(offset) };
+        let levels = &mut self.levels;
+        self.judge.entry(bytes, place, |level, hash| levels.push(level, hash));
+    }
+
+    fn hash(&mut self, _: u8, _: &Digest) {}
+
+    fn batch(&mut self, chain: &Chain) {
+        self.levels.compare(&mut self.judge, COMPARE);
+        (self.progress)(chain.frontier.size());
+    }
+}
+
+/// Level files compared with the hashes that the entries give.
+struct Levels {
+    files: Vec<(String, Option<Arc<dyn DiskFile>>)>,
+    /// Bytes compared so far, and bytes still to compare.
+    pending: Vec<(u64, Vec<u8>)>,
+    unknown: Vec<String>,
+}
+
+impl Levels {
+    fn open(dir: &Path) -> Self {
+        let names = listing(&dir.join("levels")).unwrap_or_default();
+        let is_level = |name: &&String| name.parse::<usize>().is_ok_and(|n| n < LEVELS && n.to_string() == **name);
+        let unknown = names.iter().filter(|name| !is_level(name)).map(|name| format!("levels/{name}")).collect();
+        let file = |n: usize| (format!("levels/{n}"), open(&dir.join(format!("levels/{n}"))).ok());
+        Self { files: (0..LEVELS).map(file).collect(), pending: vec![(0, Vec::new()); LEVELS], unknown }
+    }
+
+    fn push(&mut self, level: u8, hash: &Digest) {
+        if let Some((_, pending)) = self.pending.get_mut(usize::from(level)) {
+            pending.extend_from_slice(&hash.0);
+        }
+    }
+
+    /// Compares where at least `least` bytes wait.
+    fn compare(&mut self, judge: &mut Judge<'_>, least: usize) {
+        for ((name, file), (done, want)) in self.files.iter().zip(&mut self.pending) {
+            if want.is_empty() || want.len() < least {
+                continue;
+            }
+            let mut stored = vec![0; want.len()];
+            if let Some(file) = file
+                && let Err(error) = file.read_at(&mut stored, *done)
+            {
+                judge.fault(Question::Integrity, Verdict::Undecided, name, None, &error.to_string());
+            }
+            for (n, (a, b)) in stored.chunks(32).zip(want.chunks(32)).enumerate().filter(|(_, (a, b))| a != b) {
+                let offset = *done + n as u64 * 32 + a.iter().zip(b).position(|(a, b)| a != b).unwrap_or(0) as u64;
+                // What a crash kept from being written is rebuilt when the log is opened next.
+                let (verdict, what) = match a.iter().all(|byte| *byte == 0) {
+                    true => (Verdict::Undecided, "a hash was not written; opening the log writes it"),
+                    false => (Verdict::Disproven, "not the hash of the entries below it"),
+                };
+                judge.fault_at(Question::Integrity, verdict, Place { file: name, offset: Some(offset) }, None, what);
+            }
+            *done += want.len() as u64;
+            want.clear();
+        }
+    }
+
+    /// After the last entry: the rest of the files must be zeros.
+    fn finish(mut self, judge: &mut Judge<'_>, size: u64) {
+        self.compare(judge, 1);
+        for (level, (name, file)) in self.files.iter().enumerate() {
+            let Some(file) = file else { continue };
+            let mut at = (size >> (8 * level)) * 32;
+            let mut buffer = vec![0; COMPARE];
+            loop {
+                match file.read_at(&mut buffer, at) {
+                    Ok(0) => break,
+                    Ok(n) => {
+                        if let Some(found) = buffer[..n].iter().position(|byte| *byte != 0) {
+                            let place = Place { file: name, offset: Some(at + found as u64) };
+                            let what = "bytes that are not zero after the last hash";
+                            judge.fault_at(Question::Integrity, Verdict::Disproven, place, None, what);
+                            break;
+                        }
+                        at += n as u64;
+                    }
+                    Err(error) => {
+                        judge.fault(Question::Integrity, Verdict::Undecided, name, None, &error.to_string());
+                        break;
+                    }
+                }
+            }
+        }
+        for name in &self.unknown {
+            judge.fault(Question::Integrity, Verdict::Undecided, name, None, "a file that does not belong here");
+        }
+    }
+}

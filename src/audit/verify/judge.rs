@@ -1,0 +1,237 @@
+//! Judges a log entry by entry, in order, in bounded memory.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::Options;
+use super::report::{Fault, Question, Report, Verdict};
+use crate::audit::checkpoint::{self, SignedCheckpoint};
+use crate::audit::entry::{CaseLink, EntryHead, Kind, Pseudonym, Role, Unjudged};
+use crate::audit::merkle::{Frontier, leaf_hash};
+use crate::audit::tile::HEIGHT;
+use crate::terms::Digest;
+
+/// Intents younger than this at the log's end may still be in flight, in milliseconds.
+const IN_FLIGHT_MS: i64 = 600_000;
+
+/// Where an entry was read from, for the report.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    pub file: &'a str,
+    pub offset: Option<u64>,
+}
+
+pub struct Judge<'o> {
+    options: &'o Options,
+    pub report: Report,
+    pub frontier: Frontier,
+    /// Roots promised for sizes still to come: (who promised, root, which question it answers).
+    promises: BTreeMap<u64, Vec<(String, Digest, Question)>>,
+    cases: HashMap<Pseudonym, (u32, Digest)>,
+    cases_full: bool,
+    intents: HashMap<Digest, (u64, i64)>,
+    last_ts: i64,
+    kinds: HashMap<Kind, u64>,
+}
+
+impl<'o> Judge<'o> {
+    /// Takes the log's checkpoint and the older ones; `None` when the log's own checkpoint is no good.
+    pub fn new(options: &'o Options, note: Option<&[u8]>) -> (Self, Option<SignedCheckpoint>) {
+        let mut judge = Self {
+            options,
+            report: Report { origin: options.origin().to_owned(), ..Report::default() },
+            frontier: Frontier::new(),
+            promises: BTreeMap::new(),
+            cases: HashMap::new(),
+            cases_full: false,
+            intents: HashMap::new(),
+            last_ts: i64::MIN,
+            kinds: HashMap::new(),
+        };
+        judge.report.answer(Question::Integrity, Verdict::Proven);
+        if options.entries_are_ours {
+            judge.report.answer(Question::Complete, Verdict::Proven);
+            judge.report.answer(Question::Content, Verdict::Proven);
+        }
+        let Some(note) = note else {
+            judge.fault(Question::Integrity, Verdict::Undecided, "checkpoint", None, "there is no checkpoint");
+            return (judge, None);
+        };
+        let signed = match checkpoint::open(note, &options.key, options.origin.as_deref()) {
+            Ok(signed) => signed,
+            Err(error) => {
+                judge.fault(Question::Integrity, Verdict::Disproven, "checkpoint", None, &error.to_string());
+                return (judge, None);
+            }
+        };
+        judge.report.size = signed.size();
+        judge.report.root = Some(signed.root());
+        judge.promise("checkpoint", &signed, Question::Integrity);
+        judge.witnesses(&signed);
+        for (n, note) in options.old.iter().enumerate() {
+            judge.old(n, note, &signed);
+        }
+        judge.keep_promises("checkpoint");
+        (judge, Some(signed))
+    }
+
+    pub fn fault(&mut self, question: Question, verdict: Verdict, file: &str, index: Option<u64>, what: &str) {
+        self.fault_at(question, verdict, Place { file, offset: None }, index, what);
+    }
+
+    pub fn fault_at(&mut self, question: Question, verdict: Verdict, place: Place<'_>, index: Option<u64>, what: &str) {
+        let (file, what) = (place.file.to_owned(), what.to_owned());
+        self.report.fault(Fault { question, verdict, file, offset: place.offset, index, what });
+    }
+
+    fn promise(&mut self, who: &str, signed: &SignedCheckpoint, question: Question) {
+        self.promises.entry(signed.size()).or_default().push((who.to_owned(), signed.root(), question));
+    }
+
+    fn old(&mut self, n: usize, note: &[u8], current: &SignedCheckpoint) {
+        let who = format!("old checkpoint {n}");
+        self.report.answer(Question::AppendOnly, Verdict::Proven);
+        match checkpoint::open(note, &self.options.key, self.options.origin.as_deref()) {
+            Err(error) => self.fault(Question::AppendOnly, Verdict::Undecided, &who, None, &error.to_string()),
+            Ok(old) if old.size() > current.size() => {
+                let what =
+                    format!("{} entries were promised, the log shows {}: rolled back", old.size(), current.size());
+                self.fault(Question::AppendOnly, Verdict::Disproven, &who, None, &what);
+            }
+            Ok(old) => self.promise(&who, &old, Question::AppendOnly),
+        }
+    }
+
+    fn witnesses(&mut self, signed: &SignedCheckpoint) {
+        let Some(policy) = &self.options.policy else { return };
+        match signed.cosigned_by(policy.witnesses()) {
+            Err(error) => self.fault(Question::Witnessed, Verdict::Disproven, "checkpoint", None, &error.to_string()),
+            Ok(signed_by) => {
+                for by in &signed_by {
+                    let name = policy.witness_name(by.key).unwrap_or("?").to_owned();
+                    self.report.witnesses.insert(name, by.time.unwrap_or(0));
+                }
+                if policy.is_met(|place| signed_by.iter().any(|by| by.key == place)) {
+                    self.report.answer(Question::Witnessed, Verdict::Proven);
+                } else {
+                    let what = "the quorum of the policy did not cosign";
+                    self.fault(Question::Witnessed, Verdict::Disproven, "checkpoint", None, what);
+                }
+            }
+        }
+    }
+
+    /// The next entry. `hash` hears of every tile hash that is now known.
+    pub fn entry(&mut self, bytes: &[u8], place: Place<'_>, mut hash: impl FnMut(u8, &Digest)) {
+        let (index, leaf) = (self.frontier.size(), leaf_hash(bytes));
+        self.frontier.push_with(leaf, |height, node| {
+            if height % HEIGHT == 0 {
+                hash((height / HEIGHT) as u8, node);
+            }
+        });
+        self.keep_promises(place.file);
+        if self.options.entries_are_ours {
+            self.content(bytes, index, leaf, place);
+        }
+    }
+
+    fn keep_promises(&mut self, file: &str) {
+        let size = self.frontier.size();
+        let due = self.promises.first_key_value().is_some_and(|(at, _)| *at == size);
+        let Some((_, promises)) = due.then(|| self.promises.pop_first()).flatten() else { return };
+        let root = self.frontier.root();
+        for (who, promised, question) in promises {
+            if promised != root {
+                let what = format!("{who} promises another root for {size} entries");
+                self.fault(question, Verdict::Disproven, file, size.checked_sub(1), &what);
+            }
+        }
+    }
+
+    fn content(&mut self, bytes: &[u8], index: u64, leaf: Digest, place: Place<'_>) {
+        let head = match EntryHead::parse(bytes) {
+            Ok(head) => head,
+            Err(error) => {
+                let verdict = match error {
+                    Unjudged::Unknown => Verdict::Undecided,
+                    Unjudged::Malformed(_) => Verdict::Disproven,
+                };
+                return self.fault_at(Question::Content, verdict, place, Some(index), &error.to_string());
+            }
+        };
+        *self.kinds.entry(head.kind).or_default() += 1;
+        self.last_ts = self.last_ts.max(head.ts);
+        if let Some(origin) = head.peer {
+            *self.report.peers.entry(origin).or_default() += 1;
+        }
+        if let Some(link) = head.case {
+            self.case(link, index, leaf, place);
+        }
+        match (head.kind.role(), head.of) {
+            (Role::Intent, None) => drop(self.intents.insert(leaf, (index, head.ts))),
+            (Role::Closing, Some(of)) => {
+                if self.intents.remove(&of).is_none() {
+                    let what = "closes an intent that is not open";
+                    self.fault_at(Question::Complete, Verdict::Disproven, place, Some(index), what);
+                }
+            }
+            (Role::Plain, None) => {}
+            _ => {
+                let what = "`of` stands in closing entries and in no others";
+                self.fault_at(Question::Content, Verdict::Disproven, place, Some(index), what);
+            }
+        }
+    }
+
+    fn case(&mut self, link: CaseLink, index: u64, leaf: Digest, place: Place<'_>) {
+        let before = self.cases.get(&link.id).copied();
+        if before.is_none() && self.cases.len() >= self.options.max_cases {
+            if !self.cases_full {
+                self.cases_full = true;
+                let what = format!("more than {} cases: later ones were not followed", self.options.max_cases);
+                self.fault_at(Question::Complete, Verdict::Undecided, place, Some(index), &what);
+            }
+            return;
+        }
+        let follows = match before {
+            None => link.seq == 1 && link.prev.is_none(),
+            Some((seq, prev)) => link.seq == seq.saturating_add(1) && link.prev == Some(prev),
+        };
+        if !follows && !self.cases_full {
+            let want = before.map_or(1, |(seq, _)| seq.saturating_add(1));
+            let what = format!("case {}: seq {} where {want} is due, or another `prev`", link.id, link.seq);
+            self.fault_at(Question::Complete, Verdict::Disproven, place, Some(index), &what);
+        }
+        self.cases.insert(link.id, (link.seq, leaf));
+    }
+
+    /// After the last entry.
+    pub fn finish(mut self) -> Report {
+        let size = self.frontier.size();
+        self.report.entries = size;
+        for (at, promises) in std::mem::take(&mut self.promises) {
+            for (who, _, question) in promises {
+                let what = format!("{who} covers {at} entries, {size} are there");
+                self.fault(question, Verdict::Disproven, "entries", Some(size), &what);
+            }
+        }
+        let mut open: Vec<(u64, i64)> = self.intents.values().copied().collect();
+        open.sort_unstable();
+        for (index, ts) in open {
+            if self.last_ts.saturating_sub(ts) >= IN_FLIGHT_MS {
+                let what = "an intent without outcome: the result is not known";
+                self.fault(Question::Complete, Verdict::Undecided, "entries", Some(index), what);
+            } else {
+                self.report.notes.push(format!("条目 entry {index}: 尚无结果 intent without outcome yet"));
+            }
+        }
+        let anchors = self.kinds.get(&Kind::Anchor).copied().unwrap_or(0);
+        if anchors > 0 {
+            self.report.notes.push(format!("{anchors} 个时间戳未核验 time-stamps in the log were not judged here"));
+        }
+        if !self.report.peers.is_empty() {
+            self.report.notes.push("对端回执须在对端日志中核对 receipts are to be checked in the peers' logs".into());
+        }
+        self.report.kinds = self.kinds.iter().map(|(kind, count)| (kind.word(), *count)).collect();
+        self.report
+    }
+}

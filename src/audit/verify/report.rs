@@ -1,0 +1,179 @@
+//! What a verification found, for machines and for people.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::terms::Digest;
+
+/// Most faults listed; more are counted.
+const MAX_FAULTS: usize = 100;
+
+/// One question, one answer. Kept apart on purpose: one green light for all of them misleads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Proven,
+    Disproven,
+    /// Something needed for an answer is missing or unknown.
+    Undecided,
+    /// Nothing was given to judge it by.
+    NotAsked,
+}
+
+/// The questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// Every byte is what the log's signed root says.
+    Integrity,
+    /// Nothing that an older checkpoint covers was changed or taken away.
+    AppendOnly,
+    /// The quorum of the pinned policy cosigned.
+    Witnessed,
+    /// Time-stamped by an authority.
+    Anchored,
+    /// Case chains without gaps, every intent closed.
+    Complete,
+    /// Every entry is well-formed and of a known kind.
+    Content,
+}
+
+impl Question {
+    pub const ALL: [Question; 6] =
+        [Self::Integrity, Self::AppendOnly, Self::Witnessed, Self::Anchored, Self::Complete, Self::Content];
+
+    /// (zh, en)
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Integrity => ("完整性（未被篡改）", "integrity"),
+            Self::AppendOnly => ("只增不改", "append-only"),
+            Self::Witnessed => ("见证", "witnessed"),
+            Self::Anchored => ("时间锚定", "anchored in time"),
+            Self::Complete => ("办件链完备", "complete"),
+            Self::Content => ("记录内容", "content"),
+        }
+    }
+}
+
+/// What is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    pub question: Question,
+    /// `disproven` or `undecided`.
+    pub verdict: Verdict,
+    /// Path within the log.
+    pub file: String,
+    /// Byte in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// Entry in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<u64>,
+    pub what: String,
+}
+
+/// The whole result.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    pub origin: String,
+    /// Entries that the checkpoint covers.
+    pub size: u64,
+    pub root: Option<Digest>,
+    /// Entries read.
+    pub entries: u64,
+    pub verdicts: BTreeMap<Question, Verdict>,
+    pub faults: Vec<Fault>,
+    pub faults_not_listed: u64,
+    /// Entries by kind.
+    pub kinds: BTreeMap<&'static str, u64>,
+    /// Receipts of peer logs by origin; their leaves are to be looked up in those logs.
+    pub peers: BTreeMap<String, u64>,
+    /// Witnesses whose cosignatures hold, with Unix seconds.
+    pub witnesses: BTreeMap<String, u64>,
+    /// What a reader should know, and no fault.
+    pub notes: Vec<String>,
+}
+
+impl Report {
+    pub(super) fn answer(&mut self, question: Question, verdict: Verdict) {
+        // Disproven beats undecided beats proven, whatever the order of findings.
+        let rank = |v: Verdict| match v {
+            Verdict::NotAsked => 0,
+            Verdict::Proven => 1,
+            Verdict::Undecided => 2,
+            Verdict::Disproven => 3,
+        };
+        let now = self.verdicts.entry(question).or_insert(Verdict::NotAsked);
+        if rank(verdict) > rank(*now) {
+            *now = verdict;
+        }
+    }
+
+    pub(super) fn fault(&mut self, fault: Fault) {
+        self.answer(fault.question, fault.verdict);
+        if self.faults.len() < MAX_FAULTS { self.faults.push(fault) } else { self.faults_not_listed += 1 }
+    }
+
+    pub fn verdict(&self, question: Question) -> Verdict {
+        self.verdicts.get(&question).copied().unwrap_or(Verdict::NotAsked)
+    }
+
+    /// 0 proven, 1 disproven, 2 undecidable; what was not asked does not count.
+    pub fn exit_code(&self) -> u8 {
+        match () {
+            () if self.verdicts.values().any(|v| *v == Verdict::Disproven) => 1,
+            () if self.verdicts.values().any(|v| *v == Verdict::Undecided) => 2,
+            () if self.verdict(Question::Integrity) == Verdict::Proven => 0,
+            () => 2,
+        }
+    }
+
+    /// For people: Chinese first, English beside it.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        let _ = writeln!(out, "日志 log: {}  条目 entries: {}", self.origin, self.size);
+        if let Some(root) = self.root {
+            let _ = writeln!(out, "根哈希 root: {root}");
+        }
+        for question in Question::ALL {
+            let ((zh, en), verdict) = (question.words(), self.verdict(question));
+            let (mark, vzh, ven) = match verdict {
+                Verdict::Proven => ("✔", "已证明", "proven"),
+                Verdict::Disproven => ("✘", "已证伪", "DISPROVEN"),
+                Verdict::Undecided => ("?", "无法判定", "undecided"),
+                Verdict::NotAsked => ("-", "未要求", "not asked"),
+            };
+            let _ = writeln!(out, "{mark} {zh} {en}: {vzh} {ven}");
+        }
+        for (name, time) in &self.witnesses {
+            let _ =
+                writeln!(out, "  见证方 witness {name} at {}", crate::terms::UnixMillis::from_seconds(*time as i64));
+        }
+        for (origin, count) in &self.peers {
+            let _ = writeln!(out, "  对端回执 receipts of {origin}: {count}");
+        }
+        for fault in &self.faults {
+            let index = fault.index.map_or(String::new(), |n| format!(" 条目 entry {n}"));
+            let offset = fault.offset.map_or(String::new(), |n| format!(" 字节 byte {n}"));
+            let _ = writeln!(out, "! {}{offset}{index}: {}", fault.file, fault.what);
+        }
+        if self.faults_not_listed > 0 {
+            let _ = writeln!(out, "! 另有 and {} more", self.faults_not_listed);
+        }
+        for note in &self.notes {
+            let _ = writeln!(out, "· {note}");
+        }
+        out
+    }
+
+    /// For machines.
+    pub fn json(&self) -> serde_json::Value {
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        if let Some(map) = value.as_object_mut() {
+            map.insert("exit_code".into(), self.exit_code().into());
+        }
+        value
+    }
+}

@@ -1,0 +1,194 @@
+//! Logs in tlog-tiles layout: honest, mutated, forged.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use super::*;
+use crate::audit::checkpoint::Checkpoint;
+use crate::audit::entry::tests::{full, word};
+use crate::audit::entry::{Entry, Kind, Pseudonym};
+use crate::audit::merkle::{self, Frontier, leaf_hash};
+use crate::audit::note::{KeyKind, Signer};
+use crate::audit::tile::{HEIGHT, Level, tiles_at};
+use crate::audit::{AuditError, Log, OpenOptions, bundle};
+use crate::terms::{Digest, UnixMillis};
+
+const ORIGIN: &str = "gov.example/gw/1";
+
+fn signer() -> Signer {
+    Signer::from_seed(ORIGIN, &[7; 32]).unwrap()
+}
+
+fn options() -> Options {
+    Options::new(signer().verifier(KeyKind::Ed25519))
+}
+
+impl Fetch for BTreeMap<String, Vec<u8>> {
+    fn get(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        Ok(BTreeMap::get(self, path).cloned())
+    }
+    fn list(&self) -> io::Result<Option<Vec<String>>> {
+        Ok(Some(self.keys().filter(|path| path.starts_with("tile/")).cloned().collect()))
+    }
+}
+
+impl Fetch for Log {
+    fn get(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        match self.read(path) {
+            Ok(resource) => Ok(Some(resource.bytes)),
+            Err(AuditError::NotFound) => Ok(None),
+            Err(error) => Err(io::Error::other(error)),
+        }
+    }
+}
+
+/// What a log with these entries serves, made without the log.
+fn served(entries: &[Vec<u8>]) -> BTreeMap<String, Vec<u8>> {
+    let (mut frontier, mut levels) = (Frontier::new(), vec![Vec::new(); 8]);
+    for entry in entries {
+        frontier.push_with(leaf_hash(entry), |height, hash| {
+            if height % HEIGHT == 0 {
+                levels[(height / HEIGHT) as usize].extend_from_slice(&hash.0);
+            }
+        });
+    }
+    let size = entries.len() as u64;
+    let text = Checkpoint::new(ORIGIN, size, frontier.root()).to_string();
+    let mut out = BTreeMap::from([("checkpoint".to_owned(), signer().sign(&text).into_bytes())]);
+    for (level, hashes) in levels.iter().enumerate() {
+        for tile in tiles_at(Level::Hashes(level as u8), size) {
+            let start = tile.index as usize * 8192;
+            out.insert(tile.to_string(), hashes[start..start + usize::from(tile.width) * 32].to_vec());
+        }
+    }
+    for tile in tiles_at(Level::Entries, size) {
+        let mut bytes = Vec::new();
+        let start = tile.index as usize * 256;
+        entries[start..start + usize::from(tile.width)].iter().for_each(|e| assert!(bundle::push(&mut bytes, e)));
+        out.insert(tile.to_string(), bytes);
+    }
+    out
+}
+
+fn entries(count: usize) -> Vec<Vec<u8>> {
+    let bytes = |n: usize| {
+        let mut bytes = Vec::new();
+        let entry = Entry::new(Kind::Deny, UnixMillis(n as i64)).trace(word(&format!("t{n}")));
+        entry.encode().unwrap().link(0, None, &mut bytes);
+        bytes
+    };
+    (0..count).map(bytes).collect()
+}
+
+#[test]
+fn a_served_log_verifies_as_a_stranger_sees_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(dir.path(), OpenOptions::new(signer())).unwrap();
+    for n in 0..290u64 {
+        log.append_blocking(&full(Kind::DataRead).case(Pseudonym([(n % 5) as u8; 16]))).unwrap();
+    }
+    log.publish();
+    let mut seen = 0;
+    let report = verify_tree(&log, &options(), &mut |n| seen = n);
+    assert_eq!((report.exit_code(), report.size, seen), (0, log.size(), log.size()), "{}", report.text());
+    assert_eq!(report.peers.get("peer"), Some(&log.size()));
+    assert_eq!(report.json()["verdicts"]["integrity"], "proven");
+}
+
+#[test]
+fn every_changed_byte_of_a_served_log_is_found() {
+    let mut log = served(&entries(258));
+    log.insert("tile/0/000.p/9".into(), log["tile/0/000"][..9 * 32].to_vec()); // left over
+    assert_eq!(verify_tree(&log, &options(), &mut |_| {}).exit_code(), 0);
+    for (path, bytes) in log.clone() {
+        for at in (0..bytes.len()).step_by(if bytes.len() > 1000 { 101 } else { 1 }) {
+            log.get_mut(&path).unwrap()[at] ^= 4;
+            let report = verify_tree(&log, &options(), &mut |_| {});
+            assert_eq!(report.exit_code(), 1, "{path} byte {at}");
+            log.get_mut(&path).unwrap()[at] ^= 4;
+        }
+        let whole = log.remove(&path).unwrap();
+        let missing = verify_tree(&log, &options(), &mut |_| {}).exit_code();
+        assert_eq!(missing != 0, path != "tile/0/000.p/9", "{path} is missing");
+        for cut in [whole[..whole.len() - 1].to_vec(), [&whole[..], b"x"].concat()] {
+            log.insert(path.clone(), cut);
+            assert_ne!(verify_tree(&log, &options(), &mut |_| {}).exit_code(), 0, "{path} of another length");
+        }
+        log.insert(path, whole);
+    }
+}
+
+#[test]
+fn gaps_and_left_out_entries_show_in_the_chains() {
+    let case = Pseudonym([1; 16]);
+    let mut all: Vec<Vec<u8>> = Vec::new();
+    for seq in 1..=4 {
+        let (mut bytes, prev) = (Vec::new(), all.last().map(|entry| leaf_hash(entry)));
+        full(Kind::CaseEvent).case(case).encode().unwrap().link(seq, prev.as_ref(), &mut bytes);
+        all.push(bytes);
+    }
+    let verdict = |entries: &[Vec<u8>]| verify_tree(&served(entries), &options(), &mut |_| {});
+    assert_eq!(verdict(&all).verdict(Question::Complete), Verdict::Proven);
+    for gone in 0..3 {
+        let mut fewer = all.clone();
+        fewer.remove(gone);
+        let report = verdict(&fewer);
+        assert_eq!(report.verdict(Question::Integrity), Verdict::Proven, "re-signed by who holds the key");
+        assert_eq!(report.verdict(Question::Complete), Verdict::Disproven, "without entry {gone}");
+    }
+    let unknown = [all[0].clone(), br#"{"kind":"new","v":1}"#.to_vec()];
+    assert_eq!(verdict(&unknown).exit_code(), 2);
+    assert_eq!(verdict(&[b"hello".to_vec()]).verdict(Question::Content), Verdict::Disproven);
+}
+
+#[test]
+fn a_rewritten_log_contradicts_an_old_checkpoint() {
+    let honest = entries(40);
+    let mut rewritten = honest.clone();
+    rewritten[7] = entries(1).remove(0);
+    let mut asked = options();
+    asked.old = vec![served(&honest[..20])["checkpoint"].clone()];
+    assert_eq!(verify_tree(&served(&honest), &asked, &mut |_| {}).exit_code(), 0);
+    let report = verify_tree(&served(&rewritten), &asked, &mut |_| {});
+    assert_eq!(report.verdict(Question::Integrity), Verdict::Proven);
+    assert_eq!(report.verdict(Question::AppendOnly), Verdict::Disproven);
+}
+
+#[test]
+fn a_forged_tile_is_never_used() {
+    let all = entries(256 * 3 + 5);
+    let mut log = served(&all);
+    let mut frontier = Frontier::new();
+    all.iter().for_each(|entry| frontier.push(leaf_hash(entry)));
+    let checkpoint = Checkpoint::new(ORIGIN, all.len() as u64, frontier.root());
+    let sparse = Sparse::new(&log, &checkpoint).unwrap();
+    for index in [0, 255, 256, 700, 772] {
+        let (leaf, proof) = (leaf_hash(&all[index as usize]), sparse.inclusion(index).unwrap());
+        assert_eq!(sparse.leaf(index).unwrap(), leaf);
+        let proven = merkle::check_inclusion(&leaf, index, checkpoint.size, &checkpoint.root, &proof);
+        assert_eq!(proven, Ok(()));
+    }
+    assert!(sparse.inclusion(773).is_err());
+    // Each full tile forged in turn, whole, in a way that fits itself but not its parent.
+    for tile in ["tile/0/000", "tile/0/001", "tile/0/002", "tile/0/003.p/5", "tile/1/000.p/3"] {
+        let honest = log[tile].clone();
+        let forged: Vec<u8> = honest.chunks(32).flat_map(|hash| Digest::of(hash).0).collect();
+        log.insert(tile.into(), forged);
+        let mut refused = 0;
+        for index in [3, 300, 600, 770] {
+            let leaf = Sparse::new(&log, &checkpoint).and_then(|sparse| sparse.leaf(index));
+            match leaf {
+                Err(_) => refused += 1,
+                Ok(leaf) => assert_eq!(leaf, leaf_hash(&all[index as usize]), "{tile}"),
+            }
+        }
+        assert!(refused > 0, "{tile}");
+        log.insert(tile.into(), honest);
+    }
+}
+
+#[test]
+fn an_empty_log_verifies() {
+    assert_eq!(verify_tree(&served(&[]), &options(), &mut |_| {}).exit_code(), 0);
+    assert_eq!(verify_tree(&BTreeMap::new(), &options(), &mut |_| {}).exit_code(), 2);
+}

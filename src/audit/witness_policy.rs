@@ -1,0 +1,179 @@
+//! Witness policies (C2SP tlog-policy): whose cosignatures a verifier wants to see. Pinned by the verifier.
+//!
+//! ```text
+//!  log     gov.example/gw/1+…                the log's key; may be left out
+//!  witness hebei   hebei.example+…  https://…
+//!  witness shanxi  shanxi.example+…
+//!  witness office  office.example+…
+//!  group   neighbours any hebei shanxi       any | all | a number
+//!  group   enough     all neighbours office
+//!  quorum  enough                            a witness, a group, or none
+//! ```
+
+use super::checkpoint::decimal;
+use super::note::{NoteError, VerifierKey};
+
+/// Longest policy read, in bytes.
+const MAX_POLICY: usize = 64 * 1024;
+
+/// A parsed policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WitnessPolicy {
+    logs: Vec<VerifierKey>,
+    witnesses: Vec<VerifierKey>,
+    rules: Vec<(String, Rule)>,
+    quorum: Option<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Rule {
+    /// A place in `witnesses`.
+    Witness(usize),
+    /// At least `threshold` of these earlier rules.
+    Group { threshold: usize, members: Vec<usize> },
+}
+
+/// Why a text is no policy; lines count from 1.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    #[error("line {line}: {reason}")]
+    Line { line: usize, reason: &'static str },
+    #[error("line {line}: {source}")]
+    Key { line: usize, source: NoteError },
+    #[error("no quorum line, or a policy that is too long")]
+    NoQuorum,
+}
+
+impl WitnessPolicy {
+    pub fn parse(text: &str) -> Result<Self, PolicyError> {
+        if text.len() > MAX_POLICY {
+            return Err(PolicyError::NoQuorum);
+        }
+        let mut policy = Self { logs: Vec::new(), witnesses: Vec::new(), rules: Vec::new(), quorum: None };
+        let mut quorum_seen = false;
+        for (n, line) in text.lines().enumerate() {
+            let wrong = |reason| PolicyError::Line { line: n + 1, reason };
+            let key = |text: &str| text.parse().map_err(|source| PolicyError::Key { line: n + 1, source });
+            let line = line.split('#').next().unwrap_or_default();
+            let words: Vec<&str> = line.split_ascii_whitespace().collect();
+            match words[..] {
+                [] => {}
+                ["log", vkey] | ["log", vkey, _] => policy.logs.push(key(vkey)?),
+                ["witness", name, vkey] | ["witness", name, vkey, _] => {
+                    policy.new_name(name).map_err(wrong)?;
+                    let vkey: VerifierKey = key(vkey)?;
+                    if policy.witnesses.contains(&vkey) {
+                        return Err(wrong("a key that was listed before"));
+                    }
+                    policy.rules.push((name.to_owned(), Rule::Witness(policy.witnesses.len())));
+                    policy.witnesses.push(vkey);
+                }
+                ["group", name, threshold, ref names @ ..] if !names.is_empty() => {
+                    policy.new_name(name).map_err(wrong)?;
+                    let mut members = Vec::new();
+                    for member in names {
+                        let place = policy.place(member).ok_or(wrong("a name that is not known yet"))?;
+                        if members.contains(&place) {
+                            return Err(wrong("a member named twice"));
+                        }
+                        members.push(place);
+                    }
+                    let threshold = match threshold {
+                        "any" => Some(1),
+                        "all" => Some(members.len()),
+                        number => decimal(number).and_then(|n| usize::try_from(n).ok()),
+                    };
+                    let threshold = threshold.filter(|t| (1..=members.len()).contains(t));
+                    let threshold = threshold.ok_or(wrong("a threshold outside its group"))?;
+                    policy.rules.push((name.to_owned(), Rule::Group { threshold, members }));
+                }
+                ["quorum", name] if !quorum_seen => {
+                    quorum_seen = true;
+                    policy.quorum = match name {
+                        "none" => None,
+                        name => Some(policy.place(name).ok_or(wrong("a name that is not known yet"))?),
+                    };
+                }
+                _ => return Err(wrong("not a log, witness, group or (single) quorum line")),
+            }
+        }
+        if quorum_seen { Ok(policy) } else { Err(PolicyError::NoQuorum) }
+    }
+
+    fn new_name(&self, name: &str) -> Result<(), &'static str> {
+        match name {
+            "none" | "any" | "all" => Err("a reserved name"),
+            name if self.place(name).is_some() => Err("a name that was given before"),
+            _ => Ok(()),
+        }
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        self.rules.iter().position(|(known, _)| known == name)
+    }
+
+    /// Keys of the logs this policy is for; empty when it names none.
+    pub fn logs(&self) -> &[VerifierKey] {
+        &self.logs
+    }
+
+    /// Keys of the witnesses, in order.
+    pub fn witnesses(&self) -> &[VerifierKey] {
+        &self.witnesses
+    }
+
+    /// Name of the witness whose key stands at `place` of [`Self::witnesses`].
+    pub fn witness_name(&self, place: usize) -> Option<&str> {
+        let rule = Rule::Witness(place);
+        self.rules.iter().find(|(_, known)| *known == rule).map(|(name, _)| name.as_str())
+    }
+
+    /// Whether the quorum is met when `signed(place)` says which of [`Self::witnesses`] cosigned.
+    pub fn is_met(&self, signed: impl Fn(usize) -> bool) -> bool {
+        let mut met: Vec<bool> = Vec::with_capacity(self.rules.len());
+        for (_, rule) in &self.rules {
+            let holds = match rule {
+                Rule::Witness(place) => signed(*place),
+                Rule::Group { threshold, members } => members.iter().filter(|m| met[**m]).count() >= *threshold,
+            };
+            met.push(holds);
+        }
+        self.quorum.is_none_or(|place| met[place])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::note::{KeyKind, Signer};
+
+    fn key(n: u8) -> VerifierKey {
+        Signer::from_seed(&format!("w{n}.example"), &[n; 32]).unwrap().verifier(KeyKind::Cosignature)
+    }
+
+    #[test]
+    fn two_of_three_and_the_office() {
+        let text = format!(
+            "# neighbours\nwitness a {}\nwitness b {}\nwitness c {} https://c.example/\nwitness office {}\n\
+             group neighbours 2 a b c\ngroup enough all neighbours office\nquorum enough\n",
+            key(1),
+            key(2),
+            key(3),
+            key(4)
+        );
+        let policy = WitnessPolicy::parse(&text).unwrap();
+        for (signed, want) in [(&[0, 1, 3][..], true), (&[0, 1, 2], false), (&[0, 3], false), (&[], false)] {
+            assert_eq!(policy.is_met(|place| signed.contains(&place)), want, "{signed:?}");
+        }
+        assert_eq!(policy.witness_name(3), Some("office"));
+    }
+
+    #[test]
+    fn policies_that_say_nothing_are_refused() {
+        for text in ["", "quorum x\n", "quorum none\nquorum none\n", "group g any\nquorum g\n", "hello\nquorum none\n"]
+        {
+            assert!(WitnessPolicy::parse(text).is_err(), "{text}");
+        }
+        assert!(WitnessPolicy::parse("quorum none\n").unwrap().is_met(|_| false));
+    }
+}

@@ -1,0 +1,317 @@
+//! `tongban policy`: run the cases, explain one request, replay past decisions under another set.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use crate::policy::replay::{self, Recorded, Turn};
+use crate::policy::{Ask, CaseRun, Finding, LoadError, PolicySet, embedded_cases, read_cases, run_cases};
+use crate::terms::{Explain, UnixMillis};
+
+/// A request file is written by hand.
+const REQUEST_MAX_BYTES: u64 = 1 << 20;
+/// One recorded decision.
+const RECORD_MAX_BYTES: u64 = 1 << 20;
+
+#[derive(Args, Debug)]
+pub struct PolicyArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand, Debug)]
+enum What {
+    /// Check the policies and run their cases. 检查策略并运行案例
+    Test {
+        /// Folder with schema, rules and cases/; without it, the shipped set.
+        dir: Option<PathBuf>,
+        /// Name every case, not only the failing ones.
+        #[arg(long, short)]
+        verbose: bool,
+    },
+    /// Say what the rules say about one request, and why. 解释一次判定
+    Explain {
+        /// The request, as TOML or JSON (see policies/cases/requests.toml).
+        request: PathBuf,
+        /// Folder with schema and rules; without it, the shipped set.
+        #[arg(long)]
+        policies: Option<PathBuf>,
+    },
+    /// Decide recorded requests again and say what would change. 以新策略重放既往判定
+    Replay {
+        /// One recorded decision a line, as JSON.
+        records: PathBuf,
+        /// Folder with the new set; without it, the shipped set.
+        #[arg(long)]
+        policies: Option<PathBuf>,
+    },
+}
+
+/// Exit code 0: all is well, or permitted; 1: a case failed, a denial, a change; 2: the input could not be read.
+pub fn run(args: PolicyArgs) -> ExitCode {
+    let mut out = io::stdout().lock();
+    let paint = Paint(out.is_terminal() && std::env::var_os("NO_COLOR").is_none());
+    let done = match args.what {
+        What::Test { dir, verbose } => test(&mut out, paint, dir.as_deref(), verbose),
+        What::Explain { request, policies } => explain(&mut out, paint, &request, policies.as_deref()),
+        What::Replay { records, policies } => replayed(&mut out, paint, &records, policies.as_deref()),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(Trouble::Pipe) => ExitCode::SUCCESS, // the reader has seen enough
+        Err(Trouble::Said(text)) => {
+            eprintln!("{text}");
+            ExitCode::from(2)
+        }
+        Err(Trouble::Load(error)) => {
+            let told = error.told();
+            eprintln!("{} {} {}", told.code, told.zh, told.en);
+            for fault in &error.faults {
+                eprintln!("  {}:{}: {}\n    → {}", fault.file, fault.line, fault.what, fault.mend);
+            }
+            ExitCode::from(2)
+        }
+    }
+}
+
+enum Trouble {
+    Said(String),
+    Load(LoadError),
+    Pipe,
+}
+
+impl From<LoadError> for Trouble {
+    fn from(error: LoadError) -> Self {
+        Self::Load(error)
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Pipe,
+            _ => Self::Said(error.to_string()),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Paint(bool);
+
+impl Paint {
+    fn as_(self, colour: &str, text: &str) -> String {
+        if self.0 { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+    fn good(self, text: &str) -> String {
+        self.as_("32", text)
+    }
+    fn bad(self, text: &str) -> String {
+        self.as_("31", text)
+    }
+    fn quiet(self, text: &str) -> String {
+        self.as_("2", text)
+    }
+}
+
+fn load(dir: Option<&Path>) -> Result<PolicySet, LoadError> {
+    dir.map_or_else(PolicySet::embedded, PolicySet::load)
+}
+
+fn test(out: &mut impl Write, paint: Paint, dir: Option<&Path>, verbose: bool) -> Result<bool, Trouble> {
+    let set = load(dir)?;
+    let files = match dir {
+        Some(dir) => read_cases(dir)?,
+        None => embedded_cases(),
+    };
+    let run = run_cases(&set, &files)?;
+    let mut file = "";
+    for case in run.outcomes.iter().filter(|c| verbose || !c.passed) {
+        if case.file != file {
+            file = &case.file;
+            writeln!(out, "\n{file}")?;
+        }
+        let mark = if case.passed { paint.good("✓") } else { paint.bad("✗") };
+        writeln!(out, " {mark} {}\n   {}", case.zh, paint.quiet(&case.en))?;
+        if !case.passed {
+            writeln!(out, "     {}:{}\n     want  {}\n     got   {}", case.file, case.line, case.want, case.got)?;
+        }
+    }
+    summary(out, paint, &set, &run)?;
+    Ok(run.passed() && !run.outcomes.is_empty())
+}
+
+fn summary(out: &mut impl Write, paint: Paint, set: &PolicySet, run: &CaseRun) -> io::Result<()> {
+    let failed = run.outcomes.iter().filter(|c| !c.passed).count();
+    let (all, rules) = (run.outcomes.len(), set.rules().len());
+    let verdict = match failed {
+        0 if all == 0 => paint.bad("没有案例 · there are no cases"),
+        0 => paint.good("全部通过 · all passed"),
+        n => paint.bad(&format!("{n} 个未通过 · {n} failed")),
+    };
+    writeln!(out, "\n{rules} 条规则 · rules   {all} 个案例 · cases   {verdict}")?;
+    writeln!(out, "{}", paint.quiet(&format!("版本 · version {}", set.version())))?;
+    if !run.unshown.is_empty() {
+        writeln!(out, "没有案例说明的规则 · rules no case shows: {}", run.unshown.join(", "))?;
+    }
+    Ok(())
+}
+
+fn explain(out: &mut impl Write, paint: Paint, request: &Path, dir: Option<&Path>) -> Result<bool, Trouble> {
+    let set = load(dir)?;
+    let ask = read_ask(request)?;
+    let findings = set.explain(&ask).map_err(|e| Trouble::Said(e.to_string()))?;
+    let (kind, resource) = ask.resource();
+    writeln!(out, "{} {} — {} — {kind} {resource}\n", ask.who().kind, ask.who().id, ask.act())?;
+    let verdict = set.evaluate(&ask, UnixMillis::now());
+    match &verdict {
+        Ok(permit) => writeln!(out, "{}  {}", paint.good("准予 · permitted"), permit.rules().join(", "))?,
+        Err(denial) => {
+            let (zh, en) = denial.sentence();
+            let (told, next) = (denial.told(), denial.told().next.sentence());
+            writeln!(out, "{}  {} ({})", paint.bad("拒绝 · denied"), told.code, told.status)?;
+            writeln!(out, "  {zh}\n  {en}\n  → {} {}", next.0, next.1)?;
+        }
+    }
+    let spoke: Vec<&Finding<'_>> = findings.iter().filter(|f| f.holds).collect();
+    writeln!(out, "\n说话的规则 · rules that speak")?;
+    if spoke.is_empty() {
+        writeln!(out, "  （无 · none）")?;
+    }
+    for finding in spoke {
+        show(out, paint, finding)?;
+    }
+    if !findings.iter().any(|f| f.holds && !f.rule.forbids) {
+        writeln!(out, "\n可能允许的规则 · rules that could permit")?;
+        for finding in findings.iter().filter(|f| f.in_scope && !f.rule.forbids) {
+            show(out, paint, finding)?;
+        }
+    }
+    writeln!(out, "\n{}", paint.quiet(&format!("版本 · version {}", set.version())))?;
+    Ok(verdict.is_ok())
+}
+
+fn show(out: &mut impl Write, paint: Paint, finding: &Finding<'_>) -> io::Result<()> {
+    let rule = finding.rule;
+    let effect = if rule.forbids { paint.bad("forbid") } else { paint.good("permit") };
+    writeln!(out, "  {effect} {}  {}", rule.id, paint.quiet(&format!("{}:{}", rule.file, rule.line)))?;
+    writeln!(out, "    {}\n    {}", rule.zh, rule.en)?;
+    for law in rule.basis.iter().chain(&rule.exceptions) {
+        writeln!(out, "    依据 · basis: {law}")?;
+    }
+    for (text, holds) in &finding.clauses {
+        let mark = if *holds { paint.good("✓") } else { paint.bad("✗") };
+        writeln!(out, "    {mark} {text}")?;
+    }
+    Ok(())
+}
+
+fn read_ask(path: &Path) -> Result<Ask, Trouble> {
+    use io::Read;
+    let said = |what: String| Trouble::Said(format!("{}: {what}", path.display()));
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|e| said(e.to_string()))?;
+    file.take(REQUEST_MAX_BYTES).read_to_string(&mut text).map_err(|e| said(e.to_string()))?;
+    if text.trim_start().starts_with('{') {
+        serde_json::from_str(&text).map_err(|e| said(e.to_string()))
+    } else {
+        toml::from_str(&text).map_err(|e| said(e.to_string()))
+    }
+}
+
+fn replayed(out: &mut impl Write, paint: Paint, path: &Path, dir: Option<&Path>) -> Result<bool, Trouble> {
+    let set = load(dir)?;
+    let said = |what: String| Trouble::Said(format!("{}: {what}", path.display()));
+    let mut lines = io::BufReader::new(std::fs::File::open(path).map_err(|e| said(e.to_string()))?);
+    let (mut counts, mut unchanged, mut number) = ([0usize; 3], 0usize, 0usize);
+    while let Some(line) = bounded_line(&mut lines).map_err(|e| said(format!("line {}: {e}", number + 1)))? {
+        number += 1;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let record: Recorded = serde_json::from_str(&line).map_err(|e| said(format!("line {number}: {e}")))?;
+        let replay = replay::replay([&record], &set);
+        unchanged += replay.unchanged;
+        for change in replay.changes {
+            let (at, words) = match change.turn {
+                Turn::NowPermitted => (0, paint.bad("将准予 · would be permitted")),
+                Turn::NowDenied => (1, paint.good("将拒绝 · would be denied")),
+                Turn::OtherRules => (2, paint.quiet("理由不同 · other rules")),
+            };
+            counts[at] += 1;
+            let (kind, resource) = record.ask.resource();
+            let names = |rules: &[String]| if rules.is_empty() { "—".to_owned() } else { rules.join(", ") };
+            writeln!(out, "{number}  {}  {} {} {kind} {resource}", record.at, record.ask.who().kind, record.ask.act())?;
+            writeln!(out, "     {words}: {} → {}", names(&change.was), names(&change.would_be))?;
+        }
+    }
+    let [permitted, denied, other] = counts;
+    writeln!(
+        out,
+        "\n不变 · unchanged {unchanged}   将准予 · now permitted {permitted}   将拒绝 · now denied {denied}   理由不同 · other rules {other}"
+    )?;
+    Ok(permitted + denied == 0)
+}
+
+/// One line, never longer than a record may be.
+fn bounded_line(from: &mut impl BufRead) -> io::Result<Option<String>> {
+    use io::Read;
+    let mut line = Vec::new();
+    from.take(RECORD_MAX_BYTES + 1).read_until(b'\n', &mut line)?;
+    match line.len() as u64 {
+        0 => Ok(None),
+        n if n > RECORD_MAX_BYTES => Err(io::Error::new(io::ErrorKind::InvalidData, "longer than a record may be")),
+        _ => String::from_utf8(line).map(Some).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quiet(run: impl FnOnce(&mut Vec<u8>) -> Result<bool, Trouble>) -> (bool, String) {
+        let mut out = Vec::new();
+        let Ok(done) = run(&mut out) else { panic!("trouble") };
+        (done, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn the_shipped_cases_pass_on_the_terminal() {
+        let (done, text) = quiet(|out| test(out, Paint(false), None, true));
+        assert!(done, "{text}");
+        assert!(
+            text.contains("✓ 结婚登记须双方到场：网点代收被拒") && text.contains("全部通过 · all passed"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_denial_is_explained_and_a_changed_verdict_is_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let request = dir.path().join("request.toml");
+        let text = r#"
+            ask = "administer"
+            gateway = "nanshan"
+            operation = "keys"
+            who = { kind = "Operator", id = "o-xu", level = 3, level_age_min = 5 }"#;
+        std::fs::write(&request, text).unwrap();
+        let (done, said) = quiet(|out| explain(out, Paint(false), &request, None));
+        assert!(!done);
+        for part in ["TB-POL-0804", "forbid administer-two-persons", "✗ when { principal.level >= 4 }"] {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+
+        let ask: Ask = toml::from_str(text).unwrap();
+        let mut record = Recorded::of(&PolicySet::embedded().unwrap(), &ask, UnixMillis(0));
+        let line = |r: &Recorded| serde_json::to_string(r).unwrap();
+        let same = line(&record);
+        record.permitted = true;
+        let records = dir.path().join("records.jsonl");
+        std::fs::write(&records, format!("{same}\n{}\n", line(&record))).unwrap();
+        let (done, said) = quiet(|out| replayed(out, Paint(false), &records, None));
+        assert!(!done);
+        assert!(said.contains("unchanged 1") && said.contains("now denied 1"), "{said}");
+    }
+}

@@ -1,0 +1,306 @@
+//! `tongban verify FILE…`: is this licence genuine? Offline; nothing is fetched.
+//!
+//! Exit codes: 0 all passed, 1 something failed, 2 something could not be confirmed (or the call was wrong).
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Deserialize;
+
+use crate::licences::{CoverageRule, Indication, Profile, Report, Revocation, TimeBasis, verify};
+use crate::terms::UnixMillis;
+use crate::trust::certificate::Certificate;
+use crate::trust::crl::Crl;
+use crate::trust::pem;
+
+/// Check sealed OFD files, offline.
+#[derive(Args, Clone, Debug)]
+pub struct VerifyArgs {
+    /// Files or folders; `-` reads one file from standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// One JSON object a line and file.
+    #[arg(long)]
+    pub json: bool,
+    /// Trust this certificate (DER or PEM) for signers and seal makers.
+    #[arg(long, value_name = "FILE")]
+    pub anchor: Vec<PathBuf>,
+    /// Trust this certificate for signers only.
+    #[arg(long, value_name = "FILE")]
+    pub signer_anchor: Vec<PathBuf>,
+    /// Trust this certificate for seal makers only.
+    #[arg(long, value_name = "FILE")]
+    pub maker_anchor: Vec<PathBuf>,
+    /// Trust this certificate for time-stamps.
+    #[arg(long, value_name = "FILE")]
+    pub tsa_anchor: Vec<PathBuf>,
+    /// May help to build a chain; not trusted by itself.
+    #[arg(long, value_name = "FILE")]
+    pub intermediate: Vec<PathBuf>,
+    /// Revocation list (DER or PEM).
+    #[arg(long, value_name = "FILE")]
+    pub crl: Vec<PathBuf>,
+    /// Time of validation, e.g. 2025-06-01T00:00:00Z; now by default.
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// Which time certificates are judged at [default: timestamp].
+    #[arg(long, value_enum)]
+    pub time_basis: Option<BasisArg>,
+    /// Which files must be sealed [default: protect].
+    #[arg(long, value_enum)]
+    pub coverage: Option<CoverageArg>,
+    /// Whether certificate status must be known [default: if-available].
+    #[arg(long, value_enum)]
+    pub revocation: Option<RevocationArg>,
+    /// All of the above from a TOML file; options given here count more.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+}
+
+/// See [`TimeBasis`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BasisArg {
+    Claimed,
+    Timestamp,
+    Now,
+}
+
+/// See [`CoverageRule`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CoverageArg {
+    Protect,
+    Strict,
+}
+
+/// See [`Revocation`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RevocationArg {
+    Require,
+    IfAvailable,
+    Ignore,
+}
+
+/// The policy file: the same names as the options, paths relative to the file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct PolicyFile {
+    anchor: Vec<PathBuf>,
+    signer_anchor: Vec<PathBuf>,
+    maker_anchor: Vec<PathBuf>,
+    tsa_anchor: Vec<PathBuf>,
+    intermediate: Vec<PathBuf>,
+    crl: Vec<PathBuf>,
+    at: Option<String>,
+    time_basis: Option<BasisArg>,
+    coverage: Option<CoverageArg>,
+    revocation: Option<RevocationArg>,
+}
+
+/// Runs the command.
+pub fn run(args: VerifyArgs) -> ExitCode {
+    let profile = match profile(&args) {
+        Ok(profile) => profile,
+        Err(message) => {
+            eprintln!("tongban verify: {message}");
+            return ExitCode::from(2);
+        }
+    };
+    let (mut files, mut unreadable) = (Vec::new(), false);
+    for path in &args.files {
+        if let Err(error) = collect(path, true, &mut files) {
+            eprintln!("tongban verify: {}: {error}", path.display());
+            unreadable = true;
+        }
+    }
+    let with_folder = args.files.iter().any(|path| path.is_dir());
+    let worst = examine_all(&files, &profile, args.json, with_folder);
+    match worst {
+        _ if unreadable => ExitCode::from(2),
+        None | Some(Indication::Indeterminate) => ExitCode::from(2),
+        Some(Indication::TotalPassed) => ExitCode::SUCCESS,
+        Some(Indication::TotalFailed) => ExitCode::from(1),
+    }
+}
+
+/// Files named are taken as they are; of folders, the `.ofd` files, in order of name.
+fn collect(path: &Path, named: bool, out: &mut Vec<PathBuf>) -> io::Result<()> {
+    if path.as_os_str() == "-" {
+        out.push(path.to_owned());
+        return Ok(());
+    }
+    let kind = if named { std::fs::metadata(path)? } else { std::fs::symlink_metadata(path)? };
+    if kind.is_dir() {
+        let mut entries: Vec<PathBuf> =
+            std::fs::read_dir(path)?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
+        entries.sort();
+        return entries.iter().try_for_each(|entry| collect(entry, false, out));
+    }
+    let is_ofd = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("ofd"));
+    if named || kind.is_file() && is_ofd {
+        out.push(path.to_owned());
+    }
+    Ok(())
+}
+
+/// All cores take files from one list; results are printed in the order of the list.
+fn examine_all(files: &[PathBuf], profile: &Profile, json: bool, with_folder: bool) -> Option<Indication> {
+    let bar = if with_folder && io::stderr().is_terminal() {
+        let bar = ProgressBar::new(files.len() as u64);
+        bar.set_style(
+            ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta}")
+                .unwrap_or(ProgressStyle::default_bar()),
+        );
+        bar
+    } else {
+        ProgressBar::hidden()
+    };
+    let next = AtomicUsize::new(0);
+    let printer = Mutex::new(Printer { waiting: Default::default(), next: 0, json, worst: None, broken: false });
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(files.len().max(1));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(path) = files.get(n) else { break };
+                    let report = examine(path, profile);
+                    bar.inc(1);
+                    let mut printer = printer.lock().unwrap_or_else(|e| e.into_inner());
+                    bar.suspend(|| printer.take(n, &report));
+                    if printer.broken {
+                        break; // nobody reads any more
+                    }
+                }
+            });
+        }
+    });
+    bar.finish_and_clear();
+    printer.into_inner().unwrap_or_else(|e| e.into_inner()).worst
+}
+
+/// Keeps finished reports until it is their turn.
+struct Printer {
+    waiting: std::collections::BTreeMap<usize, String>,
+    next: usize,
+    json: bool,
+    worst: Option<Indication>,
+    broken: bool,
+}
+
+impl Printer {
+    fn take(&mut self, n: usize, report: &Report) {
+        self.worst = self.worst.max(Some(report.indication));
+        let text = if self.json { format!("{}\n", report.to_json()) } else { format!("{}\n", report.to_text()) };
+        self.waiting.insert(n, text);
+        let mut out = io::stdout().lock();
+        while let Some(text) = self.waiting.remove(&self.next) {
+            self.next += 1;
+            self.broken |= out.write_all(text.as_bytes()).is_err();
+        }
+        self.broken |= out.flush().is_err();
+    }
+}
+
+/// What comes through standard input is held in memory; more than this is refused.
+const STDIN_MAX: u64 = 256 << 20;
+
+fn examine(path: &Path, profile: &Profile) -> Report {
+    let name = path.display().to_string();
+    if path.as_os_str() == "-" {
+        let mut bytes = Vec::new();
+        return match io::stdin().lock().take(STDIN_MAX + 1).read_to_end(&mut bytes) {
+            Ok(n) if n as u64 <= STDIN_MAX => verify(&name, bytes, profile),
+            _ => verify(&name, Vec::new(), profile),
+        };
+    }
+    match File::open(path) {
+        Ok(file) => verify(&name, file, profile),
+        Err(_) => verify(&name, Vec::new(), profile), // reported as a file that is no archive
+    }
+}
+
+fn profile(args: &VerifyArgs) -> Result<Profile, String> {
+    let mut policy = PolicyFile::default();
+    if let Some(path) = &args.policy {
+        let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        policy = toml::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let lists = [
+            &mut policy.anchor,
+            &mut policy.signer_anchor,
+            &mut policy.maker_anchor,
+            &mut policy.tsa_anchor,
+            &mut policy.intermediate,
+            &mut policy.crl,
+        ];
+        lists.into_iter().flatten().for_each(|p| *p = folder.join(&*p));
+    }
+    let at = match args.at.as_ref().or(policy.at.as_ref()) {
+        None => UnixMillis::now(),
+        Some(text) => UnixMillis::parse_rfc3339(text).ok_or_else(|| format!("--at {text}: not an RFC 3339 time"))?,
+    };
+    let mut profile = Profile::new(at);
+    let both = [&args.anchor[..], &policy.anchor].concat();
+    let certificates = |more: &[PathBuf], own: &[PathBuf], with_both: bool| {
+        let both = if with_both { &both[..] } else { &[] };
+        certificates(both.iter().chain(more).chain(own))
+    };
+    profile.anchors.signers = certificates(&args.signer_anchor, &policy.signer_anchor, true)?;
+    profile.anchors.makers = certificates(&args.maker_anchor, &policy.maker_anchor, true)?;
+    profile.anchors.tsas = certificates(&args.tsa_anchor, &policy.tsa_anchor, true)?;
+    profile.intermediates = certificates(&args.intermediate, &policy.intermediate, false)?;
+    for path in args.crl.iter().chain(&policy.crl) {
+        for der in ders(path)? {
+            profile.crls.push(Crl::parse(&der).map_err(|e| format!("{}: {e}", path.display()))?);
+        }
+    }
+    profile.time_basis = match args.time_basis.or(policy.time_basis) {
+        Some(BasisArg::Claimed) => TimeBasis::Claimed,
+        Some(BasisArg::Now) => TimeBasis::Now,
+        Some(BasisArg::Timestamp) | None => TimeBasis::TimeStamp,
+    };
+    profile.coverage = match args.coverage.or(policy.coverage) {
+        Some(CoverageArg::Strict) => CoverageRule::Strict,
+        Some(CoverageArg::Protect) | None => CoverageRule::Protect,
+    };
+    profile.revocation = match args.revocation.or(policy.revocation) {
+        Some(RevocationArg::Require) => Revocation::Require,
+        Some(RevocationArg::Ignore) => Revocation::Ignore,
+        Some(RevocationArg::IfAvailable) | None => Revocation::IfAvailable,
+    };
+    Ok(profile)
+}
+
+fn certificates<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> Result<Vec<Certificate>, String> {
+    let mut out = Vec::new();
+    for path in paths {
+        for der in ders(path)? {
+            match Certificate::parse(&der) {
+                Ok(cert) => out.push(cert),
+                // Nobody is trusted by what cannot be read; the others on the list still are.
+                Err(error) => eprintln!("tongban verify: {}: {error}: left out", path.display()),
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// One DER value, or all of a PEM file.
+fn ders(path: &Path) -> Result<Vec<Vec<u8>>, String> {
+    let bytes = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    if bytes.first() == Some(&0x30) {
+        return Ok(vec![bytes]);
+    }
+    let blocks = pem::decode(&bytes).map_err(|e| format!("{}: {e}", path.display()))?;
+    let ders: Vec<_> = blocks.iter().map(|b| b.octets.to_vec()).collect();
+    if ders.is_empty() { Err(format!("{}: neither DER nor PEM", path.display())) } else { Ok(ders) }
+}

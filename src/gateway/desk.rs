@@ -1,0 +1,197 @@
+//! Reading a case and withdrawing it: for the point that collected it, the owner, and the person.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::act::{case_key, tell};
+use super::ledger::{self, Trace};
+use super::rooms::Rooms;
+use super::who::{NO_SUBJECT, Person, PersonKind, Terminal};
+use super::{facts, keep, papers};
+use crate::audit::Kind;
+use crate::audit::entry::Outcome;
+use crate::exchange::message::{Dossier, Message, PaperRef, Stored, VERSION};
+use crate::exchange::records::{self, EventRow, Record, Whose};
+use crate::exchange::vault::Reading;
+use crate::exchange::{Act, Event, ExchangeError, Key, PaperRow};
+use crate::policy::{Ask, CaseAct, Listing};
+use crate::terms::{CaseNo, Refusal, UnixMillis};
+
+/// Somebody who looks at cases.
+pub struct Viewer<'a> {
+    pub trace: &'a Trace,
+    pub terminal: &'a Terminal,
+    pub person: &'a Person,
+}
+
+/// A case as far as the viewer may see it.
+pub struct Seen {
+    pub record: Record,
+    pub dossier: Dossier,
+    pub key: Key,
+    pub files: Vec<PaperRow>,
+    pub events: Vec<EventRow>,
+}
+
+/// Most cases of one page.
+const PAGE: i64 = 100;
+
+/// Reads one case; the reading goes on record. "Not yours" and "not there" are one answer.
+pub async fn read(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, no: CaseNo) -> Result<Seen, Refusal> {
+    let mut tx = rooms.store.read().await?;
+    let record = records::load(&mut tx, no).await?.ok_or(ExchangeError::NoCase)?;
+    let key = case_key(rooms, &mut tx, no).await?;
+    let dossier = record.dossier(&key)?;
+    let files = records::files(&mut tx, no, &key).await?;
+    let events = records::events(&mut tx, no, 0).await?;
+    drop(tx);
+    let permit = {
+        let catalogue = rooms.catalogue.load();
+        let who = facts::who(rooms, viewer.person, viewer.terminal, true, true, viewer.trace.at);
+        let step = Ask::step(CaseAct::Read, who, facts::case(&record, &dossier, catalogue.items.get(&dossier.item)));
+        rooms.policies.decide(&Ask::Step(step), viewer.trace.at).map_err(|denial| {
+            tracing::info!(case.no = %no, %denial, "reading refused");
+            Refusal::from(ExchangeError::NoCase)
+        })?
+    };
+    let entry = viewer
+        .trace
+        .about(rooms, Kind::CaseEvent, Some(viewer.person), viewer.terminal)
+        .case(rooms.pseudonyms.case(no))
+        .dec(ledger::allowed(&permit))
+        .out(Outcome { status: Some(200), ..Outcome::default() });
+    rooms.log.append(&entry).await?;
+    Ok(Seen { record, dossier, key, files, events })
+}
+
+/// The cases of the point or person that asks.
+pub async fn list(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, before: UnixMillis) -> Result<Vec<Record>, Refusal> {
+    let who = facts::who(rooms, viewer.person, viewer.terminal, true, true, viewer.trace.at);
+    let pid = viewer.person.pseudonym(rooms).to_string();
+    let citizen = viewer.person.kind == PersonKind::Citizen;
+    let ask = Ask::List(Listing {
+        of_person: citizen.then(|| pid.clone()),
+        of_org: if citizen { None } else { who.org.clone() },
+        who,
+        gateway: rooms.me.id.clone(),
+        place: rooms.me.region,
+        ended: true,
+    });
+    rooms.policies.decide(&ask, viewer.trace.at).map_err(|denial| denial.refusal())?;
+    let mut tx = rooms.store.read().await?;
+    let collector = viewer.terminal.word(rooms);
+    let whose = if citizen { Whose::Subject(&pid) } else { Whose::Collector(&collector) };
+    Ok(records::list(&mut tx, whose, before, PAGE).await?)
+}
+
+/// A file of a case the viewer has been shown.
+pub fn document(rooms: &Rooms, seen: &Seen, path: &str) -> Result<(Stored, Reading), Refusal> {
+    let row = seen.files.iter().find(|f| f.stored.path == path && f.role != "container");
+    let row = row.ok_or(ExchangeError::NoCase)?;
+    let reading = rooms.vault.read(&seen.key, &row.stored.kept).map_err(ExchangeError::from)?;
+    Ok((row.stored.clone(), reading))
+}
+
+/// The applicant takes the case back, before it is decided.
+pub async fn withdraw(
+    rooms: &Arc<Rooms>,
+    viewer: &Viewer<'_>,
+    citizen: Option<&Person>,
+    no: CaseNo,
+) -> Result<Seen, Refusal> {
+    let seen = read(rooms, viewer, no).await?;
+    let applicant = citizen.unwrap_or(viewer.person);
+    if applicant.pseudonym(rooms).to_string() != seen.record.subject {
+        return Err(Refusal::new(&NO_SUBJECT, "only the applicant withdraws a case"));
+    }
+    {
+        let catalogue = rooms.catalogue.load();
+        let who = facts::who(rooms, applicant, &Terminal::Unknown, true, true, viewer.trace.at);
+        let facts = facts::case(&seen.record, &seen.dossier, catalogue.items.get(&seen.dossier.item));
+        let ask = Ask::Step(Ask::step(CaseAct::Withdraw, who, facts));
+        rooms.policies.decide(&ask, viewer.trace.at).map_err(|denial| denial.refusal())?;
+    }
+    let by = applicant.pseudonym(rooms).to_string();
+    let event = Event { act: Act::Withdraw, by: &by };
+    let (case, paper) = seen.record.case.step(&event, viewer.trace.at).map_err(ExchangeError::from)?;
+    let (mut refs, mut files) = (Vec::new(), Vec::new());
+    if let Some(kind) = paper {
+        let stamp = keep::stamp(rooms, kind);
+        let bytes = papers::issue(rooms, stamp, kind, &case, &seen.dossier, "本人", None, viewer.trace.at)?;
+        let number = kind.number(no, case.seq);
+        let file = keep::keep(rooms, &seen.key, &format!("papers/{number}.ofd"), "application/ofd", &bytes)?;
+        refs.push(PaperRef { kind, number, file: file.reference() });
+        files.push(file);
+    }
+    let directory = rooms.directory.load_full();
+    let other = if seen.record.side == "collecting" { seen.dossier.owner } else { seen.dossier.window };
+    let mut tx = rooms.store.begin().await?;
+    let message = Message {
+        v: VERSION,
+        id: Message::id_of(no, &rooms.me.id, case.seq),
+        from: rooms.me.id.clone(),
+        to: directory.member_for(other)?.id.clone(),
+        at: viewer.trace.at,
+        case: no,
+        act: Act::Withdraw,
+        state: case.state,
+        seq: case.seq,
+        assertion: String::new(),
+        dossier: None,
+        papers: refs,
+        note: None,
+    };
+    tell(rooms, &mut tx, &seen.key, &seen.record.side, message, &by, files, &case, viewer.trace).await?;
+    records::save(&mut tx, &case, viewer.trace.at).await?;
+    records::add_event(&mut tx, &case, Act::Withdraw.word(), &by, None, viewer.trace.at).await?;
+    tx.commit(()).await?;
+    let entry = viewer
+        .trace
+        .about(rooms, Kind::CaseEvent, Some(applicant), viewer.terminal)
+        .case(rooms.pseudonyms.case(no))
+        .out(Outcome { status: Some(200), ..Outcome::default() });
+    let committed = rooms.log.append(&entry).await?;
+    keep::mark_logged(rooms, no, case.seq, committed.index).await?;
+    let _ = rooms.news.send(no);
+    read(rooms, viewer, no).await
+}
+
+/// A case as JSON, masked for the eyes that look.
+pub fn view(seen: &Seen) -> Value {
+    let d = &seen.dossier;
+    json!({
+        "case": seen.record.case.no, "state": seen.record.case.state, "state_zh": seen.record.case.state.zh(),
+        "seq": seen.record.case.seq,
+        "item": {"code": d.item, "name": d.item_name},
+        "window": d.window, "owner": d.owner, "authority": d.authority_name,
+        "applicant": {"name": d.applicant.name, "code": d.applicant.masked_code()},
+        "received_at": d.received_at.to_string(),
+        "accepted_at": seen.record.case.accepted_at.map(|t| t.to_string()),
+        "materials": d.materials.iter().map(|m| json!({
+            "no": m.no, "name": m.name, "source": m.source, "verdict": m.verdict,
+            "digest": m.file.as_ref().map(|f| f.digest),
+        })).collect::<Vec<_>>(),
+        "facts": d.facts.iter().map(|f| json!({
+            "resource": f.resource, "fetched_at": f.fetched_at.to_string(), "cached": f.cached,
+        })).collect::<Vec<_>>(),
+        "documents": seen.files.iter().filter(|f| f.role != "container").map(|f| json!({
+            "path": f.stored.path, "role": f.role, "media": f.stored.media, "size": f.stored.kept.size,
+            "digest": f.stored.kept.digest,
+        })).collect::<Vec<_>>(),
+        "events": seen.events.iter().map(event).collect::<Vec<_>>(),
+    })
+}
+
+/// One line of the history.
+pub fn event(row: &EventRow) -> Value {
+    json!({"seq": row.seq, "at": row.at.to_string(), "act": row.act, "state": row.state, "state_zh": row.state.zh()})
+}
+
+/// One line of a list.
+pub fn brief(record: &Record) -> Value {
+    json!({
+        "case": record.case.no, "state": record.case.state, "state_zh": record.case.state.zh(), "item": record.item,
+        "opened": record.opened.to_string(), "updated": record.updated.to_string(),
+    })
+}

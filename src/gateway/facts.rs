@@ -1,0 +1,195 @@
+//! The rules' view of what other rooms know.
+
+use super::rooms::Rooms;
+use super::who::{Person, PersonKind, Terminal};
+use crate::catalogue::items::Item;
+use crate::catalogue::registers::DataResource;
+use crate::catalogue::words as cw;
+use crate::exchange::records::Record;
+use crate::exchange::{State, message::Dossier};
+use crate::policy::{self, CaseFacts, CaseLink, ItemFacts, Kind, Outlet, Post, Who};
+use crate::terms::{OutletKind, Presence, RegionCode, UnixMillis};
+
+/// Proof of identity older than this counts as none, unless the item says less; minutes of a window session.
+const LEVEL_AGE_MIN: u32 = 12 * 60;
+
+pub fn presence(presence: Presence) -> policy::Presence {
+    match presence {
+        Presence::None => policy::Presence::None,
+        Presence::Biometric => policy::Presence::Biometric,
+        Presence::Both => policy::Presence::Both,
+    }
+}
+
+pub fn mode(mode: cw::Mode) -> policy::Mode {
+    match mode {
+        cw::Mode::Online => policy::Mode::Online,
+        cw::Mode::Proxy => policy::Mode::Proxy,
+        cw::Mode::Joint => policy::Mode::Joint,
+    }
+}
+
+pub fn scope(scope: cw::Scope) -> policy::Scope {
+    match scope {
+        cw::Scope::Town => policy::Scope::Town,
+        cw::Scope::City => policy::Scope::City,
+        cw::Scope::Province => policy::Scope::Province,
+        cw::Scope::Nation => policy::Scope::Nation,
+    }
+}
+
+fn outlet_kind(kind: OutletKind) -> policy::OutletKind {
+    match kind {
+        OutletKind::Bank => policy::OutletKind::Bank,
+        OutletKind::Post => policy::OutletKind::Post,
+        OutletKind::Shop => policy::OutletKind::Shop,
+        OutletKind::Terminal => policy::OutletKind::Terminal,
+    }
+}
+
+pub fn item(item: &Item, owner: RegionCode) -> ItemFacts {
+    ItemFacts {
+        code: item.code,
+        owner,
+        presence: presence(item.presence),
+        min_level: item.min_identity_level,
+        max_level_age_min: LEVEL_AGE_MIN,
+        modes: item.modes.iter().map(|m| mode(*m)).collect(),
+        // An item open to the nation is open nearer as well.
+        scopes: policy::Scope::ALL.iter().copied().filter(|s| *s <= scope(item.widest_scope())).collect(),
+        outlet_kinds: item.outlet_kinds.iter().map(|k| outlet_kind(*k)).collect(),
+        agents: item.presence == Presence::None,
+        excluded: false,
+        basis: true,
+    }
+}
+
+/// The principal. `outlet_allowed`: the contract was asked and said yes.
+pub fn who(
+    rooms: &Rooms,
+    person: &Person,
+    terminal: &Terminal,
+    outlet_allowed: bool,
+    present: bool,
+    now: UnixMillis,
+) -> Who {
+    let kind = match (person.kind, terminal) {
+        (PersonKind::Citizen, _) => Kind::Citizen,
+        (PersonKind::Auditor, _) => Kind::Auditor,
+        (PersonKind::Operator, _) => Kind::Operator,
+        (PersonKind::Staff, Terminal::Outlet { .. }) => Kind::Outlet,
+        (PersonKind::Staff, _) => Kind::Clerk,
+    };
+    let id = match (kind, terminal) {
+        (Kind::Citizen, _) => person.pseudonym(rooms).to_string(),
+        (Kind::Outlet, Terminal::Outlet { contract, .. }) => contract.outlet.to_string(),
+        _ => person.id.clone(),
+    };
+    let outlet = match terminal {
+        Terminal::Outlet { contract, .. } => Some(Outlet {
+            kind: outlet_kind(contract.kind),
+            live: true,
+            item_listed: outlet_allowed,
+            act_listed: outlet_allowed,
+            in_hours: true,
+            at_place: true,
+            customer_present: present,
+        }),
+        _ => None,
+    };
+    Who {
+        level: person.level,
+        level_age_min: person.level_age_min(now),
+        org: match terminal {
+            Terminal::Outlet { contract, .. } => Some(contract.outlet.to_string()),
+            Terminal::Window { id, .. } => Some(id.clone()),
+            _ => person.org.clone(),
+        },
+        places: match terminal.region() {
+            Some(region) if kind != Kind::Citizen => vec![region],
+            _ => person.places.clone(),
+        },
+        roles: person.roles.clone(),
+        scopes: person.scopes.clone(),
+        post: Post::A,
+        outlet,
+        ..Who::new(kind, id)
+    }
+}
+
+pub fn state(state: State) -> policy::State {
+    match state {
+        State::Draft => policy::State::Draft,
+        State::Filed => policy::State::Filed,
+        State::Received => policy::State::Received,
+        State::SupplementPending => policy::State::SupplementPending,
+        State::Accepted => policy::State::Accepted,
+        State::InReview => policy::State::InReview,
+        State::Escalated => policy::State::Escalated,
+        State::Suspended => policy::State::Suspended,
+        State::DecidedGranted | State::DecidedRefused | State::Closed => policy::State::Decided,
+        State::Delivering => policy::State::Delivering,
+        State::Delivered
+        | State::NotAccepted
+        | State::Returned
+        | State::Withdrawn
+        | State::Terminated
+        | State::Archived => policy::State::Ended,
+    }
+}
+
+/// Organisation of the point that collected: what follows the colon of `window:W-1`.
+fn collected_by(collector: &str) -> Option<String> {
+    collector.split_once(':').map(|(_, id)| id.to_owned())
+}
+
+pub fn case(record: &Record, dossier: &Dossier, item: Option<&Item>) -> CaseFacts {
+    CaseFacts {
+        no: record.case.no,
+        item: dossier.item,
+        owner: dossier.owner,
+        authority: dossier.authority.clone(),
+        applicant: record.subject.clone(),
+        agent: None,
+        state: state(record.case.state),
+        receiver: record.case.receiver.clone(),
+        examiners: record.case.examiner.iter().cloned().collect(),
+        collected_by: collected_by(&record.collector),
+        collected_at: record.window,
+        presence: item.map_or(policy::Presence::None, |i| presence(i.presence)),
+        immediate: item.is_some_and(|i| i.case_kind == cw::CaseKind::Immediate),
+        supplements: u32::from(record.case.notice_given),
+        extended: record.case.extended,
+    }
+}
+
+pub fn link(record: &Record, dossier: &Dossier) -> CaseLink {
+    CaseLink {
+        no: record.case.no,
+        item: dossier.item,
+        applicant: record.subject.clone(),
+        open: !record.case.state.is_terminal(),
+        authority: dossier.authority.clone(),
+        collected_by: collected_by(&record.collector),
+    }
+}
+
+pub fn resource(resource: &DataResource, provider: RegionCode, fields: Vec<String>) -> policy::DataResource {
+    policy::DataResource {
+        id: resource.id.clone(),
+        class: match resource.class {
+            cw::SharingClass::Unconditional => policy::SharingClass::Unconditional,
+            cw::SharingClass::Conditional => policy::SharingClass::Conditional,
+            cw::SharingClass::Denied => policy::SharingClass::Denied,
+        },
+        answers: if resource.name_en.contains("yes/no only") {
+            policy::AnswerForm::YesNo
+        } else {
+            policy::AnswerForm::Fields
+        },
+        provider,
+        sensitivity: resource.sensitivity,
+        fields,
+        needs_consent: false,
+    }
+}

@@ -1,0 +1,325 @@
+//! On record? One transaction: quota, case, receipt, envelope, outbox. Then the line in the log. Then the answer.
+//!
+//! ```text
+//!  papers and envelope into the vault       crash: files that nobody names
+//!  ── transaction: quota · filing key · case · event · files · outbox ──   crash: nothing happened
+//!  line in the log, durable                 crash: the case is kept; the line is written at the next start
+//!  answer                                   crash: the caller asks again under its key and gets this case
+//! ```
+
+use std::io::Write;
+use std::sync::Arc;
+
+use super::intake::Upload;
+use super::ledger::Trace;
+use super::prove::Evidence;
+use super::rooms::{Rooms, Stamp};
+use super::submit::{Kept, Proven, line};
+use super::who::Terminal;
+use super::{ledger, papers};
+use crate::audit::Kind;
+use crate::audit::entry::{Evidence as Leaf, Outcome};
+use crate::exchange::message::{Applicant, Collector, Dossier, Message, PaperRef, Stored, VERSION};
+use crate::exchange::records::{self, NewCase, Outgoing};
+use crate::exchange::{Act, Case, Event, ExchangeError, Kept as File, Key, Paper, VaultError};
+use crate::partners::{QuotaPlan, Taken};
+use crate::store::{StoreError, Tx, counter};
+use crate::terms::{CaseNo, Digest, Lang, Refusal, UnixMillis};
+use crate::trust::asic::{self, Part};
+
+/// Media type of sealed containers.
+pub const ASICE: &str = "application/vnd.etsi.asic-e+zip";
+
+pub async fn ask(proven: Proven, rooms: &Arc<Rooms>) -> Result<Kept, Refusal> {
+    let key = filing_key(&proven);
+    if let Some(case) = earlier(&proven, key.as_deref(), rooms).await? {
+        return answered_before(&proven, case, rooms).await;
+    }
+    let dossier = dossier(&proven, rooms);
+    let case = received(&proven)?;
+    let made = make(&proven, rooms, &case, &dossier).await?;
+    match transact(&proven, rooms, &case, &dossier, &made, key.as_deref()).await {
+        Ok(()) => {}
+        Err(refusal) => {
+            for file in made.files() {
+                let _ = rooms.vault.forget(&file.kept.id);
+            }
+            // Lost the race against the same filing: its case is ours.
+            if let Some(case) = earlier(&proven, key.as_deref(), rooms).await? {
+                return answered_before(&proven, case, rooms).await;
+            }
+            return Err(refusal);
+        }
+    }
+    let entry = line(&proven.allowed, rooms, Kind::CaseEvent)
+        .case(rooms.pseudonyms.case(case.no))
+        .evidence(Leaf { r#type: ledger::word("receipt"), digest: Some(made.receipt.kept.digest), ..Leaf::default() })
+        .evidence(Leaf {
+            r#type: ledger::word("envelope"),
+            digest: Some(made.container.kept.digest),
+            ..Leaf::default()
+        })
+        .out(Outcome { status: Some(202), receipt: ledger::word(&made.receipt_number), ..Outcome::default() });
+    let committed = rooms.log.append(&entry).await?;
+    mark_logged(rooms, case.no, case.seq, committed.index).await?;
+    let _ = rooms.news.send(case.no);
+    Ok(Kept { case: case.no, committed, again: false })
+}
+
+/// Remembers that an act of a case is in the log.
+pub async fn mark_logged(rooms: &Rooms, no: CaseNo, seq: u64, index: u64) -> Result<(), Refusal> {
+    let mut tx = rooms.store.begin().await?;
+    records::mark_logged(&mut tx, no, seq, index).await?;
+    tx.commit(()).await?;
+    Ok(())
+}
+
+/// The caller's key, kept apart by actor: nobody can probe another's filings.
+fn filing_key(proven: &Proven) -> Option<String> {
+    let known = &proven.allowed.placed.known;
+    let key = known.idempotency.as_ref()?;
+    Some(Digest::of(format!("{}\n{}\n{key}", known.actor.subject, known.citizen.subject).as_bytes()).to_string())
+}
+
+async fn earlier(proven: &Proven, key: Option<&str>, rooms: &Rooms) -> Result<Option<CaseNo>, Refusal> {
+    let Some(key) = key else { return Ok(None) };
+    let mut tx = rooms.store.read().await?;
+    Ok(records::filed(&mut tx, key, proven.allowed.placed.known.filing.digest).await?)
+}
+
+async fn answered_before(proven: &Proven, case: CaseNo, rooms: &Rooms) -> Result<Kept, Refusal> {
+    let entry = line(&proven.allowed, rooms, Kind::CaseEvent)
+        .case(rooms.pseudonyms.case(case))
+        .out(Outcome { status: Some(200), ..Outcome::default() });
+    Ok(Kept { case, committed: rooms.log.append(&entry).await?, again: true })
+}
+
+fn dossier(proven: &Proven, rooms: &Rooms) -> Dossier {
+    let Evidence { materials, facts, .. } = &proven.evidence;
+    let placed = &proven.allowed.placed;
+    let known = &placed.known;
+    let catalogue = rooms.catalogue.load();
+    let item = catalogue.items.get(&known.filing.request.item);
+    let (kind, id, name) = match &known.terminal {
+        Terminal::Window { id, name, .. } => ("window", id.clone(), name.clone()),
+        Terminal::Outlet { contract, .. } => {
+            (contract.kind.word(), contract.outlet.to_string(), contract.name(Lang::Zh).to_owned())
+        }
+        _ => ("portal", rooms.me.id.clone(), rooms.me.name.clone()),
+    };
+    let resident = known.citizen.resident.as_ref();
+    Dossier {
+        item: known.filing.request.item,
+        item_name: item.map_or_else(String::new, |i| i.name(Lang::Zh).to_owned()),
+        guide: item.map_or_else(|| Digest::of(b""), |i| i.version()),
+        mode: placed.mode.word().to_owned(),
+        scope: placed.scope.word().to_owned(),
+        window: known.window,
+        collector: Collector { kind: kind.to_owned(), id, name, clerk: known.actor.id.clone() },
+        owner: placed.owner.region,
+        authority: placed.owner.office.code.as_ref().map_or_else(String::new, ToString::to_string),
+        authority_name: placed.owner.office.name.clone(),
+        applicant: Applicant {
+            name: known.citizen.name.clone().unwrap_or_default(),
+            code_type: "111".into(),
+            code: resident.map_or_else(String::new, |r| r.reveal().to_owned()),
+            level: known.citizen.level,
+        },
+        received_at: known.trace.at,
+        form: known.filing.request.form.clone(),
+        materials: materials.clone(),
+        facts: facts.clone(),
+    }
+}
+
+/// Filed and received in one sitting; both acts are counted.
+fn received(proven: &Proven) -> Result<Case, Refusal> {
+    let known = &proven.allowed.placed.known;
+    let (now, by) = (known.trace.at, known.actor.id.as_str());
+    let filed =
+        Case::new(proven.evidence.case).step(&Event { act: Act::File, by }, now).map_err(ExchangeError::from)?.0;
+    Ok(filed.step(&Event { act: Act::Receive, by }, now).map_err(ExchangeError::from)?.0)
+}
+
+struct Made {
+    receipt: Stored,
+    receipt_number: String,
+    container: Stored,
+    message: Message,
+}
+
+impl Made {
+    fn files(&self) -> [&Stored; 2] {
+        [&self.receipt, &self.container]
+    }
+}
+
+/// Seals the receipt and the envelope into the vault.
+async fn make(proven: &Proven, rooms: &Arc<Rooms>, case: &Case, dossier: &Dossier) -> Result<Made, Refusal> {
+    let placed = &proven.allowed.placed;
+    let known = &placed.known;
+    let now = known.trace.at;
+    let number = Paper::Receipt.number(case.no, case.seq);
+    let receipt = papers::issue(rooms, &rooms.collection, Paper::Receipt, case, dossier, &known.actor.id, None, now)?;
+    let receipt = keep(rooms, &known.key, &format!("papers/{number}.ofd"), "application/ofd", &receipt)?;
+    let mut message = Message {
+        v: VERSION,
+        id: Message::id_of(case.no, &rooms.me.id, case.seq),
+        from: rooms.me.id.clone(),
+        to: placed.member.clone(),
+        at: now,
+        case: case.no,
+        act: Act::Receive,
+        state: case.state,
+        seq: case.seq,
+        assertion: String::new(),
+        dossier: Some(dossier.clone()),
+        papers: vec![PaperRef { kind: Paper::Receipt, number: number.clone(), file: receipt.reference() }],
+        note: None,
+    };
+    let named = Digest::of(message.id.as_bytes());
+    message.assertion =
+        super::peer::vouch(rooms, &placed.member, named, &known.actor, &known.terminal.word(rooms), now)?;
+    let files: Vec<Stored> = stored_uploads(&known.filing.uploads, dossier).chain([receipt.clone()]).collect();
+    let container = envelope(rooms, &known.key, &message, files).await?;
+    Ok(Made { receipt, receipt_number: number, container, message })
+}
+
+fn stored_uploads(uploads: &[Upload], dossier: &Dossier) -> impl Iterator<Item = Stored> {
+    let named: Vec<String> = dossier.materials.iter().filter_map(|m| m.file.as_ref()).map(|f| f.path.clone()).collect();
+    uploads.iter().filter_map(move |u| {
+        let path = format!("materials/{}", u.field);
+        named.contains(&path).then(|| Stored { path, media: u.media.clone(), kept: u.kept.clone() })
+    })
+}
+
+pub fn keep(rooms: &Rooms, key: &Key, path: &str, media: &str, bytes: &[u8]) -> Result<Stored, Refusal> {
+    let kept = rooms.vault.keep(key, bytes).map_err(ExchangeError::from)?;
+    Ok(Stored { path: path.to_owned(), media: media.to_owned(), kept })
+}
+
+/// Builds the sealed container of a message, file to file: no material is ever whole in memory.
+pub async fn envelope(rooms: &Arc<Rooms>, key: &Key, message: &Message, files: Vec<Stored>) -> Result<Stored, Refusal> {
+    let (rooms, key) = (rooms.clone(), key.clone());
+    let path = format!("containers/{:06}-{}-{}.asice", message.seq, message.from, message.act.word());
+    let at = message.at;
+    let text = serde_json::to_vec(message).map_err(|e| ExchangeError::Message(e.to_string()))?;
+    let work = move || -> Result<File, ExchangeError> {
+        let mut parts = vec![Part::whole(crate::exchange::message::MESSAGE_FILE, "application/json", &text)];
+        for file in &files {
+            let reading = rooms.vault.read(&key, &file.kept)?;
+            parts.push(Part {
+                name: file.path.clone(),
+                media: file.media.clone(),
+                digest: file.kept.digest,
+                content: Box::new(reading.stream()),
+            });
+        }
+        let mut out = rooms.vault.write(&key, u64::MAX)?;
+        let written = asic::seal(&mut out, parts, &rooms.envelope.key, &rooms.envelope.chain, at);
+        written.map_err(|e| ExchangeError::Message(e.to_string()))?.flush().map_err(VaultError::from)?;
+        Ok(out.finish()?)
+    };
+    let kept = tokio::task::spawn_blocking(work).await;
+    let kept = kept.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "sealing was cut off"))??;
+    Ok(Stored { path, media: ASICE.to_owned(), kept })
+}
+
+async fn transact(
+    proven: &Proven,
+    rooms: &Rooms,
+    case: &Case,
+    dossier: &Dossier,
+    made: &Made,
+    filing_key: Option<&str>,
+) -> Result<(), Refusal> {
+    let placed = &proven.allowed.placed;
+    let known = &placed.known;
+    let now = known.trace.at;
+    let ours = placed.member == rooms.me.id;
+    let mut tx = rooms.store.begin().await?;
+    if let Some(plan) = &proven.allowed.quota {
+        take_quota(&mut tx, plan.clone()).await?;
+    }
+    if let Some(key) = filing_key {
+        records::remember_filing(&mut tx, key, known.filing.digest, case.no).await?;
+    }
+    let wrapped = rooms.master.wrap(&case.no.to_string(), &known.key).map_err(ExchangeError::from)?;
+    let new = NewCase {
+        case,
+        side: if ours { "both" } else { "collecting" },
+        collector: &known.terminal.word(rooms),
+        subject: &known.citizen.pseudonym(rooms).to_string(),
+        dossier,
+        now,
+    };
+    records::insert(&mut tx, &new, &known.key, &wrapped).await?;
+    records::add_event(&mut tx, case, Act::Receive.word(), &known.actor.id, None, now).await?;
+    for file in stored_uploads(&known.filing.uploads, dossier) {
+        records::add_file(&mut tx, case.no, "material", case.seq, &file, &known.key).await?;
+    }
+    records::add_file(&mut tx, case.no, "paper", case.seq, &made.receipt, &known.key).await?;
+    records::add_file(&mut tx, case.no, "container", case.seq, &made.container, &known.key).await?;
+    post(&mut tx, rooms, &made.message, &made.container, dossier, now).await?;
+    tx.commit(()).await?;
+    Ok(())
+}
+
+/// Puts a message on its way: to the peer that owns the case, or to the office behind us.
+pub async fn post(
+    tx: &mut Tx,
+    rooms: &Rooms,
+    message: &Message,
+    container: &Stored,
+    dossier: &Dossier,
+    now: UnixMillis,
+) -> Result<(), Refusal> {
+    let (way, target) = if message.to == rooms.me.id {
+        let office = rooms.system_for(super::rooms::SystemKind::Office, dossier.owner, |_| true);
+        match office {
+            Some(office) => ("office", office.id.clone()),
+            // No office is connected: the case waits for officials at the gateway's own desk.
+            None => return Ok(()),
+        }
+    } else {
+        ("peer", message.to.clone())
+    };
+    let out = Outgoing {
+        id: message.id.clone(),
+        no: message.case,
+        way: way.to_owned(),
+        target,
+        path: container.path.clone(),
+        attempts: 0,
+    };
+    Ok(records::post(tx, &out, now).await?)
+}
+
+/// Takes every counter of the plan, in the case's own transaction; a no drops the transaction and charges nothing.
+async fn take_quota(tx: &mut Tx, plan: QuotaPlan) -> Result<(), Refusal> {
+    let mut taken = Vec::new();
+    for key in plan.keys() {
+        // One above the limit is taken too, so that the plan itself can say which limit it was; the caller rolls back.
+        let one = [counter::Counter { key: key.key.clone(), limit: i64::from(key.limit) + 1 }];
+        counter::take(tx, &one, key.day).await?.map_err(|_| StoreError::Conflict("a quota"))?;
+        let count = counter::used(tx, &key.key, key.day).await?;
+        taken.push(Taken { key: key.key.clone(), day: key.day, count: count.max(0) as u64 });
+    }
+    let _slot = plan.judge(taken)?;
+    Ok(())
+}
+
+/// Which stamp a paper needs.
+pub fn stamp(rooms: &Rooms, paper: Paper) -> &Stamp {
+    use crate::exchange::papers::SealKind;
+    match paper.seal() {
+        SealKind::Collection => &rooms.collection,
+        SealKind::Approval => &rooms.approval,
+        SealKind::Acceptance | SealKind::None => &rooms.acceptance,
+    }
+}
+
+/// Used by other acts to write their line.
+pub fn act_line(trace: &Trace, rooms: &Rooms, terminal: &Terminal, case: CaseNo) -> crate::audit::Entry {
+    trace.about(rooms, Kind::CaseEvent, None, terminal).case(rooms.pseudonyms.case(case))
+}

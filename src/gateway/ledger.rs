@@ -1,0 +1,97 @@
+//! What goes on record, and when: nothing is answered before its line in the log is durable.
+
+use super::rooms::Rooms;
+use super::who::{Person, Terminal};
+use crate::audit::entry::{Decision, Entry, Node, Outcome, Purpose, Request};
+use crate::audit::{AuditError, Committed, Kind, Word};
+use crate::policy::Permit;
+use crate::terms::{CaseNo, Refusal, UnixMillis};
+
+/// What every line about one request has in common.
+#[derive(Clone)]
+pub struct Trace {
+    /// 32 hexadecimal digits (W3C trace id).
+    pub id: String,
+    pub method: &'static str,
+    /// Route template, never the path with its values.
+    pub route: &'static str,
+    pub at: UnixMillis,
+}
+
+pub fn word(text: &str) -> Option<Word> {
+    Word::new(text).ok()
+}
+
+impl Trace {
+    /// A line of this kind about this request.
+    pub fn entry(&self, rooms: &Rooms, kind: Kind) -> Entry {
+        let mut entry = Entry::new(kind, self.at)
+            .node(Node { name: word(&rooms.me.id), ..Node::default() })
+            .req(Request { method: word(self.method), route: word(self.route), ..Request::default() });
+        if let Some(id) = word(&self.id) {
+            entry = entry.trace(id);
+        }
+        entry
+    }
+
+    pub fn about(&self, rooms: &Rooms, kind: Kind, person: Option<&Person>, terminal: &Terminal) -> Entry {
+        let entry = self.entry(rooms, kind);
+        match person {
+            Some(person) => entry.actor(person.actor(rooms, terminal)),
+            None => entry.actor(crate::audit::entry::Actor {
+                kind: word("system"),
+                terminal: word(&terminal.word(rooms)),
+                ..Default::default()
+            }),
+        }
+    }
+}
+
+/// A yes of the rules, as a line records it.
+pub fn allowed(permit: &Permit) -> Decision {
+    Decision {
+        policy: Some(permit.version()),
+        rules: permit.rules().iter().filter_map(|r| word(r)).collect(),
+        verdict: word("allow"),
+        ..Decision::default()
+    }
+}
+
+pub fn purpose(purpose: &str, basis: &str) -> Purpose {
+    Purpose { purpose: word(purpose), basis: word(basis), ..Purpose::default() }
+}
+
+/// Keeps a refusal like a yes. Gives the line's index, or `None` when the log itself cannot take it (the answer then
+/// says so by being a 503).
+pub async fn deny(
+    rooms: &Rooms,
+    trace: &Trace,
+    person: Option<&Person>,
+    terminal: &Terminal,
+    case: Option<CaseNo>,
+    refusal: &Refusal,
+) -> Result<u64, AuditError> {
+    let rules = refusal.members.iter().find(|(name, _)| *name == "rules");
+    let rules = rules
+        .and_then(|(_, v)| v.as_array())
+        .map(|all| all.iter().filter_map(|r| word(r.as_str().unwrap_or_default())).collect::<Vec<_>>());
+    let kind = if refusal.told.status == 400 { Kind::InputReject } else { Kind::Deny };
+    let mut entry = trace
+        .about(rooms, kind, person, terminal)
+        .dec(Decision {
+            verdict: word("deny"),
+            reason: word(refusal.told.code),
+            rules: rules.unwrap_or_default(),
+            ..Decision::default()
+        })
+        .out(Outcome { status: Some(refusal.told.status), ..Outcome::default() });
+    if let Some(case) = case {
+        entry = entry.case(rooms.pseudonyms.case(case));
+    }
+    Ok(rooms.log.append(&entry).await?.index)
+}
+
+/// What a caller is told about a line: where to find and prove it.
+pub fn receipt(rooms: &Rooms, committed: Committed) -> serde_json::Value {
+    serde_json::json!({ "origin": rooms.log.key().name(), "index": committed.index, "leaf": committed.leaf })
+}

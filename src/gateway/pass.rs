@@ -1,0 +1,240 @@
+//! Passing a live request to the system that owns it: here, or behind a peer.
+//!
+//! ```text
+//!  /pass/{system}/…            ─▶ rules ─▶ line (intent) ─▶ system, with a signed word of who asks ─▶ line (outcome)
+//!  /pass/{region}/{system}/…   ─▶ the region's gateway, which asks the same questions again
+//! ```
+//! Bodies stream both ways. Identity headers of the client never get through; ours are added afterwards.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Request, Response, Uri};
+
+use super::facts;
+use super::ledger::{self, Trace};
+use super::peer::{self, Vouched};
+use super::rooms::{Rooms, System, SystemKind};
+use super::who::{Person, Terminal};
+use crate::audit::Kind;
+use crate::audit::entry::{Outcome, Upstream};
+use crate::policy::{Ask, Kind as WhoKind, Passing, Permit, RouteFacts, Who};
+use crate::terms::refusal::tolds;
+use crate::terms::{Digest, Next, Refusal, RegionCode, UnixMillis};
+use crate::upstream::Body;
+use crate::upstream::body::streamed;
+
+tolds! {
+    /// No system is reached under this address.
+    pub const NO_SYSTEM = "TB-GW-0301", 404,
+        "没有这个业务系统，或者您无权访问。",
+        "There is no such department system, or not for you.",
+        Next::CorrectAndResend;
+}
+
+/// Header in which a department's system learns who asks: a signed, short-lived token, and nothing else.
+pub const IDENTITY: &str = "tongban-identity";
+const TYP: &str = "tongban-identity+jwt";
+const LIVES_S: i64 = 60;
+/// Longest wait for the head of a system's answer.
+const WAIT: Duration = Duration::from_secs(30);
+/// The scope a token needs, and the level, unless a route says otherwise.
+const SCOPE: &str = "pass";
+const MIN_LEVEL: u8 = 2;
+const LEVEL_AGE_MIN: u32 = 12 * 60;
+
+/// Where a path leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Another region, when the path names one.
+    pub region: Option<RegionCode>,
+    /// `/{system}/…`, with the query.
+    pub rest: String,
+}
+
+/// Reads `/pass/…`; a first segment of six or twelve digits is a region.
+pub fn target(path_and_query: &str) -> Option<Target> {
+    let rest = path_and_query.strip_prefix("/pass/")?;
+    let first = rest.split(['/', '?']).next().unwrap_or_default();
+    match first.parse::<RegionCode>() {
+        Ok(region) => Some(Target { region: Some(region), rest: rest[first.len()..].to_owned() }),
+        Err(_) => Some(Target { region: None, rest: format!("/{rest}") }),
+    }
+}
+
+/// Who asks, as a department's system is told.
+pub enum Asker<'a> {
+    Person { person: &'a Person, terminal: &'a Terminal },
+    Peer { id: &'a str, vouched: &'a Vouched },
+}
+
+/// Passes a request on. `head` and headers have been through the guard.
+pub async fn pass(
+    rooms: &Arc<Rooms>,
+    trace: &Trace,
+    asker: Asker<'_>,
+    target: &Target,
+    request: Request<Body>,
+) -> Result<Response<Body>, Refusal> {
+    let there = target.region.filter(|region| !rooms.is_ours(*region));
+    match (there, &asker) {
+        (Some(region), Asker::Person { person, terminal }) => {
+            let permit = permitted(rooms, trace, &asker, &target.rest, region)?;
+            let member = rooms.directory.load().member_for(region)?.clone();
+            // The peer asks its own rules; our word is about who asks, bound to what is asked.
+            let named = Digest::of(format!("{} {}", request.method(), target.rest).as_bytes());
+            let word = peer::vouch(rooms, &member.id, named, person, &terminal.word(rooms), trace.at)?;
+            let url = format!("{}/peer/v1/pass{}", member.api, target.rest);
+            forward(rooms, trace, &asker, &permit, &rooms.peers, &member.id, url, (peer::ASSERTION, word), request)
+                .await
+        }
+        (Some(_), Asker::Peer { .. }) => Err(Refusal::new(&NO_SYSTEM, "a peer's request is not passed on again")),
+        (None, _) => {
+            let (system, rest) = find(rooms, &target.rest).ok_or_else(|| Refusal::new(&NO_SYSTEM, "no such system"))?;
+            let permit = permitted(rooms, trace, &asker, &format!("/{}", system.id), system.region)?;
+            let word = handoff(rooms, system, &asker, trace.at)?;
+            let url = format!("{}{rest}", system.url);
+            forward(rooms, trace, &asker, &permit, &system.client, &system.id, url, (IDENTITY, word), request).await
+        }
+    }
+}
+
+fn find<'r>(rooms: &'r Rooms, rest: &str) -> Option<(&'r System, String)> {
+    rooms.systems.iter().filter(|s| s.kind == SystemKind::Proxy).find_map(|system| {
+        let own = system.path.as_deref()?.strip_prefix("/pass")?;
+        let tail = rest.strip_prefix(own)?;
+        // `/pass/social` must not reach `/pass/social-security`.
+        (tail.is_empty() || tail.starts_with(['/', '?'])).then(|| (system, tail.to_owned()))
+    })
+}
+
+fn permitted(
+    rooms: &Rooms,
+    trace: &Trace,
+    asker: &Asker<'_>,
+    route: &str,
+    owner: RegionCode,
+) -> Result<Permit, Refusal> {
+    let who = match asker {
+        Asker::Person { person, terminal } => facts::who(rooms, person, terminal, true, true, trace.at),
+        Asker::Peer { id, vouched } => {
+            let mut who = Who::new(WhoKind::Peer, *id);
+            who.places = vouched.places.clone();
+            who.level = vouched.level;
+            who.scopes = vec![SCOPE.to_owned()];
+            who
+        }
+    };
+    let route = route.trim_start_matches('/').split(['/', '?']).next().unwrap_or_default();
+    let ask = Ask::Pass(Passing {
+        who,
+        route: RouteFacts {
+            id: route.to_owned(),
+            owner,
+            kinds: vec![WhoKind::Citizen, WhoKind::Clerk, WhoKind::Outlet, WhoKind::Department, WhoKind::Peer],
+            scope: SCOPE.to_owned(),
+            min_level: MIN_LEVEL,
+            max_level_age_min: LEVEL_AGE_MIN,
+        },
+        person: None,
+    });
+    rooms.policies.decide(&ask, trace.at).map_err(|denial| denial.refusal())
+}
+
+/// The signed token for a department's system.
+fn handoff(rooms: &Rooms, system: &System, asker: &Asker<'_>, now: UnixMillis) -> Result<String, Refusal> {
+    use crate::identity::jose::encode;
+    let (subject, kind, level, via) = match asker {
+        Asker::Person { person, terminal } => (
+            person.pseudonym(rooms).to_string(),
+            format!("{:?}", person.kind).to_lowercase(),
+            person.level,
+            terminal.word(rooms),
+        ),
+        Asker::Peer { id, vouched } => (
+            vouched.actor.clone(),
+            vouched.actor_kind.clone(),
+            vouched.level,
+            format!("peer:{id}/{}", vouched.terminal),
+        ),
+    };
+    let claims = serde_json::json!({
+        "iss": rooms.me.id, "aud": system.id, "iat": now.seconds(), "exp": now.seconds() + LIVES_S,
+        "sub": subject, "kind": kind, "level": level, "via": via,
+    });
+    let head = format!(r#"{{"alg":"ES256","kid":"{}","typ":"{TYP}"}}"#, rooms.me.id);
+    let input = format!("{}.{}", encode(head.as_bytes()), encode(claims.to_string().as_bytes()));
+    let signature = rooms.assertion.sign_jose(input.as_bytes());
+    let signature = signature.map_err(|e| Refusal::new(&crate::store::UNAVAILABLE, format!("hand-off: {e}")))?;
+    Ok(format!("{input}.{}", encode(&signature)))
+}
+
+#[expect(clippy::too_many_arguments, reason = "one exchange, with both of its lines")]
+async fn forward(
+    rooms: &Arc<Rooms>,
+    trace: &Trace,
+    asker: &Asker<'_>,
+    permit: &Permit,
+    client: &crate::upstream::Client,
+    name: &str,
+    url: String,
+    word: (&'static str, String),
+    request: Request<Body>,
+) -> Result<Response<Body>, Refusal> {
+    let line = |kind| match asker {
+        Asker::Person { person, terminal } => trace.about(rooms, kind, Some(person), terminal),
+        Asker::Peer { id, .. } => trace.about(rooms, kind, None, &Terminal::Peer((*id).to_owned())),
+    };
+    let upstream = |result: Option<&str>| Upstream {
+        name: ledger::word(name),
+        result: result.and_then(ledger::word),
+        receipt: None,
+    };
+    let intent = line(Kind::PassIntent).dec(ledger::allowed(permit)).up(upstream(None));
+    let intent = rooms.log.append(&intent).await?;
+    let (mut head, body) = request.into_parts();
+    head.uri = url.parse::<Uri>().map_err(|e| Refusal::new(&NO_SYSTEM, e.to_string()))?;
+    head.version = http::Version::HTTP_11;
+    head.headers.remove(http::header::HOST);
+    let value = HeaderValue::try_from(word.1).map_err(|e| Refusal::new(&NO_SYSTEM, e.to_string()))?;
+    head.headers.insert(word.0, value);
+    let traceparent = format!("00-{}-{}-01", trace.id, &trace.id[..16]);
+    if let Ok(value) = HeaderValue::try_from(traceparent) {
+        head.headers.insert("traceparent", value);
+    }
+    let outcome = client.send(Request::from_parts(head, body), WAIT).await;
+    let (status, class) = match &outcome {
+        Ok(response) => (response.status().as_u16(), format!("{}xx", response.status().as_u16() / 100)),
+        Err(_) => (502, "5xx".to_owned()),
+    };
+    let closing = line(Kind::PassOutcome)
+        .of(intent.leaf)
+        .up(upstream(Some(&class)))
+        .out(Outcome { status: Some(status), ..Outcome::default() });
+    rooms.log.append(&closing).await?;
+    let mut response = outcome?.map(streamed);
+    for hop in ["connection", "keep-alive", "transfer-encoding", "upgrade", "proxy-authenticate", "te", "trailer"] {
+        response.headers_mut().remove(hop);
+    }
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_lead_here_or_to_a_region() {
+        for (path, want) in [
+            ("/pass/social-security/status?x=1", Some((None, "/social-security/status?x=1"))),
+            ("/pass/419001/social-security/status", Some((Some("419001000000"), "/social-security/status"))),
+            ("/pass/419001101000/a", Some((Some("419001101000"), "/a"))),
+            ("/pass/999999/a", Some((None, "/999999/a"))),
+            ("/other", None),
+        ] {
+            let got = target(path).map(|t| (t.region.map(|r| r.to_string()), t.rest));
+            let want = want.map(|(r, rest): (Option<&str>, &str)| (r.map(str::to_owned), rest.to_owned()));
+            assert_eq!(got, want, "{path}");
+        }
+    }
+}

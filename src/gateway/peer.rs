@@ -1,0 +1,182 @@
+//! Calls to other gateways: mutual TLS, and a signed word of ours about who acts for whom.
+//!
+//! ```text
+//!  A: {aud: B, digest of the body, who, level, for whom} signed by A ──▶ B: A's key from the directory, aud, time, digest;
+//!                                                                        and only for places A may speak for
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, header};
+use serde::{Deserialize, Serialize};
+
+use super::ledger::Trace;
+use super::rooms::Rooms;
+use super::who::Person;
+use crate::federation::{FederationError, Member};
+use crate::identity::jose::{Embedded, Unverified, encode};
+use crate::identity::keys::IssuerKeys;
+use crate::terms::Next;
+use crate::terms::{Digest, Refusal, RegionCode, UnixMillis, refusal::tolds};
+use crate::upstream::body::full;
+
+tolds! {
+    /// A gateway's word about who acts does not hold.
+    pub const BAD_ASSERTION = "TB-GW-0201", 401,
+        "对方网关的身份声明无效，已拒绝并记录。",
+        "The other gateway's statement of who acts does not hold; refused and recorded.",
+        Next::AskOperator;
+    /// The other gateway refused.
+    pub const PEER_REFUSED = "TB-GW-0202", 502,
+        "对方地区网关未接受该请求，请查看原因。",
+        "The other region's gateway did not take the request: see the reason.",
+        Next::GoToOwner;
+}
+
+/// Header in which an assertion travels.
+pub const ASSERTION: &str = "tongban-assertion";
+/// Media type of the token, in its `typ`.
+const TYP: &str = "tongban-assertion+jwt";
+/// An assertion lives this long, in seconds, and clocks may differ by the leeway.
+const LIVES_S: i64 = 60;
+const LEEWAY_S: i64 = 10;
+/// Longest wait for a peer's answer, and the largest answer.
+const WAIT: Duration = Duration::from_secs(15);
+const ANSWER_MAX: usize = 1 << 20;
+
+/// Who acts, as one gateway tells another. Nothing about the applicant but level and pairwise name.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Claims {
+    iss: String,
+    aud: String,
+    iat: i64,
+    exp: i64,
+    jti: String,
+    /// SHA-256 of the body it goes with.
+    digest: Digest,
+    actor: String,
+    actor_kind: String,
+    level: u8,
+    level_at: UnixMillis,
+    terminal: String,
+}
+
+/// What a peer vouches for, after its word has been checked.
+#[derive(Clone, Debug)]
+pub struct Vouched {
+    pub actor: String,
+    pub actor_kind: String,
+    pub level: u8,
+    pub level_at: UnixMillis,
+    pub terminal: String,
+    /// Places the peer may speak for.
+    pub places: Vec<RegionCode>,
+}
+
+/// Signs an assertion for `audience` over a body.
+pub fn vouch(
+    rooms: &Rooms,
+    audience: &str,
+    body: Digest,
+    actor: &Person,
+    terminal: &str,
+    now: UnixMillis,
+) -> Result<String, Refusal> {
+    let mut jti = [0u8; 16];
+    let random = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut jti);
+    random.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "no randomness"))?;
+    let claims = Claims {
+        iss: rooms.me.id.clone(),
+        aud: audience.to_owned(),
+        iat: now.seconds(),
+        exp: now.seconds() + LIVES_S,
+        jti: crate::terms::digest::hex(&jti),
+        digest: body,
+        actor: actor.id.clone(),
+        actor_kind: format!("{:?}", actor.kind).to_lowercase(),
+        level: actor.level,
+        level_at: actor.level_at,
+        terminal: terminal.to_owned(),
+    };
+    let failed = |e: &dyn std::fmt::Display| Refusal::new(&crate::store::UNAVAILABLE, format!("assertion: {e}"));
+    let payload = serde_json::to_vec(&claims).map_err(|e| failed(&e))?;
+    let head = format!(r#"{{"alg":"ES256","kid":"{}","typ":"{TYP}"}}"#, rooms.me.id);
+    let input = format!("{}.{}", encode(head.as_bytes()), encode(&payload));
+    let signature = rooms.assertion.sign_jose(input.as_bytes()).map_err(|e| failed(&e))?;
+    Ok(format!("{input}.{}", encode(&signature)))
+}
+
+/// Checks a peer's assertion over a body that came from `peer` itself.
+pub fn check(rooms: &Rooms, peer: &str, assertion: &str, body: Digest, now: UnixMillis) -> Result<Vouched, Refusal> {
+    let wrong = |why: &str| Refusal::new(&BAD_ASSERTION, format!("{peer}: {why}"));
+    let directory = rooms.directory.load();
+    let member = directory.member(peer).ok_or_else(|| FederationError::NotThatMember(format!("no member {peer}")))?;
+    let keys = serde_json::to_vec(&member.assertion_keys).unwrap_or_default();
+    let algorithm = jsonwebtoken::Algorithm::ES256;
+    let (keys, _) = IssuerKeys::from_jwks(&keys, &[algorithm]).map_err(|_| wrong("its keys cannot be read"))?;
+    let unverified = Unverified::parse(assertion, Embedded::Refused).map_err(|e| wrong(&e.to_string()))?;
+    if unverified.header.typ.as_deref() != Some(TYP) || unverified.header.alg != algorithm {
+        return Err(wrong("not an assertion"));
+    }
+    let key = keys.find(unverified.header.kid.as_deref(), algorithm).ok_or_else(|| wrong("no such key"))?;
+    let verified = unverified.verify(key).map_err(|e| wrong(&e.to_string()))?;
+    let claims: Claims = serde_json::from_slice(&verified.payload).map_err(|_| wrong("claims cannot be read"))?;
+    let at = now.seconds();
+    let in_time = claims.iat <= at + LEEWAY_S && at <= claims.exp + LEEWAY_S && claims.exp - claims.iat <= LIVES_S;
+    if claims.iss != peer || claims.aud != rooms.me.id {
+        return Err(wrong("made by or for somebody else"));
+    }
+    if !in_time {
+        return Err(wrong("out of time"));
+    }
+    if claims.digest != body {
+        return Err(wrong("made for another body"));
+    }
+    Ok(Vouched {
+        actor: claims.actor,
+        actor_kind: claims.actor_kind,
+        level: claims.level,
+        level_at: claims.level_at,
+        terminal: claims.terminal,
+        places: member.places.clone(),
+    })
+}
+
+/// Posts JSON to the gateway of a place; gives its answer or its refusal as ours.
+pub async fn post_json(
+    rooms: &Arc<Rooms>,
+    place: RegionCode,
+    path: &str,
+    body: &[u8],
+    actor: &Person,
+    trace: &Trace,
+) -> Result<bytes::Bytes, Refusal> {
+    let member = rooms.directory.load().member_for(place)?.clone();
+    let assertion = vouch(rooms, &member.id, Digest::of(body), actor, &rooms.me.id, trace.at)?;
+    let request = Request::post(format!("{}{path}", member.api))
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(ASSERTION, assertion)
+        .header("traceparent", format!("00-{}-{}-01", trace.id, &trace.id[..16]))
+        .body(full(body.to_vec()))
+        .map_err(|e| Refusal::new(&PEER_REFUSED, e.to_string()))?;
+    let response = rooms.peers.fetch(request, WAIT, ANSWER_MAX).await?;
+    if response.status().is_success() {
+        return Ok(response.into_body());
+    }
+    Err(relayed(&member, response.status().as_u16(), response.body()))
+}
+
+/// A peer's refusal, with its code and sentence for the clerk.
+pub fn relayed(member: &Member, status: u16, body: &[u8]) -> Refusal {
+    let problem: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let text = |name: &str| {
+        problem.get(name).and_then(|v| v.as_str()).unwrap_or_default().chars().take(300).collect::<String>()
+    };
+    Refusal::new(&PEER_REFUSED, format!("{}: {status} {}", member.id, text("code")))
+        .with("peer", member.id.clone())
+        .with("peer_status", status)
+        .with("peer_code", text("code"))
+        .with("peer_title", text("title"))
+}

@@ -1,0 +1,203 @@
+//! Is it so? Licences are verified from the very bytes that will cross; shared data are looked up for this case.
+
+use std::sync::Arc;
+
+use super::intake::{FORM, Upload};
+use super::lookup::{self, Asking};
+use super::rooms::Rooms;
+use super::submit::{Allowed, Proven, line};
+use super::{facts, ledger};
+use crate::audit::Kind;
+use crate::audit::entry::Evidence as Leaf;
+use crate::catalogue::items::Item;
+use crate::catalogue::words::Source;
+use crate::exchange::message::{FactRef, FileRef, Material};
+use crate::exchange::{records, vault::Reading};
+use crate::federation::Directory;
+use crate::formats::zip::Source as Octets;
+use crate::licences::{self, Anchors, CoverageRule, Holder, Need, Profile, Revocation, TimeBasis};
+use crate::lookups::LookupError;
+use crate::policy::CaseLink;
+use crate::terms::{CaseNo, Refusal, ResidentId, UnixMillis};
+use crate::trust::certificate::Certificate;
+use crate::trust::crl::Crl;
+
+/// What was found, and the number the case will have.
+pub struct Evidence {
+    pub case: CaseNo,
+    pub materials: Vec<Material>,
+    pub facts: Vec<FactRef>,
+}
+
+pub async fn ask(allowed: Allowed, rooms: &Arc<Rooms>) -> Result<Proven, Refusal> {
+    let catalogue = rooms.catalogue.load_full();
+    let item = catalogue.item(allowed.placed.known.filing.request.item)?;
+    let case = number(&allowed, rooms).await?;
+    let mut materials = Vec::new();
+    let mut found = Vec::new();
+    for material in &item.materials {
+        let upload = upload_for(&allowed, material.no)?;
+        let mut verdict = None;
+        match (material.source, upload) {
+            (Source::Licence, Some(upload)) => {
+                let type_code = material.reference.as_deref().and_then(|id| catalogue.licence_types.get(id));
+                verdict = Some(licence(&allowed, rooms, case, upload, type_code.map(|t| t.type_code.as_str())).await?);
+            }
+            (Source::Shared, _) => {
+                let resource = material.reference.clone().unwrap_or_default();
+                match shared(&allowed, rooms, item, case, &resource).await {
+                    Ok(fact) => found.push(fact),
+                    // The source is down: nobody is sent home for it; the owner sees that it is missing.
+                    Err(refusal) if refusal.told.code == crate::lookups::PROVIDER_DOWN.code => {
+                        verdict = Some("SOURCE_DOWN".to_owned());
+                    }
+                    Err(refusal) => return Err(refusal),
+                }
+            }
+            (Source::Citizen, None) if material.required && material.deferrable_days.is_none() => {
+                let why = format!("material {} ({}) is missing", material.no, material.name);
+                return Err(Refusal::new(&FORM, why).with("material", material.no));
+            }
+            _ => {}
+        }
+        materials.push(Material {
+            no: material.no.into(),
+            name: material.name.clone(),
+            source: material.source.word().to_owned(),
+            file: upload.map(file_ref),
+            verdict,
+        });
+    }
+    let known_no = |no: u8| item.materials.iter().any(|m| m.no == no);
+    if let Some(extra) = allowed.placed.known.filing.request.materials.iter().find(|m| !known_no(m.no)) {
+        return Err(Refusal::new(&FORM, format!("the guide has no material {}", extra.no)));
+    }
+    Ok(Proven { allowed, evidence: Evidence { case, materials, facts: found } })
+}
+
+/// The number is given before the lookups, which must name their case. A refusal later leaves a gap in the numbers.
+async fn number(allowed: &Allowed, rooms: &Rooms) -> Result<CaseNo, Refusal> {
+    let mut tx = rooms.store.begin().await?;
+    let day = allowed.placed.known.trace.at.day();
+    let case = records::next_number(&mut tx, allowed.placed.owner.region, day, rooms.slot()).await?;
+    Ok(tx.commit(case).await?.into_inner())
+}
+
+fn upload_for(allowed: &Allowed, no: u8) -> Result<Option<&Upload>, Refusal> {
+    let filing = &allowed.placed.known.filing;
+    let Some(named) = filing.request.materials.iter().find(|m| m.no == no) else { return Ok(None) };
+    let upload = filing.uploads.iter().find(|u| u.field == named.file);
+    upload.map(Some).ok_or_else(|| Refusal::new(&FORM, format!("no file part named {}", named.file)))
+}
+
+fn file_ref(upload: &Upload) -> FileRef {
+    FileRef {
+        path: format!("materials/{}", upload.field),
+        media: upload.media.clone(),
+        size: upload.kept.size,
+        digest: upload.kept.digest,
+    }
+}
+
+/// A vault file as the parsers read it.
+pub struct VaultFile(pub Reading);
+
+impl Octets for VaultFile {
+    fn size(&self) -> std::io::Result<u64> {
+        Ok(self.0.len())
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<()> {
+        self.0.read_at(offset, buf)
+    }
+}
+
+/// What a seal is judged by: the anchors and lists of the directory in force.
+pub fn profile(directory: &Directory, now: UnixMillis) -> Profile {
+    let certificates = |list: &[crate::federation::directory::Octets]| {
+        list.iter().filter_map(|o| Certificate::parse(&o.0).ok()).collect::<Vec<_>>()
+    };
+    let mut profile = Profile::new(now);
+    profile.anchors = Anchors {
+        signers: certificates(&directory.anchors.signers),
+        makers: certificates(&directory.anchors.makers),
+        tsas: Vec::new(),
+    };
+    profile.intermediates = certificates(&directory.anchors.intermediates);
+    profile.crls = directory.anchors.crls.iter().filter_map(|o| Crl::parse(&o.0).ok()).collect();
+    profile.time_basis = TimeBasis::Claimed;
+    profile.coverage = CoverageRule::Protect;
+    profile.revocation = Revocation::Require;
+    profile
+}
+
+/// Verifies a licence on the blocking pool and keeps the verdict, good or bad.
+async fn licence(
+    allowed: &Allowed,
+    rooms: &Arc<Rooms>,
+    case: CaseNo,
+    upload: &Upload,
+    type_code: Option<&str>,
+) -> Result<String, Refusal> {
+    let known = &allowed.placed.known;
+    let reading = rooms.vault.read(&known.key, &upload.kept).map_err(crate::exchange::ExchangeError::from)?;
+    let profile = profile(&rooms.directory.load(), known.trace.at);
+    let name = upload.field.clone();
+    let report = tokio::task::spawn_blocking(move || licences::verify(&name, &VaultFile(reading), &profile));
+    let report = report.await.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))?;
+    let resident = known.citizen.resident.as_ref();
+    let holder = resident.ok_or_else(|| Refusal::new(&super::who::NO_SUBJECT, "no resident number in the token"))?;
+    let need = Need {
+        type_code,
+        issuer: None,
+        sealed_by_issuer: false,
+        holder: Holder::Person(holder),
+        today: known.trace.at.day(),
+    };
+    let judged = licences::judge(&report, &need);
+    let word = report.code.map_or_else(|| report.indication.word().to_owned(), str::to_owned);
+    let signer = report.signatures.first().and_then(|s| s.certificates.first());
+    let entry = line(allowed, rooms, Kind::LicenceCheck).case(rooms.pseudonyms.case(case)).evidence(Leaf {
+        r#type: ledger::word("licence"),
+        digest: Some(upload.kept.digest),
+        verdict: ledger::word(&word),
+        seal: signer.and_then(|s| ledger::word(&s.serial)),
+        ..Leaf::default()
+    });
+    rooms.log.append(&entry).await?;
+    judged.map(|_| word).map_err(|error| Refusal::from(error).with("material", upload.field.clone()))
+}
+
+async fn shared(
+    allowed: &Allowed,
+    rooms: &Arc<Rooms>,
+    item: &Item,
+    case: CaseNo,
+    resource: &str,
+) -> Result<FactRef, Refusal> {
+    let known = &allowed.placed.known;
+    let subject: &ResidentId =
+        known.citizen.resident.as_ref().ok_or_else(|| LookupError::UnknownSubject(resource.to_owned()))?;
+    let who = facts::who(rooms, &known.actor, &known.terminal, true, known.filing.request.present, known.trace.at);
+    let asking = Asking {
+        trace: &known.trace,
+        actor: &known.actor,
+        terminal: &known.terminal,
+        case: Some(CaseLink {
+            no: case,
+            item: item.code,
+            applicant: known.citizen.pseudonym(rooms).to_string(),
+            open: true,
+            authority: allowed.placed.owner.office.code.as_ref().map_or_else(String::new, ToString::to_string),
+            collected_by: who.org.clone(),
+        }),
+        who,
+        subject,
+        resource,
+        item: Some(item.code),
+        purpose: Some("case"),
+        consent: known.filing.request.consent,
+        place: allowed.placed.owner.region,
+        requester: known.window,
+    };
+    Ok(lookup::reference(&lookup::ask(&asking, rooms).await?))
+}

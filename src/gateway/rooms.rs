@@ -1,0 +1,143 @@
+//! What a request needs from the rooms below, held together; every request gets the same.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::broadcast;
+
+use super::intake::Bounds;
+use crate::audit::{Log, Pseudonymiser};
+use crate::catalogue::Catalogue;
+use crate::exchange::{Key, Vault};
+use crate::federation::Directory;
+use crate::identity::book::IssuerBook;
+use crate::lookups::Lookups;
+use crate::partners::{Contracts, Rates};
+use crate::policy::PolicyBook;
+use crate::store::Store;
+use crate::terms::{CaseNo, CreditCode, Digest, RegionCode};
+use crate::trust::certificate::Certificate;
+use crate::trust::suite::SigningKey;
+use crate::upstream::Client;
+
+/// Who we are.
+#[derive(Clone, Debug)]
+pub struct Me {
+    /// Name in the federation directory.
+    pub id: String,
+    pub name: String,
+    pub region: RegionCode,
+    /// Enquiry and complaint number, printed on papers.
+    pub enquiry: String,
+    pub version: &'static str,
+}
+
+/// A service window of ours.
+#[derive(Clone, Debug)]
+pub struct Window {
+    pub id: String,
+    pub name: String,
+    pub region: RegionCode,
+}
+
+/// What a system behind us does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SystemKind {
+    Office,
+    Provider,
+    Proxy,
+}
+
+/// A department's system behind us.
+pub struct System {
+    pub id: String,
+    pub kind: SystemKind,
+    pub url: String,
+    pub authority: CreditCode,
+    pub region: RegionCode,
+    pub client: Client,
+    pub resources: Vec<String>,
+    pub path: Option<String>,
+    pub host: Option<String>,
+}
+
+/// A key with the certificates that vouch for it.
+pub struct Envelope {
+    pub key: SigningKey,
+    pub chain: Vec<Certificate>,
+}
+
+/// A seal with the key and certificate that apply it.
+pub struct Stamp {
+    pub seal: Vec<u8>,
+    pub key: SigningKey,
+    pub certificate: Certificate,
+}
+
+pub struct Rooms {
+    pub me: Me,
+    pub store: Store,
+    pub vault: Vault,
+    pub master: Key,
+    pub log: Log,
+    pub pseudonyms: Pseudonymiser,
+    pub catalogue: ArcSwap<Catalogue>,
+    pub policies: PolicyBook,
+    pub contracts: ArcSwap<Contracts>,
+    pub rates: ArcSwap<Rates>,
+    pub directory: ArcSwap<Directory>,
+    pub issuers: ArcSwap<IssuerBook>,
+    /// By SHA-256 of the client certificate.
+    pub windows: HashMap<Digest, Window>,
+    /// By SHA-256 of the certificate with which a system calls us: its index in `systems`.
+    pub callers: HashMap<Digest, usize>,
+    pub systems: Vec<System>,
+    pub lookups: Lookups,
+    /// Speaks to peers, under our own certificate.
+    pub peers: Client,
+    pub envelope: Envelope,
+    pub collection: Stamp,
+    pub acceptance: Stamp,
+    pub approval: Stamp,
+    /// Signs assertions and hand-off tokens.
+    pub assertion: SigningKey,
+    pub bounds: Bounds,
+    /// Tells watchers that a case moved.
+    pub news: broadcast::Sender<CaseNo>,
+}
+
+impl Rooms {
+    /// The system of a kind that works for a place: the longest matching one.
+    pub fn system_for(&self, kind: SystemKind, place: RegionCode, fits: impl Fn(&System) -> bool) -> Option<&System> {
+        self.systems
+            .iter()
+            .filter(|s| s.kind == kind && place.lies_in(s.region) && fits(s))
+            .max_by_key(|s| s.region.significant())
+    }
+
+    /// Whether this gateway itself works for a place.
+    pub fn is_ours(&self, place: RegionCode) -> bool {
+        let directory = self.directory.load();
+        directory.member_for(place).is_ok_and(|m| m.id == self.me.id)
+    }
+
+    /// Our own line in the directory.
+    pub fn slot(&self) -> u16 {
+        self.directory.load().member(&self.me.id).map_or(0, |m| m.slot)
+    }
+
+    /// Counts and states that operators watch.
+    pub async fn gauges(self: &Arc<Self>) -> BTreeMap<&'static str, i64> {
+        let mut gauges = BTreeMap::new();
+        gauges.insert("tongban_log_size", self.log.size() as i64);
+        gauges.insert("tongban_log_healthy", i64::from(self.log.is_healthy()));
+        gauges.insert("tongban_directory_version", self.directory.load().version as i64);
+        if let Ok(mut tx) = self.store.read().await
+            && let Ok(waiting) = crate::exchange::records::waiting(&mut tx).await
+        {
+            gauges.insert("tongban_outbox_waiting", waiting);
+        }
+        gauges
+    }
+}

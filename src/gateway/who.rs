@@ -1,0 +1,218 @@
+//! Who is at the door: the terminal by its certificate, the people by their tokens.
+
+use super::rooms::{Rooms, SystemKind};
+use crate::audit::entry::{Actor, Subject};
+use crate::audit::{Pseudonym, Word};
+use crate::partners::{Contract, Terminal as OutletTerminal};
+use crate::policy;
+use crate::terms::refusal::tolds;
+use crate::terms::{Digest, Next, Refusal, RegionCode, ResidentId, UnixMillis};
+use crate::trust::certificate::Certificate;
+
+tolds! {
+    /// The route needs a client certificate that we know.
+    pub const NO_TERMINAL = "TB-GW-0101", 401,
+        "未识别终端证书，请使用已登记的窗口或网点终端。",
+        "This terminal's certificate is not known: use an enrolled window or outlet terminal.",
+        Next::AskOperator;
+    /// The person in whose name something is done is not named.
+    pub const NO_SUBJECT = "TB-GW-0102", 401,
+        "缺少申请人的登录凭证，请申请人先登录。",
+        "The applicant's token is missing: the applicant must sign in.",
+        Next::SignInAgain;
+    /// The route is for people who act for others, or the other way round.
+    pub const WRONG_KIND = "TB-GW-0103", 403,
+        "当前身份不能使用该功能。",
+        "Your kind of account cannot use this.",
+        Next::GoToWindow;
+}
+
+/// What stands at the other end of the connection.
+#[derive(Clone, Debug)]
+pub enum Terminal {
+    Window {
+        id: String,
+        name: String,
+        region: RegionCode,
+    },
+    Outlet {
+        contract: std::sync::Arc<Contract>,
+        terminal: OutletTerminal,
+    },
+    /// A department's system, by its index.
+    System(usize),
+    /// Another gateway, by its id in the directory.
+    Peer(String),
+    /// No certificate, or one we do not know.
+    Unknown,
+}
+
+impl Terminal {
+    /// Recognises a client certificate. Peers are known by the URI in their certificate, and only if that certificate
+    /// was issued by the authority the directory names for exactly that member.
+    pub fn recognise(
+        rooms: &Rooms,
+        chain: &[rustls_pki_types::CertificateDer<'_>],
+        now: UnixMillis,
+    ) -> Result<Self, Refusal> {
+        let Some(leaf) = chain.first() else { return Ok(Self::Unknown) };
+        let fingerprint = Digest::of(leaf);
+        if let Some(window) = rooms.windows.get(&fingerprint) {
+            let window = window.clone();
+            return Ok(Self::Window { id: window.id, name: window.name, region: window.region });
+        }
+        if let Some(system) = rooms.callers.get(&fingerprint) {
+            return Ok(Self::System(*system));
+        }
+        let Ok(certificate) = Certificate::parse(leaf) else { return Ok(Self::Unknown) };
+        let uri = certificate.uris().next().map(str::to_owned);
+        if let Some(id) = uri.as_deref().and_then(|u| u.strip_prefix("urn:tongban:gateway:")) {
+            return Self::peer(rooms, &certificate, chain, id, now);
+        }
+        let contracts = rooms.contracts.load();
+        match contracts.find_by_certificate(fingerprint, uri.as_deref()) {
+            Ok((contract, terminal)) => Ok(Self::Outlet { contract: contract.clone(), terminal: terminal.clone() }),
+            Err(crate::partners::PartnerError::UnknownTerminal) => Ok(Self::Unknown),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    fn peer(
+        rooms: &Rooms,
+        certificate: &Certificate,
+        chain: &[rustls_pki_types::CertificateDer<'_>],
+        id: &str,
+        now: UnixMillis,
+    ) -> Result<Self, Refusal> {
+        use crate::trust::path::{Purpose, Question, Revocation, judge};
+        let directory = rooms.directory.load();
+        let wrong = |why: String| Refusal::new(&crate::federation::NOT_THAT_MEMBER, why);
+        let member = directory.member(id).ok_or_else(|| wrong(format!("no member {id}")))?;
+        let parse = |der: &[u8]| Certificate::parse(der).ok();
+        let anchors: Vec<_> = member.tls_anchors.iter().filter_map(|a| parse(&a.0)).collect();
+        let between: Vec<_> = chain.iter().skip(1).filter_map(|c| parse(c)).collect();
+        let question = Question {
+            leaf: certificate,
+            intermediates: &between,
+            anchors: &anchors,
+            purpose: Purpose::TlsClient,
+            at: now,
+            crls: &[],
+            revocation: Revocation::IfAvailable,
+        };
+        judge(&question).map_err(|e| wrong(format!("{id}: {e}")))?;
+        Ok(Self::Peer(id.to_owned()))
+    }
+
+    /// The word in records: `window:W-1`, `outlet:BANK-1`.
+    pub fn word(&self, rooms: &Rooms) -> String {
+        match self {
+            Self::Window { id, .. } => format!("window:{id}"),
+            Self::Outlet { contract, .. } => format!("outlet:{}", contract.outlet),
+            Self::System(n) => format!("system:{}", rooms.systems[*n].id),
+            Self::Peer(id) => format!("peer:{id}"),
+            Self::Unknown => "unknown".into(),
+        }
+    }
+
+    /// Where the person stands.
+    pub fn region(&self) -> Option<RegionCode> {
+        match self {
+            Self::Window { region, .. } => Some(*region),
+            Self::Outlet { contract, .. } => Some(contract.region),
+            _ => None,
+        }
+    }
+
+    pub fn office<'r>(&self, rooms: &'r Rooms) -> Option<&'r super::rooms::System> {
+        match self {
+            Self::System(n) => rooms.systems.get(*n).filter(|s| s.kind == SystemKind::Office),
+            _ => None,
+        }
+    }
+}
+
+/// What kind of account a token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PersonKind {
+    Citizen,
+    Staff,
+    Auditor,
+    Operator,
+}
+
+/// A person whose token has been checked.
+#[derive(Clone, Debug)]
+pub struct Person {
+    pub kind: PersonKind,
+    /// Issuer and subject: two issuers' equal subjects are two people.
+    pub subject: String,
+    /// Pairwise or staff number, as rules and records name the person.
+    pub id: String,
+    pub issuer: String,
+    pub name: Option<String>,
+    pub resident: Option<ResidentId>,
+    /// Real-name level 0–4, and when it was proven.
+    pub level: u8,
+    pub level_at: UnixMillis,
+    pub org: Option<String>,
+    pub roles: Vec<policy::Role>,
+    pub places: Vec<RegionCode>,
+    pub scopes: Vec<String>,
+    /// Digest of the token.
+    pub session: Digest,
+    pub bound: bool,
+}
+
+impl Person {
+    /// The pseudonym under which log and records know a citizen.
+    pub fn pseudonym(&self, rooms: &Rooms) -> Pseudonym {
+        match &self.resident {
+            Some(id) => rooms.pseudonyms.resident(id),
+            None => rooms.pseudonyms.of("subject", &self.subject),
+        }
+    }
+
+    /// Whole minutes since the level was proven, rounded up: an older proof never looks younger.
+    pub fn level_age_min(&self, now: UnixMillis) -> u32 {
+        let age_ms = (now.0 - self.level_at.0).max(0);
+        u32::try_from((age_ms + 59_999) / 60_000).unwrap_or(u32::MAX)
+    }
+
+    /// As the rules see the person in whose name something is done.
+    pub fn as_person(&self, rooms: &Rooms, present: bool, now: UnixMillis) -> policy::Person {
+        policy::Person {
+            id: self.pseudonym(rooms).to_string(),
+            level: self.level,
+            level_age_min: self.level_age_min(now),
+            present,
+        }
+    }
+
+    /// As the log names who acted. Staff by number, citizens by pseudonym.
+    pub fn actor(&self, rooms: &Rooms, terminal: &Terminal) -> Actor {
+        let word = |text: &str| Word::new(text).ok();
+        let staff = matches!(self.kind, PersonKind::Staff | PersonKind::Operator | PersonKind::Auditor);
+        Actor {
+            assurance: Some(self.level),
+            issuer: word(&self.issuer),
+            kind: word(match (self.kind, terminal) {
+                (PersonKind::Citizen, _) => "citizen",
+                (PersonKind::Staff, Terminal::Outlet { .. }) => "proxy-point",
+                (PersonKind::Staff, _) => "clerk",
+                (PersonKind::Auditor, _) => "auditor",
+                (PersonKind::Operator, _) => "operator",
+            }),
+            org: self.org.as_deref().and_then(|o| o.parse().ok()),
+            pid: (!staff).then(|| self.pseudonym(rooms)),
+            session: Some(self.session),
+            staff: if staff { word(&self.id) } else { None },
+            terminal: word(&terminal.word(rooms)),
+            ..Actor::default()
+        }
+    }
+
+    pub fn as_subject(&self, rooms: &Rooms) -> Subject {
+        Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: Some(self.pseudonym(rooms)) }
+    }
+}

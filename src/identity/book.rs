@@ -1,0 +1,232 @@
+//! The book of issuers: who may speak, for whom, where, how strongly, and how their claims are named.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jsonwebtoken::{Algorithm, AlgorithmFamily};
+use serde::{Deserialize, Serialize};
+
+use crate::terms::{DivisionCode, RegionCode};
+
+use super::keys::IssuerKeys;
+
+/// What somebody is here. Never read from the token alone: the issuer must be allowed to speak for the kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Citizen,
+    Clerk,
+    /// An employee of a partner outlet.
+    Outlet,
+    System,
+    Auditor,
+    Operator,
+}
+
+impl Kind {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Citizen => "citizen",
+            Self::Clerk => "clerk",
+            Self::Outlet => "outlet",
+            Self::System => "system",
+            Self::Auditor => "auditor",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// How an access token of this issuer shows that it is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// RFC 9068: `typ` is `at+jwt`.
+    AtJwt,
+    /// An older OpenID provider: `typ` is `JWT` or absent; a marker claim `token_use` or `scope` must tell it from
+    /// an ID token, and ID-token claims (`nonce`, `at_hash`, `c_hash`) must be absent.
+    Oidc,
+}
+
+/// Which divisions an issuer may speak for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// The national platform only.
+    Everywhere,
+    /// These divisions and all below them.
+    Within(Vec<DivisionCode>),
+}
+
+impl Reach {
+    pub fn covers(&self, place: RegionCode) -> bool {
+        match self {
+            Self::Everywhere => true,
+            Self::Within(divisions) => divisions.iter().any(|wider| place.lies_in((*wider).into())),
+        }
+    }
+}
+
+/// Whether tokens must be bound to a key or certificate of their holder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BindingRule {
+    /// A bearer token will do; one that is bound is still checked.
+    #[default]
+    Optional,
+    /// DPoP or a client certificate.
+    Required,
+    Dpop,
+    Certificate,
+}
+
+/// Names of the claims this issuer uses. Defaults are the ones of our own issuer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClaimNames {
+    pub kind: String,
+    pub division: String,
+    pub org: String,
+    pub roles: String,
+    pub resident: String,
+    pub name: String,
+}
+
+impl Default for ClaimNames {
+    fn default() -> Self {
+        let own = |text: &str| text.to_owned();
+        Self {
+            kind: own("kind"),
+            division: own("division"),
+            org: own("org"),
+            roles: own("roles"),
+            resident: own("resident_id"),
+            name: own("name"),
+        }
+    }
+}
+
+/// One issuer as the federation directory lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerEntry {
+    /// Compared octet by octet with `iss`.
+    pub issuer: String,
+    /// Audiences under which this gateway is known to the issuer.
+    pub audiences: Vec<String>,
+    pub algorithms: Vec<Algorithm>,
+    pub profile: Profile,
+    #[serde(default)]
+    pub claims: ClaimNames,
+    /// Whom it may speak for. A token that does not say its kind gets the only one listed.
+    pub populations: Vec<Kind>,
+    pub reach: Reach,
+    /// `acr` → real-name level 0..=4. What is not listed is level 0.
+    #[serde(default)]
+    pub acr_levels: BTreeMap<String, u8>,
+    /// Subjects that may stand in `act`, as `sub` values of this issuer or `iss#sub`.
+    #[serde(default)]
+    pub actors: Vec<String>,
+    #[serde(default)]
+    pub binding: BindingRule,
+    /// Longest life of a token, in seconds.
+    #[serde(default = "max_lifetime")]
+    pub max_lifetime_s: i64,
+    /// Clock difference forgiven, in seconds, on both sides.
+    #[serde(default = "leeway")]
+    pub leeway_s: i64,
+}
+
+fn max_lifetime() -> i64 {
+    3_600
+}
+
+fn leeway() -> i64 {
+    10
+}
+
+/// Why an entry is not taken into the book.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BookError {
+    #[error("issuer {0} listed twice")]
+    Twice(String),
+    #[error("issuer {issuer}: {why}")]
+    Entry { issuer: String, why: &'static str },
+}
+
+/// An entry with its keys as last fetched; `None` before the first fetch or past the stale bound.
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    pub entry: IssuerEntry,
+    pub keys: Option<IssuerKeys>,
+}
+
+/// All issuers; a cheap snapshot to pass around. Changing anything makes a new generation.
+#[derive(Clone, Debug, Default)]
+pub struct IssuerBook {
+    issuers: BTreeMap<String, Arc<Issuer>>,
+    generation: u64,
+}
+
+impl IssuerBook {
+    /// # Errors
+    /// An entry with a symmetric algorithm, no audience, no population, a bad level or bad limits.
+    pub fn new(entries: impl IntoIterator<Item = IssuerEntry>) -> Result<Self, BookError> {
+        let mut book = Self::default();
+        for entry in entries {
+            let issuer = entry.issuer.clone();
+            let wrong = |why| Err(BookError::Entry { issuer: issuer.clone(), why });
+            if issuer.is_empty() {
+                return wrong("empty issuer");
+            }
+            if entry.algorithms.is_empty() || entry.algorithms.iter().any(|a| a.family() == AlgorithmFamily::Hmac) {
+                return wrong("algorithms must be asymmetric");
+            }
+            if entry.audiences.iter().all(|a| a.is_empty()) {
+                return wrong("no audience");
+            }
+            if entry.populations.is_empty() {
+                return wrong("no population");
+            }
+            if entry.acr_levels.values().any(|level| *level > 4) {
+                return wrong("level above 4");
+            }
+            if !(0..=120).contains(&entry.leeway_s) || !(1..=86_400).contains(&entry.max_lifetime_s) {
+                return wrong("leeway 0 to 120 s, lifetime 1 to 86400 s");
+            }
+            if book.issuers.insert(issuer.clone(), Arc::new(Issuer { entry, keys: None })).is_some() {
+                return Err(BookError::Twice(issuer));
+            }
+        }
+        Ok(book)
+    }
+
+    /// The same book with new keys (or none any more) for one issuer. An unknown issuer changes nothing.
+    #[must_use]
+    pub fn with_keys(mut self, issuer: &str, keys: Option<IssuerKeys>) -> Self {
+        if let Some(slot) = self.issuers.get_mut(issuer) {
+            *slot = Arc::new(Issuer { entry: slot.entry.clone(), keys });
+            self.generation += 1;
+        }
+        self
+    }
+
+    /// The same book under a number of the caller's choosing: give each rebuilt book a higher one,
+    /// so that verdicts remembered under the old book are not used under the new.
+    #[must_use]
+    pub fn with_generation(mut self, generation: u64) -> Self {
+        self.generation = generation;
+        self
+    }
+
+    pub fn get(&self, issuer: &str) -> Option<&Arc<Issuer>> {
+        self.issuers.get(issuer)
+    }
+
+    pub fn issuers(&self) -> impl Iterator<Item = &Arc<Issuer>> {
+        self.issuers.values()
+    }
+
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+}

@@ -1,0 +1,115 @@
+//! JSON read strictly: an object, no member twice at any level, bounded depth.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// Deepest nesting accepted; real tokens need four (claims, cnf, key, list).
+pub const MAX_DEPTH: usize = 12;
+
+/// Why bytes are not the object they should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a JSON object, a member twice, or too deep")]
+pub struct StrictError;
+
+/// Reads one JSON object; nothing may follow it.
+pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, StrictError> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = Node(MAX_DEPTH).deserialize(&mut reader).map_err(|_| StrictError)?;
+    reader.end().map_err(|_| StrictError)?;
+    match value {
+        Value::Object(map) => Ok(map),
+        _ => Err(StrictError),
+    }
+}
+
+/// A value that may still nest this deep.
+struct Node(usize);
+
+impl<'de> DeserializeSeed<'de> for Node {
+    type Value = Value;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Node {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON without repeated members")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number"))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let depth = self.0.checked_sub(1).ok_or_else(|| A::Error::custom("too deep"))?;
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element_seed(Node(depth))? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let depth = self.0.checked_sub(1).ok_or_else(|| A::Error::custom("too deep"))?;
+        let mut map = Map::new();
+        while let Some(name) = access.next_key::<String>()? {
+            let value = access.next_value_seed(Node(depth))?;
+            if map.insert(name, value).is_some() {
+                return Err(A::Error::custom("member twice"));
+            }
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_counts_as_an_object() {
+        for (text, good) in [
+            (r#"{"a":1,"b":{"a":2}}"#, true), // the same name at another level is another member
+            (r#"{"a":1,"a":1}"#, false),
+            (r#"{"a":1,"\u0061":2}"#, false), // the same name, spelt with an escape
+            (r#"{"x":{"a":1,"a":2}}"#, false),
+            (r#"{"x":[{"a":1,"a":2}]}"#, false),
+            (r#"["iss","sub"]"#, false), // an array is no set of claims
+            (r#"{"a":1} {"b":2}"#, false),
+            (r#"{"a":1,}"#, false),
+            ("", false),
+            ("null", false),
+        ] {
+            assert_eq!(object(text.as_bytes()).is_ok(), good, "{text}");
+        }
+        let deep = |n: usize| format!("{{\"a\":{}1{}}}", "[".repeat(n), "]".repeat(n));
+        assert!(object(deep(MAX_DEPTH - 1).as_bytes()).is_ok());
+        assert!(object(deep(MAX_DEPTH).as_bytes()).is_err());
+        assert!(object(deep(100_000).as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,77 @@
+//! What is trusted, what is known, and how strict to be: the policy of an examination, as one value.
+
+use super::report::TimeBasis;
+use crate::formats::zip;
+use crate::terms::UnixMillis;
+use crate::trust::certificate::Certificate;
+use crate::trust::crl::Crl;
+
+/// What is asked of the status of certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// Unknown or stale is not valid.
+    Require,
+    /// Judged where a list is at hand.
+    IfAvailable,
+    Ignore,
+}
+
+/// What must be covered by a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CoverageRule {
+    /// All files, save the signatures' own and the OFD.xml of a package of one document (three of ten producers leave
+    /// it out).
+    Protect,
+    /// OFD.xml too.
+    Strict,
+}
+
+/// Certificates trusted, each set for one purpose.
+#[derive(Clone, Debug, Default)]
+pub struct Anchors {
+    /// Issuers of seal and signature certificates, or such certificates themselves.
+    pub signers: Vec<Certificate>,
+    /// Seal makers, or their issuers. A list of makers is a set of their own certificates.
+    pub makers: Vec<Certificate>,
+    /// Time-stamp authorities.
+    pub tsas: Vec<Certificate>,
+}
+
+/// The policy of an examination. All of it is data: nothing is fetched.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    pub anchors: Anchors,
+    /// Certificates that may help to build a chain; not trusted by themselves.
+    pub intermediates: Vec<Certificate>,
+    pub crls: Vec<Crl>,
+    /// Time of validation.
+    pub at: UnixMillis,
+    pub time_basis: TimeBasis,
+    pub coverage: CoverageRule,
+    pub revocation: Revocation,
+    pub zip: zip::Limits,
+}
+
+impl Profile {
+    /// Nobody is trusted; time-stamps prove time, OFD.xml may be uncovered, revocation is judged where data are at hand.
+    pub fn new(at: UnixMillis) -> Self {
+        Self {
+            anchors: Anchors::default(),
+            intermediates: Vec::new(),
+            crls: Vec::new(),
+            at,
+            time_basis: TimeBasis::TimeStamp,
+            coverage: CoverageRule::Protect,
+            revocation: Revocation::IfAvailable,
+            zip: zip::Limits::default(),
+        }
+    }
+
+    /// The same, for a register that must be asked: unknown is not valid.
+    #[must_use]
+    pub fn strict(mut self) -> Self {
+        self.coverage = CoverageRule::Strict;
+        self.revocation = Revocation::Require;
+        self
+    }
+}

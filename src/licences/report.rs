@@ -1,0 +1,325 @@
+//! The report on one file: made for a clerk, a script and a court alike.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::data::LicenceData;
+use super::verdict::{Finding, Indication, SubIndication, deciding};
+use crate::terms::{Digest, Next, UnixMillis};
+
+/// Which point in time certificates are judged at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeBasis {
+    /// The time the signer claims (common practice under GB/T 38540: a licence outlives its certificate).
+    Claimed,
+    /// The time of a verified time-stamp; without one, the time of validation.
+    TimeStamp,
+    /// The time of validation.
+    Now,
+}
+
+impl TimeBasis {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Claimed => "claimed",
+            Self::TimeStamp => "timestamp",
+            Self::Now => "now",
+        }
+    }
+}
+
+/// A certificate that took part, and what is known of it.
+#[derive(Clone, Debug)]
+pub struct CertificateFacts {
+    /// `signer`, `maker`, `tsa`.
+    pub role: &'static str,
+    pub subject: String,
+    pub issuer: String,
+    /// Hexadecimal.
+    pub serial: String,
+    pub not_before: UnixMillis,
+    pub not_after: UnixMillis,
+    pub sha256: Digest,
+    /// Subjects from the certificate to its anchor; empty when there is no trusted chain.
+    pub chain: Vec<String>,
+    /// `good`, `revoked`, `unknown`, or `not_asked`.
+    pub status: &'static str,
+    /// Age of the status at the time of validation, in seconds.
+    pub status_age_s: Option<i64>,
+    pub revoked_at: Option<UnixMillis>,
+}
+
+/// What the seal says of itself.
+#[derive(Clone, Debug)]
+pub struct SealFacts {
+    pub id: String,
+    pub name: String,
+    /// As written; values differ between systems.
+    pub kind: i64,
+    pub vid: String,
+    pub valid_from: UnixMillis,
+    pub valid_to: UnixMillis,
+    /// Type in lower case, octets, width and height in millimetres. The image itself is not decoded.
+    pub picture: (String, usize, i64, i64),
+}
+
+/// The verdict on one signature.
+#[derive(Clone, Debug)]
+pub struct SignatureVerdict {
+    pub id: String,
+    pub file: String,
+    /// `Seal` or `Sign`.
+    pub kind: &'static str,
+    /// `V1`, `V4`, `V5`, `CMS`, `RAW`, or empty when it could not be read.
+    pub format: &'static str,
+    pub provider: Option<String>,
+    pub claimed_at: Option<UnixMillis>,
+    /// Proven by a time-stamp.
+    pub proven_at: Option<UnixMillis>,
+    /// The basis that gave the verdict, and the time it stands for.
+    pub basis: TimeBasis,
+    pub judged_at: UnixMillis,
+    pub seal: Option<SealFacts>,
+    pub certificates: Vec<CertificateFacts>,
+    /// Files whose digest is right, with that digest.
+    pub covered: Vec<(String, Vec<u8>)>,
+    pub findings: Vec<Finding>,
+    pub indication: Indication,
+    pub sub_indication: Option<SubIndication>,
+    pub code: Option<&'static str>,
+}
+
+impl SignatureVerdict {
+    pub fn passed(&self) -> bool {
+        self.indication == Indication::TotalPassed
+    }
+
+    pub(super) fn conclude(&mut self) {
+        (self.indication, self.sub_indication, self.code) = conclude(self.findings.iter());
+    }
+
+    /// The signer's subject, once known.
+    pub fn signer(&self) -> Option<&CertificateFacts> {
+        self.certificates.iter().find(|c| c.role == "signer")
+    }
+}
+
+/// Worst of the findings.
+pub(super) fn conclude<'a>(
+    findings: impl Iterator<Item = &'a Finding>,
+) -> (Indication, Option<SubIndication>, Option<&'static str>) {
+    match deciding(findings) {
+        Some(Finding { outcome: Some((indication, sub)), code, .. }) => (*indication, Some(*sub), Some(code)),
+        _ => (Indication::TotalPassed, None, None),
+    }
+}
+
+/// Which files of the package a signature speaks for.
+#[derive(Clone, Debug, Default)]
+pub struct Coverage {
+    pub covered: Vec<String>,
+    /// The signatures' own files, and OFD.xml where the policy lets it be.
+    pub exempt: Vec<String>,
+    pub uncovered: Vec<String>,
+}
+
+/// Everything found about one file. See [`crate::licences::verify`].
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub file: String,
+    /// Of the whole file; `None` when it could not be read.
+    pub sha256: Option<Digest>,
+    /// Time of validation.
+    pub at: UnixMillis,
+    pub indication: Indication,
+    pub sub_indication: Option<SubIndication>,
+    pub code: Option<&'static str>,
+    pub signatures: Vec<SignatureVerdict>,
+    /// Findings about the package.
+    pub findings: Vec<Finding>,
+    pub coverage: Coverage,
+    /// What the licence says, each value with the file it stands in. Not to be relied on unless the report passed.
+    pub data: LicenceData,
+}
+
+impl Report {
+    pub fn passed(&self) -> bool {
+        self.indication == Indication::TotalPassed
+    }
+
+    /// For the person at the window (zh, en).
+    pub fn sentence(&self) -> (String, String) {
+        let reason = self.sub_indication.map(SubIndication::sentence);
+        match (self.indication, reason) {
+            (Indication::TotalPassed, _) => {
+                ("电子印章核验通过。".to_owned(), "The seal is genuine and valid.".to_owned())
+            }
+            (Indication::Indeterminate, reason) => {
+                let (zh, en) = reason.unwrap_or_default();
+                (format!("暂不能确认电子印章有效：{zh}"), format!("The seal cannot be confirmed: {en}"))
+            }
+            (Indication::TotalFailed, reason) => {
+                let (zh, en) = reason.unwrap_or_default();
+                (format!("电子印章核验不通过：{zh}"), format!("The seal is not valid: {en}"))
+            }
+        }
+    }
+
+    /// What to do next; `None` after a pass.
+    pub fn next(&self) -> Option<Next> {
+        match self.sub_indication? {
+            SubIndication::TryLater => Some(Next::TryLater),
+            SubIndication::NoCertificateChainFound => Some(Next::AskOperator),
+            SubIndication::FormatFailure => Some(Next::CorrectAndResend),
+            _ => Some(Next::BringOriginal),
+        }
+    }
+
+    /// All findings, package first, with the signature they belong to.
+    pub fn all_findings(&self) -> impl Iterator<Item = (Option<&str>, &Finding)> {
+        let own = self.findings.iter().map(|f| (None, f));
+        own.chain(self.signatures.iter().flat_map(|s| s.findings.iter().map(move |f| (Some(s.id.as_str()), f))))
+    }
+
+    /// One object; members are only ever added to.
+    pub fn to_json(&self) -> Value {
+        let (zh, en) = self.sentence();
+        json!({
+            "file": self.file,
+            "sha256": self.sha256,
+            "at": self.at.to_string(),
+            "indication": self.indication.word(),
+            "sub_indication": self.sub_indication.map(SubIndication::word),
+            "code": self.code,
+            "signatures": self.signatures.iter().map(signature_json).collect::<Vec<_>>(),
+            "findings": self.findings.iter().map(finding_json).collect::<Vec<_>>(),
+            "coverage": {
+                "covered": self.coverage.covered,
+                "exempt": self.coverage.exempt,
+                "uncovered": self.coverage.uncovered,
+            },
+            "licence": self.data.to_json(),
+            "sentence": { "zh": zh, "en": en },
+            "next": self.next().map(Next::word),
+        })
+    }
+
+    /// For a terminal.
+    pub fn to_text(&self) -> String {
+        let mut out = String::new();
+        let (zh, en) = self.sentence();
+        let mut line = |depth: usize, text: &str| {
+            let _ = writeln!(out, "{:1$}{text}", "", depth * 2);
+        };
+        let sub = self.sub_indication.map(|s| format!(" / {s}")).unwrap_or_default();
+        let code = self.code.map(|c| format!(" ({c})")).unwrap_or_default();
+        line(0, &format!("{}: {}{sub}{code}", self.file, self.indication));
+        line(1, &zh);
+        line(1, &en);
+        if let Some(next) = self.next() {
+            let (zh, en) = next.sentence();
+            line(1, &format!("{zh} {en}"));
+        }
+        for finding in &self.findings {
+            line(1, &finding_text(finding));
+        }
+        for s in &self.signatures {
+            line(1, &format!("{} {} {}: {}", s.kind, s.id, s.format, s.indication));
+            if let Some(seal) = &s.seal {
+                let (kind, _, w, h) = &seal.picture;
+                line(2, &format!("seal    {} ({}), {kind} {w}×{h} mm", seal.name, seal.id));
+                line(2, &format!("        {} … {}", seal.valid_from.on_paper(), seal.valid_to.on_paper()));
+            }
+            if let Some(at) = s.claimed_at {
+                let proven = s.proven_at.map(|at| format!(", proven {}", at.on_paper())).unwrap_or_default();
+                line(2, &format!("signed  {} (claimed{proven})", at.on_paper()));
+            }
+            line(2, &format!("judged  at {} ({})", s.judged_at.on_paper(), s.basis.word()));
+            for c in &s.certificates {
+                line(2, &format!("{:7} {}", c.role, c.subject));
+                line(2, &format!("        from {}, status {}", c.issuer, c.status));
+            }
+            for finding in &s.findings {
+                line(2, &finding_text(finding));
+            }
+        }
+        for name in &self.coverage.uncovered {
+            line(1, &format!("not covered: {name}"));
+        }
+        let mut said: Vec<_> = self.data.shown().collect();
+        said.sort_unstable();
+        said.dedup(); // the same value often stands in several files
+        for (name, value) in said {
+            line(1, &format!("{name}: {value}"));
+        }
+        out
+    }
+}
+
+fn finding_json(f: &Finding) -> Value {
+    json!({
+        "step": f.step,
+        "code": f.code,
+        "indication": f.outcome.map(|(i, _)| i.word()),
+        "sub_indication": f.outcome.map(|(_, s)| s.word()),
+        "detail": f.detail,
+    })
+}
+
+fn finding_text(f: &Finding) -> String {
+    let mark = match f.outcome {
+        Some((Indication::TotalFailed, _)) => "✗",
+        Some(_) => "?",
+        None => "·",
+    };
+    format!("{mark} {:2} {} {}", f.step, f.code, f.detail)
+}
+
+fn signature_json(s: &SignatureVerdict) -> Value {
+    let certificates = s.certificates.iter().map(|c| {
+        json!({
+            "role": c.role,
+            "subject": c.subject,
+            "issuer": c.issuer,
+            "serial": c.serial,
+            "not_before": c.not_before.to_string(),
+            "not_after": c.not_after.to_string(),
+            "sha256": c.sha256,
+            "chain": c.chain,
+            "status": c.status,
+            "status_age_s": c.status_age_s,
+            "revoked_at": c.revoked_at.map(|at| at.to_string()),
+        })
+    });
+    let seal = s.seal.as_ref().map(|seal| {
+        let (kind, octets, width, height) = &seal.picture;
+        json!({
+            "id": seal.id,
+            "name": seal.name,
+            "type": seal.kind,
+            "vid": seal.vid,
+            "valid_from": seal.valid_from.to_string(),
+            "valid_to": seal.valid_to.to_string(),
+            "picture": { "type": kind, "octets": octets, "width_mm": width, "height_mm": height },
+        })
+    });
+    json!({
+        "id": s.id,
+        "file": s.file,
+        "type": s.kind,
+        "format": s.format,
+        "provider": s.provider,
+        "indication": s.indication.word(),
+        "sub_indication": s.sub_indication.map(SubIndication::word),
+        "code": s.code,
+        "claimed_at": s.claimed_at.map(|at| at.to_string()),
+        "proven_at": s.proven_at.map(|at| at.to_string()),
+        "time_basis": s.basis.word(),
+        "judged_at": s.judged_at.to_string(),
+        "seal": seal,
+        "certificates": certificates.collect::<Vec<_>>(),
+        "covered": s.covered.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        "findings": s.findings.iter().map(finding_json).collect::<Vec<_>>(),
+    })
+}

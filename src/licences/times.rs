@@ -1,0 +1,118 @@
+//! The spellings of time found in seals and signature files.
+
+use crate::terms::{Day, UnixMillis};
+
+/// A time as a producer wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    pub at: UnixMillis,
+    /// No zone was written; China Standard Time was taken.
+    pub local: bool,
+}
+
+/// Reads `20201023114537Z`, `20201023114537.25+0800`, `201023114537Z`, `2020-10-23 11:45:37`, `2020-10-23T11:45:37.377Z`,
+/// `2020/10/23 11:45:37`. A time without a zone is taken as China Standard Time. `None` for anything else.
+pub fn read(text: &str) -> Option<Written> {
+    let text = text.trim();
+    if !text.is_ascii() || text.len() > 40 {
+        return None;
+    }
+    let (body, zone_s) = split_zone(text)?;
+    let (body, fraction) = match body.split_once(['.', ',']) {
+        Some((body, digits)) => (body, millis(digits)?),
+        None => (body, 0),
+    };
+    let digits = to_digits(body)?;
+    let number = |from: usize, to: usize| digits.get(from..to)?.parse::<i64>().ok();
+    let (hour, minute, second) = (number(8, 10)?, number(10, 12)?, number(12, 14)?);
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    // `Day::start` is midnight in Shanghai: add the eight hours to get to midnight UTC.
+    let midnight = Day::parse_digits(digits.get(..8)?)?.start().0 + CHINA_S * 1_000;
+    let seconds = hour * 3_600 + minute * 60 + second - zone_s.unwrap_or(CHINA_S);
+    Some(Written { at: UnixMillis(midnight + seconds * 1_000 + fraction), local: zone_s.is_none() })
+}
+
+/// UTC+8.
+const CHINA_S: i64 = 8 * 3_600;
+
+/// Offset from UTC in seconds, `None` when none is written.
+fn split_zone(text: &str) -> Option<(&str, Option<i64>)> {
+    if let Some(body) = text.strip_suffix(['Z', 'z']) {
+        return Some((body, Some(0)));
+    }
+    // A sign after the date part is an offset; before that it is a dash of the date.
+    let Some(at) = text.rfind(['+', '-']).filter(|&at| at >= 12 && text.as_bytes()[at - 1] != b' ') else {
+        return Some((text, None));
+    };
+    let digits: String = text[at + 1..].chars().filter(|&c| c != ':').collect();
+    if digits.len() != 4 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let (hours, minutes) = (digits[..2].parse::<i64>().ok()?, digits[2..].parse::<i64>().ok()?);
+    let offset = hours * 3_600 + minutes * 60;
+    (hours <= 14 && minutes < 60)
+        .then_some((&text[..at], Some(if text.as_bytes()[at] == b'-' { -offset } else { offset })))
+}
+
+fn millis(digits: &str) -> Option<i64> {
+    if digits.is_empty() || digits.len() > 9 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    format!("{digits:0<3}").get(..3)?.parse().ok()
+}
+
+/// Fourteen digits.
+fn to_digits(body: &str) -> Option<String> {
+    if body.bytes().all(|b| b.is_ascii_digit()) {
+        return match body.len() {
+            14 => Some(body.to_owned()),
+            12 => Some(format!("{}{body}", if body < "50" { "20" } else { "19" })), // UTCTime
+            _ => None,
+        };
+    }
+    let b = body.as_bytes();
+    let dashed = b.len() == 19
+        && matches!((b[4], b[7]), (b'-', b'-') | (b'/', b'/'))
+        && matches!(b[10], b' ' | b'T')
+        && (b[13], b[16]) == (b':', b':');
+    let digits: String = body.chars().filter(char::is_ascii_digit).collect();
+    (dashed && digits.len() == 14).then_some(digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn spellings_of_one_moment() {
+        for (text, local) in [
+            ("20201023114537Z", false),
+            ("20201023114537.000Z", false),
+            ("201023114537Z", false),
+            ("20201023194537+0800", false),
+            ("20201023194537", true),
+            ("2020-10-23 19:45:37", true),
+            ("2020/10/23 19:45:37", true),
+            ("2020-10-23T11:45:37Z", false),
+            ("2020-10-23T19:45:37+08:00", false),
+            ("2020-10-23T06:45:37-05:00", false),
+        ] {
+            let got = read(text).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!((got.at.to_string().as_str(), got.local), ("2020-10-23T11:45:37.000Z", local), "{text}");
+        }
+        assert_eq!(read("2020-01-25T07:31:56.377Z").unwrap().at.to_string(), "2020-01-25T07:31:56.377Z");
+        for text in ["", "2020", "20201323114537Z", "20201023250000Z", "2020-10-23", "昨天", "20201023114537+9999"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "[0-9TZ:/ +.-]{0,30}") {
+            let _ = read(&text);
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! CMS SignedData (RFC 5652) and its national spelling (GB/T 35275): read, verified, made.
+//!
+//! ```text
+//!  octets ─▶ SignedData ─▶ verify(content) ─▶ Verified { certificate, signing time, … } ─▶ path (who trusts it?)
+//!                              ▲
+//!        (a) no attributes: the signature is over the content     (b) attributes: over them, as received; they hold the
+//!                                                                     digest of the content
+//! ```
+//! Whether the signer is trusted is asked of [`super::path`]; here only mathematics and form are judged.
+
+mod make;
+mod verify;
+
+pub(crate) use make::sign_inside;
+pub use make::{Spelling, TimeStamp, sign_detached, sign_detached_with};
+pub use verify::{Content, Signed, Verified, verify_detached};
+
+use super::certificate::{Certificate, CertificateError};
+use super::suite::{DigestAlgorithm, SignatureAlgorithm, SuiteError};
+use crate::formats::der::{DerError, Element, Oid, Reader, tag, write};
+use crate::terms::{Explain, Next, Told, refusal::tolds};
+
+pub(super) const SIGNED_DATA: [&str; 2] = ["1.2.840.113549.1.7.2", "1.2.156.10197.6.1.4.2.2"];
+pub(super) const DATA: [&str; 2] = ["1.2.840.113549.1.7.1", "1.2.156.10197.6.1.4.2.1"];
+pub(super) const CONTENT_TYPE: &str = "1.2.840.113549.1.9.3";
+pub(super) const MESSAGE_DIGEST: &str = "1.2.840.113549.1.9.4";
+pub(super) const SIGNING_TIME: &str = "1.2.840.113549.1.9.5";
+pub(super) const SIGNING_CERTIFICATE_V2: &str = "1.2.840.113549.1.9.16.2.47";
+pub(super) const SIGNATURE_TIME_STAMP: &str = "1.2.840.113549.1.9.16.2.14";
+
+/// Most certificates, lists, signers or attributes of one object; real ones have fewer than ten.
+const MOST: usize = 64;
+
+tolds! {
+    /// Octets that are not the signature they should be.
+    pub const MALFORMED = "TB-TRU-0201", 422,
+        "签名数据格式不规范，请重新获取电子文件。",
+        "The signature data is not in proper form: obtain the electronic file again.",
+        Next::CorrectAndResend;
+    /// The signed content was changed, or the signature is another's.
+    pub const CHANGED = "TB-TRU-0202", 422,
+        "文件内容与签名不一致，可能被改动，不能采用。",
+        "The content is not what was signed; it may have been changed and cannot be used.",
+        Next::BringOriginal;
+    /// Nobody signed, or it cannot be told who.
+    pub const NO_SIGNER = "TB-TRU-0203", 422,
+        "文件没有可核验的签名人，不能采用。",
+        "There is no signer who could be checked: the file cannot be used.",
+        Next::BringOriginal;
+    /// An algorithm that is weak, or not known here, or keys that do not fit.
+    pub const ALGORITHM = "TB-TRU-0204", 422,
+        "签名算法不被接受，请向签发机关重新申领。",
+        "The algorithm of the signature is not accepted here: have the document issued again.",
+        Next::BringOriginal;
+}
+
+impl Explain for CmsError {
+    fn told(&self) -> &'static Told {
+        match self {
+            Self::Der(_) | Self::Form(_) | Self::Certificate(_) | Self::NoContent => &MALFORMED,
+            Self::NoSigner | Self::NoCertificate => &NO_SIGNER,
+            Self::Digest | Self::Signature | Self::OtherCertificate => &CHANGED,
+            Self::Suite(_) => &ALGORITHM,
+        }
+    }
+}
+
+/// Why a CMS object does not prove what it should.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CmsError {
+    #[error("CMS: {0}")]
+    Der(#[from] DerError),
+    #[error("CMS: {0}")]
+    Form(&'static str),
+    #[error("CMS: {0}")]
+    Certificate(#[from] CertificateError),
+    #[error("CMS: {0}")]
+    Suite(#[from] SuiteError),
+    #[error("CMS: nobody signed it")]
+    NoSigner,
+    #[error("CMS: the signer's certificate is not in it")]
+    NoCertificate,
+    #[error("CMS: there is no content to check against")]
+    NoContent,
+    #[error("CMS: the digest of the content is another one")]
+    Digest,
+    #[error("CMS: the signature does not verify")]
+    Signature,
+    #[error("CMS: the signed attributes name another certificate")]
+    OtherCertificate,
+}
+
+impl CmsError {
+    /// Fine code for reports; never changes.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Der(_) => "CMS_DER",
+            Self::Form(_) | Self::Certificate(_) => "CMS_STRUCTURE",
+            Self::Suite(SuiteError::Weak(_)) => "CMS_ALG_WEAK",
+            Self::Suite(_) => "CMS_ALG",
+            Self::NoSigner => "CMS_NO_SIGNER",
+            Self::NoCertificate => "CMS_NO_CERT",
+            Self::NoContent => "CMS_NO_CONTENT",
+            Self::Digest => "CMS_DIGEST_MISMATCH",
+            Self::Signature => "CMS_SIGNATURE",
+            Self::OtherCertificate => "CMS_SIGNING_CERTIFICATE",
+        }
+    }
+}
+
+/// A SignedData, as received.
+#[derive(Clone, Debug)]
+pub struct SignedData {
+    /// With the national content types of GB/T 35275.
+    pub national: bool,
+    /// Dotted.
+    pub content_type: String,
+    /// The content, if it is inside.
+    pub content: Option<Vec<u8>>,
+    /// In the order received; nothing says that they belong together.
+    pub certificates: Vec<Certificate>,
+    /// Revocation lists in DER, in the order received.
+    pub crls: Vec<Vec<u8>>,
+    pub signers: Vec<SignerInfo>,
+}
+
+/// How a signer is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignerId {
+    /// Issuer Name and serial INTEGER octets.
+    IssuerSerial(Vec<u8>, Vec<u8>),
+    KeyId(Vec<u8>),
+}
+
+/// One signature.
+#[derive(Clone, Debug)]
+pub struct SignerInfo {
+    pub id: SignerId,
+    pub digest: DigestAlgorithm,
+    /// OID of the signature algorithm as received: a key's own OID says nothing about the digest.
+    pub algorithm: Oid,
+    pub signature: Vec<u8>,
+    pub signed: Option<Attributes>,
+    pub unsigned: Vec<Attribute>,
+}
+
+/// Signed attributes: their octets as received, with the tag they are hashed under.
+#[derive(Clone, Debug)]
+pub struct Attributes {
+    octets: Vec<u8>,
+    list: Vec<Attribute>,
+}
+
+/// One attribute: dotted type, and each value in DER.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    pub oid: String,
+    pub values: Vec<Vec<u8>>,
+}
+
+impl Attributes {
+    /// The only value of the only attribute of this type.
+    ///
+    /// # Errors
+    /// [`CmsError::Form`] when there are several: two readers could take different ones.
+    pub fn one(&self, oid: &str) -> Result<Option<&[u8]>, CmsError> {
+        let mut found = self.list.iter().filter(|a| a.oid == oid);
+        match (found.next(), found.next()) {
+            (None, _) => Ok(None),
+            (Some(Attribute { values, .. }), None) if values.len() == 1 => Ok(Some(&values[0])),
+            _ => Err(CmsError::Form("an attribute with more than one value")),
+        }
+    }
+
+    pub fn list(&self) -> &[Attribute] {
+        &self.list
+    }
+}
+
+impl SignedData {
+    /// Reads a ContentInfo with SignedData, nothing after it.
+    pub fn parse(der: &[u8]) -> Result<Self, CmsError> {
+        let mut outer = Reader::new(der);
+        let mut info = outer.sequence()?;
+        outer.done()?;
+        let kind = info.oid()?.to_string();
+        let national = match SIGNED_DATA.iter().position(|k| *k == kind) {
+            Some(at) => at == 1,
+            None => return Err(CmsError::Form("not SignedData")),
+        };
+        let mut body = info.expect(tag::context(0))?.inside();
+        info.done()?;
+        let mut data = body.sequence()?;
+        body.done()?;
+        if !(1..=5).contains(&data.small()?) {
+            return Err(CmsError::Form("a version that does not exist"));
+        }
+        data.expect(tag::SET)?; // digest algorithms: a hint for one-pass readers; each signer names its own
+        let mut encapsulated = data.sequence()?;
+        let content_type = encapsulated.oid()?.to_string();
+        let content = match encapsulated.optional(tag::context(0))? {
+            None => None,
+            Some(wrapped) => {
+                let mut wrapped = wrapped.inside();
+                let content = content_octets(&wrapped.element()?)?;
+                wrapped.done()?;
+                Some(content)
+            }
+        };
+        encapsulated.done()?;
+        let mut certificates = Vec::new();
+        if let Some(list) = data.optional(tag::context(0))? {
+            for element in elements(list.content)? {
+                // Other kinds of certificate ([0]..[3]) carry nothing that is judged here.
+                if element.tag == tag::SEQUENCE {
+                    certificates.push(Certificate::parse(element.full)?);
+                }
+            }
+        }
+        let crls = match data.optional(tag::context(1))? {
+            None => Vec::new(),
+            Some(list) => {
+                let all = elements(list.content)?;
+                all.iter().filter(|e| e.tag == tag::SEQUENCE).map(|e| e.full.to_vec()).collect()
+            }
+        };
+        let infos = data.expect(tag::SET)?;
+        data.done()?;
+        let signers = elements(infos.content)?.iter().map(signer_info).collect::<Result<_, _>>()?;
+        Ok(Self { national, content_type, content, certificates, crls, signers })
+    }
+
+    /// The certificate of a signer, if it is inside.
+    pub fn certificate_of(&self, signer: &SignerInfo) -> Option<&Certificate> {
+        self.certificates.iter().find(|c| match &signer.id {
+            SignerId::IssuerSerial(issuer, serial) => c.issuer() == issuer && c.serial() == serial,
+            SignerId::KeyId(id) => c.extensions.subject_key_id.as_ref() == Some(id),
+        })
+    }
+}
+
+/// Content is an OCTET STRING in CMS, and anything in PKCS#7: then its octets without tag and length count.
+fn content_octets(element: &Element<'_>) -> Result<Vec<u8>, CmsError> {
+    match element.tag {
+        0x24 => Err(CmsError::Form("content in pieces")),
+        _ => Ok(element.content.to_vec()),
+    }
+}
+
+fn elements(octets: &[u8]) -> Result<Vec<Element<'_>>, CmsError> {
+    let mut reader = Reader::new(octets);
+    let mut all = Vec::new();
+    while !reader.is_empty() {
+        if all.len() == MOST {
+            return Err(CmsError::Form("more parts than any real object has"));
+        }
+        all.push(reader.element()?);
+    }
+    Ok(all)
+}
+
+fn signer_info(element: &Element<'_>) -> Result<SignerInfo, CmsError> {
+    if element.tag != tag::SEQUENCE {
+        return Err(CmsError::Form("a signer that is not a SEQUENCE"));
+    }
+    let mut info = element.inside();
+    if !matches!(info.small()?, 1 | 3) {
+        return Err(CmsError::Form("a signer of an unknown version"));
+    }
+    let id = match info.peek() {
+        Some(0x80) => SignerId::KeyId(info.element()?.content.to_vec()),
+        _ => {
+            let mut pair = info.sequence()?;
+            let id = SignerId::IssuerSerial(pair.expect(tag::SEQUENCE)?.full.to_vec(), pair.integer()?.to_vec());
+            pair.done()?;
+            id
+        }
+    };
+    let digest = DigestAlgorithm::from_oid(&info.sequence()?.oid()?).map_err(CmsError::Suite)?;
+    let signed = match info.optional(tag::context(0))? {
+        None => None,
+        Some(set) => Some(Attributes {
+            // Hashed as a SET OF in the order received (RFC 5652 §5.4); never sorted again, some producers do not sort.
+            octets: write::tlv(tag::SET, set.content),
+            list: attributes(set.content)?,
+        }),
+    };
+    let algorithm = info.sequence()?.oid()?;
+    let signature = info.octet_string()?.to_vec();
+    let unsigned = match info.optional(tag::context(1))? {
+        None => Vec::new(),
+        Some(set) => attributes(set.content)?,
+    };
+    info.done()?;
+    Ok(SignerInfo { id, digest, algorithm, signature, signed, unsigned })
+}
+
+fn attributes(octets: &[u8]) -> Result<Vec<Attribute>, CmsError> {
+    let one = |element: Element<'_>| {
+        let mut reader = Reader::new(element.full).sequence()?;
+        let oid = reader.oid()?.to_string();
+        let values = elements(reader.expect(tag::SET)?.content)?;
+        reader.done()?;
+        Ok(Attribute { oid, values: values.iter().map(|v| v.full.to_vec()).collect() })
+    };
+    elements(octets)?.into_iter().map(one).collect()
+}
+
+impl SignerInfo {
+    /// The algorithm in full. A bare key OID (RSA, EC, SM2) takes the digest the signer names.
+    pub fn signature_algorithm(&self) -> Result<SignatureAlgorithm, CmsError> {
+        use DigestAlgorithm as D;
+        use SignatureAlgorithm as S;
+        let dotted = self.algorithm.to_string();
+        let algorithm = match (dotted.as_str(), self.digest) {
+            ("1.2.840.113549.1.1.1", D::Sha256) => S::RsaPkcs1Sha256,
+            ("1.2.840.113549.1.1.1", D::Sha384) => S::RsaPkcs1Sha384,
+            ("1.2.840.113549.1.1.1", D::Sha512) => S::RsaPkcs1Sha512,
+            ("1.2.840.10045.2.1", D::Sha256) => S::EcdsaP256Sha256,
+            ("1.2.840.10045.2.1", D::Sha384) => S::EcdsaP384Sha384,
+            ("1.2.156.10197.1.301.1" | "1.2.156.10197.1.301" | "1.2.840.10045.2.1", D::Sm3) => S::Sm2Sm3,
+            _ => S::from_oid(&self.algorithm).map_err(CmsError::Suite)?,
+        };
+        // A signature algorithm with one digest over attributes with another is allowed for Ed25519 only (RFC 8419).
+        if algorithm.digest() != self.digest && algorithm != S::Ed25519 {
+            return Err(CmsError::Form("signature and digest algorithms that do not fit"));
+        }
+        Ok(algorithm)
+    }
+}
+
+#[cfg(test)]
+mod tests;
