@@ -52,10 +52,10 @@ pub(super) fn check(chain: &[&Certificate]) -> Result<(), Stop> {
         let key = certificate
             .public_key()
             .map_err(|error| Stop::No(PathError::Suite { certificate: certificate.subject_text(), error }))?;
-        if let PublicKey::Rsa(key) = key {
-            if !PublicKey::rsa_bits(&key).is_some_and(|bits| bits.is_multiple_of(8)) {
-                return no(certificate, "an RSA key of an odd length");
-            }
+        if let PublicKey::Rsa(key) = key
+            && !PublicKey::rsa_bits(&key).is_some_and(|bits| bits.is_multiple_of(8))
+        {
+            return no(certificate, "an RSA key of an odd length");
         }
     }
     Ok(())
