@@ -147,7 +147,7 @@ async fn local(
     subject: &ResidentId,
     question: &Question,
 ) -> Result<Answer, LookupError> {
-    let system = rooms.system_for(SystemKind::Provider, place, |s| s.resources.iter().any(|r| *r == question.resource));
+    let system = rooms.system_for(SystemKind::Provider, place, |s| s.resources.contains(&question.resource));
     let system = system.ok_or_else(|| LookupError::NoProvider(question.resource.clone()))?;
     let call = provider::Call {
         url: &system.url,

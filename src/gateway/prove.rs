@@ -147,7 +147,7 @@ async fn licence(
     let reading = rooms.vault.read(&known.key, &upload.kept).map_err(crate::exchange::ExchangeError::from)?;
     let profile = profile(&rooms.directory.load(), known.trace.at);
     let name = upload.field.clone();
-    let report = tokio::task::spawn_blocking(move || licences::verify(&name, &VaultFile(reading), &profile));
+    let report = tokio::task::spawn_blocking(move || licences::verify(&name, VaultFile(reading), &profile));
     let report = report.await.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))?;
     let resident = known.citizen.resident.as_ref();
     let holder = resident.ok_or_else(|| Refusal::new(&super::who::NO_SUBJECT, "no resident number in the token"))?;

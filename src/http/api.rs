@@ -391,7 +391,7 @@ async fn verify(asked: &Asked, request: Request<Incoming>) -> Result<Response<Bo
     let reading = rooms.vault.read(&key, &kept).map_err(ExchangeError::from)?;
     let profile = prove::profile(&rooms.directory.load(), asked.trace.at);
     let report =
-        tokio::task::spawn_blocking(move || crate::licences::verify("upload", &prove::VaultFile(reading), &profile))
+        tokio::task::spawn_blocking(move || crate::licences::verify("upload", prove::VaultFile(reading), &profile))
             .await;
     let _ = rooms.vault.forget(&kept.id);
     let report = report.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))?;
@@ -442,7 +442,7 @@ async fn look_up(asked: &Asked, request: Request<Incoming>) -> Result<Response<B
         trace: &asked.trace,
         actor: person,
         terminal: &asked.terminal,
-        case: seen.as_ref().map(|s| crate::gateway::lookup::link(s)),
+        case: seen.as_ref().map(crate::gateway::lookup::link),
         who,
         subject: &subject,
         resource: &wanted.resource,

@@ -52,7 +52,7 @@ pub fn lay(folder: &Path, port_base: u16, store: Option<&str>) -> Result<World, 
 
 /// [`lay`], as of `now`.
 pub fn lay_at(folder: &Path, port_base: u16, store: Option<&str>, now: UnixMillis) -> Result<World, String> {
-    if port_base < 1_024 || port_base > u16::MAX - super::world::PORTS {
+    if !(1_024..=u16::MAX - super::world::PORTS).contains(&port_base) {
         return Err(format!("port base {port_base}: choose one between 1024 and {}", u16::MAX - super::world::PORTS));
     }
     std::fs::create_dir_all(folder).map_err(|e| files::said(folder, e))?;
