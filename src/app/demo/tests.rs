@@ -11,7 +11,7 @@ use super::world::{A, B, Door, World};
 use super::*;
 use crate::terms::{CaseNo, UnixMillis};
 use crate::trust::asic::{self, Part};
-use crate::trust::suite::load_key;
+use crate::trust::suite::{SigningKey, load_key};
 use crate::upstream::body::full;
 use crate::upstream::tls::{Identity, certificates};
 use crate::upstream::{Body, Client, ClientTls};
@@ -160,22 +160,36 @@ async fn identity_provider(world: &World) {
         assert_eq!((header["alg"].as_str(), header["typ"].as_str()), (Some(alg), Some("at+jwt")));
         assert_eq!(claims["cnf"]["jkt"].is_string(), proof.is_some(), "{form}");
         assert_eq!(claims["resident_id"].is_string(), alg == "ES256", "{form}");
-        verified(token, &jwks);
+        verified(world, token, &jwks, &key);
     }
     let (status, directory) = up(&client, &format!("{}/v1/directory", world.url(Door::Directory))).await;
     assert_eq!((status, directory), (StatusCode::OK, Value::Null), "a JWS, not JSON");
 }
 
-/// The identity room takes the key set and the tokens.
-fn verified(token: &str, jwks: &Value) {
-    use crate::identity::{jose, keys::IssuerKeys};
+/// The gateways take the token, under the directory's word about its issuer, from its holder and nobody else.
+fn verified(world: &World, token: &str, jwks: &Value, key: &SigningKey) {
+    use crate::identity::access::{Presented, check};
+    use crate::identity::keys::IssuerKeys;
     use jsonwebtoken::Algorithm::{ES256, RS256};
+    let now = UnixMillis::now();
     let (keys, dropped) = IssuerKeys::from_jwks(jwks.to_string().as_bytes(), &[ES256, RS256]).unwrap();
     assert!(dropped.is_empty());
-    let parsed = jose::Unverified::parse(token, jose::Embedded::Refused).unwrap();
-    let kid = parsed.header.kid.clone();
-    let key = keys.find(kid.as_deref(), parsed.header.alg).unwrap();
-    assert!(parsed.verify(key).is_ok());
+    let book = crate::app::wire::book(&directory::read(world, now).unwrap(), "gw-440305").unwrap();
+    let book = book.with_keys(&world.issuer(), Some(keys));
+    let (header, claims) = jws::read(token).unwrap();
+    let url = "https://127.0.0.1:1/v1/cases";
+    let proof = tokens::proof(key, "POST", url, Some(token), now).unwrap();
+    let bound = claims["cnf"]["jkt"].is_string();
+    let (scheme, proofs) = if bound { ("DPoP", vec![proof.as_str()]) } else { ("Bearer", vec![]) };
+    let presented = Presented { scheme, method: "POST", url, proofs, certificate: None };
+    let checked = check(token, &presented, &book, now).unwrap();
+    assert_eq!(checked.caller.level(), 3);
+    assert_eq!(checked.caller.resident().is_some(), header["alg"] == "ES256");
+    assert!(checked.caller.scopes().contains("pass"));
+    let later = now.plus_seconds(directory::TOKEN_LIFE_S as i64 + 60);
+    assert!(check(token, &presented, &book, later).is_err(), "expired");
+    let bare = Presented { scheme: "Bearer", proofs: vec![], ..presented };
+    assert_eq!(check(token, &bare, &book, now).is_err(), bound, "a bound token without proof");
 }
 
 async fn register(world: &World, calls: &provider::Calls) {
