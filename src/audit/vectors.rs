@@ -96,7 +96,7 @@ fn trees() {
         let mut lines = String::new();
         for end in 0..=limit {
             for start in 0..=end {
-                if start != end && start % (end - start).next_power_of_two() != 0 {
+                if start != end && !start.is_multiple_of((end - start).next_power_of_two()) {
                     continue;
                 }
                 if !inclusion {

@@ -1,6 +1,7 @@
 //! Floor 10: commands and words on the terminal.
 
 pub mod audit;
+pub mod demo;
 pub mod policy;
 pub mod verify;
 
@@ -28,6 +29,8 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Run a federation of two gateways on this machine and walk one case (演示)
+    Demo(demo::DemoArgs),
     /// Check a configuration: every mistake at once, each with its line and the mend (检查配置)
     Check {
         #[arg(long, value_name = "FILE")]
@@ -45,6 +48,7 @@ enum Command {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve { config } => serve(&config),
+        Command::Demo(args) => demo::run(args),
         Command::Check { config } => check(&config),
         Command::Verify(args) => verify::run(args),
         Command::Audit(args) => audit::run(args),
@@ -74,15 +78,8 @@ fn serve(file: &Path) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    logging();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(e) => {
-            eprintln!("tongban: {e}");
-            return ExitCode::FAILURE;
-        }
-    };
-    runtime.block_on(async {
+    logging("info");
+    block_on(async {
         let (send, stop) = watch::channel(false);
         match serve::start(&config, stop).await {
             Ok(running) => {
@@ -99,10 +96,21 @@ fn serve(file: &Path) -> ExitCode {
     })
 }
 
+/// Runs to the end on all cores.
+fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(e) => {
+            eprintln!("tongban: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Log lines to stderr; `RUST_LOG` chooses how many.
-fn logging() {
+fn logging(usual: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 

@@ -81,6 +81,8 @@ pub struct Extensions {
     pub name_constraints: Option<NameConstraints>,
     /// Critical extensions nobody here understands.
     pub unknown_critical: Vec<String>,
+    /// Extensions that are known but could not be read, and stand here as absent.
+    pub unreadable: Vec<String>,
     /// All critical extensions.
     pub critical: Vec<String>,
     /// The authority is named by its own issuer and serial number, too.
@@ -214,6 +216,9 @@ impl Certificate {
     }
 }
 
+/// subjectAltName.
+pub(super) const ALT_NAMES: &str = "2.5.29.17";
+
 fn read_extensions(octets: &[u8]) -> Result<Extensions, CertificateError> {
     let mut out = Extensions::default();
     let mut outer = Reader::new(octets);
@@ -234,7 +239,10 @@ fn read_extensions(octets: &[u8]) -> Result<Extensions, CertificateError> {
         let known = match read_extension(&mut out, &dotted, value) {
             // Genuine signers' certificates hold names and key identifiers that are no such thing (a second OCTET STRING
             // around them): nothing is trusted for what nobody can read, and nothing refused unless it is critical.
-            Err(_) if matches!(dotted.as_str(), "2.5.29.14" | "2.5.29.17" | "2.5.29.32" | "2.5.29.35") => false,
+            Err(_) if matches!(dotted.as_str(), "2.5.29.14" | ALT_NAMES | "2.5.29.32" | "2.5.29.35") => {
+                out.unreadable.push(dotted.clone());
+                false
+            }
             other => other?,
         };
         if critical {

@@ -26,6 +26,7 @@ pub mod settings;
 pub mod stamps;
 pub mod system;
 pub mod tokens;
+pub mod walk;
 pub mod world;
 
 pub use lay::lay;

@@ -87,7 +87,7 @@ impl DiskFile for FaultyFile {
         if self.disk.faults().sync { Err(io::Error::other("failed fdatasync")) } else { self.inner.sync() }
     }
 
-    fn len(&self) -> io::Result<u64> {
-        self.inner.len()
+    fn size(&self) -> io::Result<u64> {
+        self.inner.size()
     }
 }

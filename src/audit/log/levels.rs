@@ -36,7 +36,7 @@ impl Levels {
         let mut files = Vec::new();
         while files.len() < MAX_LEVELS && dir.join(files.len().to_string()).exists() {
             let file = disk.open(&dir.join(files.len().to_string()))?;
-            let allocated = file.len()?;
+            let allocated = file.size()?;
             files.push(LevelFile { file, allocated });
         }
         Ok(Self { disk, dir, files: RwLock::new(files) })
@@ -48,7 +48,7 @@ impl Levels {
         let mut files = self.files.write().unwrap_or_else(|p| p.into_inner());
         while files.len() <= level {
             let file = self.disk.open(&self.dir.join(files.len().to_string()))?;
-            let allocated = file.len()?;
+            let allocated = file.size()?;
             files.push(LevelFile { file, allocated });
         }
         let need = (count + hashes) * 32;

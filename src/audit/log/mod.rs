@@ -410,7 +410,7 @@ impl Log {
         let io = |e: std::io::Error| AuditError::io("reading a segment", &e);
         let name = segment::name(start / SEGMENT_ENTRIES);
         let file = self.0.disk.open(&self.0.segments.join(&name)).map_err(io)?;
-        let mut cursor = Cursor::new(&*file, u64::from(offset));
+        let mut cursor = Cursor::short(&*file, u64::from(offset));
         let mut at = start;
         while at < start + count {
             let place = cursor.offset();

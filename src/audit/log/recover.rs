@@ -131,7 +131,7 @@ fn torn_tail(file: &dyn DiskFile, walked: &Walked, chain: &Chain) -> Result<u64,
     let fault = walked.fault.as_ref().map_or((walked.end, "damage"), |fault| (fault.offset, fault.what));
     let number = chain.frontier.size() / SEGMENT_ENTRIES;
     let refuse = || corrupt(&segment::name(number), fault.0, fault.1);
-    let len = file.len().map_err(|e| AuditError::io("reading a segment", &e))?;
+    let len = file.size().map_err(|e| AuditError::io("reading a segment", &e))?;
     let mut tail = vec![0; len.saturating_sub(walked.end).min(MAX_TAIL) as usize];
     let got = file.read_at(&mut tail, walked.end).map_err(|e| AuditError::io("reading a segment", &e))?;
     tail.truncate(got);
@@ -253,7 +253,7 @@ impl<'a> Rebuild<'a> {
 
 impl Visitor for Rebuild<'_> {
     fn entry(&mut self, index: u64, offset: u64, leaf: &Digest, bytes: &[u8]) {
-        if index % 256 == 0 {
+        if index.is_multiple_of(256) {
             self.offsets.push(offset as u32);
         }
         // What cannot be read has no place in a chain; the verifier names it.

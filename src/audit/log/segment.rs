@@ -23,8 +23,10 @@ pub const FOOTER_LEN: usize = 92;
 pub const RECORD_HEAD: usize = 8;
 const MAGIC: &[u8; 8] = b"TBSEG01\n";
 const FOOTER_MARK: &[u8; 4] = b"TBFT";
-/// Bytes read at a time.
+/// Bytes read at a time when a whole segment is walked.
 const CHUNK: usize = 1 << 20;
+/// Bytes read at a time when one bundle is looked up.
+const SHORT_CHUNK: usize = 1 << 16;
 
 /// File name of a segment.
 pub fn name(number: u64) -> String {
@@ -130,11 +132,17 @@ pub struct Cursor<'a> {
     buffer: Vec<u8>,
     start: usize,
     offset: u64,
+    chunk: usize,
 }
 
 impl<'a> Cursor<'a> {
     pub fn new(file: &'a dyn DiskFile, offset: u64) -> Self {
-        Self { file, buffer: Vec::new(), start: 0, offset }
+        Self { file, buffer: Vec::new(), start: 0, offset, chunk: CHUNK }
+    }
+
+    /// For a few entries: reads less at a time.
+    pub fn short(file: &'a dyn DiskFile, offset: u64) -> Self {
+        Self { chunk: SHORT_CHUNK, ..Self::new(file, offset) }
     }
 
     pub fn offset(&self) -> u64 {
@@ -146,7 +154,7 @@ impl<'a> Cursor<'a> {
         if self.buffer.len() - self.start < len {
             self.buffer.drain(..self.start);
             self.start = 0;
-            let (have, want) = (self.buffer.len(), CHUNK.max(len));
+            let (have, want) = (self.buffer.len(), self.chunk.max(len));
             self.buffer.resize(want, 0);
             let got = self.file.read_at(&mut self.buffer[have..], self.offset + have as u64)?;
             self.buffer.truncate(have + got);
@@ -234,7 +242,7 @@ pub fn walk(
                 let leaf = leaf_hash(bytes);
                 visitor.entry(next.frontier.size(), offset, &leaf, bytes);
                 next.frontier.push_with(leaf, |height, hash| {
-                    if height % HEIGHT == 0 {
+                    if height.is_multiple_of(HEIGHT) {
                         visitor.hash((height / HEIGHT) as u8, hash);
                     }
                 });

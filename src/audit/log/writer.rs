@@ -123,7 +123,7 @@ impl Writer {
             let fits = |entry: &Encoded| buffer.is_empty() || buffer.len() + entry.max_len() < MAX_BATCH_BYTES;
             let Some((entry, reply)) = jobs.next_if(|(entry, _)| fits(entry)) else { break };
             let (index, start) = (next.frontier.size(), buffer.len());
-            if index % 256 == 0 {
+            if index.is_multiple_of(256) {
                 offsets.push((self.end + start as u64) as u32);
             }
             buffer.extend_from_slice(&[0; RECORD_HEAD]);
@@ -140,7 +140,7 @@ impl Writer {
             // Hashed from the very bytes that are written, so that a flipped bit cannot come between.
             let leaf = leaf_hash(&buffer[start + RECORD_HEAD..]);
             next.frontier.push_with(leaf, |height, hash| {
-                if height % HEIGHT == 0
+                if height.is_multiple_of(HEIGHT)
                     && let Some(level) = hashes.get_mut((height / HEIGHT) as usize)
                 {
                     level.extend_from_slice(&hash.0);

@@ -118,10 +118,10 @@ impl Each<'_, '_> {
 }
 
 impl Visitor for Each<'_, '_> {
-    fn entry(&mut self, _: u64, offset: u64, _: &Digest, bytes: &[u8]) {
+    fn entry(&mut self, _: u64, offset: u64, leaf: &Digest, bytes: &[u8]) {
         let place = Place { file: &self.file, offset: Some(offset) };
         let levels = &mut self.levels;
-        self.judge.entry(bytes, place, |level, hash| levels.push(level, hash));
+        self.judge.entry(bytes, *leaf, place, |level, hash| levels.push(level, hash));
     }
 
     fn hash(&mut self, _: u8, _: &Digest) {}

@@ -6,7 +6,7 @@ use super::Options;
 use super::report::{Fault, Question, Report, Verdict};
 use crate::audit::checkpoint::{self, SignedCheckpoint};
 use crate::audit::entry::{CaseLink, EntryHead, Kind, Pseudonym, Role, Unjudged};
-use crate::audit::merkle::{Frontier, leaf_hash};
+use crate::audit::merkle::Frontier;
 use crate::audit::tile::HEIGHT;
 use crate::terms::Digest;
 
@@ -120,11 +120,11 @@ impl<'o> Judge<'o> {
         }
     }
 
-    /// The next entry. `hash` hears of every tile hash that is now known.
-    pub fn entry(&mut self, bytes: &[u8], place: Place<'_>, mut hash: impl FnMut(u8, &Digest)) {
-        let (index, leaf) = (self.frontier.size(), leaf_hash(bytes));
+    /// The next entry and its leaf hash. `hash` hears of every tile hash that is now known.
+    pub fn entry(&mut self, bytes: &[u8], leaf: Digest, place: Place<'_>, mut hash: impl FnMut(u8, &Digest)) {
+        let index = self.frontier.size();
         self.frontier.push_with(leaf, |height, node| {
-            if height % HEIGHT == 0 {
+            if height.is_multiple_of(HEIGHT) {
                 hash((height / HEIGHT) as u8, node);
             }
         });

@@ -47,7 +47,7 @@ fn served(entries: &[Vec<u8>]) -> BTreeMap<String, Vec<u8>> {
     let (mut frontier, mut levels) = (Frontier::new(), vec![Vec::new(); 8]);
     for entry in entries {
         frontier.push_with(leaf_hash(entry), |height, hash| {
-            if height % HEIGHT == 0 {
+            if height.is_multiple_of(HEIGHT) {
                 levels[(height / HEIGHT) as usize].extend_from_slice(&hash.0);
             }
         });

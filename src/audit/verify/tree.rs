@@ -11,6 +11,7 @@ use super::judge::{Judge, Place};
 use super::report::{Question, Report, Verdict};
 use super::{Options, Progress};
 use crate::audit::bundle;
+use crate::audit::merkle::leaf_hash;
 use crate::audit::tile::{Level, TilePath, tiles_at};
 use crate::terms::Digest;
 
@@ -159,7 +160,7 @@ impl Walk<'_> {
         };
         let mut full = Vec::new();
         for entry in entries.iter().take(usize::from(tile.width)) {
-            self.judge.entry(entry, Place { file: &path, offset: None }, |level, hash| {
+            self.judge.entry(entry, leaf_hash(entry), Place { file: &path, offset: None }, |level, hash| {
                 let tile = self.tiles.entry(level).or_default();
                 tile.1.extend_from_slice(&hash.0);
                 if tile.1.len() == 256 * 32 {

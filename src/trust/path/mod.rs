@@ -397,10 +397,10 @@ fn authorities(chain: &[&Certificate], purpose: Purpose) -> Result<(), Stop> {
         if depth.is_some_and(|most| below > most) {
             return no(authority, "more authorities than one above allows");
         }
-        if let (Some(wanted), Some(uses), false) = (extended_use(purpose), &extensions.extended_key_usage, anchor) {
-            if !uses.iter().any(|u| u == wanted || u == ANY_USE) {
-                return no(authority, "an authority that is not for this purpose");
-            }
+        if let (Some(wanted), Some(uses), false) = (extended_use(purpose), &extensions.extended_key_usage, anchor)
+            && !uses.iter().any(|u| u == wanted || u == ANY_USE)
+        {
+            return no(authority, "an authority that is not for this purpose");
         }
         if authority.subject() != authority.issuer() {
             below += 1;

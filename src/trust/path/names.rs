@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Stop, Work, no};
-use crate::trust::certificate::{AltName, Certificate, NameConstraints};
+use crate::trust::certificate::{ALT_NAMES, AltName, Certificate, NameConstraints};
 use crate::trust::name;
 
 const EMAIL_ATTRIBUTE: &str = "1.2.840.113549.1.9.1";
@@ -20,6 +20,10 @@ pub(super) fn check(chain: &[&Certificate], work: &mut Work) -> Result<(), Stop>
         for (n, certificate) in chain[..above].iter().enumerate() {
             if n > 0 && certificate.subject() == certificate.issuer() {
                 continue;
+            }
+            // Names nobody can read may be anything.
+            if certificate.extensions.unreadable.iter().any(|oid| oid == ALT_NAMES) {
+                return no(certificate, "alternative names that cannot be read, below name constraints");
             }
             for name in all_names(certificate) {
                 judge(certificate, &name, constraints, work)?;

@@ -69,10 +69,10 @@ fn status(
             continue;
         }
         // An entry counts in whatever list it stands; only absence needs a complete one.
-        if let Some(entry) = crl.entry(certificate.serial()).filter(|_| crl.partial() != Some(CERTIFICATE_ISSUER)) {
-            if revoked.as_ref().is_none_or(|known| entry.at < known.at) {
-                revoked = Some(entry.clone());
-            }
+        if let Some(entry) = crl.entry(certificate.serial()).filter(|_| crl.partial() != Some(CERTIFICATE_ISSUER))
+            && revoked.as_ref().is_none_or(|known| entry.at < known.at)
+        {
+            revoked = Some(entry.clone());
         }
         if crl.partial().is_none() && newest.is_none_or(|n| n.this_update() < crl.this_update()) {
             newest = Some(crl);

@@ -4,12 +4,11 @@
 //! certificate that is no authority, an anchor whose own certificate is in order.
 
 use super::{PathError, Stop, names, no};
-use crate::trust::certificate::{Certificate, KeyUsage};
+use crate::trust::certificate::{ALT_NAMES, Certificate, KeyUsage};
 use crate::trust::suite::PublicKey;
 
 const SUBJECT_KEY_ID: &str = "2.5.29.14";
 const AUTHORITY_KEY_ID: &str = "2.5.29.35";
-const ALT_NAMES: &str = "2.5.29.17";
 
 pub(super) fn check(chain: &[&Certificate]) -> Result<(), Stop> {
     for (n, certificate) in chain.iter().enumerate() {
@@ -34,6 +33,9 @@ pub(super) fn check(chain: &[&Certificate]) -> Result<(), Stop> {
                 return no(certificate, "a root that names another authority above it");
             }
         }
+        if !extensions.unreadable.is_empty() {
+            return no(certificate, "an extension that cannot be read");
+        }
         if !names::are_well_formed(certificate) {
             return no(certificate, "an alternative name that is not well formed");
         }
@@ -50,10 +52,10 @@ pub(super) fn check(chain: &[&Certificate]) -> Result<(), Stop> {
         let key = certificate
             .public_key()
             .map_err(|error| Stop::No(PathError::Suite { certificate: certificate.subject_text(), error }))?;
-        if let PublicKey::Rsa(key) = key {
-            if !PublicKey::rsa_bits(&key).is_some_and(|bits| bits.is_multiple_of(8)) {
-                return no(certificate, "an RSA key of an odd length");
-            }
+        if let PublicKey::Rsa(key) = key
+            && !PublicKey::rsa_bits(&key).is_some_and(|bits| bits.is_multiple_of(8))
+        {
+            return no(certificate, "an RSA key of an odd length");
         }
     }
     Ok(())

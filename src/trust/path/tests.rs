@@ -99,3 +99,48 @@ fn unknown_is_not_valid_and_revoked_is_revoked() {
         assert_eq!(got, want, "{} lists", crls.len());
     }
 }
+
+#[test]
+fn strangers_cannot_keep_us_busy() {
+    let p256 = SignatureAlgorithm::EcdsaP256Sha256;
+    let root = make(None, p256, "root", Use::Root, (-1, 365));
+    let leaf = make(Some(&root), p256, "leaf", Use::Signer, (-1, 365));
+    // The same name on many keys: each has to be tried, and at some point no more are.
+    let spki = |key: &SigningKey| key.public_key().to_spki();
+    let namesakes: Vec<Certificate> = (0..MOST_SIGNATURES + 1)
+        .map(|_| {
+            let other = SigningKey::from_pkcs8(&SigningKey::generate(p256).unwrap()).unwrap();
+            let issuer = Issuer::root(&other, &Subject::named("root", "test"));
+            let (from, to) = (UnixMillis(NOW.0 - DAY_MS), UnixMillis(NOW.0 + DAY_MS));
+            let subject = Subject::named("root", "test");
+            let der = issue::certificate(&issuer, &subject, &spki(&other), Use::Root, from, to).unwrap();
+            let mut certificate = Certificate::parse(&der).unwrap();
+            certificate.extensions.subject_key_id = None; // so that the key identifier does not sort them out
+            certificate
+        })
+        .collect();
+    let unrelated = make(None, p256, "elsewhere", Use::Root, (-1, 365));
+    let question = |anchor| Question {
+        leaf: &leaf.certificate,
+        intermediates: &namesakes,
+        anchors: std::slice::from_ref(anchor),
+        purpose: Purpose::Signer,
+        at: NOW,
+        crls: &[],
+        revocation: Revocation::Ignore,
+    };
+    assert!(matches!(judge(&question(&unrelated.certificate)), Err(PathError::TooMuchWork(_))));
+    assert!(judge(&question(&root.certificate)).is_ok(), "anchors are tried first");
+}
+
+#[test]
+fn failures_have_their_words_in_the_standard() {
+    let root = make(None, SignatureAlgorithm::Sm2Sm3, "root", Use::Root, (-1, 365));
+    let leaf = make(Some(&root), SignatureAlgorithm::Sm2Sm3, "leaf", Use::Signer, (-9, -1));
+    assert_eq!(ask(&leaf, &[], &root, Purpose::Signer).unwrap_err().sub_indication(), "OUT_OF_BOUNDS_NO_POE");
+    let now = make(Some(&root), SignatureAlgorithm::Sm2Sm3, "now", Use::TlsClient, (-1, 1));
+    assert_eq!(ask(&now, &[], &root, Purpose::TlsServer).unwrap_err().sub_indication(), "CHAIN_CONSTRAINTS_FAILURE");
+    assert!(ask(&now, &[], &root, Purpose::TlsClient).is_ok(), "our own certificates pass our own strictness");
+    let other = make(None, SignatureAlgorithm::Sm2Sm3, "other", Use::Root, (-1, 365));
+    assert_eq!(ask(&now, &[], &other, Purpose::Signer).unwrap_err().sub_indication(), "NO_CERTIFICATE_CHAIN_FOUND");
+}

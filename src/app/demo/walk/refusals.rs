@@ -1,0 +1,127 @@
+//! What the gateways refuse: each with status, code, sentence, next step, and its line in the log.
+
+use serde_json::{Value, json};
+
+use super::Teller;
+use super::client::{Answer, Window, household, sign_in, tokens};
+use crate::app::demo::World;
+use crate::app::demo::licence::{self, Holder, Under};
+use crate::app::demo::people::{LI, Person, ZHANG};
+use crate::app::demo::tokens::{Options, proof, thumbprint, token_for};
+use crate::app::demo::world::{A, OUTLET, SMALL_OUTLET, WINDOW};
+use crate::terms::UnixMillis;
+use crate::trust::suite::{SignatureAlgorithm, SigningKey};
+
+pub async fn walk(teller: &mut Teller, world: &World) {
+    teller.chapter(
+        "拒绝：状态、代码、说明、下一步、日志位置",
+        "Refusals: status, code, sentence, next step, place in the log",
+    );
+    if let Err(why) = all(teller, world).await {
+        teller.fail("the walk of refusals", why);
+    }
+}
+
+/// Tells one refusal, and whether it is the one that must come.
+fn told(teller: &mut Teller, name: &str, want: (u16, &str), answer: &Answer) {
+    let json = &answer.json;
+    let (status, code) = (answer.status.as_u16(), json["code"].as_str().unwrap_or("?"));
+    if status != want.0 || code != want.1 {
+        teller.fail(name, format!("{status} {code} ({}) where {} {} must come", json["reason"], want.0, want.1));
+        return;
+    }
+    let next = json["next"]["zh"].as_str().unwrap_or_default();
+    let leaf = json["leaf"].as_u64().map_or(String::new(), |n| format!("gw-440305 #{n}"));
+    teller.step(
+        &format!("{name} → {status} {code}：{}", json["title"].as_str().unwrap_or_default()),
+        json["detail"].as_str().unwrap_or_default(),
+        &format!("下一步 next: {next}"),
+        &leaf,
+    );
+}
+
+async fn all(teller: &mut Teller, world: &World) -> Result<(), String> {
+    let now = UnixMillis::now;
+    let window = Window::new(world, WINDOW, A)?;
+    let clerk = sign_in(world, "C-0001").await?;
+    let citizen = sign_in(world, ZHANG).await?;
+    let headers = tokens(&clerk, Some(&citizen));
+    let zhang = Person::find(ZHANG).and_then(Holder::of).ok_or("no such person")?;
+    let li = Person::find(LI).and_then(Holder::of).ok_or("no such person")?;
+    let good = licence::issue(world, Under::Good, "LT-ID", zhang, now())?;
+
+    let mut bent = good.clone();
+    let at = bent.len() / 2;
+    bent[at] ^= 0x01;
+    let answer = window.file(&headers, &household("419001"), &[("id.ofd", &bent)]).await?;
+    told(teller, "证照被改一个字节", (422, "TB-LIC-0101"), &answer);
+
+    let revoked = licence::issue(world, Under::Revoked, "LT-ID", zhang, now())?;
+    let answer = window.file(&headers, &household("419001"), &[("id.ofd", &revoked)]).await?;
+    told(teller, "签章证书已吊销", (422, "TB-LIC-0102"), &answer);
+
+    let others = licence::issue(world, Under::Good, "LT-ID", li, now())?;
+    let answer = window.file(&headers, &household("419001"), &[("id.ofd", &others)]).await?;
+    told(teller, "他人的证照", (403, "TB-LIC-0201"), &answer);
+
+    let old = Options { issued: Some(UnixMillis(now().0 - 3_600_000)), ..Options::default() };
+    let expired = token_for(world, ZHANG, &old)?;
+    let answer = window.file(&tokens(&clerk, Some(&expired)), &household("419001"), &[("id.ofd", &good)]).await?;
+    told(teller, "过期令牌", (401, "TB-IDN-0007"), &answer);
+
+    replay(teller, world, &window).await?;
+
+    let bank = Window::new(world, OUTLET, A)?;
+    let employee = sign_in(world, "E-9001").await?;
+    let bank_headers = tokens(&employee, Some(&citizen));
+    let answer = bank.file(&bank_headers, &item("002014903000", json!({"insured_at": "419001"})), &[]).await?;
+    told(teller, "网点清单之外的事项", (403, "TB-PAR-0207"), &answer);
+
+    let small = Window::new(world, SMALL_OUTLET, A)?;
+    let small_headers = tokens(&sign_in(world, "E-9002").await?, Some(&citizen));
+    let mut answer = small.file(&small_headers, &household("419001"), &[("id.ofd", &good)]).await?;
+    for _ in 0..3 {
+        if !answer.status.is_success() {
+            break;
+        }
+        answer = small.file(&small_headers, &household("419001"), &[("id.ofd", &good)]).await?;
+    }
+    told(teller, "网点配额用完", (429, "TB-PAR-0301"), &answer);
+
+    let answer = window.file(&headers, &household("710000"), &[("id.ofd", &good)]).await?;
+    told(teller, "无人有权办理的事项", (422, "TB-CAT-0201"), &answer);
+
+    let presence = presence_item(&bank).await?;
+    let answer = bank.file(&bank_headers, &item(&presence, json!({"household": "419001"})), &[]).await?;
+    told(teller, "须本人到场的事项由网点代办", (403, "TB-PAR-0206"), &answer);
+
+    let ask = json!({"resource": "DR-HH", "purpose": "case"}).to_string();
+    let answer = window.call("/v1/lookups", &headers, Some(("application/json", ask.into_bytes()))).await?;
+    told(teller, "没有办件依据的数据查询", (403, "TB-POL-0501"), &answer);
+    Ok(())
+}
+
+fn item(code: &str, places: Value) -> Value {
+    json!({"item": code, "places": places, "present": true, "consent": true})
+}
+
+/// An item that needs somebody in person.
+async fn presence_item(window: &Window) -> Result<String, String> {
+    let all = window.call("/v1/items", &[], None).await?.good()?;
+    let found = all.json["items"].as_array().into_iter().flatten().find(|i| i["presence"] != "none");
+    found.and_then(|i| i["code"].as_str()).map(str::to_owned).ok_or_else(|| "no item needs presence".to_owned())
+}
+
+/// A token bound to a key, its proof sent twice.
+async fn replay(teller: &mut Teller, world: &World, window: &Window) -> Result<(), String> {
+    let pkcs8 = SigningKey::generate(SignatureAlgorithm::EcdsaP256Sha256).map_err(|e| e.to_string())?;
+    let key = SigningKey::from_pkcs8(&pkcs8).map_err(|e| e.to_string())?;
+    let options = Options { jkt: Some(thumbprint(&key)?), ..Options::default() };
+    let token = token_for(world, "C-0001", &options)?;
+    let proof = proof(&key, "GET", &window.url("/v1/cases"), Some(&token), UnixMillis::now())?;
+    let headers = [("authorization", format!("DPoP {token}")), ("dpop", proof)];
+    window.call("/v1/cases", &headers, None).await?.good()?;
+    let answer = window.call("/v1/cases", &headers, None).await?;
+    told(teller, "持有证明被重放", (401, "TB-IDN-0017"), &answer);
+    Ok(())
+}
