@@ -238,8 +238,9 @@ fn case_act(act: Act) -> Option<CaseAct> {
         Act::Suspend | Act::Resume => CaseAct::Suspend,
         Act::Escalate | Act::ComeBack => CaseAct::Escalate,
         Act::Extend => CaseAct::Extend,
-        Act::Grant | Act::Refuse | Act::Close => CaseAct::Decide,
-        Act::HandOut | Act::ConfirmDelivery => CaseAct::Deliver,
+        Act::Grant | Act::Refuse => CaseAct::Decide,
+        // Closing records the result and owes its delivery.
+        Act::Close | Act::HandOut | Act::ConfirmDelivery => CaseAct::Deliver,
         Act::Terminate => CaseAct::Terminate,
         Act::File | Act::Receive | Act::AcceptBySilence | Act::Supplement | Act::Withdraw | Act::Archive => {
             return None;

@@ -117,7 +117,7 @@ fn dossier(proven: &Proven, rooms: &Rooms) -> Dossier {
         window: known.window,
         collector: Collector { kind: kind.to_owned(), id, name, clerk: known.actor.id.clone() },
         owner: placed.owner.region,
-        authority: placed.owner.office.code.as_ref().map_or_else(String::new, ToString::to_string),
+        authority: placed.authority(),
         authority_name: placed.owner.office.name.clone(),
         applicant: Applicant {
             name: known.citizen.name.clone().unwrap_or_default(),

@@ -123,6 +123,7 @@ async fn fetch(asking: &Asking<'_>, rooms: &Arc<Rooms>, question: &Question) -> 
         purpose: asking.purpose.unwrap_or_default().to_owned(),
         item,
         case,
+        authority: asking.case.as_ref().map_or_else(String::new, |c| c.authority.clone()),
         place: asking.place,
         requester: asking.requester,
     };
@@ -229,6 +230,8 @@ pub struct Remote {
     pub purpose: String,
     pub item: ItemCode,
     pub case: Option<CaseNo>,
+    /// The authority that owns the case.
+    pub authority: String,
     pub place: RegionCode,
     pub requester: RegionCode,
 }
@@ -273,7 +276,7 @@ pub async fn serve(
             item: remote.item,
             applicant: pid.to_string(),
             open: true,
-            authority: String::new(),
+            authority: remote.authority.clone(),
             collected_by: Some(vouched.terminal.clone()),
         }),
         asked: if yes_no { Vec::new() } else { asked },

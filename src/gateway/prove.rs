@@ -6,6 +6,7 @@ use super::intake::{FORM, Upload};
 use super::lookup::{self, Asking};
 use super::rooms::Rooms;
 use super::submit::{Allowed, Proven, line};
+use super::who::Terminal;
 use super::{facts, ledger};
 use crate::audit::Kind;
 use crate::audit::entry::Evidence as Leaf;
@@ -42,6 +43,10 @@ pub async fn ask(allowed: Allowed, rooms: &Arc<Rooms>) -> Result<Proven, Refusal
             (Source::Licence, Some(upload)) => {
                 let type_code = material.reference.as_deref().and_then(|id| catalogue.licence_types.get(id));
                 verdict = Some(licence(&allowed, rooms, case, upload, type_code.map(|t| t.type_code.as_str())).await?);
+            }
+            // An outlet sees nothing of the person's data: the owner looks it up.
+            (Source::Shared, _) if matches!(allowed.placed.known.terminal, Terminal::Outlet { .. }) => {
+                verdict = Some("OWNER_LOOKS_UP".to_owned());
             }
             (Source::Shared, _) => {
                 let resource = material.reference.clone().unwrap_or_default();
@@ -187,7 +192,7 @@ async fn shared(
             item: item.code,
             applicant: known.citizen.pseudonym(rooms).to_string(),
             open: true,
-            authority: allowed.placed.owner.office.code.as_ref().map_or_else(String::new, ToString::to_string),
+            authority: allowed.placed.authority(),
             collected_by: who.org.clone(),
         }),
         who,

@@ -105,6 +105,14 @@ pub struct Placed {
     pub member: String,
 }
 
+impl Placed {
+    /// The authority as records name it: its credit code, or its name where the register has none.
+    pub fn authority(&self) -> String {
+        let office = &self.owner.office;
+        office.code.as_ref().map_or_else(|| office.name.clone(), ToString::to_string)
+    }
+}
+
 /// The rules and the contract say yes.
 pub struct Allowed {
     pub placed: Placed,

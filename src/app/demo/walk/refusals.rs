@@ -54,7 +54,7 @@ async fn all(teller: &mut Teller, world: &World) -> Result<(), String> {
     let at = bent.len() / 2;
     bent[at] ^= 0x01;
     let answer = window.file(&headers, &household("419001"), &[("id.ofd", &bent)]).await?;
-    told(teller, "证照被改一个字节", (422, "TB-LIC-0101"), &answer);
+    told(teller, "证照被改一个字节", (422, "TB-LIC-0105"), &answer);
 
     let revoked = licence::issue(world, Under::Revoked, "LT-ID", zhang, now())?;
     let answer = window.file(&headers, &household("419001"), &[("id.ofd", &revoked)]).await?;
@@ -74,7 +74,7 @@ async fn all(teller: &mut Teller, world: &World) -> Result<(), String> {
     let bank = Window::new(world, OUTLET, A)?;
     let employee = sign_in(world, "E-9001").await?;
     let bank_headers = tokens(&employee, Some(&citizen));
-    let answer = bank.file(&bank_headers, &item("002014903000", json!({"insured_at": "419001"})), &[]).await?;
+    let answer = bank.file(&bank_headers, &item("001009901000", json!({"destination": "419001"})), &[]).await?;
     told(teller, "网点清单之外的事项", (403, "TB-PAR-0207"), &answer);
 
     let small = Window::new(world, SMALL_OUTLET, A)?;
@@ -97,7 +97,7 @@ async fn all(teller: &mut Teller, world: &World) -> Result<(), String> {
 
     let ask = json!({"resource": "DR-HH", "purpose": "case"}).to_string();
     let answer = window.call("/v1/lookups", &headers, Some(("application/json", ask.into_bytes()))).await?;
-    told(teller, "没有办件依据的数据查询", (403, "TB-POL-0501"), &answer);
+    told(teller, "没有办件依据的数据查询", (403, "TB-POL-0502"), &answer);
     Ok(())
 }
 
