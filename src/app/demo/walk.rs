@@ -77,6 +77,7 @@ pub async fn run(folder: &Path, port_base: u16, store: Option<&str>, once: bool)
     let mut teller = Teller::new();
     println!("通办网关演示 · Tongban demonstration\n数据 data: {}", folder.display());
     let world = lay(folder, port_base, store)?;
+    world.make_schemas().await?;
     let (send, stop) = watch::channel(false);
     let calls = provider::Calls::default();
     let parties = {
