@@ -382,6 +382,15 @@ pub async fn take_due(tx: &mut Tx, now: UnixMillis, hold_ms: i64, limit: i64) ->
     Ok(due)
 }
 
+/// Lets lines that an earlier life of this process took come due at once. Only where no other replica shares the store.
+pub async fn release_taken(tx: &mut Tx, now: UnixMillis) -> Result<u64, StoreError> {
+    let done = sqlx::query("UPDATE outbox SET next_at = $1 WHERE done_at IS NULL AND next_at > $1")
+        .bind(now.0)
+        .execute(tx.run())
+        .await?;
+    Ok(done.rows_affected())
+}
+
 /// The receiver's receipt came: nothing more to send.
 pub async fn delivered(tx: &mut Tx, id: &str, receipt: &str, now: UnixMillis) -> Result<bool, StoreError> {
     let done = sqlx::query("UPDATE outbox SET done_at = $1, receipt = $2 WHERE id = $3 AND done_at IS NULL")
