@@ -215,7 +215,7 @@ fn addresses(world: &World) {
         );
     }
     let ca = world.tls_anchors(A).display().to_string();
-    println!("  curl --cacert {ca} {}/v1/items?q=户籍", world.url(Door::Api(A)));
+    println!("  curl --cacert {ca} {}/v1/items?q=%E6%88%B7%E7%B1%8D", world.url(Door::Api(A)));
     println!(
         "  curl --cacert {ca} --cert {} --key {} -H \"Authorization: Bearer $(tongban demo token --data {} --as clerk)\" {}/v1/cases",
         cert.display(),
