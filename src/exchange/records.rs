@@ -26,6 +26,7 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
           CREATE INDEX case_event_unlogged ON case_event (at) WHERE leaf IS NULL;
           CREATE TABLE case_file (no TEXT NOT NULL, path TEXT NOT NULL, role TEXT NOT NULL, seq BIGINT NOT NULL,
             vault TEXT NOT NULL, sealed {bytes} NOT NULL, PRIMARY KEY (no, path));
+          CREATE INDEX case_file_vault ON case_file (vault);
           CREATE TABLE outbox (id TEXT PRIMARY KEY, no TEXT NOT NULL, way TEXT NOT NULL, target TEXT NOT NULL,
             path TEXT NOT NULL, attempts BIGINT NOT NULL, next_at BIGINT NOT NULL, done_at BIGINT, receipt TEXT);
           CREATE INDEX outbox_due ON outbox (done_at, next_at);
@@ -302,6 +303,13 @@ pub async fn add_file(
         .await
         .map_err(StoreError::from)?;
     Ok(())
+}
+
+/// Whether any case names a file of the vault.
+pub async fn is_named(tx: &mut Tx, vault: &str) -> Result<bool, StoreError> {
+    let row =
+        sqlx::query("SELECT no FROM case_file WHERE vault = $1 LIMIT 1").bind(vault).fetch_optional(tx.run()).await?;
+    Ok(row.is_some())
 }
 
 /// The files of a case, in the order they came.

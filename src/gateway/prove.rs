@@ -33,6 +33,11 @@ pub struct Evidence {
 pub async fn ask(allowed: Allowed, rooms: &Arc<Rooms>) -> Result<Proven, Refusal> {
     let catalogue = rooms.catalogue.load_full();
     let item = catalogue.item(allowed.placed.known.filing.request.item)?;
+    let named = &allowed.placed.known.filing.request.materials;
+    let twice = named.iter().enumerate().any(|(n, m)| named[..n].iter().any(|o| o.no == m.no || o.file == m.file));
+    if twice {
+        return Err(Refusal::new(&FORM, "a material or a file is named twice"));
+    }
     let case = number(&allowed, rooms).await?;
     let mut materials = Vec::new();
     let mut found = Vec::new();
