@@ -4,7 +4,7 @@
 
 # Everything: unit tests, whole-system tests through real sockets, policy cases; on SQLite and on a real PostgreSQL.
 test:
-	tests/tools/with-postgres cargo test --all-targets
+	tests/tools/with-postgres cargo test --lib --bins --tests
 	cargo test --doc
 
 lint:
