@@ -1,6 +1,6 @@
 # Two commands for a newcomer: `cargo run --release -- demo` and `make test`.
 
-.PHONY: test lint demo bench docs
+.PHONY: test lint demo docs
 
 # Everything: unit tests, whole-system tests through real sockets, policy cases; on SQLite and on a real PostgreSQL.
 test:
