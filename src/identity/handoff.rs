@@ -52,11 +52,17 @@ pub fn request(method: &str, target: &str) -> Digest {
     Digest::of(format!("{method} {target}").as_bytes())
 }
 
+/// The gateway that hands off.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender<'a> {
+    pub id: &'a str,
+    pub key: &'a SigningKey,
+    pub names: &'a PairwiseKey,
+}
+
 /// Signs a hand-off of `caller` to `department` for one request.
 pub fn issue(
-    key: &SigningKey,
-    names: &PairwiseKey,
-    gateway: &str,
+    sender: Sender<'_>,
     department: &str,
     caller: &Caller,
     item: Option<ItemCode>,
@@ -64,12 +70,12 @@ pub fn issue(
     now: UnixMillis,
 ) -> Result<String, IdentityError> {
     let handoff = Handoff {
-        iss: gateway.to_owned(),
+        iss: sender.id.to_owned(),
         aud: department.to_owned(),
         iat: now.seconds(),
         exp: now.seconds() + LIVES_S,
         jti: random_id()?,
-        sub: names.name(department, caller.issuer(), caller.subject()),
+        sub: sender.names.name(department, caller.issuer(), caller.subject()),
         kind: caller.kind(),
         level: caller.level(),
         auth_time: caller.proven_at().seconds(),
@@ -78,7 +84,7 @@ pub fn issue(
         request,
     };
     match serde_json::to_value(&handoff) {
-        Ok(Value::Object(claims)) => key.sign(TYP, &claims),
+        Ok(Value::Object(claims)) => sender.key.sign(TYP, &claims),
         _ => Err(IdentityError::CannotSign("a hand-off that cannot be written")),
     }
 }
