@@ -226,7 +226,8 @@ pub fn book(directory: &Directory, me: &str) -> Result<IssuerBook, Wrong> {
         });
         IssuerEntry {
             issuer: issuer.issuer.clone(),
-            audiences: issuer.audiences.iter().cloned().chain([me.to_owned()]).collect(),
+            // A token is for us when it names us: one that was taken to another gateway is of no use here.
+            audiences: vec![me.to_owned()],
             algorithms: issuer.algorithms.iter().filter_map(|a| crate::identity::jose::algorithm(a)).collect(),
             profile: Profile::AtJwt,
             claims: ClaimNames::default(),

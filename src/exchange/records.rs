@@ -26,6 +26,7 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
           CREATE INDEX case_event_unlogged ON case_event (at) WHERE leaf IS NULL;
           CREATE TABLE case_file (no TEXT NOT NULL, path TEXT NOT NULL, role TEXT NOT NULL, seq BIGINT NOT NULL,
             vault TEXT NOT NULL, sealed {bytes} NOT NULL, PRIMARY KEY (no, path));
+          CREATE INDEX case_file_vault ON case_file (vault);
           CREATE TABLE outbox (id TEXT PRIMARY KEY, no TEXT NOT NULL, way TEXT NOT NULL, target TEXT NOT NULL,
             path TEXT NOT NULL, attempts BIGINT NOT NULL, next_at BIGINT NOT NULL, done_at BIGINT, receipt TEXT);
           CREATE INDEX outbox_due ON outbox (done_at, next_at);
@@ -304,6 +305,13 @@ pub async fn add_file(
     Ok(())
 }
 
+/// Whether any case names a file of the vault.
+pub async fn is_named(tx: &mut Tx, vault: &str) -> Result<bool, StoreError> {
+    let row =
+        sqlx::query("SELECT no FROM case_file WHERE vault = $1 LIMIT 1").bind(vault).fetch_optional(tx.run()).await?;
+    Ok(row.is_some())
+}
+
 /// The files of a case, in the order they came.
 pub async fn files(tx: &mut Tx, no: CaseNo, key: &Key) -> Result<Vec<PaperRow>, ExchangeError> {
     let rows = sqlx::query("SELECT path, role, seq, sealed FROM case_file WHERE no = $1 ORDER BY seq, path")
@@ -380,6 +388,15 @@ pub async fn take_due(tx: &mut Tx, now: UnixMillis, hold_ms: i64, limit: i64) ->
         due.push(out);
     }
     Ok(due)
+}
+
+/// Lets lines that an earlier life of this process took come due at once. Only where no other replica shares the store.
+pub async fn release_taken(tx: &mut Tx, now: UnixMillis) -> Result<u64, StoreError> {
+    let done = sqlx::query("UPDATE outbox SET next_at = $1 WHERE done_at IS NULL AND next_at > $1")
+        .bind(now.0)
+        .execute(tx.run())
+        .await?;
+    Ok(done.rows_affected())
 }
 
 /// The receiver's receipt came: nothing more to send.

@@ -84,7 +84,7 @@ pub async fn order(
         Some(act) => {
             let catalogue = rooms.catalogue.load();
             let mut who = Who::new(WhoKind::Department, &order.by);
-            who.org = Some(dossier.authority.clone());
+            who.org = Some(office.authority.to_string());
             who.places = vec![office.region];
             who.roles = vec![Role::Accept, Role::Examine, Role::Approve, Role::Issue];
             let mut step = Ask::step(act, who, facts::case(&record, &dossier, catalogue.items.get(&dossier.item)));

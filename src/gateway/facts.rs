@@ -88,10 +88,10 @@ pub fn who(
     let outlet = match terminal {
         Terminal::Outlet { contract, .. } => Some(Outlet {
             kind: outlet_kind(contract.kind),
-            live: true,
+            live: contract.suspended.is_none() && (contract.from.start()..contract.to.end()).contains(&now),
             item_listed: outlet_allowed,
             act_listed: outlet_allowed,
-            in_hours: true,
+            in_hours: contract.hours.is_open(now),
             at_place: true,
             customer_present: present,
         }),

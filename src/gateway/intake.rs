@@ -1,10 +1,9 @@
 //! What comes in with a filing: one JSON part and files, streamed into the vault, never whole in memory.
 
-use futures_util::StreamExt;
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 
+use super::multipart::{self, Multipart, MultipartError};
 use crate::exchange::vault::Writing;
 use crate::exchange::{ExchangeError, Kept, Key, Vault, VaultError};
 use crate::terms::refusal::tolds;
@@ -69,10 +68,8 @@ pub async fn read<T: DeserializeOwned>(
     key: &Key,
     bounds: Bounds,
 ) -> Result<Intake<T>, Refusal> {
-    let boundary = content_type
-        .and_then(|c| multer::parse_boundary(c).ok())
-        .ok_or_else(|| Refusal::new(&FORM, "the content type is not multipart/form-data with a boundary"))?;
-    let mut form = multer::Multipart::new(body.into_data_stream(), boundary);
+    let boundary = multipart::boundary(content_type).map_err(broken)?;
+    let mut form = Multipart::new(body, &boundary);
     let mut uploads = Vec::new();
     let outcome = parts(&mut form, vault, key, bounds, &mut uploads).await;
     match outcome {
@@ -100,20 +97,20 @@ pub fn discard(vault: &Vault, uploads: &[Upload]) {
 }
 
 async fn parts<T: DeserializeOwned>(
-    form: &mut multer::Multipart<'_>,
+    form: &mut Multipart<Incoming>,
     vault: &Vault,
     key: &Key,
     bounds: Bounds,
     uploads: &mut Vec<Upload>,
 ) -> Result<(T, bytes::Bytes), Refusal> {
     let mut request = None;
-    while let Some(field) = form.next_field().await.map_err(|e| broken(&e))? {
-        let name = field.name().unwrap_or_default().to_owned();
+    while let Some(part) = form.next().await.map_err(broken)? {
+        let name = part.name;
         if name == REQUEST_FIELD {
             if request.is_some() {
                 return Err(Refusal::new(&FORM, "more than one part named request"));
             }
-            let text = json_part(field, bounds.json_octets).await?;
+            let text = json_part(form, bounds.json_octets).await?;
             let parsed = serde_json::from_slice(&text).map_err(|e| Refusal::new(&FORM, format!("request: {e}")))?;
             request = Some((parsed, text));
             continue;
@@ -128,18 +125,16 @@ async fn parts<T: DeserializeOwned>(
         if uploads.len() == bounds.files {
             return Err(Refusal::new(&TOO_MANY_FILES, format!("more than {} files", bounds.files)));
         }
-        let media = field.content_type().map_or("application/octet-stream".to_owned(), |m| m.essence_str().to_owned());
         let writing = vault.write(key, bounds.file_octets).map_err(ExchangeError::from)?;
-        let kept = file_part(field, writing).await?;
-        uploads.push(Upload { field: name, media, kept });
+        let kept = file_part(form, writing).await?;
+        uploads.push(Upload { field: name, media: part.media, kept });
     }
     request.ok_or_else(|| Refusal::new(&FORM, "no part named request"))
 }
 
-async fn json_part(mut field: multer::Field<'_>, limit: usize) -> Result<bytes::Bytes, Refusal> {
+async fn json_part(form: &mut Multipart<Incoming>, limit: usize) -> Result<bytes::Bytes, Refusal> {
     let mut text = bytes::BytesMut::new();
-    while let Some(chunk) = field.next().await {
-        let chunk = chunk.map_err(|e| broken(&e))?;
+    while let Some(chunk) = form.chunk().await.map_err(broken)? {
         if text.len() + chunk.len() > limit {
             return Err(Refusal::new(&FORM, format!("the request part is larger than {limit} octets")));
         }
@@ -149,9 +144,8 @@ async fn json_part(mut field: multer::Field<'_>, limit: usize) -> Result<bytes::
 }
 
 /// Encrypts and writes on the blocking pool: a slow disk must not stop other requests.
-async fn file_part(mut field: multer::Field<'_>, mut writing: Writing) -> Result<Kept, Refusal> {
-    while let Some(chunk) = field.next().await {
-        let chunk = chunk.map_err(|e| broken(&e))?;
+async fn file_part(form: &mut Multipart<Incoming>, mut writing: Writing) -> Result<Kept, Refusal> {
+    while let Some(chunk) = form.chunk().await.map_err(broken)? {
         writing = blocking(move || {
             writing.push(&chunk)?;
             Ok(writing)
@@ -170,6 +164,7 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-fn broken(error: &multer::Error) -> Refusal {
-    Refusal::new(&BROKEN_OFF, error.to_string())
+fn broken(error: MultipartError) -> Refusal {
+    let told = if error == MultipartError::BrokenOff { &BROKEN_OFF } else { &FORM };
+    Refusal::new(told, error.to_string())
 }

@@ -41,9 +41,7 @@ pub async fn ask(proven: Proven, rooms: &Arc<Rooms>) -> Result<Kept, Refusal> {
     match transact(&proven, rooms, &case, &dossier, &made, key.as_deref()).await {
         Ok(()) => {}
         Err(refusal) => {
-            for file in made.files() {
-                let _ = rooms.vault.forget(&file.kept.id);
-            }
+            forget_unnamed(rooms, made.files().into_iter().map(|f| f.kept.id.as_str())).await;
             // Lost the race against the same filing: its case is ours.
             if let Some(case) = earlier(&proven, key.as_deref(), rooms).await? {
                 return answered_before(&proven, case, rooms).await;
@@ -64,6 +62,26 @@ pub async fn ask(proven: Proven, rooms: &Arc<Rooms>) -> Result<Kept, Refusal> {
     mark_logged(rooms, case.no, case.seq, committed.index).await?;
     let _ = rooms.news.send(case.no);
     Ok(Kept { case: case.no, committed, again: false })
+}
+
+/// Removes vault files, but only those that the store says no case names: whether a transaction whose commit failed was
+/// kept after all, only the store knows, and where it cannot say the file stays.
+pub async fn forget_unnamed<'a>(rooms: &Rooms, ids: impl Iterator<Item = &'a str>) {
+    for id in ids {
+        let named = async {
+            let mut tx = rooms.store.read().await?;
+            records::is_named(&mut tx, id).await
+        };
+        match named.await {
+            Ok(false) => {
+                if let Err(error) = rooms.vault.forget(id) {
+                    tracing::warn!(%error, "an unused file could not be removed");
+                }
+            }
+            Ok(true) => {}
+            Err(error) => tracing::warn!(%error, "whether a file is used is not known: it stays"),
+        }
+    }
 }
 
 /// Remembers that an act of a case is in the log.
@@ -275,7 +293,8 @@ pub async fn post(
     now: UnixMillis,
 ) -> Result<(), Refusal> {
     let (way, target) = if message.to == rooms.me.id {
-        let office = rooms.system_for(super::rooms::SystemKind::Office, dossier.owner, |_| true);
+        let office = rooms
+            .system_for(super::rooms::SystemKind::Office, dossier.owner, |s| s.authority.as_str() == dossier.authority);
         match office {
             Some(office) => ("office", office.id.clone()),
             // No office is connected: the case waits for officials at the gateway's own desk.

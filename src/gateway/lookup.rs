@@ -74,7 +74,7 @@ fn question(asking: &Asking<'_>, rooms: &Rooms) -> Question {
     Question {
         resource: asking.resource.to_owned(),
         subject: rooms.pseudonyms.resident(asking.subject).to_string(),
-        purpose: format!("{}/{item}", asking.purpose.unwrap_or_default()),
+        purpose: format!("{}/{item}/{}", asking.purpose.unwrap_or_default(), asking.place),
         fields: fields(asking.resource),
     }
 }
@@ -129,8 +129,10 @@ async fn fetch(asking: &Asking<'_>, rooms: &Arc<Rooms>, question: &Question) -> 
     };
     let body = serde_json::to_vec(&remote).map_err(|e| down(e.to_string()))?;
     let answer = peer::post_json(rooms, asking.place, "/peer/v1/lookups", &body, asking.actor, asking.trace).await;
-    let answer = answer.map_err(|refusal| match refusal.told.status {
-        404 => LookupError::UnknownSubject(asking.resource.to_owned()),
+    let peers =
+        |refusal: &Refusal| refusal.members.iter().find(|(n, _)| *n == "peer_status").and_then(|(_, v)| v.as_u64());
+    let answer = answer.map_err(|refusal| match peers(&refusal) {
+        Some(404) => LookupError::UnknownSubject(asking.resource.to_owned()),
         _ => down(refusal.to_string()),
     })?;
     let reply: Reply = serde_json::from_slice(&answer)
@@ -147,7 +149,7 @@ async fn local(
     subject: &ResidentId,
     question: &Question,
 ) -> Result<Answer, LookupError> {
-    let system = rooms.system_for(SystemKind::Provider, place, |s| s.resources.iter().any(|r| *r == question.resource));
+    let system = rooms.system_for(SystemKind::Provider, place, |s| s.resources.contains(&question.resource));
     let system = system.ok_or_else(|| LookupError::NoProvider(question.resource.clone()))?;
     let call = provider::Call {
         url: &system.url,

@@ -15,6 +15,7 @@ pub mod intake;
 pub mod keep;
 pub mod ledger;
 pub mod lookup;
+pub mod multipart;
 mod papers;
 pub mod pass;
 pub mod peer;

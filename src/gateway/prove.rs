@@ -33,6 +33,11 @@ pub struct Evidence {
 pub async fn ask(allowed: Allowed, rooms: &Arc<Rooms>) -> Result<Proven, Refusal> {
     let catalogue = rooms.catalogue.load_full();
     let item = catalogue.item(allowed.placed.known.filing.request.item)?;
+    let named = &allowed.placed.known.filing.request.materials;
+    let twice = named.iter().enumerate().any(|(n, m)| named[..n].iter().any(|o| o.no == m.no || o.file == m.file));
+    if twice {
+        return Err(Refusal::new(&FORM, "a material or a file is named twice"));
+    }
     let case = number(&allowed, rooms).await?;
     let mut materials = Vec::new();
     let mut found = Vec::new();
@@ -147,7 +152,7 @@ async fn licence(
     let reading = rooms.vault.read(&known.key, &upload.kept).map_err(crate::exchange::ExchangeError::from)?;
     let profile = profile(&rooms.directory.load(), known.trace.at);
     let name = upload.field.clone();
-    let report = tokio::task::spawn_blocking(move || licences::verify(&name, &VaultFile(reading), &profile));
+    let report = tokio::task::spawn_blocking(move || licences::verify(&name, VaultFile(reading), &profile));
     let report = report.await.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))?;
     let resident = known.citizen.resident.as_ref();
     let holder = resident.ok_or_else(|| Refusal::new(&super::who::NO_SUBJECT, "no resident number in the token"))?;

@@ -128,7 +128,7 @@ pub async fn take(opened: Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<S
     {
         let mut tx = rooms.store.read().await?;
         if let Some(receipt) = records::received(&mut tx, &message.id, opened.container.digest).await? {
-            forget(rooms, &opened);
+            forget(rooms, &opened).await;
             return Ok(receipt);
         }
     }
@@ -137,15 +137,14 @@ pub async fn take(opened: Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<S
         _ => later(&opened, rooms, trace).await,
     };
     if outcome.is_err() {
-        forget(rooms, &opened);
+        forget(rooms, &opened).await;
     }
     outcome
 }
 
-fn forget(rooms: &Rooms, opened: &Opened) {
-    for file in opened.files.iter().map(|f| &f.kept).chain([&opened.container]) {
-        let _ = rooms.vault.forget(&file.id);
-    }
+async fn forget(rooms: &Rooms, opened: &Opened) {
+    let ids = opened.files.iter().map(|f| f.kept.id.as_str()).chain([opened.container.id.as_str()]);
+    keep::forget_unnamed(rooms, ids).await;
 }
 
 fn container(opened: &Opened) -> Stored {
@@ -252,11 +251,18 @@ async fn later(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<Str
     let message = &opened.message;
     let mut tx = rooms.store.begin().await?;
     let record = records::load(&mut tx, message.case).await?.ok_or(ExchangeError::NoCase)?;
-    let other = if record.side == "collecting" {
-        rooms.directory.load().member_for(message.case.owner())?.id.clone()
-    } else {
-        message.from.clone()
-    };
+    if opened.vouched.is_none() {
+        return Err(Refusal::new(&peer::BAD_ASSERTION, "nobody vouches for this act"));
+    }
+    // The collector hands on what the applicant does; everything else is the owner's alone.
+    let applicants = matches!(message.act, Act::Withdraw | Act::Supplement);
+    if applicants != (record.side != "collecting") {
+        return Err(
+            FederationError::NotThatMember(format!("{} may not do this to {}", message.from, message.case)).into()
+        );
+    }
+    let place = if record.side == "collecting" { message.case.owner() } else { record.window };
+    let other = rooms.directory.load().member_for(place)?.id.clone();
     if other != message.from {
         return Err(FederationError::NotThatMember(format!("{} does not own {}", message.from, message.case)).into());
     }
@@ -284,7 +290,7 @@ async fn later(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<Str
     let receipt = receipt(rooms, opened, trace)?;
     records::receive(&mut tx, &message.id, opened.container.digest, &receipt, trace.at).await?;
     tx.commit(()).await?;
-    forget(rooms, opened);
+    forget(rooms, opened).await;
     let committed = rooms.log.append(&entry).await?;
     keep::mark_logged(rooms, case.no, case.seq, committed.index).await?;
     let _ = rooms.news.send(case.no);

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::intake::{Intake, Upload};
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
-use super::who::{NO_SUBJECT, NO_TERMINAL, Person, PersonKind, Terminal, WRONG_KIND};
+use super::who::{NO_SUBJECT, Person, PersonKind, Terminal, WRONG_KIND};
 use super::{facts, keep, prove};
 use crate::audit::Committed;
 use crate::catalogue::owner::{Choice, Ownership, PlaceFact, PlaceFacts};
@@ -140,27 +140,27 @@ pub async fn submit(arrival: Arrival, rooms: &Arc<Rooms>) -> Result<Kept, Refusa
     let uploads = arrival.filing.uploads.clone();
     let outcome = questions(arrival, rooms).await;
     match &outcome {
-        Err(_) => discard(rooms, &uploads),
-        Ok(kept) if kept.again => discard(rooms, &uploads),
+        Err(_) => discard(rooms, &uploads).await,
+        Ok(kept) if kept.again => discard(rooms, &uploads).await,
         Ok(_) => {}
     }
     outcome
 }
 
 async fn questions(arrival: Arrival, rooms: &Arc<Rooms>) -> Result<Kept, Refusal> {
-    let known = known(arrival)?;
+    let known = known(arrival, rooms)?;
     let placed = placed(known, rooms)?;
     let allowed = allowed(placed, rooms)?;
     let proven = prove::ask(allowed, rooms).await?;
     keep::ask(proven, rooms).await
 }
 
-fn discard(rooms: &Rooms, uploads: &[Upload]) {
-    super::intake::discard(&rooms.vault, uploads);
+async fn discard(rooms: &Rooms, uploads: &[Upload]) {
+    keep::forget_unnamed(rooms, uploads.iter().map(|u| u.kept.id.as_str())).await;
 }
 
 /// Who? A clerk or an outlet's employee acts for a citizen who has signed in; a citizen may act alone online.
-fn known(arrival: Arrival) -> Result<Known, Refusal> {
+fn known(arrival: Arrival, rooms: &Rooms) -> Result<Known, Refusal> {
     let Arrival { trace, terminal, clerk, citizen, filing, key, idempotency } = arrival;
     let window = terminal.region();
     let citizen = citizen.ok_or_else(|| Refusal::new(&NO_SUBJECT, "no token of the applicant"))?;
@@ -172,11 +172,8 @@ fn known(arrival: Arrival) -> Result<Known, Refusal> {
         (Some(_), _) => {
             return Err(Refusal::new(&WRONG_KIND, "only staff at an enrolled window or outlet file for others"));
         }
-        (None, None) => {
-            let home = citizen.places.first().copied();
-            let home = home.ok_or_else(|| Refusal::new(&NO_TERMINAL, "no window, and no home place in the token"))?;
-            (citizen.clone(), home)
-        }
+        // A portal is the gateway's own: where the citizen lives is a fact about the owner, not about the window.
+        (None, None) => (citizen.clone(), rooms.me.region),
         (None, Some(_)) => return Err(Refusal::new(&super::who::NO_SUBJECT, "no token of the clerk")),
     };
     Ok(Known { trace, terminal, actor, citizen, window, filing, key, idempotency })

@@ -111,7 +111,8 @@ impl Terminal {
             Self::Outlet { contract, .. } => format!("outlet:{}", contract.outlet),
             Self::System(n) => format!("system:{}", rooms.systems[*n].id),
             Self::Peer(id) => format!("peer:{id}"),
-            Self::Unknown => "unknown".into(),
+            // Whoever comes without a terminal comes through the portal.
+            Self::Unknown => format!("portal:{}", rooms.me.id),
         }
     }
 

@@ -23,7 +23,7 @@ use crate::gateway::keep::ASICE;
 use crate::gateway::ledger::{self, Trace};
 use crate::gateway::lookup::{self, Asking};
 use crate::gateway::submit::{self, Arrival};
-use crate::gateway::who::{NO_TERMINAL, Person, Terminal};
+use crate::gateway::who::{NO_TERMINAL, Person, PersonKind, Terminal};
 use crate::gateway::{Rooms, act, desk, intake, pass, peer, prove, receive};
 use crate::terms::{CaseNo, Digest, ItemCode, Lang, Refusal, RegionCode, ResidentId, UnixMillis};
 use crate::upstream::Body;
@@ -138,8 +138,9 @@ async fn handle(
             let subject = door.subject(rooms).await?;
             (asked.caller, asked.subject) = (caller, subject);
             who.1 = asked.caller.clone();
-            if asked.caller.is_none() {
-                return Err(required(None).expect_err("nobody is nobody"));
+            let caller = required(asked.caller.clone())?;
+            if caller.kind == PersonKind::Staff && matches!(asked.terminal, Terminal::Unknown) {
+                return Err(Refusal::new(&NO_TERMINAL, "staff act at enrolled terminals only"));
             }
         }
     }
@@ -316,7 +317,7 @@ async fn file(asked: Asked, request: Request<Incoming>) -> Result<Response<Body>
     let idempotency = asked.headers.get(IDEMPOTENCY).and_then(|v| v.to_str().ok()).map(str::to_owned);
     let (clerk, citizen) = match (asked.caller, asked.subject) {
         (caller, Some(subject)) => (caller, Some(subject)),
-        (Some(caller), None) if caller.kind == crate::gateway::who::PersonKind::Citizen => (None, Some(caller)),
+        (Some(caller), None) if caller.kind == PersonKind::Citizen => (None, Some(caller)),
         (caller, None) => (caller, None),
     };
     let arrival =
@@ -391,7 +392,7 @@ async fn verify(asked: &Asked, request: Request<Incoming>) -> Result<Response<Bo
     let reading = rooms.vault.read(&key, &kept).map_err(ExchangeError::from)?;
     let profile = prove::profile(&rooms.directory.load(), asked.trace.at);
     let report =
-        tokio::task::spawn_blocking(move || crate::licences::verify("upload", &prove::VaultFile(reading), &profile))
+        tokio::task::spawn_blocking(move || crate::licences::verify("upload", prove::VaultFile(reading), &profile))
             .await;
     let _ = rooms.vault.forget(&kept.id);
     let report = report.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))?;
@@ -442,7 +443,7 @@ async fn look_up(asked: &Asked, request: Request<Incoming>) -> Result<Response<B
         trace: &asked.trace,
         actor: person,
         terminal: &asked.terminal,
-        case: seen.as_ref().map(|s| crate::gateway::lookup::link(s)),
+        case: seen.as_ref().map(crate::gateway::lookup::link),
         who,
         subject: &subject,
         resource: &wanted.resource,

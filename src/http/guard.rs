@@ -52,7 +52,7 @@ pub fn check<B>(request: &Request<B>) -> Result<(), Refusal> {
     if target.len() > TARGET_MAX {
         return bad("the request target is too long");
     }
-    path_is_plain(request.uri().path()).or_else(|why| bad(why))
+    path_is_plain(request.uri().path()).or_else(bad)
 }
 
 /// One spelling per path: no dot segments, no empty segments, no escapes of separators or controls.

@@ -63,9 +63,12 @@ pub async fn serve<H, F>(
     let places = Arc::new(Semaphore::new(limits.connections));
     let acceptor = tls.map(TlsAcceptor::from);
     loop {
-        let place = match places.clone().acquire_owned().await {
-            Ok(place) => place,
-            Err(_) => break,
+        let place = tokio::select! {
+            place = places.clone().acquire_owned() => match place {
+                Ok(place) => place,
+                Err(_) => break,
+            },
+            () = crate::gateway::stopped(&mut stop) => break,
         };
         let (socket, remote) = tokio::select! {
             accepted = listener.accept() => match accepted {

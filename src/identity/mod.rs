@@ -1,4 +1,4 @@
-//! Who is it? Tokens, keys, proofs of possession, papers of delegation, and words between gateways.
+//! Floor 4: who is it? Tokens, keys, proofs of possession, papers of delegation, and words between gateways.
 //!
 //! ```text
 //!   text ─▶ jose ─▶ book + keys ─▶ access ─▶ Caller          delegation ─▶ Grant<PowerOfAttorney | …>

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::audit::{Entry, Kind};
 use crate::gateway::{Rooms, keep, ledger};
-use crate::store::once;
+use crate::store::{Dialect, once};
 use crate::terms::{Refusal, UnixMillis};
 
 /// How often the outbox is looked at, in milliseconds; news of a case wakes it at once.
@@ -27,6 +27,9 @@ const CUT_OFF_MS: i64 = 10_000;
 
 /// Runs until `stop` turns true.
 pub async fn run(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
+    if let Err(error) = pick_up(&rooms, UnixMillis::now()).await {
+        tracing::error!(%error, "what an earlier life left could not be picked up");
+    }
     let mut news = rooms.news.subscribe();
     let mut housekeeping = tokio::time::interval(Duration::from_secs(HOUSEKEEPING_S));
     loop {
@@ -44,6 +47,21 @@ pub async fn run(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
             tracing::warn!(%error, "deliveries failed");
         }
     }
+}
+
+/// What an earlier life left: intents without an outcome are closed as recovered (the result is not known; the receiver's
+/// memory of ids makes sending again safe), and deliveries it had taken come due.
+async fn pick_up(rooms: &Arc<Rooms>, now: UnixMillis) -> Result<(), Refusal> {
+    for (_, leaf) in &rooms.log.recovery().unanswered {
+        rooms.log.append(&Entry::new(Kind::Recovered, now).of(*leaf)).await?;
+    }
+    // A store of our own is shared with nobody; replicas on PostgreSQL wait for each other's holds to run out.
+    if rooms.store.dialect() == Dialect::Sqlite {
+        let mut tx = rooms.store.begin().await?;
+        crate::exchange::records::release_taken(&mut tx, now).await?;
+        tx.commit(()).await?;
+    }
+    Ok(())
 }
 
 /// Writes the lines that a crash left out, and forgets what has expired.

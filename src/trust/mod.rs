@@ -26,3 +26,6 @@ use crate::terms::Told;
 pub fn tolds() -> Vec<&'static Told> {
     [told::TOLDS, cms::TOLDS, path::TOLDS, timestamp::TOLDS].concat()
 }
+
+#[cfg(test)]
+mod crosscheck;

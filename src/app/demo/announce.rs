@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::files::{self, PUBLIC};
+use super::files::{self, PRIVATE};
 use super::people::PEOPLE;
 use super::settings::{OUTLET_ITEMS, OUTLETS};
 use super::stamps;
@@ -55,7 +55,7 @@ pub(super) fn write(world: &World, directory: &Directory) -> Result<(), String> 
         "outlets": OUTLETS.map(|(id, daily)| json!({ "outlet": id, "daily": daily, "items": OUTLET_ITEMS })),
     });
     let text = serde_json::to_string_pretty(&told).map_err(|e| e.to_string())?;
-    files::write(&world.folder.join("federation.json"), format!("{text}\n").as_bytes(), PUBLIC).map(|_| ())
+    files::write(&world.folder.join("federation.json"), format!("{text}\n").as_bytes(), PRIVATE).map(|_| ())
 }
 
 fn gateway(world: &World, gateway: usize, directory: &Directory) -> Value {

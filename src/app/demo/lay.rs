@@ -12,7 +12,7 @@
 use std::path::Path;
 
 use super::pki::{self, Pair};
-use super::world::{CLIENTS, ClientKind, FEDERATION, GATEWAYS, OFFICE, World};
+use super::world::{CLIENTS, ClientKind, FEDERATION, GATEWAYS, World};
 use super::{announce, directory, files, settings, stamps};
 use crate::terms::UnixMillis;
 use crate::trust::issue::{Subject, Use};
@@ -52,7 +52,7 @@ pub fn lay(folder: &Path, port_base: u16, store: Option<&str>) -> Result<World, 
 
 /// [`lay`], as of `now`.
 pub fn lay_at(folder: &Path, port_base: u16, store: Option<&str>, now: UnixMillis) -> Result<World, String> {
-    if port_base < 1_024 || port_base > u16::MAX - super::world::PORTS {
+    if !(1_024..=u16::MAX - super::world::PORTS).contains(&port_base) {
         return Err(format!("port base {port_base}: choose one between 1024 and {}", u16::MAX - super::world::PORTS));
     }
     std::fs::create_dir_all(folder).map_err(|e| files::said(folder, e))?;
@@ -136,7 +136,6 @@ fn clients(world: &World, members: &[Member; 2], now: UnixMillis) -> Result<(), 
         };
         pki::issued(&folder, client.id, authority, &subject, purpose, now)?;
     }
-    debug_assert!(CLIENTS.iter().any(|c| c.id == OFFICE));
     let provider = Subject {
         dns: &LOCALHOST,
         ips: &LOOPBACK,

@@ -27,6 +27,7 @@ use crate::federation::Directory;
 use crate::http::serve::Connection;
 use crate::upstream::Body;
 use cases::{Cases, Taken};
+pub use worker::PLAN;
 
 /// Largest sealed case file in octets: the demonstration's filings are small.
 const CASE_MAX: u64 = 256 << 20;

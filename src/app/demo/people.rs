@@ -1,5 +1,7 @@
 //! The people of the demonstration. Nobody is real: division 990101 does not exist.
 
+use super::world::POLICE_B;
+
 /// What the identity provider knows of somebody.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Person {
@@ -28,8 +30,9 @@ impl Person {
         self.kind == "citizen"
     }
 
-    pub fn sub(&self) -> String {
-        format!("{}:{}", if self.is_citizen() { "person" } else { "staff" }, self.user)
+    /// The `sub` of tokens: staff go by their number in rules and records.
+    pub fn sub(&self) -> &'static str {
+        self.user
     }
 }
 
@@ -87,30 +90,9 @@ pub const PEOPLE: &[Person] = &[
         places: &["440305", "419001"],
         ..STAFF
     },
-    Person {
-        user: "O-0001",
-        name: "孙丽",
-        org: Some("office-419001"),
-        roles: &["accept"],
-        places: &["419001"],
-        ..STAFF
-    },
-    Person {
-        user: "O-0002",
-        name: "吴刚",
-        org: Some("office-419001"),
-        roles: &["examine"],
-        places: &["419001"],
-        ..STAFF
-    },
-    Person {
-        user: "O-0003",
-        name: "郑华",
-        org: Some("office-419001"),
-        roles: &["approve"],
-        places: &["419001"],
-        ..STAFF
-    },
+    Person { user: "O-0001", name: "孙丽", org: Some(POLICE_B), roles: &["accept"], places: &["419001"], ..STAFF },
+    Person { user: "O-0002", name: "吴刚", org: Some(POLICE_B), roles: &["examine"], places: &["419001"], ..STAFF },
+    Person { user: "O-0003", name: "郑华", org: Some(POLICE_B), roles: &["approve"], places: &["419001"], ..STAFF },
 ];
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::directory::log_origin;
-use super::files::{self, PUBLIC};
+use super::files::{self, PRIVATE, PUBLIC};
 use super::stamps;
 use super::world::{
     A, B, CLIENTS, ClientKind, Door, GATEWAYS, OFFICE, OUTLET, POLICE_B, SMALL_OUTLET, SOCIAL_SECURITY_B, World,
@@ -19,7 +19,8 @@ pub const OUTLET_ITEMS: [&str; 2] = ["002009901000", "002014901000"];
 pub(super) fn write(world: &World, gateway: usize, now: UnixMillis) -> Result<(), String> {
     let home = world.gateway(gateway);
     files::write(&home.join("partners.toml"), partners(gateway, now).as_bytes(), PUBLIC)?;
-    files::write(&world.config(gateway), config(world, gateway)?.as_bytes(), PUBLIC)?;
+    // The address of a store may hold a password.
+    files::write(&world.config(gateway), config(world, gateway)?.as_bytes(), PRIVATE)?;
     Ok(())
 }
 

@@ -77,6 +77,7 @@ pub async fn run(folder: &Path, port_base: u16, store: Option<&str>, once: bool)
     let mut teller = Teller::new();
     println!("通办网关演示 · Tongban demonstration\n数据 data: {}", folder.display());
     let world = lay(folder, port_base, store)?;
+    world.make_schemas().await?;
     let (send, stop) = watch::channel(false);
     let calls = provider::Calls::default();
     let parties = {
@@ -214,7 +215,7 @@ fn addresses(world: &World) {
         );
     }
     let ca = world.tls_anchors(A).display().to_string();
-    println!("  curl --cacert {ca} {}/v1/items?q=户籍", world.url(Door::Api(A)));
+    println!("  curl --cacert {ca} {}/v1/items?q=%E6%88%B7%E7%B1%8D", world.url(Door::Api(A)));
     println!(
         "  curl --cacert {ca} --cert {} --key {} -H \"Authorization: Bearer $(tongban demo token --data {} --as clerk)\" {}/v1/cases",
         cert.display(),

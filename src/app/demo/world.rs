@@ -275,16 +275,36 @@ impl World {
         self.url(Door::Idp)
     }
 
+    /// Makes the gateways' schemas where their records are in one PostgreSQL; once, and again without effect.
+    pub async fn make_schemas(&self) -> Result<(), String> {
+        use sqlx::{Connection, Executor};
+        let Some(url) = &self.store else { return Ok(()) };
+        // The address may hold a password: it is not repeated in what is told.
+        let told = |e: sqlx::Error| format!("the store of the demonstration: {e}");
+        sqlx::any::install_default_drivers();
+        let mut connection = sqlx::AnyConnection::connect(url).await.map_err(told)?;
+        for gateway in 0..GATEWAYS.len() {
+            let sql = format!("CREATE SCHEMA IF NOT EXISTS {}", schema(gateway));
+            connection.execute(sqlx::AssertSqlSafe(sql)).await.map_err(told)?;
+        }
+        connection.close().await.map_err(told)
+    }
+
     /// Where a gateway keeps its records: a SQLite file beside its configuration, or a schema of its own.
     pub fn store_of(&self, gateway: usize) -> String {
         match &self.store {
             None => "sqlite:data/store.db".to_owned(),
             Some(url) => {
                 let mark = if url.contains('?') { '&' } else { '?' };
-                format!("{url}{mark}options[search_path]={}", GATEWAYS[gateway].id.replace('-', "_"))
+                format!("{url}{mark}options=-c%20search_path%3D{}", schema(gateway))
             }
         }
     }
+}
+
+/// A gateway's own schema in a common PostgreSQL.
+fn schema(gateway: usize) -> String {
+    GATEWAYS[gateway].id.replace('-', "_")
 }
 
 #[cfg(test)]
@@ -307,6 +327,6 @@ mod tests {
         let mut world = World { folder: "d".into(), port_base: 1, store: None };
         assert_eq!(world.store_of(A), "sqlite:data/store.db");
         world.store = Some("postgres://u@h/db".into());
-        assert_eq!(world.store_of(B), "postgres://u@h/db?options[search_path]=gw_419001");
+        assert_eq!(world.store_of(B), "postgres://u@h/db?options=-c%20search_path%3Dgw_419001");
     }
 }

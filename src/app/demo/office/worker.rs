@@ -36,7 +36,11 @@ pub async fn run(office: Arc<Office>, mut stop: watch::Receiver<bool>) -> Result
     let client = client(&office)?;
     let mut wait = RETRY;
     loop {
-        let settled = round(&office, &client).await?;
+        // A disk that fails now may work again: nothing that waits here is ever dropped.
+        let settled = round(&office, &client).await.unwrap_or_else(|error| {
+            tracing::warn!(error, "the office cannot go on with its cases; it will try again");
+            false
+        });
         let pause = if settled { LOOK } else { wait };
         wait = if settled { RETRY } else { (wait * 2).min(RETRY_MAX) };
         tokio::select! {
@@ -60,7 +64,8 @@ async fn round(office: &Arc<Office>, client: &Client) -> Result<bool, String> {
     for standing in office.cases.all()? {
         let mut standing = standing;
         while standing.stopped.is_none() && standing.done < PLAN.len() {
-            match act(office, client, &standing).await? {
+            let outcome = act(office, client, &standing).await.unwrap_or_else(Outcome::Later);
+            match outcome {
                 Outcome::Done => standing.done += 1,
                 Outcome::Never(why) => {
                     tracing::warn!(case.no = %standing.case, why, "the office gives this case up");
