@@ -1,19 +1,25 @@
 //! Is this access token good, here, now, in these hands? RFC 9068, RFC 8725, RFC 9449 §4.3 and §7, RFC 8705 §3.
 //!
 //! ```text
-//!  credential ─▶ parse ─▶ issuer in the book ─▶ its key ─▶ signature ─▶ claims ─▶ holder (DPoP · certificate) ─▶ Checked
+//!  credential ─▶ parse ─▶ issuer in the book ─▶ its key ─▶ signature ─▶ claims ─▶ Verdict  (true as long as the keys are)
+//!  Verdict ─▶ times ─▶ revoked? ─▶ holder (DPoP · certificate) ─▶ level · scope ─▶ Checked  (true for this request)
 //! ```
 //! Nothing is fetched and nothing is remembered here: the key set comes in, the proof's `jti` goes out.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::terms::{Digest, UnixMillis};
+
+use super::IdentityError;
 use super::book::{BindingRule, Issuer, IssuerBook, Kind, Profile};
-use super::dpop::{self, Replay};
-use super::error::IdentityError;
-use super::jose::{self, Embedded, Object, Unverified, cleaned, plain, seconds, text};
-use crate::terms::{Digest, RegionCode, ResidentId, UnixMillis};
+use super::dpop;
+use super::jose::{self, Embedded, Object, Unverified, seconds, text};
+use super::revocation::{NothingRevoked, RevocationView};
+
+pub use super::caller::{Actor, Binding, Caller};
+pub use super::dpop::Replay;
 
 /// What came with the request, besides the token.
 #[derive(Clone, Debug, Default)]
@@ -29,104 +35,45 @@ pub struct Presented<'a> {
     pub certificate: Option<Digest>,
 }
 
-/// Somebody whose token holds. Only [`check`] makes one.
-#[derive(Clone)]
-pub struct Caller {
-    kind: Kind,
-    issuer: String,
-    subject: String,
-    name: Option<String>,
-    resident: Option<ResidentId>,
-    level: u8,
-    proven_at: UnixMillis,
-    org: Option<String>,
-    divisions: Vec<RegionCode>,
-    roles: BTreeSet<String>,
-    scopes: BTreeSet<String>,
-    token: Digest,
-    jti: Option<String>,
-    expires: UnixMillis,
-    bound: bool,
-}
-
-impl std::fmt::Debug for Caller {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Caller({} of {}, level {})", self.kind.word(), self.issuer, self.level)
-    }
-}
-
-impl Caller {
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-    pub fn issuer(&self) -> &str {
-        &self.issuer
-    }
-    /// `sub`, unique only together with the issuer.
-    pub fn subject(&self) -> &str {
-        &self.subject
-    }
-    pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-    pub fn resident(&self) -> Option<&ResidentId> {
-        self.resident.as_ref()
-    }
-    /// Real-name level 0–4 of this session.
-    pub fn level(&self) -> u8 {
-        self.level
-    }
-    /// When the level was proven.
-    pub fn proven_at(&self) -> UnixMillis {
-        self.proven_at
-    }
-    pub fn org(&self) -> Option<&str> {
-        self.org.as_deref()
-    }
-    pub fn divisions(&self) -> &[RegionCode] {
-        &self.divisions
-    }
-    pub fn roles(&self) -> &BTreeSet<String> {
-        &self.roles
-    }
-    pub fn scopes(&self) -> &BTreeSet<String> {
-        &self.scopes
-    }
-    /// Digest of the token: names the session in the log.
-    pub fn token(&self) -> Digest {
-        self.token
-    }
-    pub fn jti(&self) -> Option<&str> {
-        self.jti.as_deref()
-    }
-    pub fn expires(&self) -> UnixMillis {
-        self.expires
-    }
-    /// Bound to a key or certificate of its holder.
-    pub fn is_bound(&self) -> bool {
-        self.bound
-    }
+/// What this request asks of a caller beyond a good token. The default asks nothing more.
+#[derive(Clone, Debug, Default)]
+pub struct Expect<'a> {
+    /// One of the issuer's audiences that must be named; `None` takes any of them.
+    pub audience: Option<&'a str>,
+    /// Kinds of caller served; empty serves all the issuer may speak for.
+    pub kinds: &'a [Kind],
+    /// Scopes that must all be there, each as a whole word.
+    pub scopes: &'a [&'a str],
+    /// Least real-name level.
+    pub level: u8,
+    /// Oldest proof of that level, in seconds.
+    pub max_age_s: Option<i64>,
+    /// Holder binding for this kind of client, besides what the issuer's entry demands.
+    pub binding: BindingRule,
+    /// Nonces a proof may carry (RFC 9449 §9), the current and the one before; empty asks for none.
+    pub nonces: &'a [&'a str],
 }
 
 /// A caller, and what must be remembered of the proof before it is believed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Checked {
-    pub caller: Caller,
-    /// Remember it until it expires; seen before means a replay.
+    pub caller: Arc<Caller>,
+    /// Remember it until it expires; seen before means [`IdentityError::DpopReplay`].
     pub replay: Option<Replay>,
 }
 
 /// The credential of an `Authorization` header: scheme and token.
 ///
 /// # Errors
-/// `token_missing`, or `two_credentials` for more than one header.
+/// `token_missing`, or `two_credentials` for more than one header or token.
 pub fn credential<'a>(headers: &[&'a str]) -> Result<(&'a str, &'a str), IdentityError> {
     match headers {
         [] => Err(IdentityError::TokenMissing),
         [one] => {
             let (scheme, token) = one.split_once(' ').ok_or(IdentityError::TokenMalformed("no scheme"))?;
-            let known = ["bearer", "dpop"].contains(&scheme.to_ascii_lowercase().as_str());
-            match (known, token.trim()) {
+            let known = scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("dpop");
+            match (known, token.trim_matches(' ')) {
+                (true, "") => Err(IdentityError::TokenMissing),
                 (true, token) if !token.contains([' ', ',']) => Ok((scheme, token)),
                 (true, _) => Err(IdentityError::TwoCredentials),
                 (false, _) => Err(IdentityError::TokenMissing),
@@ -136,36 +83,209 @@ pub fn credential<'a>(headers: &[&'a str]) -> Result<(&'a str, &'a str), Identit
     }
 }
 
-/// Checks a token. `now` in Unix milliseconds; leeway and longest life are the issuer's in the book.
-///
-/// # Errors
-/// One [`IdentityError`] a cause; [`IdentityError::UnknownKey`] says that a newer key set may help.
+/// [`check_for`] with nothing more expected and nothing revoked.
 pub fn check(
     token: &str,
     presented: &Presented<'_>,
     book: &IssuerBook,
     now: UnixMillis,
 ) -> Result<Checked, IdentityError> {
-    let unverified = Unverified::parse(token, Embedded::Refused)?;
-    let claims = unverified.claims_unverified()?;
-    let name = text(&claims, "iss")?.ok_or(IdentityError::TokenIssuer("missing"))?;
-    let issuer = book.get(name).ok_or(IdentityError::TokenIssuer("not in the book"))?.clone();
-    if !issuer.entry.algorithms.contains(&unverified.header.alg) {
-        return Err(IdentityError::TokenAlg("not one of this issuer's"));
+    check_for(token, presented, book, &Expect::default(), &NothingRevoked, now)
+}
+
+/// Checks a token. `now` in Unix milliseconds; leeway and longest life are the issuer's in the book.
+///
+/// # Errors
+/// One [`IdentityError`] a cause; [`IdentityError::needs`] says when a newer key set may help.
+pub fn check_for(
+    token: &str,
+    presented: &Presented<'_>,
+    book: &IssuerBook,
+    expect: &Expect<'_>,
+    revoked: &dyn RevocationView,
+    now: UnixMillis,
+) -> Result<Checked, IdentityError> {
+    Verdict::read(token, book)?.judge(token, presented, expect, revoked, now)
+}
+
+/// Whether `caller` has been proven strongly and recently enough for an item known only now.
+///
+/// # Errors
+/// `acr_insufficient`, whose refusal carries the step-up challenge (RFC 9470).
+pub fn step_up(
+    caller: &Caller,
+    book: &IssuerBook,
+    level: u8,
+    max_age_s: Option<i64>,
+    now: UnixMillis,
+) -> Result<(), IdentityError> {
+    let old = max_age_s.is_some_and(|age| now > caller.proven_at().plus_seconds(age));
+    if caller.level() >= level && !old {
+        return Ok(());
     }
-    is_access_token(&issuer, unverified.header.typ.as_deref(), &claims)?;
-    let keys = issuer.keys.as_ref().ok_or_else(|| IdentityError::KeysUnavailable { issuer: name.to_owned() })?;
-    let kid = unverified.header.kid.clone();
-    let key = keys
-        .find(kid.as_deref(), unverified.header.alg)
-        .ok_or_else(|| IdentityError::UnknownKey { issuer: name.to_owned(), kid })?;
-    // From here on the claims are the issuer's word.
-    let claims = unverified.verify(key)?.claims()?;
-    times(&issuer, &claims, now)?;
-    audience(&issuer, &claims)?;
-    let (bound, replay) = holder(&issuer, &claims, token, presented, now)?;
-    let caller = caller(&issuer, &claims, token, bound, now)?;
-    Ok(Checked { caller, replay })
+    let strong = |issuer: &Arc<Issuer>| {
+        let strong = issuer.entry.acr_levels.iter().filter(|(_, have)| **have >= level);
+        strong.map(|(acr, _)| acr.clone()).collect::<Vec<_>>().join(" ")
+    };
+    let acr_values = book.get(caller.issuer()).map(strong).unwrap_or_default();
+    Err(IdentityError::AcrInsufficient { have: caller.level(), want: level, max_age_s, acr_values })
+}
+
+/// What a signature and its claims say, apart from the time, the request and revocation.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    caller: Arc<Caller>,
+    issuer: Arc<Issuer>,
+    book: IssuerBook,
+    audiences: Vec<String>,
+    not_before: Option<i64>,
+    token: Digest,
+    octets: u32,
+}
+
+impl Verdict {
+    /// Reads and verifies a token against the book.
+    pub fn read(token: &str, book: &IssuerBook) -> Result<Self, IdentityError> {
+        let unverified = Unverified::parse(token, Embedded::Refused)?;
+        let claims = unverified.claims_unverified()?;
+        let Some(Value::String(name)) = claims.get("iss") else {
+            return Err(IdentityError::TokenIssuer("missing or not one text"));
+        };
+        let issuer = book.get(name).ok_or(IdentityError::TokenIssuer("not in the book"))?;
+        if !issuer.entry.algorithms.contains(&unverified.header.alg) {
+            return Err(IdentityError::TokenAlg("not one of this issuer's"));
+        }
+        is_access_token(issuer, unverified.header.typ.as_deref(), &claims)?;
+        let keys = issuer.keys.as_ref().ok_or_else(|| IdentityError::KeysUnavailable { issuer: name.clone() })?;
+        let kid = unverified.header.kid.as_deref();
+        let verified = match keys.find(kid, unverified.header.alg) {
+            None => Err(IdentityError::UnknownKey { issuer: name.clone(), kid: kid.map(str::to_owned) }),
+            Some(key) => unverified.clone().verify(key),
+        };
+        if verified.is_err() && signed_by_another(&unverified, name, book) {
+            return Err(IdentityError::TokenIssuer("signed with the key of another issuer"));
+        }
+        // From here on the claims are the issuer's word.
+        let claims = verified?.claims()?;
+        let digest = Digest::of(token.as_bytes());
+        Ok(Self {
+            caller: Arc::new(Caller::from_claims(issuer, &claims, digest)?),
+            audiences: audiences(&claims)?,
+            not_before: seconds(&claims, "nbf")?,
+            issuer: issuer.clone(),
+            book: book.clone(),
+            token: digest,
+            octets: token.len() as u32, // bounded by `MAX_TOKEN`
+        })
+    }
+
+    /// Rough size of what is kept, in octets.
+    pub(super) fn octets(&self) -> u32 {
+        self.octets
+    }
+
+    /// The book the verdict was read under; under another one it must be read anew.
+    pub(super) fn generation(&self) -> u64 {
+        self.book.generation()
+    }
+
+    /// Judges the verdict for one request. `token` must be the text the verdict was read from.
+    pub fn judge(
+        &self,
+        token: &str,
+        presented: &Presented<'_>,
+        expect: &Expect<'_>,
+        revoked: &dyn RevocationView,
+        now: UnixMillis,
+    ) -> Result<Checked, IdentityError> {
+        if Digest::of(token.as_bytes()) != self.token {
+            return Err(IdentityError::TokenMalformed("not the token that was read"));
+        }
+        let caller = &self.caller;
+        self.times(now)?;
+        self.audience(expect.audience)?;
+        if revoked.is_revoked(caller) {
+            return Err(IdentityError::TokenRevoked);
+        }
+        let replay = self.holder(token, presented, expect, now)?;
+        if !expect.kinds.is_empty() && !expect.kinds.contains(&caller.kind()) {
+            return Err(IdentityError::ScopeMissing(expect.scopes.join(" ")));
+        }
+        step_up(caller, &self.book, expect.level, expect.max_age_s, now)?;
+        if expect.scopes.iter().any(|scope| !caller.scopes().contains(*scope)) {
+            return Err(IdentityError::ScopeMissing(expect.scopes.join(" ")));
+        }
+        Ok(Checked { caller: caller.clone(), replay })
+    }
+
+    fn times(&self, now: UnixMillis) -> Result<(), IdentityError> {
+        let entry = &self.issuer.entry;
+        let (at, leeway) = (now.seconds(), entry.leeway_s);
+        let (iat, exp) = (self.caller.issued().seconds(), self.caller.expires().seconds());
+        if at >= exp.saturating_add(leeway) {
+            return Err(IdentityError::TokenExpired); // "on or after" (RFC 7519 §4.1.4)
+        }
+        let ahead = |t: i64| t > at.saturating_add(leeway);
+        if ahead(iat) || self.not_before.is_some_and(ahead) || ahead(self.caller.proven_at().seconds()) {
+            return Err(IdentityError::TokenNotYet);
+        }
+        if exp - iat > entry.max_lifetime_s {
+            return Err(IdentityError::TokenLifetime { limit_s: entry.max_lifetime_s });
+        }
+        if self.caller.resident().is_some_and(|id| id.born() > now.day()) {
+            return Err(IdentityError::TokenMalformed("resident number"));
+        }
+        Ok(())
+    }
+
+    fn audience(&self, wanted: Option<&str>) -> Result<(), IdentityError> {
+        let ours = |name: &String| match wanted {
+            Some(wanted) => name == wanted,
+            None => self.issuer.entry.audiences.contains(name),
+        };
+        match self.audiences.iter().any(ours) {
+            true => Ok(()),
+            false => Err(IdentityError::TokenAudience("somebody else")),
+        }
+    }
+
+    /// In whose hands?
+    fn holder(
+        &self,
+        token: &str,
+        presented: &Presented<'_>,
+        expect: &Expect<'_>,
+        now: UnixMillis,
+    ) -> Result<Option<Replay>, IdentityError> {
+        let wrong = |why| Err(IdentityError::TokenBinding(why));
+        let Binding { jkt, x5t_s256 } = self.caller.binding();
+        for rule in [self.issuer.entry.binding, expect.binding] {
+            match rule {
+                BindingRule::Required if jkt.is_none() && x5t_s256.is_none() => {
+                    return wrong("a bound token is needed");
+                }
+                BindingRule::Dpop if jkt.is_none() => return wrong("a token bound to a key is needed"),
+                BindingRule::Certificate if x5t_s256.is_none() => {
+                    return wrong("a token bound to a certificate is needed");
+                }
+                _ => {}
+            }
+        }
+        if let Some(x5t) = x5t_s256 {
+            let shown = presented.certificate.map(|c| jose::encode(&c.0));
+            if shown.as_ref() != Some(x5t) {
+                return wrong("bound to another certificate");
+            }
+        }
+        match (jkt, presented.scheme.eq_ignore_ascii_case("dpop")) {
+            (Some(jkt), true) => {
+                dpop::check(jkt, token, presented, expect.nonces, self.issuer.entry.leeway_s, now).map(Some)
+            }
+            (Some(_), false) => wrong("bound to a key, but sent as bearer"),
+            (None, true) => wrong("sent with the DPoP scheme, but not bound to a key"),
+            (None, false) => Ok(None),
+        }
+    }
 }
 
 /// RFC 9068 §4: the type must say so; an ID token, proof or receipt signed by the same key is none.
@@ -175,158 +295,27 @@ fn is_access_token(issuer: &Issuer, typ: Option<&str>, claims: &Object) -> Resul
         (Profile::AtJwt, _) => Err(IdentityError::TokenType("not at+jwt")),
         (Profile::Oidc, None | Some("jwt" | "at+jwt")) => {
             let id_token = ["nonce", "at_hash", "c_hash", "s_hash", "events"].iter().any(|c| claims.contains_key(*c));
-            let marked = claims.contains_key("scope") || claims.get("token_use") == Some(&Value::from("access"));
+            let marked = text(claims, "scope")?.is_some() || claims.get("token_use") == Some(&Value::from("access"));
             if id_token || !marked { Err(IdentityError::TokenType("not an access token")) } else { Ok(()) }
         }
         (Profile::Oidc, Some(_)) => Err(IdentityError::TokenType("another kind of token")),
     }
 }
 
-fn times(issuer: &Issuer, claims: &Object, now: UnixMillis) -> Result<(), IdentityError> {
-    let (at, leeway) = (now.seconds(), issuer.entry.leeway_s);
-    let exp = seconds(claims, "exp")?.ok_or(IdentityError::TokenMalformed("no exp"))?;
-    let iat = seconds(claims, "iat")?.ok_or(IdentityError::TokenMalformed("no iat"))?;
-    let nbf = seconds(claims, "nbf")?;
-    if at > exp + leeway {
-        return Err(IdentityError::TokenExpired);
-    }
-    if iat > at + leeway || nbf.is_some_and(|nbf| nbf > at + leeway) {
-        return Err(IdentityError::TokenNotYet);
-    }
-    if exp - iat > issuer.entry.max_lifetime_s {
-        return Err(IdentityError::TokenLifetime { limit_s: issuer.entry.max_lifetime_s });
-    }
-    Ok(())
+/// Whether another issuer's key made the signature: keys are bound to their issuer, and somebody is trying.
+fn signed_by_another(unverified: &Unverified<'_>, name: &str, book: &IssuerBook) -> bool {
+    let Some(kid) = unverified.header.kid.as_deref() else { return false };
+    let others = book.issuers().filter(|other| other.entry.issuer != name);
+    let keys = others.filter_map(|other| other.keys.as_ref()?.find(Some(kid), unverified.header.alg));
+    keys.take(4).any(|key| unverified.clone().verify(key).is_ok())
 }
 
-fn audience(issuer: &Issuer, claims: &Object) -> Result<(), IdentityError> {
-    let ours = |name: &str| issuer.entry.audiences.iter().any(|own| own == name);
+fn audiences(claims: &Object) -> Result<Vec<String>, IdentityError> {
+    let odd = IdentityError::TokenAudience("neither a text nor a list of texts");
     match claims.get("aud") {
-        Some(Value::String(one)) if ours(one) => Ok(()),
-        Some(Value::Array(all))
-            if all.iter().all(Value::is_string) && all.iter().any(|a| a.as_str().is_some_and(ours)) =>
-        {
-            Ok(())
-        }
+        Some(Value::String(one)) => Ok(vec![one.clone()]),
+        Some(Value::Array(all)) => all.iter().map(|a| a.as_str().map(str::to_owned).ok_or(odd.clone())).collect(),
         None => Err(IdentityError::TokenAudience("missing")),
-        Some(_) => Err(IdentityError::TokenAudience("somebody else")),
-    }
-}
-
-/// In whose hands? `cnf` may name a key (DPoP) or a certificate; anything else in it is not understood.
-fn holder(
-    issuer: &Issuer,
-    claims: &Object,
-    token: &str,
-    presented: &Presented<'_>,
-    now: UnixMillis,
-) -> Result<(bool, Option<Replay>), IdentityError> {
-    let wrong = |why| Err(IdentityError::TokenBinding(why));
-    let dpop_scheme = presented.scheme.eq_ignore_ascii_case("dpop");
-    let cnf = match claims.get("cnf") {
-        None => None,
-        Some(Value::Object(cnf)) => Some(cnf),
-        Some(_) => return wrong("cnf is not an object"),
-    };
-    if cnf.is_some_and(|cnf| cnf.keys().any(|k| !matches!(k.as_str(), "jkt" | "x5t#S256"))) {
-        return wrong("cnf has a member that is not understood");
-    }
-    let named = |member: &str| cnf.and_then(|cnf| cnf.get(member)).map(|v| v.as_str().unwrap_or_default());
-    let (jkt, x5t) = (named("jkt"), named("x5t#S256"));
-    match issuer.entry.binding {
-        BindingRule::Required if jkt.is_none() && x5t.is_none() => return wrong("a bound token is needed"),
-        BindingRule::Dpop if jkt.is_none() => return wrong("a token bound to a key is needed"),
-        BindingRule::Certificate if x5t.is_none() => return wrong("a token bound to a certificate is needed"),
-        _ => {}
-    }
-    if let Some(x5t) = x5t {
-        let shown = presented.certificate.map(|c| jose::encode(&c.0));
-        if shown.as_deref() != Some(x5t) {
-            return wrong("bound to another certificate");
-        }
-    }
-    let replay = match jkt {
-        Some(jkt) if dpop_scheme => Some(dpop::check(jkt, token, presented, issuer.entry.leeway_s, now)?),
-        Some(_) => return wrong("bound to a key, but sent as bearer"),
-        None if dpop_scheme => return wrong("sent with the DPoP scheme, but not bound to a key"),
-        None => None,
-    };
-    Ok((jkt.is_some() || x5t.is_some(), replay))
-}
-
-fn caller(
-    issuer: &Issuer,
-    claims: &Object,
-    token: &str,
-    bound: bool,
-    now: UnixMillis,
-) -> Result<Caller, IdentityError> {
-    use IdentityError::{TokenIssuer, TokenMalformed};
-    let entry = &issuer.entry;
-    let subject = text(claims, "sub")?.filter(|s| !s.is_empty()).ok_or(TokenMalformed("no sub"))?;
-    if !plain(subject) {
-        return Err(TokenMalformed("sub has characters that may not stand in a line"));
-    }
-    let kind = match text(claims, &entry.claims.kind)? {
-        Some(word) => serde_json::from_value(Value::from(word)).map_err(|_| TokenMalformed("an unknown kind"))?,
-        None if entry.populations.len() == 1 => entry.populations[0],
-        None => return Err(TokenMalformed("no kind")),
-    };
-    if !entry.populations.contains(&kind) {
-        return Err(TokenIssuer("may not speak for this kind of people"));
-    }
-    let divisions = divisions(claims.get(&entry.claims.division))?;
-    if divisions.iter().any(|place| !entry.reach.covers(*place)) {
-        return Err(TokenIssuer("may not speak for this place"));
-    }
-    let acr = text(claims, "acr")?.unwrap_or_default();
-    let level = entry.acr_levels.get(acr).copied().unwrap_or(0).min(4);
-    let proven_at = match seconds(claims, "auth_time")? {
-        Some(at) => UnixMillis::from_seconds(at.min(now.seconds())),
-        None => UnixMillis(0), // never proven: too old for everything
-    };
-    let resident = match text(claims, &entry.claims.resident)? {
-        None => None,
-        Some(number) => Some(ResidentId::parse_on(number, now.day()).map_err(|_| TokenMalformed("resident number"))?),
-    };
-    let words = |name: &str| -> Result<BTreeSet<String>, IdentityError> {
-        match claims.get(name) {
-            None => Ok(BTreeSet::new()),
-            Some(Value::String(all)) => Ok(all.split(' ').filter(|w| !w.is_empty()).map(str::to_owned).collect()),
-            Some(Value::Array(all)) => {
-                all.iter().map(|w| w.as_str().map(str::to_owned).ok_or(TokenMalformed("a list of words"))).collect()
-            }
-            Some(_) => Err(TokenMalformed("a list of words")),
-        }
-    };
-    let scopes = match claims.get("scope") {
-        Some(Value::Array(_)) => return Err(TokenMalformed("scope is not a text")), // RFC 9068 §2.2.3
-        _ => words("scope")?,
-    };
-    Ok(Caller {
-        kind,
-        issuer: entry.issuer.clone(),
-        subject: subject.to_owned(),
-        name: text(claims, &entry.claims.name)?.map(cleaned),
-        resident,
-        level,
-        proven_at,
-        org: text(claims, &entry.claims.org)?.filter(|o| plain(o)).map(str::to_owned),
-        divisions,
-        roles: words(&entry.claims.roles)?,
-        scopes,
-        token: Digest::of(token.as_bytes()),
-        jti: text(claims, "jti")?.map(str::to_owned),
-        expires: UnixMillis::from_seconds(seconds(claims, "exp")?.unwrap_or_default()),
-        bound,
-    })
-}
-
-fn divisions(claim: Option<&Value>) -> Result<Vec<RegionCode>, IdentityError> {
-    let parse = |v: &Value| v.as_str().and_then(|t| t.parse().ok()).ok_or(IdentityError::TokenMalformed("a division"));
-    match claim {
-        None => Ok(Vec::new()),
-        Some(Value::Array(all)) => all.iter().map(parse).collect(),
-        Some(one) => Ok(vec![parse(one)?]),
+        Some(_) => Err(odd),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use serde::{Deserialize, Serialize};
@@ -160,10 +161,16 @@ pub struct Issuer {
     pub keys: Option<IssuerKeys>,
 }
 
+/// Generations are never given twice in a process, so that no two different books look the same to a cache.
+fn next_generation() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}
+
 /// All issuers; a cheap snapshot to pass around. Changing anything makes a new generation.
 #[derive(Clone, Debug, Default)]
 pub struct IssuerBook {
-    issuers: BTreeMap<String, Arc<Issuer>>,
+    issuers: Arc<BTreeMap<String, Arc<Issuer>>>,
     generation: u64,
 }
 
@@ -171,7 +178,7 @@ impl IssuerBook {
     /// # Errors
     /// An entry with a symmetric algorithm, no audience, no population, a bad level or bad limits.
     pub fn new(entries: impl IntoIterator<Item = IssuerEntry>) -> Result<Self, BookError> {
-        let mut book = Self::default();
+        let mut issuers = BTreeMap::new();
         for entry in entries {
             let issuer = entry.issuer.clone();
             let wrong = |why| Err(BookError::Entry { issuer: issuer.clone(), why });
@@ -193,28 +200,23 @@ impl IssuerBook {
             if !(0..=120).contains(&entry.leeway_s) || !(1..=86_400).contains(&entry.max_lifetime_s) {
                 return wrong("leeway 0 to 120 s, lifetime 1 to 86400 s");
             }
-            if book.issuers.insert(issuer.clone(), Arc::new(Issuer { entry, keys: None })).is_some() {
+            if issuers.insert(issuer.clone(), Arc::new(Issuer { entry, keys: None })).is_some() {
                 return Err(BookError::Twice(issuer));
             }
         }
-        Ok(book)
+        Ok(Self { issuers: Arc::new(issuers), generation: next_generation() })
     }
 
     /// The same book with new keys (or none any more) for one issuer. An unknown issuer changes nothing.
     #[must_use]
     pub fn with_keys(mut self, issuer: &str, keys: Option<IssuerKeys>) -> Self {
-        if let Some(slot) = self.issuers.get_mut(issuer) {
-            *slot = Arc::new(Issuer { entry: slot.entry.clone(), keys });
-            self.generation += 1;
+        if !self.issuers.contains_key(issuer) {
+            return self;
         }
-        self
-    }
-
-    /// The same book under a number of the caller's choosing: give each rebuilt book a higher one,
-    /// so that verdicts remembered under the old book are not used under the new.
-    #[must_use]
-    pub fn with_generation(mut self, generation: u64) -> Self {
-        self.generation = generation;
+        if let Some(slot) = Arc::make_mut(&mut self.issuers).get_mut(issuer) {
+            *slot = Arc::new(Issuer { entry: slot.entry.clone(), keys });
+            self.generation = next_generation();
+        }
         self
     }
 

@@ -1,10 +1,13 @@
 //! DPoP proofs (RFC 9449 §4.3): this request, this token, this key, now, and not before.
 
+use jsonwebtoken::Algorithm;
+
+use crate::terms::{Digest, UnixMillis};
+
+use super::IdentityError;
 use super::access::Presented;
-use super::error::IdentityError;
 use super::jose::{self, Embedded, Unverified, seconds, text};
 use super::keys::PublicKey;
-use crate::terms::{Digest, UnixMillis};
 
 /// A proof that was used: remember `key` until `expires`, or a replay can outlive our memory of the first use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,20 +17,22 @@ pub struct Replay {
 }
 
 /// A proof may be this old, in seconds, besides the issuer's leeway.
-const AGE_S: i64 = 60;
+pub const AGE_S: i64 = 60;
 
-/// Algorithms of proofs.
-const ALGORITHMS: [jsonwebtoken::Algorithm; 3] =
-    [jsonwebtoken::Algorithm::ES256, jsonwebtoken::Algorithm::ES384, jsonwebtoken::Algorithm::EdDSA];
+/// Algorithms of proofs; devices make curve keys. The challenge names the same three.
+const ALGORITHMS: [Algorithm; 3] = [Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];
 
 /// Checks the one proof of a request for `token`, bound to the key with thumbprint `jkt`.
 ///
+/// `nonces` lists those a proof may carry; empty asks for none. `leeway_s` in seconds, on both sides.
+///
 /// # Errors
-/// `dpop_invalid` with the member that is wrong; `token_binding` for a proof of another key or none.
+/// `dpop_invalid` with the member that is wrong; `dpop_nonce`; `token_binding` for a proof of another key or none.
 pub fn check(
     jkt: &str,
     token: &str,
     presented: &Presented<'_>,
+    nonces: &[&str],
     leeway_s: i64,
     now: UnixMillis,
 ) -> Result<Replay, IdentityError> {
@@ -42,21 +47,20 @@ pub fn check(
         return Err(DpopInvalid("typ"));
     }
     let jwk = unverified.header.jwk.as_ref().ok_or(DpopInvalid("no key in it"))?;
-    let private = ["d", "p", "q", "dp", "dq", "qi", "k", "oth"].iter().any(|m| jwk.contains_key(*m));
-    if private {
-        return Err(DpopInvalid("a private key in it"));
+    let key = PublicKey::from_jwk_for_one_use(jwk, &ALGORITHMS).map_err(|_| DpopInvalid("the key in it"))?;
+    // Before the signature: a proof of another key is nobody's business here, and costs nothing.
+    if jose::encode(&key.thumbprint().0) != jkt {
+        return Err(TokenBinding("a proof of another key"));
     }
-    let key = PublicKey::from_jwk(jwk, &ALGORITHMS).map_err(|_| DpopInvalid("the key in it"))?;
-    let thumbprint = jose::encode(&key.thumbprint().0);
     let claims = unverified.verify(&key).map_err(|_| DpopInvalid("signature"))?;
     let claims = claims.claims().map_err(|_| DpopInvalid("claims"))?;
     let member = |name: &str| text(&claims, name).ok().flatten();
     if member("htm") != Some(presented.method) {
         return Err(DpopInvalid("htm"));
     }
-    let same_url = member("htu").is_some_and(|htu| normal(htu) == normal(presented.url));
-    if !same_url {
-        return Err(DpopInvalid("htu"));
+    match (member("htu").and_then(normal), normal(presented.url)) {
+        (Some(made_for), Some(here)) if made_for == here => {}
+        _ => return Err(DpopInvalid("htu")),
     }
     let iat = seconds(&claims, "iat").ok().flatten().ok_or(DpopInvalid("iat"))?;
     if iat > now.seconds() + leeway_s || iat < now.seconds() - AGE_S - leeway_s {
@@ -67,19 +71,73 @@ pub fn check(
     if member("ath") != Some(ath.as_str()) {
         return Err(DpopInvalid("ath"));
     }
-    if thumbprint != jkt {
-        return Err(TokenBinding("a proof of another key"));
+    if !nonces.is_empty() && !member("nonce").is_some_and(|nonce| nonces.contains(&nonce)) {
+        return Err(IdentityError::DpopNonce);
     }
     let remembered = Digest::of(format!("{jkt}\n{jti}").as_bytes());
-    Ok(Replay { key: remembered, expires: UnixMillis::from_seconds(iat + AGE_S + 2 * leeway_s) })
+    // One second past the last moment at which the same proof would still be young enough.
+    Ok(Replay { key: remembered, expires: UnixMillis::from_seconds(iat + AGE_S + leeway_s + 1) })
 }
 
-/// RFC 9449 §4.3 (9): without query and fragment, scheme and host in lower case, default port left out.
-fn normal(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+/// RFC 9449 §4.3 (9), RFC 3986 §6.2: no query and fragment, scheme and host in lower case, no default port, `/` for an
+/// empty path, percent-escapes in upper case and only where needed. `None` for anything but http(s) or with user data.
+fn normal(url: &str) -> Option<String> {
+    let url = url.split(['?', '#']).next()?;
+    let (scheme, rest) = url.split_once("://")?;
+    let scheme = scheme.to_ascii_lowercase();
     let (host, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
-    let (scheme, host) = (scheme.to_ascii_lowercase(), host.to_ascii_lowercase());
-    let port = if scheme == "https" { ":443" } else { ":80" };
-    format!("{scheme}://{}{path}", host.strip_suffix(port).unwrap_or(&host))
+    let port = match scheme.as_str() {
+        "https" => ":443",
+        "http" => ":80",
+        _ => return None,
+    };
+    if host.is_empty() || host.contains('@') {
+        return None;
+    }
+    let host = host.to_ascii_lowercase();
+    Some(format!("{scheme}://{}{}", host.strip_suffix(port).unwrap_or(&host), escapes(path)?))
+}
+
+fn escapes(path: &str) -> Option<String> {
+    let mut out = String::with_capacity(path.len());
+    let mut parts = path.split('%');
+    out.push_str(parts.next()?);
+    for part in parts {
+        let code = part.get(..2).filter(|c| c.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        let byte = u8::from_str_radix(code, 16).ok()?;
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+        out.push_str(&part[2..]);
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::normal;
+
+    #[test]
+    fn two_spellings_of_one_target() {
+        for (left, right, same) in [
+            ("https://GW.example/v1", "https://gw.example:443/v1", true),
+            ("https://gw.example", "https://gw.example/", true),
+            ("https://gw.example/v1?x=1#f", "https://gw.example/v1", true),
+            ("https://gw.example/%7ea%2fb", "https://gw.example/~a%2Fb", true),
+            ("https://gw.example/a%2Fb", "https://gw.example/a/b", false), // an escaped slash is no slash
+            ("http://gw.example/v1", "https://gw.example/v1", false),
+            ("https://gw.example:8443/v1", "https://gw.example/v1", false),
+            ("https://gw.example/V1", "https://gw.example/v1", false), // paths have case
+            ("https://gw.example/v1/", "https://gw.example/v1", false),
+            ("https://gw.example/../v1", "https://gw.example/v1", false),
+        ] {
+            assert_eq!(normal(left) == normal(right), same, "{left} {right}");
+        }
+        for bad in
+            ["gw.example/v1", "https://u@gw.example/v1", "file:///etc", "https://", "https://x/%zz", "https://x/%é"]
+        {
+            assert_eq!(normal(bad), None, "{bad}");
+        }
+    }
 }

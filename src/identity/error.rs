@@ -73,7 +73,7 @@ pub enum IdentityError {
     TokenSignature,
     #[error("key not usable: {0}")]
     TokenKey(&'static str),
-    /// Issuer known, key id not: whoever is upstairs may refresh the key set and ask again (see [`super::Needs`]).
+    /// Issuer known, key id not: whoever is upstairs may refresh the key set and ask again (see [`Needs`]).
     #[error("key of {issuer} not known")]
     UnknownKey { issuer: String, kid: Option<String> },
     #[error("crit in the header")]
@@ -144,6 +144,15 @@ impl IdentityError {
         }
     }
 
+    /// What somebody upstairs could fetch before the same question is asked again.
+    pub fn needs(&self) -> Option<Needs<'_>> {
+        match self {
+            Self::UnknownKey { issuer, kid } => Some(Needs::Keys { issuer, kid: kid.as_deref() }),
+            Self::KeysUnavailable { issuer } => Some(Needs::Keys { issuer, kid: None }),
+            _ => None,
+        }
+    }
+
     /// The refusal with its `reason` and the challenge the RFCs ask for.
     pub fn refusal(&self, challenge: &Challenge<'_>) -> Refusal {
         let refusal = Refusal::new(self.told(), self.to_string()).with("reason", self.reason());
@@ -188,6 +197,13 @@ impl Explain for IdentityError {
     }
 }
 
+/// What this room lacks. It never fetches; see [`super::refresh`] for when fetching is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs<'a> {
+    /// A newer key set of this issuer.
+    Keys { issuer: &'a str, kid: Option<&'a str> },
+}
+
 /// What the gateway knows when it writes a `WWW-Authenticate` line.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Challenge<'a> {
@@ -202,7 +218,7 @@ impl Challenge<'_> {
     /// RFC 6750 §3, RFC 9449 §7.1, RFC 9470 §3. `None` for an answer that no credential could mend.
     fn www_authenticate(&self, error: &IdentityError) -> Option<String> {
         let realm = quoted(self.realm);
-        let algs = "algs=\"ES256 ES384 EdDSA RS256 PS256\"";
+        let algs = "algs=\"ES256 ES384 EdDSA\"";
         let (word, more) = match error {
             // No credential at all: no error word (RFC 6750 §3.1), both schemes offered.
             IdentityError::TokenMissing => {

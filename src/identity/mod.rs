@@ -1,24 +1,40 @@
-//! Floor 4: who is this person? Tokens judged against a snapshot of issuers and keys; nothing is fetched here.
+//! Floor 4: who is it? Tokens, keys, proofs of possession, papers of delegation, and words between gateways.
 //!
 //! ```text
-//!  token ─▶ strict ─▶ jose ─▶ book (issuer · keys) ─▶ access ─▶ Checked { Caller, proof to remember }
-//!                                                        └─ dpop · client certificate: in whose hands?
+//!   text ─▶ jose ─▶ book + keys ─▶ access ─▶ Caller          delegation ─▶ Grant<PowerOfAttorney | …>
+//!           strict    ▲  refresh    │  ▲ dpop · revocation     exchange ─▶ a clerk's token for a citizen's matter
+//!                     └─ Needs ◀────┘  └ cache                 assertion · handoff ─▶ gateway to gateway, to department
+//!                                                              issue · ring_provider ─▶ keys and signatures
 //! ```
-//! What a pure checker cannot do it says: a newer key set may help ([`IdentityError::UnknownKey`]), a proof must be
-//! remembered ([`dpop::Replay`]).
+//! This room judges: it fetches no key, remembers no `jti` and reads no clock. What it lacks it names
+//! ([`Needs`]); what must be remembered it hands back ([`access::Replay`], [`delegation::Once`]).
+//!
+//! Main door: [`access::check_for`] gives a [`access::Checked`] with a [`access::Caller`], which nothing else can make.
 
 pub mod access;
+pub mod assertion;
 pub mod book;
+pub mod cache;
+pub mod caller;
+pub mod delegation;
 pub mod dpop;
 pub mod error;
+pub mod exchange;
+pub mod handoff;
+pub mod issue;
 pub mod jose;
 pub mod keys;
 pub mod refresh;
+pub mod revocation;
 pub mod ring_provider;
 pub mod strict;
-pub use error::IdentityError;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{IdentityError, Needs};
 
 /// All answers of this room.
 pub fn tolds() -> Vec<&'static crate::terms::Told> {
-    error::TOLDS.to_vec()
+    [error::TOLDS, delegation::TOLDS].concat()
 }

@@ -123,6 +123,22 @@ impl RingSigner {
             _ => return Err(ErrorKind::InvalidAlgorithm.into()),
         })
     }
+
+    pub(super) fn public(&self) -> &[u8] {
+        match self {
+            Self::Ec(_, pair) => pair.public_key().as_ref(),
+            Self::Ed(pair) => pair.public_key().as_ref(),
+            Self::Rsa(_, _, pair) => pair.public_key().as_ref(),
+        }
+    }
+
+    /// Modulus and exponent, big-endian without leading zeros; `None` for curves.
+    pub(super) fn rsa_components(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+        match self {
+            Self::Rsa(_, _, pair) => Some(components(pair)),
+            _ => None,
+        }
+    }
 }
 
 impl Signer<Vec<u8>> for RingSigner {
