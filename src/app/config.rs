@@ -27,6 +27,7 @@ pub struct Config {
     /// Contracts of partner outlets; none when absent.
     pub partners: Option<PathBuf>,
     pub windows: Vec<Window>,
+    pub auditors: Vec<Auditor>,
     pub systems: Vec<System>,
     pub limits: Limits,
 }
@@ -104,6 +105,24 @@ pub struct Window {
     pub id: String,
     pub name: String,
     pub region: RegionCode,
+    /// SHA-256 of the client certificate, 64 hexadecimal digits.
+    pub certificate: String,
+}
+
+words! {
+    /// Who reads entries of the log.
+    pub enum AuditorKind {
+        Auditor = "auditor", "审计人员", "auditor";
+        Mirror = "mirror", "镜像机构", "mirror";
+    }
+}
+
+/// An auditor or a mirror, known by its client certificate; which places' logs it reads is for the rules.
+#[derive(Clone, Debug)]
+pub struct Auditor {
+    pub id: String,
+    pub kind: AuditorKind,
+    pub places: Vec<RegionCode>,
     /// SHA-256 of the client certificate, 64 hexadecimal digits.
     pub certificate: String,
 }
@@ -324,6 +343,7 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         Some(Directory { file: at(file?), url, anchors, operator_key: at(key?) })
     });
     let windows: Vec<_> = root.tables("window").iter().map(window).collect();
+    let auditors: Vec<_> = root.tables("auditor").iter().map(auditor).collect();
     let systems: Vec<_> = root.tables("system").iter().map(|t| system(t, base)).collect();
     let limits = root.table("limits").map(|t| {
         let limits = Limits {
@@ -352,6 +372,7 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         catalogue,
         partners,
         windows: windows.into_iter().collect::<Option<_>>()?,
+        auditors: auditors.into_iter().collect::<Option<_>>()?,
         systems: systems.into_iter().collect::<Option<_>>()?,
         limits: limits.unwrap_or(Limits { file_mib: 64, files: 50, connections: 10_000 }),
     })
@@ -385,6 +406,20 @@ fn window(t: &Table<'_, '_>) -> Option<Window> {
     let certificate = fingerprint(t, "certificate");
     t.done();
     Some(Window { id: id?.to_owned(), name: name?.to_owned(), region: region?, certificate: certificate? })
+}
+
+fn auditor(t: &Table<'_, '_>) -> Option<Auditor> {
+    let (id, kind) = (t.need_str("id"), t.need_word::<AuditorKind>("kind"));
+    let places = t.list::<RegionCode>("places", "regions whose logs are read, e.g. \"440000\"");
+    if places.as_ref().is_none_or(Vec::is_empty) {
+        t.wrong("places", "missing", "write places = [\"440000\"]: the regions whose logs are read");
+    }
+    if !t.has("certificate") {
+        t.wrong("certificate", "missing", "write the SHA-256 fingerprint of the auditor's client certificate");
+    }
+    let certificate = fingerprint(t, "certificate");
+    t.done();
+    Some(Auditor { id: id?.to_owned(), kind: kind?, places: places?, certificate: certificate? })
 }
 
 fn system(t: &Table<'_, '_>, base: &Path) -> Option<System> {

@@ -1,7 +1,7 @@
 //! A gateway from start to drain: listeners, jobs, refreshers; the same code in production and in the demonstration.
 //!
 //! ```text
-//!  api  (TLS, client certificates asked)      log (TLS, anyone: checkpoints and tiles)
+//!  api  (TLS, client certificates asked)      log (TLS: hashes for anyone, entries for auditors)
 //!  admin (plain, local): /health /ready       metrics (plain, local): /metrics
 //!  jobs: deliveries · housekeeping            refreshers: issuers' keys · directory
 //! ```
@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use super::config::Config;
 use super::{refresh, wire};
 use crate::gateway::Rooms;
+use crate::http::log::LogDoor;
 use crate::http::serve::{Connection, Limits, serve};
 use crate::http::{api, tls};
 use crate::upstream::Body;
@@ -56,7 +57,7 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
         anchors.extend(member.tls_anchors.iter().map(|a| CertificateDer::from(a.0.clone())));
     }
     let api_tls = tls::server(identity()?, tls::Clients::Asked(&anchors)).map_err(|e| e.to_string())?;
-    let log_tls = tls::server(identity()?, tls::Clients::Anyone).map_err(|e| e.to_string())?;
+    let log_tls = tls::server(identity()?, tls::Clients::Asked(&anchors)).map_err(|e| e.to_string())?;
 
     let listener = listen(config.listen.api).await?;
     let own = rooms.clone();
@@ -64,12 +65,11 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     tasks.spawn(serve(listener, Some(api_tls), limits, stop.clone(), handler));
 
     let listener = listen(config.listen.log).await?;
-    let own = rooms.clone();
-    let handler = move |request: Request<Incoming>, _: Connection| {
-        let own = own.clone();
-        async move { log_resource(&own, request.uri().path()) }
-    };
+    let door = Arc::new(LogDoor::new(rooms.clone(), wire::auditors(config)?));
+    let own = door.clone();
+    let handler = move |request, connection| own.clone().answer(request, connection);
     tasks.spawn(serve(listener, Some(log_tls), limits, stop.clone(), handler));
+    tasks.spawn(door.settle(stop.clone()));
 
     let local = Limits { connections: 64, ..Limits::default() };
     for address in [config.listen.admin, config.listen.metrics] {
@@ -101,30 +101,6 @@ async fn fatal(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
             std::process::exit(70);
         }
         () = crate::gateway::stopped(&mut stop) => {}
-    }
-}
-
-/// Checkpoints and hash tiles are for everyone; entries only for auditors and mirrors, over the API.
-fn log_resource(rooms: &Rooms, path: &str) -> Response<Body> {
-    let path = path.trim_start_matches('/');
-    let plain = |status: StatusCode, text: &'static str| {
-        let mut response = Response::new(full(text));
-        *response.status_mut() = status;
-        response
-    };
-    if path.starts_with("tile/entries/") {
-        return plain(StatusCode::FORBIDDEN, "entries are for auditors and mirrors\n");
-    }
-    match rooms.log.read(path) {
-        Ok(resource) => {
-            let mut response = Response::new(full(resource.bytes));
-            let headers = response.headers_mut();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(resource.content_type));
-            let cache = if resource.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-            response
-        }
-        Err(_) => plain(StatusCode::NOT_FOUND, "no such resource of this log\n"),
     }
 }
 

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::{Notify, broadcast};
 
-use super::config::{Config, KeyPair, Stamp as StampFiles, SystemKind as Kind};
+use super::config::{AuditorKind, Config, KeyPair, Stamp as StampFiles, SystemKind as Kind};
 use crate::audit::note::Signer as LogSigner;
 use crate::audit::{Log, OpenOptions, Pseudonymiser};
 use crate::catalogue::Catalogue;
@@ -16,6 +16,7 @@ use crate::exchange::{Key, Vault, records};
 use crate::federation::Directory;
 use crate::gateway::intake::Bounds;
 use crate::gateway::rooms::{Envelope, Me, Rooms, Stamp, System, SystemKind, Window};
+use crate::http::log::Auditor;
 use crate::identity::book::{BindingRule, ClaimNames, IssuerBook, IssuerEntry, Kind as PersonKind, Profile, Reach};
 use crate::lookups::Lookups;
 use crate::partners::{Contracts, Rates, Standing};
@@ -134,6 +135,16 @@ fn year(now: UnixMillis) -> u32 {
 
 fn digest(fingerprint: &str) -> Result<Digest, Wrong> {
     fingerprint.parse().map_err(|e| format!("fingerprint {fingerprint}: {e}"))
+}
+
+/// Who may read entries of the log, by certificate.
+pub fn auditors(config: &Config) -> Result<HashMap<Digest, Auditor>, Wrong> {
+    let known = config.auditors.iter().map(|auditor| {
+        let is_mirror = auditor.kind == AuditorKind::Mirror;
+        let known = Auditor { id: auditor.id.clone(), is_mirror, places: auditor.places.clone() };
+        Ok((digest(&auditor.certificate)?, known))
+    });
+    known.collect()
 }
 
 /// Contracts of outlets, read against the catalogue in force.

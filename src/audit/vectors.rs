@@ -183,7 +183,7 @@ fn whole_logs() {
             options.old.push(std::fs::read(dir.join(old.as_str().unwrap())).unwrap());
         }
         // The old checkpoints lie in the log's folder itself; they are no resources of the log.
-        let report = verify::verify(&dir, &options, &mut |_| {});
+        let report = verify::verify(&dir, &options, &mut |_, _| {});
         judge(&v, report.exit_code() == 0);
         if let Some(size) = v["expect"]["size"].as_u64() {
             assert_eq!(report.size, size, "{}", report.text());

@@ -8,6 +8,7 @@
 
 pub mod api;
 pub mod guard;
+pub mod log;
 pub mod openapi;
 pub mod problem;
 pub mod routes;

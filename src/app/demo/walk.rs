@@ -154,7 +154,7 @@ fn logs(teller: &mut Teller, world: &World) {
         let folder = world.gateway(gateway).join("data/log");
         match log_key(world, gateway) {
             Ok(key) => {
-                let report = verify(&folder, &VerifyOptions::new(key), &mut |_| {});
+                let report = verify(&folder, &VerifyOptions::new(key), &mut |_, _| {});
                 let checked = report.text();
                 let first = checked.lines().next().unwrap_or_default().to_owned();
                 if report.exit_code() == 0 {

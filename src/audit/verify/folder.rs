@@ -9,6 +9,7 @@ use super::report::{Question, Report, Verdict};
 use super::{Options, Progress};
 use crate::audit::log::disk::DiskFile;
 use crate::audit::log::segment::{self, Chain, SEGMENT_ENTRIES, Visitor};
+use crate::audit::note::MAX_NOTE;
 use crate::terms::Digest;
 
 /// Hashes compared with a level file at a time, in bytes.
@@ -17,7 +18,7 @@ const COMPARE: usize = 64 * 1024;
 const LEVELS: usize = 8;
 
 pub(super) fn verify(dir: &Path, options: &Options, progress: Progress<'_>) -> Report {
-    let note = std::fs::read(dir.join("checkpoint")).ok();
+    let note = small_file(&dir.join("checkpoint")).ok();
     let (mut judge, _) = Judge::new(options, note.as_deref());
     small_files(dir, options, &mut judge);
     let segments = match listing(&dir.join("segments")) {
@@ -81,11 +82,19 @@ fn listing(dir: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
+/// A file of at most [`MAX_NOTE`] bytes.
+fn small_file(path: &Path) -> io::Result<Vec<u8>> {
+    match std::fs::metadata(path)?.len() {
+        len if len > MAX_NOTE as u64 => Err(io::Error::other("a file that is too long")),
+        _ => std::fs::read(path),
+    }
+}
+
 fn small_files(dir: &Path, options: &Options, judge: &mut Judge<'_>) {
     let wrong = |judge: &mut Judge<'_>, file: &str, what: &str| {
         judge.fault(Question::Integrity, Verdict::Disproven, file, None, what);
     };
-    match std::fs::read(dir.join("key")) {
+    match small_file(&dir.join("key")) {
         Ok(key) if key == format!("{}\n", options.key).as_bytes() => {}
         Ok(_) => wrong(judge, "key", "not the key that was given"),
         Err(error) => wrong(judge, "key", &error.to_string()),
@@ -128,7 +137,7 @@ impl Visitor for Each<'_, '_> {
 
     fn batch(&mut self, chain: &Chain) {
         self.levels.compare(&mut self.judge, COMPARE);
-        (self.progress)(chain.frontier.size());
+        (self.progress)(chain.frontier.size(), self.judge.report.size);
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::Options;
 use super::report::{Fault, Question, Report, Verdict};
+use super::state::{Half, State, half};
 use crate::audit::checkpoint::{self, SignedCheckpoint};
 use crate::audit::entry::{CaseLink, EntryHead, Kind, Pseudonym, Role, Unjudged};
 use crate::audit::merkle::Frontier;
@@ -12,6 +13,10 @@ use crate::terms::Digest;
 
 /// Intents younger than this at the log's end may still be in flight, in milliseconds.
 const IN_FLIGHT_MS: i64 = 600_000;
+/// Open intents followed at most: a log with more is not one of ours, and memory stays bounded.
+const MAX_INTENTS: usize = 1_000_000;
+/// How far a witness's clock may run ahead of ours, in seconds.
+const CLOCK_LEEWAY_S: u64 = 300;
 
 /// Where an entry was read from, for the report.
 #[derive(Clone, Copy)]
@@ -26,11 +31,17 @@ pub struct Judge<'o> {
     pub frontier: Frontier,
     /// Roots promised for sizes still to come: (who promised, root, which question it answers).
     promises: BTreeMap<u64, Vec<(String, Digest, Question)>>,
-    cases: HashMap<Pseudonym, (u32, Digest)>,
+    cases: HashMap<Pseudonym, (u32, Half)>,
     cases_full: bool,
     intents: HashMap<Digest, (u64, i64)>,
+    intents_full: bool,
     last_ts: i64,
     kinds: HashMap<Kind, u64>,
+    note: Option<Vec<u8>>,
+    /// Whether entries were read, and not only hashes or a sample.
+    entries_seen: bool,
+    /// Chains that began below the checkpoint where this walk began, when nothing is known of them.
+    begun_before: Option<u64>,
 }
 
 impl<'o> Judge<'o> {
@@ -44,8 +55,12 @@ impl<'o> Judge<'o> {
             cases: HashMap::new(),
             cases_full: false,
             intents: HashMap::new(),
+            intents_full: false,
             last_ts: i64::MIN,
             kinds: HashMap::new(),
+            note: None,
+            entries_seen: true,
+            begun_before: None,
         };
         judge.report.answer(Question::Integrity, Verdict::Proven);
         if options.entries_are_ours {
@@ -63,11 +78,12 @@ impl<'o> Judge<'o> {
                 return (judge, None);
             }
         };
+        judge.note = options.keep_state.then(|| note.to_vec());
         judge.report.size = signed.size();
         judge.report.root = Some(signed.root());
         judge.promise("checkpoint", &signed, Question::Integrity);
         judge.witnesses(&signed);
-        for (n, note) in options.old.iter().enumerate() {
+        for (n, note) in options.old.iter().chain(&options.since).enumerate() {
             judge.old(n, note, &signed);
         }
         judge.keep_promises("checkpoint");
@@ -102,36 +118,107 @@ impl<'o> Judge<'o> {
     }
 
     fn witnesses(&mut self, signed: &SignedCheckpoint) {
-        let Some(policy) = &self.options.policy else { return };
-        match signed.cosigned_by(policy.witnesses()) {
-            Err(error) => self.fault(Question::Witnessed, Verdict::Disproven, "checkpoint", None, &error.to_string()),
-            Ok(signed_by) => {
-                for by in &signed_by {
-                    let name = policy.witness_name(by.key).unwrap_or("?").to_owned();
-                    self.report.witnesses.insert(name, by.time.unwrap_or(0));
-                }
-                if policy.is_met(|place| signed_by.iter().any(|by| by.key == place)) {
-                    self.report.answer(Question::Witnessed, Verdict::Proven);
-                } else {
-                    let what = "the quorum of the policy did not cosign";
-                    self.fault(Question::Witnessed, Verdict::Disproven, "checkpoint", None, what);
-                }
+        let Some(pinned) = &self.options.policy else { return };
+        let policy = &pinned.witnesses;
+        let signed_by = match signed.cosigned_by(policy.witnesses()) {
+            Err(error) => {
+                return self.fault(Question::Witnessed, Verdict::Disproven, "checkpoint", None, &error.to_string());
             }
+            Ok(signed_by) => signed_by,
+        };
+        for by in &signed_by {
+            let name = policy.witness_name(by.key).unwrap_or("?").to_owned();
+            self.report.witnesses.insert(name, by.time.unwrap_or(0));
+        }
+        let now_s = self.options.now.map(|now| u64::try_from(now.0 / 1000).unwrap_or(0));
+        let is_fresh = |time: Option<u64>| match (pinned.max_checkpoint_age_s, now_s) {
+            (Some(max), Some(now)) => {
+                time.is_some_and(|t| t.saturating_add(max) >= now && t <= now.saturating_add(CLOCK_LEEWAY_S))
+            }
+            _ => true,
+        };
+        let met = |fresh: bool| {
+            policy.is_met(|place| signed_by.iter().any(|by| by.key == place && (!fresh || is_fresh(by.time))))
+        };
+        // A quorum of none says nothing about age: with a limit, some witness must have signed lately.
+        let lately = pinned.max_checkpoint_age_s.is_none() || signed_by.iter().any(|by| is_fresh(by.time));
+        let what = match (met(true) && lately, met(false)) {
+            (true, _) => return self.report.answer(Question::Witnessed, Verdict::Proven),
+            (false, true) if signed_by.is_empty() => "no witness cosigned, so the checkpoint's age is not known",
+            (false, true) => "cosigned, but not within the age that the policy allows",
+            (false, false) => "the quorum of the policy did not cosign",
+        };
+        self.fault(Question::Witnessed, Verdict::Disproven, "checkpoint", None, what);
+    }
+
+    /// Begins after the entries of an older checkpoint, whose right edge is tied to the present root. `state` is what
+    /// an earlier verification remembers of its chains.
+    pub fn resume(&mut self, since: Frontier, state: Option<State>) {
+        self.report.since = Some(since.size());
+        match state {
+            Some(state) => {
+                (self.cases, self.intents, self.last_ts) = (state.cases, state.intents, state.last_ts);
+            }
+            None => self.begun_before = Some(0),
+        }
+        self.frontier = since;
+        self.keep_promises("checkpoint");
+    }
+
+    /// Promises about sizes below `size`, taken out: whoever knows the root there compares them.
+    pub fn promises_below(&mut self, size: u64) -> Vec<(u64, String, Digest, Question)> {
+        let later = self.promises.split_off(&size);
+        let before = std::mem::replace(&mut self.promises, later);
+        before.into_iter().flat_map(|(n, all)| all.into_iter().map(move |(w, d, q)| (n, w, d, q))).collect()
+    }
+
+    /// The entries were not read, and what they would have told stays open.
+    pub fn entries_unread(&mut self, file: &str, what: &str) {
+        if self.options.entries_are_ours {
+            self.fault(Question::Content, Verdict::Undecided, file, None, what);
+            self.fault(Question::Complete, Verdict::Undecided, file, None, what);
+        }
+        self.entries_seen = false;
+    }
+
+    /// Only a sample was read: where it holds, no more than that is said.
+    pub fn only_sampled(&mut self) {
+        self.report.answer(Question::Integrity, Verdict::Sampled);
+        if self.options.entries_are_ours {
+            self.report.answer(Question::Content, Verdict::Sampled);
+        }
+        self.report.verdicts.remove(&Question::Complete);
+        self.entries_seen = false;
+    }
+
+    /// One entry of a sample: its content only.
+    pub fn sampled(&mut self, bytes: &[u8], index: u64, place: Place<'_>) {
+        if !self.options.entries_are_ours {
+            return;
+        }
+        match EntryHead::parse(bytes) {
+            Ok(head) => *self.kinds.entry(head.kind).or_default() += 1,
+            Err(error) => self.unjudged(&error, index, place),
         }
     }
 
     /// The next entry and its leaf hash. `hash` hears of every tile hash that is now known.
-    pub fn entry(&mut self, bytes: &[u8], leaf: Digest, place: Place<'_>, mut hash: impl FnMut(u8, &Digest)) {
+    pub fn entry(&mut self, bytes: &[u8], leaf: Digest, place: Place<'_>, hash: impl FnMut(u8, &Digest)) {
         let index = self.frontier.size();
+        self.leaf(leaf, place.file, hash);
+        if self.options.entries_are_ours {
+            self.content(bytes, index, leaf, place);
+        }
+    }
+
+    /// The next leaf hash, of an entry that is not seen.
+    pub fn leaf(&mut self, leaf: Digest, file: &str, mut hash: impl FnMut(u8, &Digest)) {
         self.frontier.push_with(leaf, |height, node| {
             if height.is_multiple_of(HEIGHT) {
                 hash((height / HEIGHT) as u8, node);
             }
         });
-        self.keep_promises(place.file);
-        if self.options.entries_are_ours {
-            self.content(bytes, index, leaf, place);
-        }
+        self.keep_promises(file);
     }
 
     fn keep_promises(&mut self, file: &str) {
@@ -150,13 +237,7 @@ impl<'o> Judge<'o> {
     fn content(&mut self, bytes: &[u8], index: u64, leaf: Digest, place: Place<'_>) {
         let head = match EntryHead::parse(bytes) {
             Ok(head) => head,
-            Err(error) => {
-                let verdict = match error {
-                    Unjudged::Unknown => Verdict::Undecided,
-                    Unjudged::Malformed(_) => Verdict::Disproven,
-                };
-                return self.fault_at(Question::Content, verdict, place, Some(index), &error.to_string());
-            }
+            Err(error) => return self.unjudged(&error, index, place),
         };
         *self.kinds.entry(head.kind).or_default() += 1;
         self.last_ts = self.last_ts.max(head.ts);
@@ -167,9 +248,22 @@ impl<'o> Judge<'o> {
             self.case(link, index, leaf, place);
         }
         match (head.kind.role(), head.of) {
-            (Role::Intent, None) => drop(self.intents.insert(leaf, (index, head.ts))),
+            (Role::Intent, None) if self.intents.len() < MAX_INTENTS => {
+                self.intents.insert(leaf, (index, head.ts));
+            }
+            (Role::Intent, None) => {
+                if !std::mem::replace(&mut self.intents_full, true) {
+                    let what = "too many open intents: later ones were not followed";
+                    self.fault_at(Question::Complete, Verdict::Undecided, place, Some(index), what);
+                }
+            }
             (Role::Closing, Some(of)) => {
-                if self.intents.remove(&of).is_none() {
+                let unknown = self.intents.remove(&of).is_none() && !self.intents_full;
+                if let Some(before) = &mut self.begun_before
+                    && unknown
+                {
+                    *before += 1;
+                } else if unknown {
                     let what = "closes an intent that is not open";
                     self.fault_at(Question::Complete, Verdict::Disproven, place, Some(index), what);
                 }
@@ -182,6 +276,14 @@ impl<'o> Judge<'o> {
         }
     }
 
+    fn unjudged(&mut self, error: &Unjudged, index: u64, place: Place<'_>) {
+        let verdict = match error {
+            Unjudged::Unknown => Verdict::Undecided,
+            Unjudged::Malformed(_) => Verdict::Disproven,
+        };
+        self.fault_at(Question::Content, verdict, place, Some(index), &error.to_string());
+    }
+
     fn case(&mut self, link: CaseLink, index: u64, leaf: Digest, place: Place<'_>) {
         let before = self.cases.get(&link.id).copied();
         if before.is_none() && self.cases.len() >= self.options.max_cases {
@@ -192,22 +294,39 @@ impl<'o> Judge<'o> {
             }
             return;
         }
-        let follows = match before {
-            None => link.seq == 1 && link.prev.is_none(),
-            Some((seq, prev)) => link.seq == seq.saturating_add(1) && link.prev == Some(prev),
+        let follows = match (before, &mut self.begun_before) {
+            (None, Some(unknown)) if link.seq > 1 && link.prev.is_some() => {
+                *unknown += 1;
+                true
+            }
+            (None, _) => link.seq == 1 && link.prev.is_none(),
+            (Some((seq, prev)), _) => link.seq == seq.saturating_add(1) && link.prev.as_ref().map(half) == Some(prev),
         };
         if !follows && !self.cases_full {
             let want = before.map_or(1, |(seq, _)| seq.saturating_add(1));
             let what = format!("case {}: seq {} where {want} is due, or another `prev`", link.id, link.seq);
             self.fault_at(Question::Complete, Verdict::Disproven, place, Some(index), &what);
         }
-        self.cases.insert(link.id, (link.seq, leaf));
+        self.cases.insert(link.id, (link.seq, half(&leaf)));
     }
 
-    /// After the last entry.
+    /// What the next verification can begin with; `None` unless everything asked was proven here.
+    fn state(&self, note: Option<&[u8]>) -> Option<State> {
+        let is_proven = self.report.verdict(Question::Integrity) == Verdict::Proven && self.report.exit_code() == 0;
+        let covered = self.entries_seen && self.frontier.size() == self.report.size;
+        let note = note.filter(|_| is_proven && covered && self.options.keep_state)?;
+        let (cases, intents) = (self.cases.clone(), self.intents.clone());
+        Some(State { note: note.to_vec(), last_ts: self.last_ts, cases, intents })
+    }
+
+    /// After the last entry: the report, and what the next verification can begin with.
     pub fn finish(mut self) -> Report {
         let size = self.frontier.size();
         self.report.entries = size;
+        if let Some(unknown) = self.begun_before.filter(|n| *n > 0) {
+            let what = format!("{unknown} links to entries before the checkpoint; a kept state would prove them");
+            self.fault(Question::Complete, Verdict::Undecided, "entries", self.report.since, &what);
+        }
         for (at, promises) in std::mem::take(&mut self.promises) {
             for (who, _, question) in promises {
                 let what = format!("{who} covers {at} entries, {size} are there");
@@ -231,6 +350,7 @@ impl<'o> Judge<'o> {
         if !self.report.peers.is_empty() {
             self.report.notes.push("对端回执须在对端日志中核对 receipts are to be checked in the peers' logs".into());
         }
+        self.report.state = self.state(self.note.as_deref());
         self.report.kinds = self.kinds.iter().map(|(kind, count)| (kind.word(), *count)).collect();
         self.report
     }
