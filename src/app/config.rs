@@ -85,6 +85,8 @@ pub struct Log {
     /// Origin line of checkpoints, e.g. `tongban.example/gw-440305`.
     pub origin: String,
     pub key: PathBuf,
+    /// Witnesses that are asked to cosign, with their addresses and quorum (C2SP tlog-policy); none when absent.
+    pub witnesses: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -332,9 +334,9 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         found
     });
     let log = section("log").and_then(|t| {
-        let (origin, key) = (t.need_str("origin"), t.need_str("key"));
+        let (origin, key, witnesses) = (t.need_str("origin"), t.need_str("key"), t.str("witnesses").map(&at));
         t.done();
-        Some(Log { origin: origin?.to_owned(), key: at(key?) })
+        Some(Log { origin: origin?.to_owned(), key: at(key?), witnesses })
     });
     let directory = section("directory").and_then(|t| {
         let (file, key) = (t.need_str("file"), t.need_str("operator_key"));

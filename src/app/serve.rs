@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use rustls_pki_types::CertificateDer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::config::Config;
 use super::{refresh, wire};
@@ -23,6 +23,8 @@ use crate::gateway::Rooms;
 use crate::http::log::LogDoor;
 use crate::http::serve::{Connection, Limits, serve};
 use crate::http::{api, tls};
+use crate::jobs::{self, witnesses::Witnesses};
+use crate::terms::UnixMillis;
 use crate::upstream::Body;
 use crate::upstream::body::full;
 use crate::upstream::tls::{Identity, certificates};
@@ -31,12 +33,23 @@ use crate::upstream::tls::{Identity, certificates};
 pub struct Running {
     pub rooms: Arc<Rooms>,
     tasks: JoinSet<()>,
+    witnesses: Option<JoinHandle<Witnesses>>,
 }
 
 impl Running {
     /// Waits until everything has drained, then closes log and store.
     pub async fn drained(mut self) {
         while self.tasks.join_next().await.is_some() {}
+        if let Err(error) = jobs::log::index(&self.rooms, UnixMillis::now()).await {
+            tracing::warn!(%error, "the log is closed without a map of its cases");
+        }
+        if let Some(witnesses) = self.witnesses
+            && let Ok(mut witnesses) = witnesses.await
+        {
+            self.rooms.log.publish();
+            witnesses.round(&self.rooms).await;
+            self.rooms.log.release();
+        }
         self.rooms.log.clone().close().await;
         self.rooms.store.close().await;
     }
@@ -65,11 +78,12 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     tasks.spawn(serve(listener, Some(api_tls), limits, stop.clone(), handler));
 
     let listener = listen(config.listen.log).await?;
-    let door = Arc::new(LogDoor::new(rooms.clone(), wire::auditors(config)?));
+    let door = Arc::new(LogDoor::new(rooms.clone(), wire::auditors(config)?, wire::witness(config)?));
     let own = door.clone();
     let handler = move |request, connection| own.clone().answer(request, connection);
     tasks.spawn(serve(listener, Some(log_tls), limits, stop.clone(), handler));
     tasks.spawn(door.settle(stop.clone()));
+    let witnesses = wire::witnesses(config)?.map(|all| tokio::spawn(all.run(rooms.clone(), stop.clone())));
 
     let local = Limits { connections: 64, ..Limits::default() };
     for address in [config.listen.admin, config.listen.metrics] {
@@ -81,12 +95,13 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
         };
         tasks.spawn(serve(listener, None, local, stop.clone(), handler));
     }
-    tasks.spawn(crate::jobs::run(rooms.clone(), stop.clone()));
+    tasks.spawn(jobs::run(rooms.clone(), stop.clone()));
+    tasks.spawn(jobs::log::daily(rooms.clone(), stop.clone()));
     tasks.spawn(refresh::keys(rooms.clone(), stop.clone()));
     tasks.spawn(refresh::directory(rooms.clone(), config.directory.clone(), stop.clone()));
     tasks.spawn(fatal(rooms.clone(), stop));
     tracing::info!(gateway = rooms.me.id, api = %config.listen.api, log = %config.listen.log, "serving");
-    Ok(Running { rooms, tasks })
+    Ok(Running { rooms, tasks, witnesses })
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
@@ -133,7 +148,7 @@ async fn ready(rooms: &Rooms) -> Result<(), String> {
     if !rooms.log.is_healthy() {
         return Err("log: failed".into());
     }
-    if rooms.directory.load().expires <= crate::terms::UnixMillis::now() {
+    if rooms.directory.load().expires <= UnixMillis::now() {
         return Err("directory: expired".into());
     }
     let book = rooms.issuers.load();

@@ -15,14 +15,19 @@ pub mod bundle;
 pub mod checkpoint;
 pub mod entry;
 pub mod error;
+pub mod evidence;
 pub mod log;
 pub mod merkle;
+pub mod mirror;
 pub mod note;
 pub mod proof;
 pub mod tile;
 pub mod verify;
+pub mod witness;
 pub mod witness_policy;
 
+#[cfg(test)]
+mod adversary;
 #[cfg(test)]
 mod vectors;
 

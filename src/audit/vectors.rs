@@ -190,3 +190,21 @@ fn whole_logs() {
         }
     }
 }
+
+#[test]
+fn witnesses() {
+    let Some(folder) = folder() else { return };
+    let text_of = std::fs::read_to_string(folder.join("witness-litewitness.json")).unwrap();
+    let v: Value = serde_json::from_str(&text_of).unwrap();
+    let (state, keys) = (tempfile::tempdir().unwrap(), keys(&v["setup"]));
+    let signer = super::note::Signer::from_seed("witness.example", &[1; 32]).unwrap();
+    let witness = super::witness::Witness::open(state.path(), signer).unwrap();
+    for step in v["steps"].as_array().unwrap() {
+        let got = witness.add_checkpoint(text(step, "body").as_bytes(), &keys, 1_771_000_000);
+        let status = got.as_ref().map_or_else(|e| e.status(), |_| 200);
+        assert_eq!(u64::from(status), step["status"].as_u64().unwrap(), "{}", text(step, "id"));
+        if let (Err(super::witness::WitnessError::Size(size)), Some(answer)) = (&got, step["answer"].as_str()) {
+            assert_eq!(format!("{size}\n"), answer, "{}", text(step, "id"));
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! `tongban audit`: verify a log, print its key, show its entries. Takes no lock and writes nothing into a log.
 
+mod export;
 mod url;
 
 use std::io::Write;
@@ -12,10 +13,11 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::audit::bundle;
 use crate::audit::entry::EntryHead;
+use crate::audit::evidence;
 use crate::audit::log::segment::{self, Cursor, Unit};
 use crate::audit::note::VerifierKey;
 use crate::audit::verify::{self, Fetch, Options, Pinned, State, TileFolder};
-use crate::audit::{Pseudonym, checkpoint::Checkpoint, note::Note, tile};
+use crate::audit::{Pseudonym, checkpoint::Checkpoint, mirror, note::Note, tile};
 use crate::terms::UnixMillis;
 use url::{Reach, Url};
 
@@ -35,6 +37,11 @@ pub struct AuditArgs {
 enum Command {
     /// 核验日志（退出码 0 已证明，1 已证伪，2 无法判定） · Verify a log: exit code 0 proven, 1 disproven, 2 undecidable.
     Verify(Box<VerifyArgs>),
+    /// 导出一个办件的全部证据（ASiC-E 封装，可离线核验） · Export the evidence of one case, to be verified offline.
+    Export(Box<export::ExportArgs>),
+    /// 镜像日志（边核验边复制，可续传；退出码 1 表示日志自相矛盾） · Copy a log, verified as it is copied; goes on where
+    /// it was cut off. Exit code 1: the log is disproven.
+    Mirror(MirrorArgs),
     /// 打印日志公钥 · Print the log's verifier key.
     Key {
         /// 日志目录、网关数据目录或日志地址 · Folder of the log, a gateway's data folder, or the log's URL.
@@ -54,8 +61,9 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct VerifyArgs {
-    /// 日志地址、镜像目录或停机网关的数据目录 · The log's URL, a mirrored folder, or a stopped gateway's data folder.
-    #[arg(value_name = "PREFIX_OR_DIR")]
+    /// 日志地址、镜像目录、停机网关的数据目录，或证据包 · The log's URL, a mirrored folder, a stopped gateway's data
+    /// folder, or an evidence bundle.
+    #[arg(value_name = "PREFIX_OR_DIR_OR_BUNDLE")]
     log: String,
     /// 日志公钥（由审计方自行保管；策略文件只列一个日志时可省略） · The log's verifier key, kept by the auditor; may
     /// be left out when the policy names one log.
@@ -90,6 +98,22 @@ struct VerifyArgs {
     /// 输出 JSON 报告 · Report as JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    reach: ReachArgs,
+}
+
+#[derive(Debug, Args)]
+struct MirrorArgs {
+    /// 日志地址 · The log's URL.
+    url: String,
+    /// 镜像目录 · Folder of the copy.
+    dir: PathBuf,
+    /// 日志公钥（策略文件只列一个日志时可省略） · The log's verifier key; may be left out when the policy names one log.
+    #[arg(long, value_name = "VKEY")]
+    key: Option<VerifierKey>,
+    /// 策略文件 · The pinned policy.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     #[command(flatten)]
     reach: ReachArgs,
 }
@@ -133,6 +157,8 @@ enum Target {
     Folder(PathBuf),
     /// A copy in tlog-tiles layout.
     Mirror(PathBuf),
+    /// The evidence of a case.
+    Bundle(PathBuf),
 }
 
 impl Target {
@@ -141,6 +167,9 @@ impl Target {
             return Ok(Self::Url(word.to_owned()));
         }
         let dir = PathBuf::from(word);
+        if dir.is_file() {
+            return Ok(Self::Bundle(dir));
+        }
         if !dir.is_dir() {
             return Err(format!("{word}: 不是目录 · no such folder"));
         }
@@ -159,6 +188,8 @@ impl Target {
 pub fn run(args: AuditArgs) -> ExitCode {
     let done = match args.command {
         Command::Verify(args) => verify_log(&args),
+        Command::Export(args) => export::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Mirror(args) => copy(&args),
         Command::Key { log, reach } => print_key(&log, &reach),
         Command::Show { dir, case } => show(&dir, case),
     };
@@ -235,8 +266,11 @@ fn bar() -> indicatif::ProgressBar {
 }
 
 fn verify_log(args: &VerifyArgs) -> Result<ExitCode, String> {
-    let options = options(args)?;
     let target = Target::find(&args.log)?;
+    if let Target::Bundle(file) = &target {
+        return verify_bundle(file, args);
+    }
+    let options = options(args)?;
     let bar = bar();
     let mut progress = |entries, total| {
         bar.set_length(total);
@@ -248,7 +282,7 @@ fn verify_log(args: &VerifyArgs) -> Result<ExitCode, String> {
             idle(dir)?;
             verify::verify(dir, &options, &mut progress)
         }
-        Target::Mirror(dir) => verify::verify(dir, &options, &mut progress),
+        Target::Mirror(dir) | Target::Bundle(dir) => verify::verify(dir, &options, &mut progress),
     };
     bar.finish_and_clear();
     if let Some((_, seed)) = options.sample {
@@ -257,9 +291,30 @@ fn verify_log(args: &VerifyArgs) -> Result<ExitCode, String> {
     if let (Some(path), Some(state)) = (&args.state, &report.state) {
         keep(path, &state.encode())?;
     }
-    let text = if args.json { format!("{:#}\n", report.json()) } else { report.text() };
+    tell(&report, args.json)
+}
+
+fn tell(report: &verify::Report, json: bool) -> Result<ExitCode, String> {
+    let text = if json { format!("{:#}\n", report.json()) } else { report.text() };
     std::io::stdout().write_all(text.as_bytes()).map_err(|e| e.to_string())?;
     Ok(ExitCode::from(report.exit_code()))
+}
+
+fn verify_bundle(file: &Path, args: &VerifyArgs) -> Result<ExitCode, String> {
+    let policy = args.policy.as_deref().map(pinned).transpose()?;
+    let mut keys = policy.as_ref().map(|policy| policy.witnesses.logs().to_vec()).unwrap_or_default();
+    keys.extend(args.key.clone().filter(|key| !keys.contains(key)));
+    if keys.is_empty() {
+        return Err("请给出 --key，或列有日志公钥的 --policy · give --key, or a policy that names the logs".into());
+    }
+    let source = std::fs::File::open(file).map_err(|e| format!("{}: {e}", file.display()))?;
+    let judged = evidence::verify(source, &keys, policy.as_ref(), Some(UnixMillis::now()));
+    let mut report = judged.report;
+    if let Some(certificate) = judged.sealed_by {
+        let print = certificate.fingerprint();
+        report.notes.push(format!("封装证书（是否可信由核验者判断） sealed by certificate {print}, not judged here"));
+    }
+    tell(&report, args.json)
 }
 
 /// Replaces a file so that after a crash either the old or the new one is there, whole.
@@ -284,6 +339,41 @@ fn idle(dir: &Path) -> Result<(), String> {
     }
 }
 
+fn copy(args: &MirrorArgs) -> Result<ExitCode, String> {
+    let policy = args.policy.as_deref().map(pinned).transpose()?;
+    let key = judged_by(args.key.as_ref(), policy.as_ref())?;
+    let Target::Url(prefix) = Target::find(&args.url)? else {
+        return Err(format!("{}: 应为日志地址 · a URL is wanted", args.url));
+    };
+    let (url, bar) = (args.reach.open(&prefix)?, bar());
+    let done = mirror::run(&url, &args.dir, &key, &mut |entries, total| {
+        bar.set_length(total);
+        bar.set_position(entries);
+    });
+    bar.finish_and_clear();
+    match done {
+        Ok(copied) => {
+            println!(
+                "{}: {} 条（原有 {}），新写 {} 个文件 · {} entries ({} before), {} files written, {} held",
+                args.dir.display(),
+                copied.size,
+                copied.before,
+                copied.written,
+                copied.size,
+                copied.before,
+                copied.written,
+                copied.kept
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) if error.is_proof() => {
+            eprintln!("tongban audit: 日志已证伪 · the log is disproven: {error}");
+            Ok(ExitCode::from(1))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 fn print_key(log: &str, reach: &ReachArgs) -> Result<ExitCode, String> {
     let bytes = match Target::find(log)? {
         Target::Url(prefix) => {
@@ -292,6 +382,7 @@ fn print_key(log: &str, reach: &ReachArgs) -> Result<ExitCode, String> {
             found.ok_or(format!("{prefix}/key: 没有 · is not there"))?
         }
         Target::Folder(dir) | Target::Mirror(dir) => read(&dir.join("key"))?,
+        Target::Bundle(file) => read(&file)?,
     };
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let key: VerifierKey = text.trim_end().parse().map_err(|e| format!("{log}: {e}"))?;

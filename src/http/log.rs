@@ -3,6 +3,8 @@
 //!
 //! ```text
 //!  GET /checkpoint · /key · /tile/N/…      anyone
+//!  POST /add-checkpoint                    a peer's log ─▶ our cosignature (C2SP tlog-witness)
+//!  GET /witness                            the key of our cosignatures
 //!  GET /tile/entries/…                     client certificate ─▶ [[auditor]] ─▶ the rules ─▶ line ─▶ answer
 //!                                               │no            │no            │no
 //!                                               └──────────────┴─────────────┴─▶ 403, on record too
@@ -16,16 +18,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::{Mutex, watch};
 
 use super::serve::Connection;
-use super::{METHOD, NOT_FOUND, guard, problem};
+use super::{METHOD, NOT_FOUND, SLOW, TOO_LARGE, guard, problem};
 use crate::audit::entry::{Actor, Decision, Outcome};
 use crate::audit::error::ENTRIES;
 use crate::audit::log::Resource;
+use crate::audit::note::VerifierKey;
 use crate::audit::tile::{Level, TilePath};
+use crate::audit::witness::{MAX_REQUEST, Witness, WitnessError};
 use crate::audit::{AuditError, Entry, Kind};
 use crate::gateway::ledger::{self, Trace, word};
 use crate::gateway::{Rooms, stopped};
@@ -36,6 +41,8 @@ use crate::upstream::body::full;
 
 /// Longest reading, in milliseconds.
 const READING_MS: i64 = 300_000;
+/// Longest wait for the body of a request to cosign.
+const BODY_WAIT: Duration = Duration::from_secs(10);
 /// How often ended readings are looked for, in seconds.
 const LOOK_S: u64 = 30;
 
@@ -102,18 +109,38 @@ pub struct LogDoor {
     /// By SHA-256 of the client certificate.
     auditors: HashMap<Digest, Auditor>,
     readings: Mutex<Readings>,
+    witness: Arc<Witness>,
 }
 
 impl LogDoor {
-    pub fn new(rooms: Arc<Rooms>, auditors: HashMap<Digest, Auditor>) -> Self {
-        Self { rooms, auditors, readings: Mutex::default() }
+    pub fn new(rooms: Arc<Rooms>, auditors: HashMap<Digest, Auditor>, witness: Witness) -> Self {
+        Self { rooms, auditors, readings: Mutex::default(), witness: Arc::new(witness) }
     }
 
     /// Answers one request.
     pub async fn answer(self: Arc<Self>, request: Request<Incoming>, connection: Connection) -> Response<Body> {
-        match self.read(&request, &connection.client).await {
-            Ok(response) => response,
-            Err(refusal) => problem::answer(&refusal, "", None),
+        let answer = match *request.method() == Method::POST && request.uri().path() == "/add-checkpoint" {
+            true => self.cosign(request).await,
+            false => self.read(&request, &connection.client).await,
+        };
+        answer.unwrap_or_else(|refusal| problem::answer(&refusal, "", None))
+    }
+
+    /// Cosigns a checkpoint of a log that the directory lists, as C2SP tlog-witness says. The log's signature says who
+    /// asks; no certificate is wanted.
+    async fn cosign(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+        guard::check(&request)?;
+        let body = Limited::new(request.into_body(), MAX_REQUEST).collect();
+        let body = tokio::time::timeout(BODY_WAIT, body).await.map_err(|_| Refusal::new(&SLOW, "a slow body"))?;
+        let body = body.map_err(|_| Refusal::new(&TOO_LARGE, "a body that is cut off, or too large"))?.to_bytes();
+        let directory = self.rooms.directory.load();
+        let others = directory.members.iter().filter(|member| member.id != self.rooms.me.id);
+        let logs: Vec<VerifierKey> = others.filter_map(|member| member.log_key.parse().ok()).collect();
+        let (witness, now_s) = (self.witness.clone(), u64::try_from(UnixMillis::now().0 / 1000).unwrap_or(0));
+        let judged = tokio::task::spawn_blocking(move || witness.add_checkpoint(&body, &logs, now_s)).await;
+        match judged.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "cosigning was cut off"))? {
+            Ok(line) => Ok(text(line)),
+            Err(error) => Ok(refused_to_cosign(&error)),
         }
     }
 
@@ -127,8 +154,10 @@ impl LogDoor {
             return Err(Refusal::new(&METHOD, "the log is read, not written"));
         }
         let path = request.uri().path().trim_start_matches('/').to_owned();
-        if path == "key" {
-            return Ok(text(format!("{}\n", self.rooms.log.key())));
+        match path.as_str() {
+            "key" => return Ok(text(format!("{}\n", self.rooms.log.key()))),
+            "witness" => return Ok(text(format!("{}\n", self.witness.key()))),
+            _ => {}
         }
         let tile = TilePath::parse(&path);
         if let Some(TilePath { level: Level::Entries, index, .. }) = tile {
@@ -250,6 +279,18 @@ fn facts(entry: Entry, all: &[(&str, u64)]) -> Entry {
         (Some(name), Some(value)) => entry.fact(name, value),
         _ => entry,
     })
+}
+
+/// The answers that C2SP tlog-witness lays down.
+fn refused_to_cosign(error: &WitnessError) -> Response<Body> {
+    let (line, kind) = match error {
+        WitnessError::Size(size) | WitnessError::Split(size) => (format!("{size}\n"), "text/x.tlog.size"),
+        other => (format!("{other}\n"), "text/plain; charset=utf-8"),
+    };
+    let mut response = text(line);
+    *response.status_mut() = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
 }
 
 fn text(line: String) -> Response<Body> {

@@ -7,6 +7,8 @@
 //! ```
 
 pub mod deliver;
+pub mod log;
+pub mod witnesses;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::Options;
+use super::pinned::witnessed;
 use super::report::{Fault, Question, Report, Verdict};
 use super::state::{Half, State, half};
 use crate::audit::checkpoint::{self, SignedCheckpoint};
 use crate::audit::entry::{CaseLink, EntryHead, Kind, Pseudonym, Role, Unjudged};
+use crate::audit::evidence::index;
 use crate::audit::merkle::Frontier;
 use crate::audit::tile::HEIGHT;
 use crate::terms::Digest;
@@ -15,8 +17,8 @@ use crate::terms::Digest;
 const IN_FLIGHT_MS: i64 = 600_000;
 /// Open intents followed at most: a log with more is not one of ours, and memory stays bounded.
 const MAX_INTENTS: usize = 1_000_000;
-/// How far a witness's clock may run ahead of ours, in seconds.
-const CLOCK_LEEWAY_S: u64 = 300;
+/// Leaves of maps hashed at most: years of daily maps of a large log would take hours.
+const MAX_MAP_WORK: u64 = 50_000_000;
 
 /// Where an entry was read from, for the report.
 #[derive(Clone, Copy)]
@@ -31,7 +33,11 @@ pub struct Judge<'o> {
     pub frontier: Frontier,
     /// Roots promised for sizes still to come: (who promised, root, which question it answers).
     promises: BTreeMap<u64, Vec<(String, Digest, Question)>>,
-    cases: HashMap<Pseudonym, (u32, Half)>,
+    /// `seq`, leaf and index of each case's last entry.
+    cases: HashMap<Pseudonym, (u32, Half, u64)>,
+    /// Leaves hashed for maps so far, and maps that were not computed again.
+    map_work: u64,
+    maps_skipped: u64,
     cases_full: bool,
     intents: HashMap<Digest, (u64, i64)>,
     intents_full: bool,
@@ -53,6 +59,8 @@ impl<'o> Judge<'o> {
             frontier: Frontier::new(),
             promises: BTreeMap::new(),
             cases: HashMap::new(),
+            map_work: 0,
+            maps_skipped: 0,
             cases_full: false,
             intents: HashMap::new(),
             intents_full: false,
@@ -118,37 +126,9 @@ impl<'o> Judge<'o> {
     }
 
     fn witnesses(&mut self, signed: &SignedCheckpoint) {
-        let Some(pinned) = &self.options.policy else { return };
-        let policy = &pinned.witnesses;
-        let signed_by = match signed.cosigned_by(policy.witnesses()) {
-            Err(error) => {
-                return self.fault(Question::Witnessed, Verdict::Disproven, "checkpoint", None, &error.to_string());
-            }
-            Ok(signed_by) => signed_by,
-        };
-        for by in &signed_by {
-            let name = policy.witness_name(by.key).unwrap_or("?").to_owned();
-            self.report.witnesses.insert(name, by.time.unwrap_or(0));
+        if let Some(pinned) = &self.options.policy {
+            witnessed(&mut self.report, pinned, self.options.now, signed);
         }
-        let now_s = self.options.now.map(|now| u64::try_from(now.0 / 1000).unwrap_or(0));
-        let is_fresh = |time: Option<u64>| match (pinned.max_checkpoint_age_s, now_s) {
-            (Some(max), Some(now)) => {
-                time.is_some_and(|t| t.saturating_add(max) >= now && t <= now.saturating_add(CLOCK_LEEWAY_S))
-            }
-            _ => true,
-        };
-        let met = |fresh: bool| {
-            policy.is_met(|place| signed_by.iter().any(|by| by.key == place && (!fresh || is_fresh(by.time))))
-        };
-        // A quorum of none says nothing about age: with a limit, some witness must have signed lately.
-        let lately = pinned.max_checkpoint_age_s.is_none() || signed_by.iter().any(|by| is_fresh(by.time));
-        let what = match (met(true) && lately, met(false)) {
-            (true, _) => return self.report.answer(Question::Witnessed, Verdict::Proven),
-            (false, true) if signed_by.is_empty() => "no witness cosigned, so the checkpoint's age is not known",
-            (false, true) => "cosigned, but not within the age that the policy allows",
-            (false, false) => "the quorum of the policy did not cosign",
-        };
-        self.fault(Question::Witnessed, Verdict::Disproven, "checkpoint", None, what);
     }
 
     /// Begins after the entries of an older checkpoint, whose right edge is tied to the present root. `state` is what
@@ -241,8 +221,11 @@ impl<'o> Judge<'o> {
         };
         *self.kinds.entry(head.kind).or_default() += 1;
         self.last_ts = self.last_ts.max(head.ts);
-        if let Some(origin) = head.peer {
-            *self.report.peers.entry(origin).or_default() += 1;
+        if let Some(receipt) = head.receipt {
+            *self.report.peers.entry(receipt.origin).or_default() += 1;
+        }
+        if head.kind == Kind::Index {
+            self.index(bytes, index, place);
         }
         if let Some(link) = head.case {
             self.case(link, index, leaf, place);
@@ -276,6 +259,24 @@ impl<'o> Judge<'o> {
         }
     }
 
+    /// The map of all cases is the one that the entries before it give.
+    fn index(&mut self, bytes: &[u8], index: u64, place: Place<'_>) {
+        let Some((cases, root)) = index::read(bytes) else {
+            return self.fault_at(Question::Content, Verdict::Disproven, place, Some(index), "an index without a map");
+        };
+        self.map_work += self.cases.len() as u64;
+        if self.cases_full || self.begun_before.is_some() || self.map_work > MAX_MAP_WORK {
+            self.maps_skipped += 1;
+            return;
+        }
+        let all = self.cases.iter();
+        let all = all.map(|(case, (seq, _, index))| index::Last { case: *case, seq: *seq, index: *index });
+        if cases != self.cases.len() as u64 || index::root(all.collect()) != root {
+            let what = "not the map of the cases before it";
+            self.fault_at(Question::Complete, Verdict::Disproven, place, Some(index), what);
+        }
+    }
+
     fn unjudged(&mut self, error: &Unjudged, index: u64, place: Place<'_>) {
         let verdict = match error {
             Unjudged::Unknown => Verdict::Undecided,
@@ -300,14 +301,16 @@ impl<'o> Judge<'o> {
                 true
             }
             (None, _) => link.seq == 1 && link.prev.is_none(),
-            (Some((seq, prev)), _) => link.seq == seq.saturating_add(1) && link.prev.as_ref().map(half) == Some(prev),
+            (Some((seq, prev, _)), _) => {
+                link.seq == seq.saturating_add(1) && link.prev.as_ref().map(half) == Some(prev)
+            }
         };
         if !follows && !self.cases_full {
-            let want = before.map_or(1, |(seq, _)| seq.saturating_add(1));
+            let want = before.map_or(1, |(seq, ..)| seq.saturating_add(1));
             let what = format!("case {}: seq {} where {want} is due, or another `prev`", link.id, link.seq);
             self.fault_at(Question::Complete, Verdict::Disproven, place, Some(index), &what);
         }
-        self.cases.insert(link.id, (link.seq, half(&leaf)));
+        self.cases.insert(link.id, (link.seq, half(&leaf), index));
     }
 
     /// What the next verification can begin with; `None` unless everything asked was proven here.
@@ -342,6 +345,9 @@ impl<'o> Judge<'o> {
             } else {
                 self.report.notes.push(format!("条目 entry {index}: 尚无结果 intent without outcome yet"));
             }
+        }
+        if self.maps_skipped > 0 {
+            self.report.notes.push(format!("{} 个索引未重算 index entries were not computed again", self.maps_skipped));
         }
         let anchors = self.kinds.get(&Kind::Anchor).copied().unwrap_or(0);
         if anchors > 0 {

@@ -23,10 +23,11 @@ mod tests;
 use std::path::Path;
 
 pub use pinned::Pinned;
+pub(in crate::audit) use pinned::witnessed;
 pub use report::{Fault, Question, Report, Verdict};
 pub use sparse::{Sparse, SparseError};
 pub use state::State;
-pub use tree::{Fetch, MAX_RESOURCE, TileFolder};
+pub use tree::{Fetch, MAX_RESOURCE, TileFolder, read_bundle};
 
 use super::note::VerifierKey;
 use crate::terms::UnixMillis;

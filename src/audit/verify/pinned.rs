@@ -13,10 +13,14 @@
 //! Other readers of tlog-policy skip these lines. A line of this kind that is not understood is refused: a limit that
 //! is mistyped must not silently be none.
 
-use crate::audit::checkpoint::decimal;
+use super::report::{Fault, Question, Report, Verdict};
+use crate::audit::checkpoint::{SignedCheckpoint, decimal};
 use crate::audit::witness_policy::{PolicyError, WitnessPolicy};
+use crate::terms::UnixMillis;
 
 const MARK: &str = "#tongban";
+/// How far a witness's clock may run ahead of ours, in seconds.
+const CLOCK_LEEWAY_S: u64 = 300;
 
 /// Witnesses and quorum, and how old a checkpoint may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +58,47 @@ impl Pinned {
         }
         Ok(pinned)
     }
+}
+
+/// Judges the cosignatures of a checkpoint: enough of them, true, and young enough where `now` is known.
+pub(in crate::audit) fn witnessed(
+    report: &mut Report,
+    pinned: &Pinned,
+    now: Option<UnixMillis>,
+    signed: &SignedCheckpoint,
+) {
+    let policy = &pinned.witnesses;
+    let fault = |report: &mut Report, what: String| {
+        let (question, verdict, file) = (Question::Witnessed, Verdict::Disproven, "checkpoint".to_owned());
+        report.fault(Fault { question, verdict, file, offset: None, index: None, what });
+    };
+    let signed_by = match signed.cosigned_by(policy.witnesses()) {
+        Err(error) => return fault(report, error.to_string()),
+        Ok(signed_by) => signed_by,
+    };
+    for by in &signed_by {
+        let name = policy.witness_name(by.key).unwrap_or("?").to_owned();
+        report.witnesses.insert(name, by.time.unwrap_or(0));
+    }
+    let now_s = now.map(|now| u64::try_from(now.0 / 1000).unwrap_or(0));
+    let is_fresh = |time: Option<u64>| match (pinned.max_checkpoint_age_s, now_s) {
+        (Some(max), Some(now)) => {
+            time.is_some_and(|t| t.saturating_add(max) >= now && t <= now.saturating_add(CLOCK_LEEWAY_S))
+        }
+        _ => true,
+    };
+    let met = |fresh: bool| {
+        policy.is_met(|place| signed_by.iter().any(|by| by.key == place && (!fresh || is_fresh(by.time))))
+    };
+    // A quorum of none says nothing about age: with a limit, some witness must have signed lately.
+    let lately = pinned.max_checkpoint_age_s.is_none() || signed_by.iter().any(|by| is_fresh(by.time));
+    let what = match (met(true) && lately, met(false)) {
+        (true, _) => return report.answer(Question::Witnessed, Verdict::Proven),
+        (false, true) if signed_by.is_empty() => "no witness cosigned, so the checkpoint's age is not known",
+        (false, true) => "cosigned, but not within the age that the policy allows",
+        (false, false) => "the quorum of the policy did not cosign",
+    };
+    fault(report, what.to_owned());
 }
 
 #[cfg(test)]

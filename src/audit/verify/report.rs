@@ -105,7 +105,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn answer(&mut self, question: Question, verdict: Verdict) {
+    pub(in crate::audit) fn answer(&mut self, question: Question, verdict: Verdict) {
         // Disproven beats undecided beats proven, whatever the order of findings.
         let rank = |v: Verdict| match v {
             Verdict::NotAsked => 0,
@@ -120,7 +120,7 @@ impl Report {
         }
     }
 
-    pub(super) fn fault(&mut self, fault: Fault) {
+    pub(in crate::audit) fn fault(&mut self, fault: Fault) {
         self.answer(fault.question, fault.verdict);
         if self.faults.len() < MAX_FAULTS { self.faults.push(fault) } else { self.faults_not_listed += 1 }
     }

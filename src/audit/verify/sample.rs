@@ -6,7 +6,7 @@ use super::Progress;
 use super::judge::{Judge, Place};
 use super::report::{Question, Report, Verdict};
 use super::sparse::{Sparse, SparseError};
-use super::tree::Fetch;
+use super::tree::{Fetch, read_bundle};
 use crate::audit::bundle;
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::merkle::leaf_hash;
@@ -87,14 +87,9 @@ fn draw(count: u64, seed: &[u8; 32], size: u64) -> BTreeMap<u64, Vec<u64>> {
 
 /// Judges the drawn entries of one bundle; `false` when the log cannot be read on.
 fn one(fetch: &dyn Fetch, sparse: &Sparse<'_>, judge: &mut Judge<'_>, size: u64, index: u64, drawn: &[u64]) -> bool {
+    let found = read_bundle(fetch, index, size);
     let width = (size - index * WIDTH).min(WIDTH) as u16;
-    let tile = TilePath { level: Level::Entries, index, width };
-    let full = TilePath { width: 256, ..tile };
-    let found = match fetch.get(&tile.to_string()) {
-        Ok(None) if !tile.is_full() => fetch.get(&full.to_string()).map(|bytes| bytes.map(|bytes| (full, bytes))),
-        other => other.map(|bytes| bytes.map(|bytes| (tile, bytes))),
-    };
-    let path = tile.to_string();
+    let path = TilePath { level: Level::Entries, index, width }.to_string();
     let (found, bytes) = match found {
         Ok(Some(found)) => found,
         Ok(None) => {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  "TBVERIFY1\n" · length of the checkpoint 4 · checkpoint · last time 8
-//!  · number of cases 8 · (case 16 · seq 4 · leaf 16) …    the last entry of each case
+//!  · number of cases 8 · (case 16 · seq 4 · leaf 16 · index 8) …    the last entry of each case
 //!  · number of intents 8 · (leaf 32 · index 8 · time 8) … those still open
 //!  · SHA-256 of everything before 32
 //! ```
@@ -31,7 +31,7 @@ pub struct State {
     /// The checkpoint's note.
     pub note: Vec<u8>,
     pub(super) last_ts: i64,
-    pub(super) cases: HashMap<Pseudonym, (u32, Half)>,
+    pub(super) cases: HashMap<Pseudonym, (u32, Half, u64)>,
     pub(super) intents: HashMap<Digest, (u64, i64)>,
 }
 
@@ -45,10 +45,11 @@ impl State {
         let mut cases: Vec<_> = self.cases.iter().collect();
         cases.sort_unstable();
         out.extend_from_slice(&(cases.len() as u64).to_le_bytes());
-        for (case, (seq, leaf)) in cases {
+        for (case, (seq, leaf, index)) in cases {
             out.extend_from_slice(&case.0);
             out.extend_from_slice(&seq.to_le_bytes());
             out.extend_from_slice(leaf);
+            out.extend_from_slice(&index.to_le_bytes());
         }
         let mut intents: Vec<_> = self.intents.iter().collect();
         intents.sort_unstable();
@@ -77,7 +78,7 @@ impl State {
         let mut state = Self { note: note.to_vec(), last_ts: i64::from_le_bytes(rest.take()?), ..Self::default() };
         for _ in 0..u64::from_le_bytes(rest.take()?) {
             let (case, seq) = (Pseudonym(rest.take()?), u32::from_le_bytes(rest.take()?));
-            state.cases.insert(case, (seq, rest.take()?));
+            state.cases.insert(case, (seq, rest.take()?, u64::from_le_bytes(rest.take()?)));
         }
         for _ in 0..u64::from_le_bytes(rest.take()?) {
             let leaf = Digest(rest.take()?);
@@ -107,14 +108,14 @@ mod tests {
         fn a_state_reads_as_it_was_kept(
             note: Vec<u8>,
             last_ts: i64,
-            cases: Vec<([u8; 16], u32, [u8; 16])>,
+            cases: Vec<([u8; 16], u32, [u8; 16], u64)>,
             intents: Vec<([u8; 32], u64, i64)>,
             flip: usize,
         ) {
             let state = State {
                 note,
                 last_ts,
-                cases: cases.into_iter().map(|(c, s, l)| (Pseudonym(c), (s, l))).collect(),
+                cases: cases.into_iter().map(|(c, s, l, i)| (Pseudonym(c), (s, l, i))).collect(),
                 intents: intents.into_iter().map(|(l, i, t)| (Digest(l), (i, t))).collect(),
             };
             let mut bytes = state.encode();

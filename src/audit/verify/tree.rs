@@ -139,6 +139,17 @@ fn resume(
     sparse.frontier(since)
 }
 
+/// Bundle `index` of a log of `size` entries, or the full one that replaced it.
+pub fn read_bundle(fetch: &dyn Fetch, index: u64, size: u64) -> io::Result<Option<(TilePath, Vec<u8>)>> {
+    let width = size.saturating_sub(index * WIDTH).min(WIDTH) as u16;
+    let tile = TilePath { level: Level::Entries, index, width };
+    let full = TilePath { width: 256, ..tile };
+    match fetch.get(&tile.to_string())? {
+        None if !tile.is_full() => Ok(fetch.get(&full.to_string())?.map(|bytes| (full, bytes))),
+        found => Ok(found.map(|bytes| (tile, bytes))),
+    }
+}
+
 struct Walk<'a> {
     fetch: &'a dyn Fetch,
     judge: Judge<'a>,
