@@ -87,6 +87,8 @@ pub struct Log {
     pub key: PathBuf,
     /// Witnesses that are asked to cosign, with their addresses and quorum (C2SP tlog-policy); none when absent.
     pub witnesses: Option<PathBuf>,
+    /// Address of a time-stamp authority (RFC 3161), and the certificates trusted for its tokens and its TLS.
+    pub tsa: Option<(String, PathBuf)>,
 }
 
 #[derive(Clone, Debug)]
@@ -335,8 +337,13 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
     });
     let log = section("log").and_then(|t| {
         let (origin, key, witnesses) = (t.need_str("origin"), t.need_str("key"), t.str("witnesses").map(&at));
+        let (tsa, trusted) = (t.str("tsa"), t.str("tsa_anchors"));
+        if tsa.is_some() != trusted.is_some() {
+            t.wrong("tsa_anchors", "and `tsa` go together", "write tsa = \"http://…\" and tsa_anchors = \"FILE\"");
+        }
+        let tsa = tsa.zip(trusted).map(|(url, file)| (url.to_owned(), at(file)));
         t.done();
-        Some(Log { origin: origin?.to_owned(), key: at(key?), witnesses })
+        Some(Log { origin: origin?.to_owned(), key: at(key?), witnesses, tsa })
     });
     let directory = section("directory").and_then(|t| {
         let (file, key) = (t.need_str("file"), t.need_str("operator_key"));

@@ -96,6 +96,9 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
         tasks.spawn(serve(listener, None, local, stop.clone(), handler));
     }
     tasks.spawn(jobs::run(rooms.clone(), stop.clone()));
+    if let Some(anchors) = wire::anchors(config)? {
+        tasks.spawn(anchors.run(rooms.clone(), stop.clone()));
+    }
     tasks.spawn(jobs::log::daily(rooms.clone(), stop.clone()));
     tasks.spawn(refresh::keys(rooms.clone(), stop.clone()));
     tasks.spawn(refresh::directory(rooms.clone(), config.directory.clone(), stop.clone()));

@@ -20,6 +20,7 @@ use crate::gateway::intake::Bounds;
 use crate::gateway::rooms::{Envelope, Me, Rooms, Stamp, System, SystemKind, Window};
 use crate::http::log::Auditor;
 use crate::identity::book::{BindingRule, ClaimNames, IssuerBook, IssuerEntry, Kind as PersonKind, Profile, Reach};
+use crate::jobs::anchors::Anchors;
 use crate::jobs::witnesses::{self, Witnesses};
 use crate::lookups::Lookups;
 use crate::partners::{Contracts, Rates, Standing};
@@ -181,6 +182,13 @@ pub fn witness(config: &Config) -> Result<Witness, Wrong> {
     let seed = Key::read_or_make(&data.join("witness.key")).map_err(|e| e.to_string())?;
     let signer = LogSigner::from_seed(&format!("{}/witness", config.log.origin), seed.octets());
     Witness::open(&data.join("witness"), signer.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
+}
+
+/// Who stamps our log.
+pub fn anchors(config: &Config) -> Result<Option<Anchors>, Wrong> {
+    let Some((url, file)) = &config.log.tsa else { return Ok(None) };
+    let tls = certificates(file).and_then(|anchors| ClientTls::new(&anchors, None)).map_err(|e| e.to_string())?;
+    Ok(Some(Anchors { url: url.clone(), client: Client::new(&tls), trusted: chain(file)? }))
 }
 
 /// Whom we ask to witness our log.

@@ -93,6 +93,9 @@ pub fn run(
             return Err(copy.contradiction(&signed, what));
         }
     }
+    if let Some(anchor) = fetch.get("anchor").map_err(|source| MirrorError::Read { path: "anchor".into(), source })? {
+        copy.write("anchor", &anchor)?;
+    }
     copy.write("key", format!("{key}\n").as_bytes())?;
     let size = signed.size();
     for index in 0..size.div_ceil(WIDTH) {

@@ -11,6 +11,7 @@
 //!
 //! Main types: [`log::Log`], [`entry::Entry`], [`verify::verify`].
 
+pub mod anchor;
 pub mod bundle;
 pub mod checkpoint;
 pub mod entry;

@@ -157,7 +157,8 @@ impl Witness {
     /// Blocks for a few disk syncs: the new state is durable before the line leaves.
     pub fn add_checkpoint(&self, body: &[u8], logs: &[VerifierKey], now: u64) -> Result<String, WitnessError> {
         let ask = Ask::parse(body)?;
-        let parsed = Note::parse(ask.note.as_bytes()).map_err(|_| WitnessError::Request("not a signed note"))?;
+        // A line that cannot be read is no signature of the log's.
+        let parsed = Note::parse(ask.note.as_bytes()).map_err(|_| WitnessError::Signature)?;
         let checkpoint = Checkpoint::parse(parsed.text()).map_err(|_| WitnessError::Request("not a checkpoint"))?;
         let keys: Vec<VerifierKey> = logs.iter().filter(|key| key.name() == checkpoint.origin).cloned().collect();
         if keys.is_empty() {

@@ -76,6 +76,12 @@ struct VerifyArgs {
     /// `#tongban max-checkpoint-age SECONDS`.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+    /// 信任的时间戳机构证书（PEM），给出后核验时间锚定 · PEM file of time-stamp authorities; asks about anchoring in time.
+    #[arg(long, value_name = "FILE")]
+    tsa: Option<PathBuf>,
+    /// 以往保存的时间锚定文件，可多次给出 · An anchor at hand; may be given several times.
+    #[arg(long, value_name = "FILE", requires = "tsa")]
+    anchor: Vec<PathBuf>,
     /// 以往保存的检查点，可多次给出 · An older checkpoint at hand; may be given several times.
     #[arg(long, value_name = "CHECKPOINT", num_args = 1..)]
     old: Vec<PathBuf>,
@@ -234,6 +240,10 @@ fn options(args: &VerifyArgs) -> Result<Options, String> {
     options.entries_are_ours = !args.foreign;
     options.old = args.old.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
     options.policy = policy;
+    options.anchors = args.anchor.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+    if let Some(path) = &args.tsa {
+        options.time_authorities = export::chain(path)?;
+    }
     options.now = Some(UnixMillis::now());
     options.since = args.since.as_deref().map(read).transpose()?;
     if let Some(path) = &args.state {

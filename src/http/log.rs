@@ -5,6 +5,7 @@
 //!  GET /checkpoint · /key · /tile/N/…      anyone
 //!  POST /add-checkpoint                    a peer's log ─▶ our cosignature (C2SP tlog-witness)
 //!  GET /witness                            the key of our cosignatures
+//!  GET /anchor                             the newest time-stamp over a checkpoint
 //!  GET /tile/entries/…                     client certificate ─▶ [[auditor]] ─▶ the rules ─▶ line ─▶ answer
 //!                                               │no            │no            │no
 //!                                               └──────────────┴─────────────┴─▶ 403, on record too
@@ -156,6 +157,13 @@ impl LogDoor {
         let path = request.uri().path().trim_start_matches('/').to_owned();
         match path.as_str() {
             "key" => return Ok(text(format!("{}\n", self.rooms.log.key()))),
+            "anchor" => {
+                let log = self.rooms.log.clone();
+                let found = tokio::task::spawn_blocking(move || log.anchor()).await;
+                let found = found.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "reading was cut off"))?;
+                let none = |_| Refusal::new(&NOT_FOUND, "no time-stamp over this log yet");
+                return Ok(text(String::from_utf8_lossy(&found.map_err(none)?).into_owned()));
+            }
             "witness" => return Ok(text(format!("{}\n", self.witness.key()))),
             _ => {}
         }

@@ -6,6 +6,7 @@
 //!     └──────────────────────────────────────┘
 //! ```
 
+pub mod anchors;
 pub mod deliver;
 pub mod log;
 pub mod witnesses;

@@ -40,10 +40,12 @@ pub fn verify<S: Source>(source: S, keys: &[VerifierKey], policy: Option<&Pinned
         Ok(open) => open,
         Err(error) => {
             check.fault(Question::Integrity, Verdict::Disproven, "bundle", None, error.to_string());
+            check.unread();
             return Judged { report: check.report, sealed_by: None };
         }
     };
     check.bundle(&open);
+    check.unread();
     Judged { report: check.report, sealed_by: Some(open.signed.signer) }
 }
 
@@ -65,6 +67,14 @@ struct Proven {
 impl Check<'_> {
     fn fault(&mut self, question: Question, verdict: Verdict, file: &str, index: Option<u64>, what: impl Into<String>) {
         self.report.fault(Fault { question, verdict, file: file.to_owned(), offset: None, index, what: what.into() });
+    }
+
+    /// Nothing is said about entries whose checkpoint was not even opened.
+    fn unread(&mut self) {
+        if self.report.root.is_none() {
+            self.report.answer(Question::Complete, Verdict::Undecided);
+            self.report.answer(Question::Content, Verdict::Undecided);
+        }
     }
 
     fn bundle<S: Source>(&mut self, open: &Open<S>) {

@@ -6,6 +6,7 @@
 //!  <dir>/checkpoint           the last signed checkpoint
 //!  <dir>/segments/000000.seg  the entries, 65,536 a file
 //!  <dir>/levels/0 …           the hashes, derived
+//!  <dir>/anchors/…            time-stamps over checkpoints, by their size
 //! ```
 
 mod chain;
@@ -30,6 +31,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::AuditError;
+use super::anchor;
 use super::bundle;
 use super::checkpoint::{self, Checkpoint};
 use super::entry::Entry;
@@ -382,6 +384,20 @@ impl Log {
                 || (line.name == self.0.key.name() && line.key_id == self.0.key.id())
         };
         if parsed.signatures().iter().all(known) { self.0.publisher.add_lines(&parsed) } else { Ok(false) }
+    }
+
+    /// Keeps the anchor over the checkpoint of `size` entries in the log's folder. Blocks for a few disk syncs.
+    pub fn keep_anchor(&self, size: u64, bytes: &[u8]) -> Result<(), AuditError> {
+        self.0.publisher.keep_anchor(size, bytes).map_err(|e| AuditError::io("keeping an anchor", &e))
+    }
+
+    /// The newest anchor, as it was kept.
+    pub fn anchor(&self) -> Result<Vec<u8>, AuditError> {
+        let io = |e: std::io::Error| AuditError::io("reading an anchor", &e);
+        match anchor::newest(&self.0.publisher.dir).map_err(io)? {
+            Some(file) => std::fs::read(file).map_err(io),
+            None => Err(AuditError::NotFound),
+        }
     }
 
     /// The note verifier key, as `tongban audit key` prints it.

@@ -105,6 +105,13 @@ impl Publisher {
         }
     }
 
+    /// Keeps the newest anchor, durable.
+    pub fn keep_anchor(&self, size: u64, bytes: &[u8]) -> std::io::Result<()> {
+        let folder = self.dir.join("anchors");
+        std::fs::create_dir_all(&folder)?;
+        replace(&*self.disk, &folder, &format!("{size:020}"), bytes)
+    }
+
     fn store(&self, next: Published) -> bool {
         match replace(&*self.disk, &self.dir, "checkpoint", next.note.as_bytes()) {
             Ok(()) => {

@@ -6,6 +6,7 @@ use super::Options;
 use super::pinned::witnessed;
 use super::report::{Fault, Question, Report, Verdict};
 use super::state::{Half, State, half};
+use crate::audit::anchor::{Anchor, AnchorError};
 use crate::audit::checkpoint::{self, SignedCheckpoint};
 use crate::audit::entry::{CaseLink, EntryHead, Kind, Pseudonym, Role, Unjudged};
 use crate::audit::evidence::index;
@@ -51,8 +52,8 @@ pub struct Judge<'o> {
 }
 
 impl<'o> Judge<'o> {
-    /// Takes the log's checkpoint and the older ones; `None` when the log's own checkpoint is no good.
-    pub fn new(options: &'o Options, note: Option<&[u8]>) -> (Self, Option<SignedCheckpoint>) {
+    /// Takes the log's checkpoint, or why there is none, and the older ones; `None` when the log's own is no good.
+    pub fn new(options: &'o Options, note: Result<&[u8], &str>) -> (Self, Option<SignedCheckpoint>) {
         let mut judge = Self {
             options,
             report: Report { origin: options.origin().to_owned(), ..Report::default() },
@@ -75,9 +76,12 @@ impl<'o> Judge<'o> {
             judge.report.answer(Question::Complete, Verdict::Proven);
             judge.report.answer(Question::Content, Verdict::Proven);
         }
-        let Some(note) = note else {
-            judge.fault(Question::Integrity, Verdict::Undecided, "checkpoint", None, "there is no checkpoint");
-            return (judge, None);
+        let note = match note {
+            Ok(note) => note,
+            Err(why) => {
+                judge.fault(Question::Integrity, Verdict::Undecided, "checkpoint", None, why);
+                return (judge, None);
+            }
         };
         let signed = match checkpoint::open(note, &options.key, options.origin.as_deref()) {
             Ok(signed) => signed,
@@ -94,6 +98,7 @@ impl<'o> Judge<'o> {
         for (n, note) in options.old.iter().chain(&options.since).enumerate() {
             judge.old(n, note, &signed);
         }
+        options.anchors.iter().for_each(|bytes| judge.anchor(bytes));
         judge.keep_promises("checkpoint");
         (judge, Some(signed))
     }
@@ -122,6 +127,53 @@ impl<'o> Judge<'o> {
                 self.fault(Question::AppendOnly, Verdict::Disproven, &who, None, &what);
             }
             Ok(old) => self.promise(&who, &old, Question::AppendOnly),
+        }
+    }
+
+    /// Judges an anchor; its checkpoint must then be one of this log's past.
+    pub fn anchor(&mut self, bytes: &[u8]) {
+        if self.options.time_authorities.is_empty() {
+            return;
+        }
+        let (key, origin) = (&self.options.key, self.options.origin.as_deref());
+        let judged = Anchor::parse(bytes).and_then(|anchor| anchor.verify(key, origin, &self.options.time_authorities));
+        let (signed, at) = match judged {
+            Ok(judged) => judged,
+            Err(error) => {
+                let verdict = match error {
+                    AnchorError::Authority(_) => Verdict::Undecided,
+                    _ => Verdict::Disproven,
+                };
+                return self.fault(Question::Anchored, verdict, "anchor", None, &error.to_string());
+            }
+        };
+        if signed.size() > self.report.size {
+            let what =
+                format!("{} entries were stamped, the log shows {}: rolled back", signed.size(), self.report.size);
+            return self.fault(Question::AppendOnly, Verdict::Disproven, "anchor", None, &what);
+        }
+        self.report.answer(Question::Anchored, Verdict::Proven);
+        self.promise("the time-stamp", &signed, Question::Anchored);
+        if self.report.anchored.is_none_or(|(known, _)| known < at) {
+            self.report.anchored = Some((at, signed.size()));
+        }
+    }
+
+    /// After all anchors: is there one, and is it young enough?
+    fn anchored(&mut self) {
+        if self.options.time_authorities.is_empty() {
+            return;
+        }
+        let Some((at, _)) = self.report.anchored else {
+            let what = "no time-stamp that holds is at hand";
+            return self.fault(Question::Anchored, Verdict::Undecided, "anchor", None, what);
+        };
+        let max_age = self.options.policy.as_ref().and_then(|policy| policy.max_anchor_age_s);
+        if let (Some(max), Some(now)) = (max_age, self.options.now)
+            && now.0.saturating_sub(at.0) / 1000 > i64::try_from(max).unwrap_or(i64::MAX)
+        {
+            let what = "the newest time-stamp is older than the policy allows";
+            self.fault(Question::Anchored, Verdict::Disproven, "anchor", None, what);
         }
     }
 
@@ -201,7 +253,7 @@ impl<'o> Judge<'o> {
         self.keep_promises(file);
     }
 
-    fn keep_promises(&mut self, file: &str) {
+    pub fn keep_promises(&mut self, file: &str) {
         let size = self.frontier.size();
         let due = self.promises.first_key_value().is_some_and(|(at, _)| *at == size);
         let Some((_, promises)) = due.then(|| self.promises.pop_first()).flatten() else { return };
@@ -326,6 +378,12 @@ impl<'o> Judge<'o> {
     pub fn finish(mut self) -> Report {
         let size = self.frontier.size();
         self.report.entries = size;
+        if self.options.entries_are_ours && self.entries_seen && (self.report.root.is_none() || size < self.report.size)
+        {
+            // Nothing is said about entries that were not read, or that nobody signed.
+            self.report.answer(Question::Complete, Verdict::Undecided);
+            self.report.answer(Question::Content, Verdict::Undecided);
+        }
         if let Some(unknown) = self.begun_before.filter(|n| *n > 0) {
             let what = format!("{unknown} links to entries before the checkpoint; a kept state would prove them");
             self.fault(Question::Complete, Verdict::Undecided, "entries", self.report.since, &what);
@@ -349,8 +407,9 @@ impl<'o> Judge<'o> {
         if self.maps_skipped > 0 {
             self.report.notes.push(format!("{} 个索引未重算 index entries were not computed again", self.maps_skipped));
         }
+        self.anchored();
         let anchors = self.kinds.get(&Kind::Anchor).copied().unwrap_or(0);
-        if anchors > 0 {
+        if anchors > 0 && self.options.time_authorities.is_empty() {
             self.report.notes.push(format!("{anchors} 个时间戳未核验 time-stamps in the log were not judged here"));
         }
         if !self.report.peers.is_empty() {

@@ -31,6 +31,7 @@ pub use tree::{Fetch, MAX_RESOURCE, TileFolder, read_bundle};
 
 use super::note::VerifierKey;
 use crate::terms::UnixMillis;
+use crate::trust::certificate::Certificate;
 
 /// Hears how many entries have been judged, and how many there are as far as is known.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
@@ -44,6 +45,10 @@ pub struct Options {
     pub policy: Option<Pinned>,
     /// For the policy's limits of age; without it they are not asked about.
     pub now: Option<UnixMillis>,
+    /// Authorities trusted for time-stamps; without them nothing is asked about time.
+    pub time_authorities: Vec<Certificate>,
+    /// Anchors at hand, besides the one that the log itself shows.
+    pub anchors: Vec<Vec<u8>>,
     /// Older checkpoints at hand, signed notes.
     pub old: Vec<Vec<u8>>,
     /// `false` for logs of other systems: entries are bytes then, and chains are not asked about.
@@ -67,6 +72,8 @@ impl Options {
             origin: None,
             policy: None,
             now: None,
+            time_authorities: Vec::new(),
+            anchors: Vec::new(),
             old: Vec::new(),
             entries_are_ours: true,
             max_cases: 4_000_000,

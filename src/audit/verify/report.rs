@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::terms::Digest;
+use crate::terms::{Digest, UnixMillis};
 
 /// Most faults listed; more are counted.
 const MAX_FAULTS: usize = 100;
@@ -97,6 +97,9 @@ pub struct Report {
     pub peers: BTreeMap<String, u64>,
     /// Witnesses whose cosignatures hold, with Unix seconds.
     pub witnesses: BTreeMap<String, u64>,
+    /// Time of the newest time-stamp that holds, and the size of the checkpoint it is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anchored: Option<(UnixMillis, u64)>,
     /// What a reader should know, and no fault.
     pub notes: Vec<String>,
     /// What the next verification can begin with, when everything asked was proven.
@@ -163,6 +166,9 @@ impl Report {
         for (name, time) in &self.witnesses {
             let _ =
                 writeln!(out, "  见证方 witness {name} at {}", crate::terms::UnixMillis::from_seconds(*time as i64));
+        }
+        if let Some((at, size)) = self.anchored {
+            let _ = writeln!(out, "  时间戳 time-stamp of {at} over {size} entries");
         }
         for (origin, count) in &self.peers {
             let _ = writeln!(out, "  对端回执 receipts of {origin}: {count}");

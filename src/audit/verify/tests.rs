@@ -190,7 +190,13 @@ fn a_forged_tile_is_never_used() {
 #[test]
 fn an_empty_log_verifies() {
     assert_eq!(verify_tree(&served(&[]), &options(), &mut |_, _| {}).exit_code(), 0);
-    assert_eq!(verify_tree(&BTreeMap::new(), &options(), &mut |_, _| {}).exit_code(), 2);
+    let none = verify_tree(&BTreeMap::new(), &options(), &mut |_, _| {});
+    assert_eq!((none.exit_code(), none.verdict(Question::Complete)), (2, Verdict::Undecided));
+    let mut stranger = served(&[]);
+    stranger
+        .insert("checkpoint".into(), Signer::from_seed("other", &[1; 32]).unwrap().sign("other\n0\n\n").into_bytes());
+    let report = verify_tree(&stranger, &options(), &mut |_, _| {});
+    assert_eq!((report.exit_code(), report.verdict(Question::Content)), (1, Verdict::Undecided));
 }
 
 /// Chained entries: every fifth entry belongs to the same case.
@@ -343,4 +349,37 @@ fn cosignatures_must_be_enough_and_young_enough() {
         asked.now = Some(UnixMillis(now_s * 1000));
         assert_eq!(verify_tree(&log, &asked, &mut |_, _| {}).verdict(Question::Witnessed), want, "{policy} at {now_s}");
     }
+}
+
+#[test]
+fn a_time_stamp_holds_for_its_own_past_only() {
+    use crate::audit::anchor::tests::Authority;
+    let (tsa, honest) = (Authority::new(), entries(40));
+    let at = UnixMillis(1_771_000_000_000);
+    let note = |entries: &[Vec<u8>]| String::from_utf8(served(entries)["checkpoint"].clone()).unwrap();
+    let mut rewritten = honest.clone();
+    rewritten[3] = entries(1).remove(0);
+    let mut asked = options();
+    asked.time_authorities = vec![tsa.root.clone()];
+    let anchored = |log: &[Vec<u8>], anchor: Option<String>, asked: &Options| {
+        let mut log = served(log);
+        log.extend(anchor.map(|anchor| ("anchor".to_owned(), anchor.into_bytes())));
+        let report = verify_tree(&log, asked, &mut |_, _| {});
+        (report.verdict(Question::Anchored), report.verdict(Question::AppendOnly), report.anchored)
+    };
+    let stamp = tsa.stamp(&note(&honest[..20]), at).to_string();
+    let (not_asked, good) = (Verdict::NotAsked, Some((at, 20)));
+    assert_eq!(anchored(&honest, Some(stamp.clone()), &asked), (Verdict::Proven, not_asked, good));
+    assert_eq!(anchored(&rewritten, Some(stamp.clone()), &asked).0, Verdict::Disproven);
+    assert_eq!(anchored(&honest[..10], Some(stamp.clone()), &asked).1, Verdict::Disproven, "rolled back");
+    assert_eq!(anchored(&honest, None, &asked).0, Verdict::Undecided);
+    assert_eq!(anchored(&honest, Some("rubbish".into()), &asked).0, Verdict::Disproven);
+    let other = Authority::new().stamp(&note(&honest[..20]), at).to_string();
+    assert_eq!(anchored(&honest, Some(other), &asked).0, Verdict::Undecided);
+    asked.policy = Some(Pinned::parse("quorum none\n#tongban max-anchor-age 60\n").unwrap());
+    for (later_s, want) in [(60, Verdict::Proven), (61, Verdict::Disproven)] {
+        asked.now = Some(UnixMillis(at.0 + later_s * 1000));
+        assert_eq!(anchored(&honest, Some(stamp.clone()), &asked).0, want);
+    }
+    assert_eq!(anchored(&honest, Some(stamp), &options()), (not_asked, not_asked, None));
 }

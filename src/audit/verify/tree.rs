@@ -73,16 +73,20 @@ fn slashed(path: &Path) -> String {
 
 pub(super) fn verify(fetch: &dyn Fetch, options: &Options, progress: Progress<'_>) -> Report {
     let note = match fetch.get("checkpoint") {
-        Ok(note) => note,
-        Err(error) => {
-            let (mut judge, _) = Judge::new(options, None);
-            judge.fault(Question::Integrity, Verdict::Undecided, "checkpoint", None, &error.to_string());
-            return judge.finish();
-        }
+        Ok(note) => note.ok_or_else(|| "there is no checkpoint".to_owned()),
+        Err(error) => Err(error.to_string()),
     };
-    let (mut judge, signed) = Judge::new(options, note.as_deref());
+    let (mut judge, signed) = Judge::new(options, note.as_deref().map_err(String::as_str));
     let Some(signed) = signed else { return judge.finish() };
     let size = signed.size();
+    if !options.time_authorities.is_empty() {
+        match fetch.get("anchor") {
+            Ok(Some(anchor)) => judge.anchor(&anchor),
+            Ok(None) => {}
+            Err(error) => judge.fault(Question::Anchored, Verdict::Undecided, "anchor", None, &error.to_string()),
+        }
+        judge.keep_promises("checkpoint");
+    }
     if let Some((count, seed)) = options.sample {
         return sample::verify(fetch, judge, signed.checkpoint(), (count, seed), progress);
     }

@@ -173,7 +173,7 @@ fn documents(no: CaseNo, store: &str, data: &Path) -> Result<Vec<Document>, Stri
     })
 }
 
-fn chain(file: &Path) -> Result<Vec<Certificate>, String> {
+pub(super) fn chain(file: &Path) -> Result<Vec<Certificate>, String> {
     let named = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
     let ders = pem::certificates(&read(file)?).map_err(|e| named(&e))?;
     let all: Result<Vec<_>, _> = ders.iter().map(|der| Certificate::parse(der)).collect();

@@ -12,6 +12,7 @@ use http::{Request, StatusCode, Uri, header};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
+use crate::audit::anchor::MAX_ANCHOR;
 use crate::audit::note::MAX_NOTE;
 use crate::audit::verify::{Fetch, MAX_RESOURCE};
 use crate::upstream::body::empty;
@@ -111,6 +112,7 @@ fn longest(path: &str) -> u64 {
     match path {
         _ if path.starts_with("tile/entries/") => MAX_RESOURCE,
         _ if path.starts_with("tile/") => MAX_TILE,
+        "anchor" => MAX_ANCHOR as u64,
         _ => MAX_NOTE as u64,
     }
 }
