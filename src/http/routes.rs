@@ -80,6 +80,16 @@ routes! {
     ANY "/pass/{*rest}" Pass Person "业务系统转发" "Pass a live request to a department's system";
 }
 
+/// What is asked of a department's own host name goes to that department, whatever the path.
+pub const BY_HOST: Route = Route {
+    method: None,
+    template: "/{*rest}",
+    call: Call::Pass,
+    who: Who::Person,
+    summary_zh: "业务系统转发",
+    summary: "Pass a live request to the department's system of this host",
+};
+
 /// The line for a request, and the path parameters.
 pub struct Found<'p> {
     pub route: &'static Route,
