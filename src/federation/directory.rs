@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FederationError, signed};
 use crate::terms::{Digest, RegionCode, UnixMillis};
+use crate::trust::crl::Crl;
 
 /// Octets as base64 text, e.g. a certificate in DER.
 #[derive(Clone, PartialEq, Eq)]
@@ -122,11 +123,22 @@ impl Directory {
         {
             return Err(FederationError::Rollback { got: directory.version, have });
         }
-        if directory.expires <= now {
-            return Err(FederationError::Expired(directory.expires));
-        }
+        directory.in_force(now)?;
         directory.consistent()?;
         Ok(directory)
+    }
+
+    /// Whether this version still counts at `now`.
+    ///
+    /// # Errors
+    /// [`FederationError::Expired`].
+    pub fn in_force(&self, now: UnixMillis) -> Result<(), FederationError> {
+        if self.expires <= now { Err(FederationError::Expired(self.expires)) } else { Ok(()) }
+    }
+
+    /// The revocation lists that can be read.
+    pub fn revocation_lists(&self) -> Vec<Crl> {
+        self.anchors.crls.iter().filter_map(|list| Crl::parse(&list.0).ok()).collect()
     }
 
     fn consistent(&self) -> Result<(), FederationError> {
