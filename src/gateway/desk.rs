@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::act::{case_key, tell};
+use super::act::case_key;
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
 use super::who::{NO_SUBJECT, Person, PersonKind, Terminal};
-use super::{facts, keep, papers};
+use super::{facts, keep, withdraw};
 use crate::audit::Kind;
 use crate::audit::entry::Outcome;
-use crate::exchange::message::{Dossier, Message, PaperRef, Stored, VERSION};
+use crate::exchange::message::{Dossier, Stored};
+use crate::exchange::outbox::{self, Delivery};
 use crate::exchange::records::{self, EventRow, Record, Whose};
 use crate::exchange::vault::Reading;
-use crate::exchange::{Act, Event, ExchangeError, Key, PaperRow};
+use crate::exchange::{ExchangeError, Key, PaperRow};
 use crate::policy::{Ask, CaseAct, Listing};
 use crate::terms::{CaseNo, Refusal, UnixMillis};
 
@@ -32,6 +33,7 @@ pub struct Seen {
     pub key: Key,
     pub files: Vec<PaperRow>,
     pub events: Vec<EventRow>,
+    pub deliveries: Vec<Delivery>,
 }
 
 /// Most cases of one page.
@@ -45,6 +47,7 @@ pub async fn read(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, no: CaseNo) -> Result
     let dossier = record.dossier(&key)?;
     let files = records::files(&mut tx, no, &key).await?;
     let events = records::events(&mut tx, no, 0).await?;
+    let deliveries = outbox::of_case(&mut tx, no).await?;
     drop(tx);
     let permit = {
         let catalogue = rooms.catalogue.load();
@@ -62,7 +65,7 @@ pub async fn read(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, no: CaseNo) -> Result
         .dec(ledger::allowed(&permit))
         .out(Outcome { status: Some(200), ..Outcome::default() });
     rooms.log.append(&entry).await?;
-    Ok(Seen { record, dossier, key, files, events })
+    Ok(Seen { record, dossier, key, files, events, deliveries })
 }
 
 /// The cases of the point or person that asks.
@@ -93,68 +96,46 @@ pub fn document(rooms: &Rooms, seen: &Seen, path: &str) -> Result<(Stored, Readi
     Ok((row.stored.clone(), reading))
 }
 
-/// The applicant takes the case back, before it is decided.
+/// The applicant takes the case back, before it is decided. Gives the case, and whether it is withdrawn already or the
+/// owner has been asked.
 pub async fn withdraw(
     rooms: &Arc<Rooms>,
     viewer: &Viewer<'_>,
     citizen: Option<&Person>,
     no: CaseNo,
-) -> Result<Seen, Refusal> {
+) -> Result<(Seen, bool), Refusal> {
     let seen = read(rooms, viewer, no).await?;
+    let at = viewer.trace.at;
     let applicant = citizen.unwrap_or(viewer.person);
     if applicant.pseudonym(rooms).to_string() != seen.record.subject {
         return Err(Refusal::new(&NO_SUBJECT, "only the applicant withdraws a case"));
     }
-    {
+    let permit = {
         let catalogue = rooms.catalogue.load();
-        let who = facts::who(rooms, applicant, &Terminal::Unknown, true, true, viewer.trace.at);
+        let who = facts::who(rooms, applicant, &Terminal::Unknown, true, true, at);
         let facts = facts::case(&seen.record, &seen.dossier, catalogue.items.get(&seen.dossier.item));
         let ask = Ask::Step(Ask::step(CaseAct::Withdraw, who, facts));
-        rooms.policies.decide(&ask, viewer.trace.at).map_err(|denial| denial.refusal())?;
-    }
-    let by = applicant.pseudonym(rooms).to_string();
-    let event = Event { act: Act::Withdraw, by: &by };
-    let (case, paper) = seen.record.case.step(&event, viewer.trace.at).map_err(ExchangeError::from)?;
-    let (mut refs, mut files) = (Vec::new(), Vec::new());
-    if let Some(kind) = paper {
-        let stamp = keep::stamp(rooms, kind);
-        let bytes = papers::issue(rooms, stamp, kind, &case, &seen.dossier, "本人", None, viewer.trace.at)?;
-        let number = kind.number(no, case.seq);
-        let file = keep::keep(rooms, &seen.key, &format!("papers/{number}.ofd"), "application/ofd", &bytes)?;
-        refs.push(PaperRef { kind, number, file: file.reference() });
-        files.push(file);
-    }
-    let directory = rooms.directory.load_full();
-    let other = if seen.record.side == "collecting" { seen.dossier.owner } else { seen.dossier.window };
-    let mut tx = rooms.store.begin().await?;
-    let message = Message {
-        v: VERSION,
-        id: Message::id_of(no, &rooms.me.id, case.seq),
-        from: rooms.me.id.clone(),
-        to: directory.member_for(other)?.id.clone(),
-        at: viewer.trace.at,
-        case: no,
-        act: Act::Withdraw,
-        state: case.state,
-        seq: case.seq,
-        assertion: String::new(),
-        dossier: None,
-        papers: refs,
-        note: None,
+        rooms.policies.decide(&ask, at).map_err(|denial| denial.refusal())?
     };
-    tell(rooms, &mut tx, &seen.key, &seen.record.side, message, &by, files, &case, viewer.trace).await?;
-    records::save(&mut tx, &case, viewer.trace.at).await?;
-    records::add_event(&mut tx, &case, Act::Withdraw.word(), &by, None, viewer.trace.at).await?;
-    tx.commit(()).await?;
-    let entry = viewer
+    let by = applicant.pseudonym(rooms).to_string();
+    let line = viewer
         .trace
         .about(rooms, Kind::CaseEvent, Some(applicant), viewer.terminal)
         .case(rooms.pseudonyms.case(no))
-        .out(Outcome { status: Some(200), ..Outcome::default() });
-    let committed = rooms.log.append(&entry).await?;
-    keep::mark_logged(rooms, no, case.seq, committed.index).await?;
+        .dec(ledger::allowed(&permit));
+    let here = seen.record.side != "collecting";
+    if here {
+        let withdrawal = withdraw::prepare(rooms, seen.record, seen.key, &by, at).await?;
+        let case = withdrawal.keep(rooms, &by, None, at).await?;
+        let line = line.out(Outcome { status: Some(200), ..Outcome::default() });
+        let committed = rooms.log.append(&line).await?;
+        keep::mark_logged(rooms, no, case.seq, committed.index).await?;
+    } else {
+        withdraw::ask(rooms, &seen.record, &seen.key, &by, at).await?;
+        rooms.log.append(&line.out(Outcome { status: Some(202), ..Outcome::default() })).await?;
+    }
     let _ = rooms.news.send(no);
-    read(rooms, viewer, no).await
+    Ok((read(rooms, viewer, no).await?, here))
 }
 
 /// A case as JSON, masked for the eyes that look.
@@ -180,6 +161,20 @@ pub fn view(seen: &Seen) -> Value {
             "digest": f.stored.kept.digest,
         })).collect::<Vec<_>>(),
         "events": seen.events.iter().map(event).collect::<Vec<_>>(),
+        "deliveries": seen.deliveries.iter().map(delivery).collect::<Vec<_>>(),
+    })
+}
+
+/// How a sealed message of the case fares: a clerk sees that it has not arrived, and why.
+fn delivery(line: &Delivery) -> Value {
+    let state = match (line.receipted, &line.trouble) {
+        (true, _) => "delivered",
+        (false, Some(_)) => "refused",
+        (false, None) => "waiting",
+    };
+    json!({
+        "to": line.target, "message": line.path, "asks": line.path.contains("-ask-"), "state": state,
+        "attempts": line.attempts, "code": line.trouble, "done_at": line.done.map(|t| t.to_string()),
     })
 }
 

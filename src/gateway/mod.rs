@@ -20,10 +20,16 @@ mod papers;
 pub mod pass;
 pub mod peer;
 pub mod prove;
+pub mod receipt;
 pub mod receive;
 pub mod rooms;
+pub mod step;
+pub mod streaming;
 pub mod submit;
+pub mod verify;
 pub mod who;
+pub mod withdraw;
+pub mod word;
 
 pub use rooms::Rooms;
 
