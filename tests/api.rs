@@ -177,7 +177,7 @@ async fn answers_are_as_described(federation: &Federation, document: &Value) {
 /// A case that its owner has not decided yet goes back to the applicant, whichever side collected it.
 async fn withdrawn(federation: &Federation, document: &Value) {
     let citizen = federation.token("citizen");
-    for (gateway, client, clerk) in [(0, "window", "C-0001"), (1, "window", "C-0002")] {
+    for (gateway, client, clerk) in [(0, "W-440305-01", "C-0001"), (1, "W-419001-02", "C-0002")] {
         let window = federation.client(client, gateway);
         let clerk = federation.token(clerk);
         let both = vec![("authorization", format!("Bearer {clerk}")), ("tongban-subject-token", citizen.clone())];
@@ -211,7 +211,8 @@ async fn hosts(federation: &Federation) {
     }
     let own = anybody.authority.clone();
     for (lines, status) in [
-        (format!("Host: {own}\r\nTransfer-Encoding: chunked\r\nContent-Length: 3"), 400),
+        (format!("Host: {own}\r\nContent-Length: 3\r\nContent-Length: 5"), 400),
+        (format!("Host: {own}\r\nTransfer-Encoding: chunked, chunked"), 400),
         (format!("Host: {own}\r\nHost: {own}"), 400),
         (format!("Host: {own}\r\nTransfer-Encoding: gzip, chunked"), 400),
     ] {

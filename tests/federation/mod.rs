@@ -97,11 +97,11 @@ impl Federation {
         self.window(gateway, None)
     }
 
-    /// The first client of a kind (`window`, `outlet`, …) of a gateway.
+    /// A client of a gateway, by name, or the first of a kind (`window`, `outlet`, …).
     pub fn client(&self, kind: &str, gateway: usize) -> Window {
         let name = self.text(&["gateways", &gateway.to_string(), "name"]);
         let clients = self.told["clients"].as_array().expect("clients");
-        let client = clients.iter().find(|c| c["kind"] == kind && c["gateway"] == name);
+        let client = clients.iter().find(|c| (c["kind"] == kind || c["name"] == kind) && c["gateway"] == name);
         let client = client.unwrap_or_else(|| panic!("{name} has no client {kind}"));
         let file = |member: &str| PathBuf::from(client[member].as_str().expect("a file"));
         self.window(gateway, Some(Identity::read(&file("cert"), &file("key")).expect("an identity")))
