@@ -82,6 +82,7 @@ async fn the_interface_from_outside() {
     without_rights(&federation, &document).await;
     answers_are_as_described(&federation, &document).await;
     withdrawn(&federation, &document).await;
+    online_from_filing_to_result(&federation).await;
     hosts(&federation).await;
     staff_at_other_desks(&federation).await;
 }
@@ -172,6 +173,38 @@ async fn answers_are_as_described(federation: &Federation, document: &Value) {
         let answer = window.send(method, &path, &both, body).await;
         holds(document, method, template, &answer);
     }
+    // The desk hands out what was decided; the owner keeps the delivery receipt, and so does the desk.
+    let path = format!("/v1/cases/{no}/delivery");
+    let wrong = window.send("POST", &path, &both, json(json!({"way": "pigeon"}))).await;
+    assert_eq!(wrong.status, 422, "{}", wrong.text());
+    let handed = window.send("POST", &path, &both, json(json!({"way": "window", "remark": "本人签收"}))).await;
+    assert_eq!(handed.status, 202, "{}", handed.text());
+    holds(document, "post", "/v1/cases/{no}/delivery", &handed);
+    let seen = federation.until(&window, &both, &no, "delivered").await;
+    let papers = seen.json["documents"].as_array().unwrap();
+    assert!(papers.iter().any(|d| d["path"].as_str().unwrap().contains("DELIVERY-RECEIPT")), "{}", seen.text());
+    let twice = window.send("POST", &path, &both, json(json!({"way": "window"}))).await;
+    assert!((400..500).contains(&twice.status), "{}", twice.text());
+}
+
+/// A citizen alone, without window or clerk: files, watches, and has the result (全程网办). Presence is not for the citizen to
+/// state.
+async fn online_from_filing_to_result(federation: &Federation) {
+    let headers = vec![("authorization", format!("Bearer {}", federation.token("citizen")))];
+    let portal = federation.anybody(0);
+    let filed = federation.file(&portal, &headers, "419001", None).await;
+    assert_eq!(filed.status, 202, "{}", filed.text());
+    let no = filed.json["case"].as_str().unwrap().to_owned();
+    let seen = federation.until(&portal, &headers, &no, "closed").await;
+    let result =
+        seen.json["documents"].as_array().unwrap().iter().find(|d| d["path"].as_str().unwrap().contains("result"));
+    let path = format!("/v1/cases/{no}/documents/{}", result.expect("a result")["path"].as_str().unwrap());
+    let paper = portal.get(&path, &headers).await;
+    assert_eq!(paper.status, 200);
+    assert!(paper.bytes.starts_with(b"PK"), "an OFD");
+    let other = vec![("authorization", format!("Bearer {}", federation.token("lisi")))];
+    assert_eq!(portal.get(&path, &other).await.status, 404, "somebody else's case is not there");
+    assert_eq!(portal.get(&format!("/v1/cases/{no}"), &other).await.status, 404);
 }
 
 /// A case that its owner has not decided yet goes back to the applicant, whichever side collected it.

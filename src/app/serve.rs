@@ -154,6 +154,9 @@ async fn ready(rooms: &Rooms) -> Result<(), String> {
     if rooms.directory.load().expires <= crate::terms::UnixMillis::now() {
         return Err("directory: expired".into());
     }
+    if !rooms.catalogue_is_current() {
+        return Err("catalogue: not the one that the directory names".into());
+    }
     let book = rooms.issuers.load();
     if book.issuers().any(|issuer| issuer.keys.is_none()) {
         return Err("issuers: keys not there yet".into());

@@ -45,6 +45,9 @@ pub struct Directory {
     pub members: Vec<Member>,
     pub issuers: Vec<Issuer>,
     pub anchors: Anchors,
+    /// Version of the catalogue that all members work by (一个受理标准); any when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalogue: Option<Digest>,
 }
 
 /// A gateway of the federation.
@@ -226,6 +229,7 @@ mod tests {
             members,
             issuers: vec![],
             anchors: Anchors::default(),
+            catalogue: None,
         }
     }
 

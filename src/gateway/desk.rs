@@ -2,22 +2,24 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::act::case_key;
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
 use super::who::{NO_SUBJECT, Person, PersonKind, Terminal};
-use super::{facts, keep, withdraw};
+use super::{facts, keep, onward};
 use crate::audit::Kind;
 use crate::audit::entry::Outcome;
 use crate::exchange::message::{Dossier, Stored};
 use crate::exchange::outbox::{self, Delivery};
 use crate::exchange::records::{self, EventRow, Record, Whose};
 use crate::exchange::vault::Reading;
-use crate::exchange::{ExchangeError, Key, PaperRow};
-use crate::policy::{Ask, CaseAct, Listing};
-use crate::terms::{CaseNo, Refusal, UnixMillis};
+use crate::exchange::{Act, ExchangeError, Key, PaperRow};
+use crate::policy::{Ask, CaseAct, Listing, Who};
+use crate::terms::words::words;
+use crate::terms::{CaseNo, Lang, Refusal, UnixMillis};
 
 /// Somebody who looks at cases.
 pub struct Viewer<'a> {
@@ -96,8 +98,45 @@ pub fn document(rooms: &Rooms, seen: &Seen, path: &str) -> Result<(Stored, Readi
     Ok((row.stored.clone(), reading))
 }
 
-/// The applicant takes the case back, before it is decided. Gives the case, and whether it is withdrawn already or the
-/// owner has been asked.
+/// How a result was handed out (送达): kept with the case and on the delivery receipt.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delivered {
+    pub way: Way,
+    /// Who took it, when it was not the applicant, and how they are related.
+    #[serde(default)]
+    pub substitute: Option<String>,
+    /// Number of the parcel, or what was said when it was refused.
+    #[serde(default)]
+    pub remark: Option<String>,
+}
+
+words! {
+    /// How a result reaches the person.
+    pub enum Way {
+        Window = "window", "窗口领取", "at the window";
+        Electronic = "electronic", "电子送达", "electronically";
+        Terminal = "terminal", "自助终端", "at a self-service terminal";
+        Mail = "mail", "邮寄", "by mail";
+    }
+}
+
+/// Longest word about a delivery, in characters.
+const REMARK_MAX: usize = 200;
+
+impl Delivered {
+    /// The note that goes on the receipt.
+    fn note(&self) -> Result<String, Refusal> {
+        let parts = [Some(self.way.name(Lang::Zh)), self.substitute.as_deref(), self.remark.as_deref()];
+        let note = parts.into_iter().flatten().map(str::trim).collect::<Vec<_>>().join("；");
+        if note.chars().count() > REMARK_MAX || note.chars().any(char::is_control) {
+            return Err(Refusal::new(&super::intake::FORM, format!("at most {REMARK_MAX} characters, on one line")));
+        }
+        Ok(note)
+    }
+}
+
+/// The applicant takes the case back, before it is decided.
 pub async fn withdraw(
     rooms: &Arc<Rooms>,
     viewer: &Viewer<'_>,
@@ -105,33 +144,66 @@ pub async fn withdraw(
     no: CaseNo,
 ) -> Result<(Seen, bool), Refusal> {
     let seen = read(rooms, viewer, no).await?;
-    let at = viewer.trace.at;
     let applicant = citizen.unwrap_or(viewer.person);
     if applicant.pseudonym(rooms).to_string() != seen.record.subject {
         return Err(Refusal::new(&NO_SUBJECT, "only the applicant withdraws a case"));
     }
+    let who = facts::who(rooms, applicant, &Terminal::Unknown, true, true, viewer.trace.at);
+    let by = applicant.pseudonym(rooms).to_string();
+    wish(rooms, viewer, seen, Wish { act: Act::Withdraw, who, person: applicant, by, note: None }).await
+}
+
+/// The issuing desk hands out what was decided, and says how.
+pub async fn deliver(
+    rooms: &Arc<Rooms>,
+    viewer: &Viewer<'_>,
+    no: CaseNo,
+    delivered: &Delivered,
+) -> Result<(Seen, bool), Refusal> {
+    let note = Some(delivered.note()?);
+    let seen = read(rooms, viewer, no).await?;
+    let who = facts::who(rooms, viewer.person, viewer.terminal, true, true, viewer.trace.at);
+    let by = viewer.person.id.clone();
+    wish(rooms, viewer, seen, Wish { act: Act::ConfirmDelivery, who, person: viewer.person, by, note }).await
+}
+
+/// An act of the applicant or the desk.
+struct Wish<'a> {
+    act: Act,
+    who: Who,
+    person: &'a Person,
+    by: String,
+    note: Option<String>,
+}
+
+/// Does it where we own the case, else asks the owner. Gives the case, and whether it has moved already.
+async fn wish(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, seen: Seen, wish: Wish<'_>) -> Result<(Seen, bool), Refusal> {
+    let (no, at) = (seen.record.case.no, viewer.trace.at);
+    let Wish { act, who, person, by, note } = wish;
     let permit = {
         let catalogue = rooms.catalogue.load();
-        let who = facts::who(rooms, applicant, &Terminal::Unknown, true, true, at);
         let facts = facts::case(&seen.record, &seen.dossier, catalogue.items.get(&seen.dossier.item));
-        let ask = Ask::Step(Ask::step(CaseAct::Withdraw, who, facts));
-        rooms.policies.decide(&ask, at).map_err(|denial| denial.refusal())?
+        let asked = if act == Act::Withdraw { CaseAct::Withdraw } else { CaseAct::Deliver };
+        rooms.policies.decide(&Ask::Step(Ask::step(asked, who, facts)), at).map_err(|denial| denial.refusal())?
     };
-    let by = applicant.pseudonym(rooms).to_string();
     let line = viewer
         .trace
-        .about(rooms, Kind::CaseEvent, Some(applicant), viewer.terminal)
+        .about(rooms, Kind::CaseEvent, Some(person), viewer.terminal)
         .case(rooms.pseudonyms.case(no))
         .dec(ledger::allowed(&permit));
     let here = seen.record.side != "collecting";
     if here {
-        let withdrawal = withdraw::prepare(rooms, seen.record, seen.key, &by, at).await?;
-        let case = withdrawal.keep(rooms, &by, None, at).await?;
-        let line = line.out(Outcome { status: Some(200), ..Outcome::default() });
-        let committed = rooms.log.append(&line).await?;
-        keep::mark_logged(rooms, no, case.seq, committed.index).await?;
+        let (mut record, key) = (seen.record, seen.key);
+        for step in onward::acts(act, record.case.state) {
+            let note = note.clone().filter(|_| *step == act);
+            let prepared = onward::prepare(rooms, record.clone(), key.clone(), *step, &by, note, at).await?;
+            record.case = prepared.keep(rooms, &by, None, at).await?;
+            let line = line.clone().out(Outcome { status: Some(200), ..Outcome::default() });
+            let committed = rooms.log.append(&line).await?;
+            keep::mark_logged(rooms, no, record.case.seq, committed.index).await?;
+        }
     } else {
-        withdraw::ask(rooms, &seen.record, &seen.key, &by, at).await?;
+        onward::ask(rooms, &seen.record, &seen.key, act, &by, note, at).await?;
         rooms.log.append(&line.out(Outcome { status: Some(202), ..Outcome::default() })).await?;
     }
     let _ = rooms.news.send(no);

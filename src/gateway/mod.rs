@@ -16,6 +16,7 @@ pub mod keep;
 pub mod ledger;
 pub mod lookup;
 pub mod multipart;
+pub mod onward;
 mod papers;
 pub mod pass;
 pub mod peer;
@@ -28,7 +29,6 @@ pub mod streaming;
 pub mod submit;
 pub mod verify;
 pub mod who;
-pub mod withdraw;
 pub mod word;
 
 pub use rooms::Rooms;

@@ -150,11 +150,18 @@ impl Rooms {
         self.directory.load().member(&self.me.id).map_or(0, |m| m.slot)
     }
 
+    /// Whether our catalogue is the one that the federation works by.
+    pub fn catalogue_is_current(&self) -> bool {
+        let want = self.directory.load().catalogue;
+        want.is_none_or(|want| want == self.catalogue.load().version())
+    }
+
     /// Counts and states that operators watch.
     pub async fn gauges(self: &Arc<Self>) -> BTreeMap<&'static str, i64> {
         let mut gauges = BTreeMap::new();
         gauges.insert("tongban_log_size", self.log.size() as i64);
         gauges.insert("tongban_log_healthy", i64::from(self.log.is_healthy()));
+        gauges.insert("tongban_catalogue_current", i64::from(self.catalogue_is_current()));
         gauges.insert("tongban_directory_version", self.directory.load().version as i64);
         if let Ok(mut tx) = self.store.read().await
             && let Ok((waiting, refused)) = crate::exchange::outbox::waiting(&mut tx).await

@@ -73,9 +73,18 @@ pub async fn list(asked: &Asked) -> Result<Response<Body>, Refusal> {
 }
 
 pub async fn withdraw(asked: &Asked, no: CaseNo) -> Result<Response<Body>, Refusal> {
-    let (seen, done) = desk::withdraw(&asked.rooms, &viewer(asked)?, asked.subject.as_ref(), no).await?;
+    Ok(wished(desk::withdraw(&asked.rooms, &viewer(asked)?, asked.subject.as_ref(), no).await?))
+}
+
+pub async fn deliver(asked: &Asked, no: CaseNo, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    let delivered: desk::Delivered = input::json(request, input::JSON_MAX).await?;
+    Ok(wished(desk::deliver(&asked.rooms, &viewer(asked)?, no, &delivered).await?))
+}
+
+/// 200 where the case has moved, 202 where its owner has been asked.
+fn wished((seen, done): (Seen, bool)) -> Response<Body> {
     let status = if done { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok(json_response(status, &desk::view(&seen)))
+    json_response(status, &desk::view(&seen))
 }
 
 pub async fn document(asked: &Asked, no: CaseNo, path: &str) -> Result<Response<Body>, Refusal> {

@@ -143,6 +143,7 @@ fn outlet_may(asked: &Asked, call: Call) -> Result<(), Refusal> {
     let act = match call {
         Call::Plan => partners::Act::Guide,
         Call::List | Call::Read | Call::Watch | Call::Withdraw | Call::Document => partners::Act::ReadOwn,
+        Call::Deliver => partners::Act::HandOut,
         Call::Verify | Call::LookUp | Call::Pass => partners::Act::CheckIdentity,
         _ => return Ok(()),
     };
@@ -168,6 +169,7 @@ async fn dispatch(
         Call::Read => Ok(ok(&desk::view(&read(&asked, case()?).await?))),
         Call::Watch => watch::answer(asked, case()?).await,
         Call::Withdraw => cases::withdraw(&asked, case()?).await,
+        Call::Deliver => cases::deliver(&asked, case()?, request).await,
         Call::Document => cases::document(&asked, case()?, param("path")).await,
         Call::Verify => cases::verify(&asked, request).await,
         Call::LookUp => cases::look_up(&asked, request).await,

@@ -117,7 +117,7 @@ fn good(call: Call, status: &str) -> &'static str {
     match (call, status) {
         (Call::File, "202") => "已收件 · received, not accepted",
         (Call::File, _) => "the same filing came before: its case",
-        (Call::Withdraw, "202") => "the owner has been asked; the case moves when it answers",
+        (Call::Withdraw | Call::Deliver, "202") => "the owner has been asked; the case moves when it answers",
         (Call::Pass | Call::PeerPass, _) => "whatever the department's system answers, or a refusal of ours",
         _ => "ok",
     }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::words::{any, closed, flag, list, number, one_of, text};
 use crate::exchange::Act;
+use crate::gateway::desk::Way;
 use crate::http::routes::Call;
 
 /// A query or header parameter beside those in the path: name, where, schema, what it is for.
@@ -64,6 +65,11 @@ pub fn body(call: Call) -> Option<(&'static str, Value)> {
                 ("result?", result),
             ]))
         }
+        Call::Deliver => json(closed(&[
+            ("way", one_of(Way::ALL.iter().map(|way| way.word()))),
+            ("substitute?", text()),
+            ("remark?", text()),
+        ])),
         Call::PeerLookup => json(closed(&[
             ("resource", text()),
             ("subject", text()),

@@ -16,7 +16,7 @@ pub fn good(call: Call) -> Vec<(&'static str, &'static str, Option<Value>)> {
         Call::File => vec![("202", JSON, Some(filed())), ("200", JSON, Some(filed()))],
         Call::List => vec![("200", JSON, Some(cases()))],
         Call::Read => vec![("200", JSON, Some(case()))],
-        Call::Withdraw => vec![("200", JSON, Some(case())), ("202", JSON, Some(case()))],
+        Call::Withdraw | Call::Deliver => vec![("200", JSON, Some(case())), ("202", JSON, Some(case()))],
         Call::Watch => vec![("200", JSON, Some(closed(&[("events", list(event()))])))],
         Call::Document => vec![("200", "*/*", None)],
         Call::Verify => {
