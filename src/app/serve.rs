@@ -10,9 +10,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
-use rustls_pki_types::CertificateDer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -20,14 +19,13 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::config::Config;
 use super::{refresh, wire};
 use crate::gateway::Rooms;
+use crate::http::api;
 use crate::http::log::LogDoor;
 use crate::http::serve::{Connection, Limits, serve};
-use crate::http::{api, tls};
 use crate::jobs::{self, witnesses::Witnesses};
 use crate::terms::UnixMillis;
 use crate::upstream::Body;
 use crate::upstream::body::full;
-use crate::upstream::tls::{Identity, certificates};
 
 /// A running gateway.
 pub struct Running {
@@ -63,25 +61,18 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     let rooms = wire::rooms(config).await?;
     let mut tasks = JoinSet::new();
     let limits = Limits { connections: config.limits.connections as usize, ..Limits::default() };
-    let identity = || Identity::read(&config.tls.certificate, &config.tls.key).map_err(|e| e.to_string());
-
-    let mut anchors = certificates(&config.client_anchors).map_err(|e| e.to_string())?;
-    for member in &rooms.directory.load().members {
-        anchors.extend(member.tls_anchors.iter().map(|a| CertificateDer::from(a.0.clone())));
-    }
-    let api_tls = tls::server(identity()?, tls::Clients::Asked(&anchors)).map_err(|e| e.to_string())?;
-    let log_tls = tls::server(identity()?, tls::Clients::Asked(&anchors)).map_err(|e| e.to_string())?;
+    let api_tls = Arc::new(ArcSwap::new(wire::api_tls(config, &rooms.directory.load())?));
 
     let listener = listen(config.listen.api).await?;
     let own = rooms.clone();
     let handler = move |request, connection| api::answer(own.clone(), request, connection);
-    tasks.spawn(serve(listener, Some(api_tls), limits, stop.clone(), handler));
+    tasks.spawn(serve(listener, Some(api_tls.clone()), limits, stop.clone(), handler));
 
     let listener = listen(config.listen.log).await?;
     let door = Arc::new(LogDoor::new(rooms.clone(), wire::auditors(config)?, wire::witness(config)?));
     let own = door.clone();
     let handler = move |request, connection| own.clone().answer(request, connection);
-    tasks.spawn(serve(listener, Some(log_tls), limits, stop.clone(), handler));
+    tasks.spawn(serve(listener, Some(api_tls.clone()), limits, stop.clone(), handler));
     tasks.spawn(door.settle(stop.clone()));
     let witnesses = wire::witnesses(config)?.map(|all| tokio::spawn(all.run(rooms.clone(), stop.clone())));
 
@@ -89,7 +80,7 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     for address in [config.listen.admin, config.listen.metrics] {
         let listener = listen(address).await?;
         let own = rooms.clone();
-        let handler = move |request: Request<Incoming>, _: Connection| {
+        let handler = move |request: Request<Body>, _: Connection| {
             let own = own.clone();
             async move { local_answer(&own, request.uri().path()).await }
         };
@@ -101,7 +92,7 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     }
     tasks.spawn(jobs::log::daily(rooms.clone(), stop.clone()));
     tasks.spawn(refresh::keys(rooms.clone(), stop.clone()));
-    tasks.spawn(refresh::directory(rooms.clone(), config.directory.clone(), stop.clone()));
+    tasks.spawn(refresh::directory(rooms.clone(), config.clone(), api_tls, stop.clone()));
     tasks.spawn(fatal(rooms.clone(), stop));
     tracing::info!(gateway = rooms.me.id, api = %config.listen.api, log = %config.listen.log, "serving");
     Ok(Running { rooms, tasks, witnesses })
@@ -153,6 +144,9 @@ async fn ready(rooms: &Rooms) -> Result<(), String> {
     }
     if rooms.directory.load().expires <= UnixMillis::now() {
         return Err("directory: expired".into());
+    }
+    if !rooms.catalogue_is_current() {
+        return Err("catalogue: not the one that the directory names".into());
     }
     let book = rooms.issuers.load();
     if book.issuers().any(|issuer| issuer.keys.is_none()) {

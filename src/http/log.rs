@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+
 use rustls_pki_types::CertificateDer;
 use tokio::sync::{Mutex, watch};
 
@@ -119,7 +119,7 @@ impl LogDoor {
     }
 
     /// Answers one request.
-    pub async fn answer(self: Arc<Self>, request: Request<Incoming>, connection: Connection) -> Response<Body> {
+    pub async fn answer(self: Arc<Self>, request: Request<Body>, connection: Connection) -> Response<Body> {
         let answer = match *request.method() == Method::POST && request.uri().path() == "/add-checkpoint" {
             true => self.cosign(request).await,
             false => self.read(&request, &connection.client).await,
@@ -129,7 +129,7 @@ impl LogDoor {
 
     /// Cosigns a checkpoint of a log that the directory lists, as C2SP tlog-witness says. The log's signature says who
     /// asks; no certificate is wanted.
-    async fn cosign(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+    async fn cosign(&self, request: Request<Body>) -> Result<Response<Body>, Refusal> {
         guard::check(&request)?;
         let body = Limited::new(request.into_body(), MAX_REQUEST).collect();
         let body = tokio::time::timeout(BODY_WAIT, body).await.map_err(|_| Refusal::new(&SLOW, "a slow body"))?;

@@ -12,6 +12,7 @@ use crate::audit::note::{Note, VerifierKey};
 use crate::audit::witness;
 use crate::audit::witness_policy::WitnessPolicy;
 use crate::gateway::{Rooms, stopped};
+use crate::terms::UnixMillis;
 use crate::upstream::Client;
 use crate::upstream::body::full;
 
@@ -72,7 +73,7 @@ impl Witnesses {
         if target.size == self.done {
             return;
         }
-        let asked = self.all.iter_mut().map(|witness| ask(witness, &rooms.peers, rooms, &target));
+        let asked = self.all.iter_mut().map(|witness| ask(witness, rooms, &target));
         for (name, outcome) in futures_util::future::join_all(asked).await {
             if let Err(why) = outcome {
                 tracing::debug!(witness = name, why, "did not cosign");
@@ -99,15 +100,10 @@ fn is_met(policy: &WitnessPolicy, note: &str) -> bool {
     policy.is_met(|place| signed.iter().any(|by| by.key == place))
 }
 
-async fn ask(
-    witness: &mut Witness,
-    client: &Client,
-    rooms: &Rooms,
-    target: &Published,
-) -> (String, Result<(), String>) {
+async fn ask(witness: &mut Witness, rooms: &Rooms, target: &Published) -> (String, Result<(), String>) {
     let mut outcome = Err("its idea of our size changes all the time".to_owned());
     for _ in 0..CORRECTIONS {
-        match once(witness, client, rooms, target).await {
+        match once(witness, rooms, target).await {
             Ok(Some(size)) if size > target.size => {
                 // Either our folder is an older copy, or somebody else writes under our key.
                 tracing::error!(
@@ -134,8 +130,17 @@ async fn ask(
     (witness.name.clone(), outcome)
 }
 
+/// The way to the member whose log stands at the witness's address: under its own authority, and nobody else's.
+fn client_for(witness: &Witness, rooms: &Rooms) -> Result<Client, String> {
+    let directory = rooms.directory.load();
+    let member = directory.members.iter().find(|member| member.log.trim_end_matches('/') == witness.url);
+    let member = member.ok_or_else(|| format!("{}: no member of the directory has its log there", witness.url))?;
+    rooms.peer(&member.id, UnixMillis::now()).map_err(|e| e.to_string())
+}
+
 /// `None` when it cosigned, or the size it holds when ours was wrong.
-async fn once(witness: &Witness, client: &Client, rooms: &Rooms, target: &Published) -> Result<Option<u64>, String> {
+async fn once(witness: &Witness, rooms: &Rooms, target: &Published) -> Result<Option<u64>, String> {
+    let client = client_for(witness, rooms)?;
     let old = witness.holds.min(target.size);
     let proof = rooms.log.consistency(old, target.size).map_err(|e| e.to_string())?;
     let request = Request::post(format!("{}/add-checkpoint", witness.url))
