@@ -310,7 +310,7 @@ impl Log {
     /// As [`Log::append`].
     pub async fn append_index(&self, entry: Entry) -> Result<Committed, AuditError> {
         let (sender, answer) = oneshot::channel();
-        self.enqueue(Job::Index(entry, Reply::Task(sender)))?;
+        self.enqueue(Job::Index(Box::new(entry), Reply::Task(sender)))?;
         answer.await.map_or(Err(AuditError::Closed), |delivered| delivered.answer)
     }
 

@@ -95,7 +95,7 @@ fn lead(mut group: Vec<(oneshot::Sender<Delivered>, Answer)>) {
 pub(super) enum Job {
     Append(Encoded, Reply),
     /// An `index` entry, to be filled in with the map of all cases before it.
-    Index(Entry, Reply),
+    Index(Box<Entry>, Reply),
     Close(oneshot::Sender<()>),
 }
 
@@ -127,7 +127,7 @@ impl Writer {
                     Job::Append(entry, reply) => jobs.push((entry, reply)),
                     Job::Index(entry, reply) => {
                         self.batches(std::mem::take(&mut jobs));
-                        match self.index(entry) {
+                        match self.index(*entry) {
                             Ok(entry) => jobs.push((entry, reply)),
                             Err(error) => reply.send(Err(error)),
                         }

@@ -261,7 +261,7 @@ impl Walk<'_> {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 self.hashes_only = true;
                 self.judge.entries_unread(&tile.to_string(), &format!("{error}; judged by hashes alone"));
-                return self.leaves(tile);
+                self.leaves(tile)
             }
             Ok(Some(bytes)) => self.entries(tile, tile, bytes),
             Ok(None) | Err(_) => match self.resource(tile) {

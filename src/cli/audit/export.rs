@@ -82,7 +82,7 @@ fn source(args: &ExportArgs) -> Result<Source, String> {
         let config = Config::load(file).map_err(|mistakes| mistakes.to_string())?;
         peer_keys.extend(directory_keys(&config)?);
         let pair = &config.seals.envelope;
-        let seal = Seal::Envelope { key: load_key(&pair.key)?, chain: chain(&pair.certificate)? };
+        let seal = Seal::Envelope { key: Box::new(load_key(&pair.key)?), chain: chain(&pair.certificate)? };
         let (data, store) = (config.gateway.data, Some(config.gateway.store));
         return Ok(Source { data, store, seal, peer_keys });
     }
@@ -250,7 +250,7 @@ fn write(
 /// What seals a bundle.
 enum Seal {
     /// The organisation's own.
-    Envelope { key: SigningKey, chain: Vec<Certificate> },
+    Envelope { key: Box<SigningKey>, chain: Vec<Certificate> },
     /// A key derived from a secret of the data folder: shows that the bundle is whole, and nothing about who made it.
     Derived,
 }
