@@ -240,7 +240,8 @@ impl Check<'_> {
             return self.fault(Question::Complete, Verdict::Disproven, &path, Some(part.entry), what);
         }
         let links = entries.iter().filter(|entry| entry.index < part.entry);
-        let mut links = links.filter_map(|entry| Some((entry.index, entry.head.as_ref()?.case.filter(|c| c.id == *case)?)));
+        let mut links =
+            links.filter_map(|entry| Some((entry.index, entry.head.as_ref()?.case.filter(|c| c.id == *case)?)));
         let newest = links.next_back().map(|(index, link)| (index, link.seq));
         if newest != Some((part.last, part.seq)) {
             let what = format!("the index says that the case went on to seq {} at entry {}", part.seq, part.last);
