@@ -26,7 +26,7 @@ fn a_logout_token_is_what_the_issuer_says_of_a_session() {
         ("at+jwt", |_| {}, Err("token_type")),
         ("logout+jwt", |c| c["nonce"] = json!("n"), Err("token_type")), // an ID token must not pass for one
         ("logout+jwt", |c| c["events"] = json!({}), Err("token_type")),
-        ("logout+jwt", |c| c["aud"] = json!("https://other.example"), Err("token_aud")),
+        ("logout+jwt", |c| c["aud"] = json!("https://other.example"), Err("token_audience")),
         ("logout+jwt", |c| c["iss"] = json!(STAFF), Err("token_alg")),
         ("logout+jwt", |c| c["iat"] = json!(NOW.seconds() - 400), Err("token_expired")),
         ("logout+jwt", |c| c["iat"] = json!(NOW.seconds() + 60), Err("token_not_yet")),
