@@ -2,22 +2,20 @@
 
 use std::collections::HashSet;
 
-use super::chain;
-use super::cms;
 use super::ofd::{self, Kind, Listed, SignatureXml, shown};
 use super::profile::Profile;
-use super::report::{CertificateFacts, SealFacts, SignatureVerdict, TimeBasis};
+use super::report::{SealFacts, SignatureVerdict};
 use super::ses::{self, SealSignature, SignTime, SignerList, Version};
+use super::signed_data;
 use super::suite::{self, CheckMethod, Fault};
 use super::times;
+use super::trusted::{self, Brought, Role};
 use super::verdict::{Finding, Indication, SubIndication::*};
 use super::verify::Package;
+use super::when;
 use crate::formats::zip::Source;
 use crate::trust::certificate::Certificate;
 use crate::trust::suite::DigestAlgorithm;
-
-/// Producers write Beijing time with a `Z`: intervals are wider by this at both ends, and the report says when it counted.
-pub(super) const ZONE_SLACK_S: i64 = 8 * 3_600;
 
 /// Examines one signature. `own` collects the files that belong to it and cannot cover themselves.
 pub(super) fn signature<S: Source>(
@@ -71,7 +69,7 @@ pub(super) fn detached(xml: &[u8], value: &[u8], profile: &Profile) -> Signature
             }
             Form::Cms => {
                 (verdict.kind, verdict.format) = (Kind::Sign.word(), "CMS");
-                cms::examine(profile, xml, value, &mut verdict)
+                signed_data::examine(profile, xml, value, &mut verdict)
             }
             Form::Raw => Err(Finding::doubt(11, "RAW_SIGNATURE_NO_CERT", NoSigningCertificateFound, FILE)),
             Form::None => Err(Finding::format(8, "SIGNED_VALUE_DER", FILE)),
@@ -118,7 +116,7 @@ fn examine<S: Source>(
                 verdict.findings.push(Finding::note(8, "SEAL_HOLDS_CMS", xml.signed_value.as_str()));
             }
             verdict.format = "CMS";
-            cms::examine(package.profile, &xml.bytes, &value, verdict)
+            signed_data::examine(package.profile, &xml.bytes, &value, verdict)
         }
         Form::Raw => {
             verdict.format = "RAW";
@@ -298,17 +296,17 @@ fn seal_signature(
         SignTime::Token(token) => {
             // V1 may carry a token in place of a time; what it is a token of, the standard leaves open.
             verdict.findings.push(Finding::note(20, "TIMESTAMP_AS_TIME", ""));
-            chain::token_time(token).map(|at| times::Written { at, local: false })
+            when::token_time(token).map(|at| times::Written { at, local: false })
         }
         SignTime::Unreadable => None,
     };
     let within = Some((seal.valid_from, seal.valid_to));
-    let times = chain::times(profile, verdict, claimed, within, signature.time_stamp, signature.signature.octets);
+    let times = when::times(profile, verdict, claimed, within, signature.time_stamp, signature.signature.octets);
     if let Some(cert) = signer {
-        chain::judge(profile, chain::Role::Signer, &cert, &[], &times, verdict);
+        trusted::judge(profile, Role::Signer, &cert, Brought::default(), &times, verdict);
     }
     if let Some(cert) = maker {
-        chain::judge(profile, chain::Role::Maker, &cert, &[], &times, verdict);
+        trusted::judge(profile, Role::Maker, &cert, Brought::default(), &times, verdict);
         if signature.signer == seal.maker && !profile.anchors.makers.iter().any(|a| a.der() == seal.maker) {
             // A body that makes its own seal is not a seal maker, whoever certified it.
             verdict.findings.push(Finding::doubt(17, "MAKER_NOT_AUTHORISED", ChainConstraintsFailure, "signer"));
@@ -325,29 +323,4 @@ fn push_fault(verdict: &mut SignatureVerdict, fault: Result<(), Fault>, step: u8
         Err(Fault::Bad) => Finding::failed(step, code, SigCryptoFailure, ""),
     };
     verdict.findings.push(finding);
-}
-
-/// Facts on a certificate before its chain is known.
-pub(super) fn facts(role: &'static str, cert: &Certificate) -> CertificateFacts {
-    CertificateFacts {
-        role,
-        subject: cert.subject_text(),
-        issuer: cert.issuer_text(),
-        serial: crate::terms::digest::hex(cert.serial()),
-        not_before: cert.not_before(),
-        not_after: cert.not_after(),
-        sha256: cert.fingerprint(),
-        chain: Vec::new(),
-        status: "not_asked",
-        status_age_s: None,
-        revoked_at: None,
-    }
-}
-
-/// The basis a policy ends up with.
-pub(super) fn basis(policy: TimeBasis, proven: bool) -> TimeBasis {
-    match policy {
-        TimeBasis::TimeStamp if !proven => TimeBasis::Now,
-        other => other,
-    }
 }

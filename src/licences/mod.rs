@@ -12,8 +12,6 @@
 //! Standards: GB/T 33190 (OFD), GB/T 38540 and GM/T 0031 (seals), GM/T 0099 and GB/T 35275 (signatures), GB/T 36903 and
 //! 36904 (licence data), ETSI EN 319 102-1 (the words of a verdict).
 
-mod chain;
-mod cms;
 mod data;
 mod examine;
 mod judge;
@@ -22,12 +20,17 @@ pub mod ofd;
 mod profile;
 mod report;
 pub mod ses;
+mod signed_data;
 mod suite;
 pub mod times;
+mod trusted;
+#[cfg(test)]
+mod variations;
 #[cfg(test)]
 mod vectors;
 mod verdict;
 mod verify;
+mod when;
 
 pub use data::{Datum, LicenceData, NoDatum, names};
 pub use judge::{Holder, LicenceError, Need, VerifiedLicence, judge};

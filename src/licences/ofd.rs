@@ -227,8 +227,9 @@ pub fn signature_list<S: Source>(archive: &Archive<S>, loc: &str) -> Result<(Str
             return Err(Finding::format(2, "SIG_ID_DUPLICATE", format!("{file}: {id}")));
         }
         let kind = match field("Type")? {
-            None | Some("Seal" | "") => Kind::Seal,
-            Some("Sign") => Kind::Sign,
+            None => Kind::Seal,
+            Some(word) if word.is_empty() || word.eq_ignore_ascii_case("Seal") => Kind::Seal,
+            Some(word) if word.eq_ignore_ascii_case("Sign") => Kind::Sign,
             Some(other) => {
                 return Err(Finding::format(2, "SIG_TYPE", format!("{file}: {}", other.escape_debug())));
             }
