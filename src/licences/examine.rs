@@ -3,18 +3,16 @@
 use std::collections::HashSet;
 
 use super::ofd::{self, Kind, Listed, SignatureXml, shown};
+use super::package::Package;
 use super::profile::Profile;
-use super::report::{SealFacts, SignatureVerdict};
-use super::ses::{self, SealSignature, SignTime, SignerList, Version};
+use super::report::SignatureVerdict;
+use super::seals;
+use super::ses::{self, SealSignature};
 use super::signed_data;
-use super::suite::{self, CheckMethod, Fault};
+use super::suite::{self, CheckMethod};
 use super::times;
-use super::trusted::{self, Brought, Role};
-use super::verdict::{Finding, Indication, SubIndication::*};
-use super::verify::Package;
-use super::when;
+use super::verdict::{Finding, SubIndication::*};
 use crate::formats::zip::Source;
-use crate::trust::certificate::Certificate;
 use crate::trust::suite::DigestAlgorithm;
 
 /// Examines one signature. `own` collects the files that belong to it and cannot cover themselves.
@@ -23,7 +21,7 @@ pub(super) fn signature<S: Source>(
     listed: &Listed,
     own: &mut HashSet<String>,
 ) -> SignatureVerdict {
-    let mut verdict = blank(package.profile, &listed.id, &listed.file, listed.kind);
+    let mut verdict = SignatureVerdict::blank(package.profile, &shown(&listed.id), &listed.file, listed.kind.word());
     own.insert(listed.file.clone());
     if let Err(finding) = examine(package, listed, own, &mut verdict) {
         verdict.findings.push(finding);
@@ -32,31 +30,10 @@ pub(super) fn signature<S: Source>(
     verdict
 }
 
-fn blank(profile: &Profile, id: &str, file: &str, kind: Kind) -> SignatureVerdict {
-    SignatureVerdict {
-        id: shown(id),
-        file: file.to_owned(),
-        kind: kind.word(),
-        format: "",
-        provider: None,
-        claimed_at: None,
-        proven_at: None,
-        basis: profile.time_basis,
-        judged_at: profile.at,
-        seal: None,
-        certificates: Vec::new(),
-        covered: Vec::new(),
-        findings: Vec::new(),
-        indication: Indication::TotalPassed,
-        sub_indication: None,
-        code: None,
-    }
-}
-
 /// See [`super::verify::detached`].
 pub(super) fn detached(xml: &[u8], value: &[u8], profile: &Profile) -> SignatureVerdict {
     const FILE: &str = "Signature.xml";
-    let mut verdict = blank(profile, "", FILE, Kind::Seal);
+    let mut verdict = SignatureVerdict::blank(profile, "", FILE, Kind::Seal.word());
     let mut run = || -> Result<(), Finding> {
         let (parsed, findings) = ofd::signature_xml(xml.to_vec(), FILE, |loc| ofd::resolve(FILE, loc))?;
         verdict.findings.extend(findings);
@@ -65,7 +42,8 @@ pub(super) fn detached(xml: &[u8], value: &[u8], profile: &Profile) -> Signature
         match form(value) {
             Form::Ses => {
                 let signature = ses::signature(value).map_err(|e| Finding::format(8, e.code(), e.to_string()))?;
-                seal_signature(profile, &parsed, &signature, &mut verdict)
+                seals::applied(profile, Some(&suite::sm3(xml)), &signature, &mut verdict);
+                Ok(())
             }
             Form::Cms => {
                 (verdict.kind, verdict.format) = (Kind::Sign.word(), "CMS");
@@ -107,7 +85,8 @@ fn examine<S: Source>(
                 verdict.findings.push(Finding::note(8, "SIGN_HOLDS_SEAL", xml.signed_value.as_str()));
             }
             seal_file(package, &xml, Some(&signature), verdict)?;
-            seal_signature(package.profile, &xml, &signature, verdict)
+            seals::applied(package.profile, Some(&suite::sm3(&xml.bytes)), &signature, verdict);
+            Ok(())
         }
         Form::Cms => {
             // The picture on the page comes from the seal file, which this kind of value does not vouch for.
@@ -192,7 +171,7 @@ fn seal_file<S: Source>(
     Ok(())
 }
 
-enum Form {
+pub(super) enum Form {
     Ses,
     Cms,
     /// A bare SM2 signature.
@@ -202,7 +181,7 @@ enum Form {
 
 /// What a signed value is, by its first octets: OID first is CMS, SEQUENCE first is a seal signature, INTEGER first is a
 /// bare signature.
-fn form(value: &[u8]) -> Form {
+pub(super) fn form(value: &[u8]) -> Form {
     use crate::formats::der::{Reader, tag};
     if value.len() == 64 {
         return Form::Raw;
@@ -217,110 +196,4 @@ fn form(value: &[u8]) -> Form {
         Some(_) => Form::Ses,
         None => Form::None,
     }
-}
-
-/// Steps 9 to 20 for a seal.
-fn seal_signature(
-    profile: &Profile,
-    xml: &SignatureXml,
-    signature: &SealSignature<'_>,
-    verdict: &mut SignatureVerdict,
-) -> Result<(), Finding> {
-    let seal = &signature.seal;
-    verdict.format = signature.version.word();
-    verdict.seal = Some(SealFacts {
-        id: shown(&seal.id),
-        name: shown(&seal.name),
-        kind: seal.kind,
-        vid: shown(&seal.vid),
-        valid_from: seal.valid_from,
-        valid_to: seal.valid_to,
-        picture: (
-            shown(&seal.picture.kind.to_lowercase()),
-            seal.picture.data.len(),
-            seal.picture.width,
-            seal.picture.height,
-        ),
-    });
-    let says = match signature.version {
-        Version::V1 => seal.header_version == 1,
-        Version::V4 => seal.header_version == 4,
-        Version::V5 => true,
-    };
-    if !says {
-        verdict.findings.push(Finding::note(8, "SES_HEADER_VERSION", seal.header_version.to_string()));
-    }
-    let path = signature.property.trim_start_matches('/');
-    if path != verdict.file {
-        verdict.findings.push(Finding::note(9, "PROPERTY_INFO", shown(&signature.property)));
-    }
-    if suite::sm3(&xml.bytes) != signature.data_hash.padded(32)[..] {
-        verdict.findings.push(Finding::failed(9, "DATA_HASH_MISMATCH", HashFailure, verdict.file.as_str()));
-    }
-
-    let signer = Certificate::parse(signature.signer).ok();
-    let maker = Certificate::parse(seal.maker).ok();
-    match &signer {
-        None => {
-            let why = NoSigningCertificateFound;
-            verdict.findings.push(Finding::doubt(11, "SIGNER_CERT_UNREADABLE", why, ""));
-        }
-        Some(cert) => {
-            let value = signature.signature.signature();
-            let fault = suite::check(cert, &signature.algorithm, signature.signed, &value);
-            push_fault(verdict, fault, 10, "SES_SIGNATURE");
-        }
-    }
-    match &seal.signers {
-        SignerList::Certificates(list) if list.contains(&signature.signer) => {}
-        SignerList::Digests(list)
-            if list.iter().any(|(kind, d)| suite::names_certificate(kind, d, signature.signer)) => {}
-        _ => verdict.findings.push(Finding::doubt(12, "SIGNER_NOT_IN_SEAL", SigConstraintsFailure, "")),
-    }
-    match &maker {
-        None => {
-            let why = NoSigningCertificateFound;
-            verdict.findings.push(Finding::doubt(13, "MAKER_CERT_UNREADABLE", why, ""));
-        }
-        Some(cert) => {
-            let fault = suite::check(cert, &seal.algorithm, &seal.signed, &seal.signature.signature());
-            push_fault(verdict, fault, 13, "SEAL_SIGNATURE");
-        }
-    }
-    if seal.time_stamp.is_some() {
-        verdict.findings.push(Finding::note(20, "SEAL_TIMESTAMP_NOT_USED", ""));
-    }
-
-    let claimed = match &signature.time {
-        SignTime::Claimed(written) => Some(*written),
-        SignTime::Token(token) => {
-            // V1 may carry a token in place of a time; what it is a token of, the standard leaves open.
-            verdict.findings.push(Finding::note(20, "TIMESTAMP_AS_TIME", ""));
-            when::token_time(token).map(|at| times::Written { at, local: false })
-        }
-        SignTime::Unreadable => None,
-    };
-    let within = Some((seal.valid_from, seal.valid_to));
-    let times = when::times(profile, verdict, claimed, within, signature.time_stamp, signature.signature.octets);
-    if let Some(cert) = signer {
-        trusted::judge(profile, Role::Signer, &cert, Brought::default(), &times, verdict);
-    }
-    if let Some(cert) = maker {
-        trusted::judge(profile, Role::Maker, &cert, Brought::default(), &times, verdict);
-        if signature.signer == seal.maker && !profile.anchors.makers.iter().any(|a| a.der() == seal.maker) {
-            // A body that makes its own seal is not a seal maker, whoever certified it.
-            verdict.findings.push(Finding::doubt(17, "MAKER_NOT_AUTHORISED", ChainConstraintsFailure, "signer"));
-        }
-    }
-    Ok(())
-}
-
-fn push_fault(verdict: &mut SignatureVerdict, fault: Result<(), Fault>, step: u8, code: &'static str) {
-    let finding = match fault {
-        Ok(()) => return,
-        Err(Fault::Raw) => Finding::note(step, "SIGNATURE_RAW64", code),
-        Err(Fault::Algorithm(oid)) => Finding::doubt(step, "SIGNATURE_ALG", CryptoConstraintsFailure, oid),
-        Err(Fault::Bad) => Finding::failed(step, code, SigCryptoFailure, ""),
-    };
-    verdict.findings.push(finding);
 }

@@ -1,5 +1,7 @@
 //! When it was signed: the claim, the proof, and the time certificates are judged at. Steps 14 and 20.
 
+use std::io;
+
 use super::profile::Profile;
 use super::report::{SignatureVerdict, TimeBasis};
 use super::times::Written;
@@ -7,6 +9,7 @@ use super::trusted::{self, Brought, Role};
 use super::verdict::{Finding, SubIndication::*};
 use crate::formats::der::Reader;
 use crate::terms::UnixMillis;
+use crate::trust::suite::DigestAlgorithm;
 use crate::trust::timestamp::Token;
 
 /// Producers write Beijing time with a `Z`: intervals are wider by this at both ends, and the report says when it counted.
@@ -60,14 +63,17 @@ pub(super) fn times(
     }
     let claimed = claimed.map(|w| w.at);
     verdict.claimed_at = claimed.or(verdict.claimed_at);
-    let proven = token.and_then(|token| match time_stamp(profile, token, signature_value, verdict) {
-        Ok(at) => Some(at),
-        // A bad token proves nothing; the signature is judged without it.
-        Err(finding) => {
-            verdict.findings.push(finding);
-            None
-        }
-    });
+    let by_token =
+        token.and_then(|token| match time_stamp(profile, token, &|by| Ok(by.of(signature_value)), verdict) {
+            Ok(at) => Some(at),
+            // A bad token proves nothing; the signature is judged without it.
+            Err(finding) => {
+                verdict.findings.push(finding);
+                None
+            }
+        });
+    // Time-stamps over the whole document may have proven a time already: the earliest counts.
+    let proven = by_token.into_iter().chain(verdict.proven_at).min();
     verdict.proven_at = proven;
     let basis = basis(profile.time_basis, proven.is_some());
     let judged_at = match basis {
@@ -117,16 +123,17 @@ pub(super) fn token_time(octets: &[u8]) -> Option<UnixMillis> {
     token(octets).ok().map(|t| t.at)
 }
 
-/// Verifies a time-stamp token (RFC 3161, GB/T 20520) over `stamped`, with a chain of its own.
-fn time_stamp(
+/// Verifies a time-stamp token (RFC 3161, GB/T 20520) over what `digest` digests, with a chain of its own.
+pub(super) fn time_stamp(
     profile: &Profile,
     octets: &[u8],
-    stamped: &[u8],
+    digest: &dyn Fn(DigestAlgorithm) -> io::Result<Vec<u8>>,
     verdict: &mut SignatureVerdict,
 ) -> Result<UnixMillis, Finding> {
     let token = token(octets)?;
     let known = [&profile.anchors.tsas[..], &profile.intermediates].concat();
-    let stamp = token.verify(stamped, &known).map_err(|e| Finding::note(20, e.code(), e.to_string()))?;
+    let digest = digest(token.algorithm).map_err(|e| Finding::format(1, "FILE_UNREADABLE", e.to_string()))?;
+    let stamp = token.verify_digest(&digest, &known).map_err(|e| Finding::note(20, e.code(), e.to_string()))?;
     if stamp.at > profile.at {
         return Err(Finding::note(20, "TIMESTAMP_IN_FUTURE", stamp.at.to_string()));
     }

@@ -217,7 +217,12 @@ impl Token {
     /// [`TimeStampError::Imprint`] for another message, [`TimeStampError::Authority`] for a certificate whose extended
     /// key usage is not time-stamping alone (RFC 3161 §2.3), [`TimeStampError::Cms`] for a signature that does not hold.
     pub fn verify<'a>(&'a self, message: &[u8], known: &'a [Certificate]) -> Result<Stamp<'a>, TimeStampError> {
-        if self.algorithm.of(message) != self.imprint {
+        self.verify_digest(&self.algorithm.of(message), known)
+    }
+
+    /// As [`Token::verify`], with the message's digest by [`Token::algorithm`], for messages not in memory.
+    pub fn verify_digest<'a>(&'a self, digest: &[u8], known: &'a [Certificate]) -> Result<Stamp<'a>, TimeStampError> {
+        if digest != self.imprint {
             return Err(TimeStampError::Imprint);
         }
         let [signer] = self.data.signers.as_slice() else {

@@ -25,6 +25,10 @@ pub struct Party {
 
 pub fn party(name: &str, purpose: Use) -> Party {
     let key = SigningKey::from_pkcs8(&SigningKey::generate(SignatureAlgorithm::Sm2Sm3).unwrap()).unwrap();
+    party_of(key, name, purpose)
+}
+
+pub fn party_of(key: SigningKey, name: &str, purpose: Use) -> Party {
     let subject = Subject::named(name, "测试");
     let (from, to) = (at("2025-01-01T00:00:00Z"), at("2035-01-01T00:00:00Z"));
     let spki = key.public_key().to_spki();
@@ -139,7 +143,7 @@ impl Draft {
             .fold(text.into_bytes(), |bytes, (_, edit)| edit(String::from_utf8(bytes).unwrap()))
     }
 
-    fn seal(&self, world: &World) -> Vec<u8> {
+    pub fn seal(&self, world: &World) -> Vec<u8> {
         let time = |text: &str| {
             let at = at(text);
             if self.v1 { write::certificate_time(at) } else { write::generalized_time(at) }
@@ -180,7 +184,7 @@ impl Draft {
         write::sequence(&seal)
     }
 
-    fn value(&self, world: &World, seal: &[u8], xml: &[u8], path: &str) -> Vec<u8> {
+    pub fn value(&self, world: &World, seal: &[u8], xml: &[u8], path: &str) -> Vec<u8> {
         let cert = write::octet_string(world.signer.cert.der());
         let algorithm = self.or("signer algorithm", write::oid(SM2));
         let hash = self.or("hash", self.bits(&DigestAlgorithm::Sm3.of(xml)));

@@ -1,8 +1,8 @@
 //! What other producers write: every variation that is known of, made here, and judged as it must be. A genuine file passes
 //! whatever its habits; what is beyond them is told by its code.
 
-mod kit;
-mod packing;
+pub(super) mod kit;
+pub(super) mod packing;
 
 use kit::{Cms, Draft, SM2, World, at};
 use packing::{Descriptor, Shape};
