@@ -28,7 +28,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { size: 16 << 20, nodes: 500_000, depth: 64 }
+        Self { size: 8 << 20, nodes: 250_000, depth: 64 }
     }
 }
 

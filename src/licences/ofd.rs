@@ -17,7 +17,7 @@ use crate::formats::zip::{Archive, Source};
 /// Largest XML file of the signature structure: 8 MiB is some 60,000 references.
 const XML_MAX: u64 = 8 << 20;
 /// Largest SignedValue or seal: pictures of seals are some 10–100 kB.
-pub(super) const BLOB_MAX: u64 = 16 << 20;
+pub(super) const BLOB_MAX: u64 = 8 << 20;
 
 /// Why a location does not name a place in the package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

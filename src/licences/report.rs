@@ -120,12 +120,30 @@ impl SignatureVerdict {
 
     pub(super) fn conclude(&mut self) {
         (self.indication, self.sub_indication, self.code) = conclude(self.findings.iter());
+        bound(&mut self.findings);
     }
 
     /// The signer's subject, once known.
     pub fn signer(&self) -> Option<&CertificateFacts> {
         self.certificates.iter().find(|c| c.role == "signer")
     }
+}
+
+/// Most findings of one signature or file: more than a person reads, and little memory. A file can bring forth any number.
+const FINDINGS_MAX: usize = 500;
+
+const MORE: &str = "MORE_FINDINGS";
+
+/// Leaves out findings beyond [`FINDINGS_MAX`], never one that decides, and tells how many.
+pub(super) fn bound(findings: &mut Vec<Finding>) {
+    if findings.len() <= FINDINGS_MAX + 1 && findings.last().is_some_and(|f| f.code == MORE) {
+        return;
+    }
+    let Some(more) = findings.len().checked_sub(FINDINGS_MAX).filter(|more| *more > 0) else { return };
+    // The worst first; those of one kind stay in their order.
+    findings.sort_by_key(|f| (std::cmp::Reverse(f.outcome.map(|(indication, _)| indication)), f.step));
+    findings.truncate(FINDINGS_MAX);
+    findings.push(Finding::note(21, MORE, more.to_string()));
 }
 
 /// Worst of the findings.

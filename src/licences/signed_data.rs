@@ -111,7 +111,7 @@ pub(super) fn digests(
 }
 
 /// Most octets signed without attributes: such a signature is over the octets themselves, and needs them in memory.
-const WHOLE_MAX: usize = 16 << 20;
+const WHOLE_MAX: usize = 8 << 20;
 
 /// Steps 8 to 20 of one signer over `content`, or over what is inside when there is none.
 pub(super) fn over(

@@ -13,7 +13,7 @@
 use std::io;
 
 use super::profile::Profile;
-use super::report::{Coverage, Format, Report, SignatureVerdict, conclude};
+use super::report::{Coverage, Format, Report, SignatureVerdict, bound, conclude};
 use super::verdict::{Finding, Indication};
 use super::{asic, data, examine, loose, package, pdf};
 use crate::formats::zip::{Archive, Source, ZipError};
@@ -49,6 +49,7 @@ pub fn verify_with<S: Source>(name: &str, source: S, content: Option<&dyn Source
     }
     let all = report.findings.iter().chain(report.signatures.iter().flat_map(|s| &s.findings));
     (report.indication, report.sub_indication, report.code) = conclude(all);
+    bound(&mut report.findings);
     report
 }
 

@@ -12,7 +12,7 @@ use crate::formats::zip::Source;
 /// Most sections, objects, and octets of one object in the file: a signature of a long chain takes some 100 kB.
 const SECTIONS: usize = 1_000;
 const OBJECTS: usize = 1_000_000;
-const WINDOW_MAX: u64 = 24 << 20;
+const WINDOW_MAX: u64 = 16 << 20;
 /// How far from the end `startxref` may stand.
 const TAIL: u64 = 2_048;
 

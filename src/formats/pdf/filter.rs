@@ -6,7 +6,7 @@ use super::PdfError;
 use super::lex::{Dictionary, Object};
 
 /// Most octets of one stream unpacked.
-pub const STREAM_MAX: u64 = 32 << 20;
+pub const STREAM_MAX: u64 = 16 << 20;
 
 /// Unpacks a stream whose dictionary is `dictionary`.
 pub fn decode(dictionary: &Dictionary, packed: &[u8]) -> Result<Vec<u8>, PdfError> {
