@@ -32,13 +32,16 @@ pub(super) struct Section {
     pub trailer: Dictionary,
 }
 
+type Unpacked = (u64, Rc<Vec<u8>>, Rc<Dictionary>);
+
 /// A PDF whose tables could be read.
 pub struct Document<S> {
     pub(super) source: S,
     pub(super) size: u64,
     /// Newest first.
     pub(super) sections: Vec<Section>,
-    unpacked: RefCell<Option<(u32, Rc<Vec<u8>>, Rc<Dictionary>)>>,
+    /// The object stream read last, by its place.
+    unpacked: RefCell<Option<Unpacked>>,
 }
 
 impl<S: Source> Document<S> {
@@ -263,21 +266,19 @@ impl<S: Source> Document<S> {
         if self.sections.iter().any(|s| s.trailer.contains_key(&b"Encrypt"[..])) {
             return Err(PdfError::Encrypted);
         }
-        let kept = self.unpacked.borrow().clone().filter(|(n, ..)| *n == stream && before == u64::MAX);
+        let Some(Entry::At(at)) = self.entry(stream, before) else {
+            return Err(PdfError::Structure("an object stream that is not there"));
+        };
+        let kept = self.unpacked.borrow().clone().filter(|(place, ..)| *place == at);
         let (_, octets, dictionary) = match kept {
             Some(kept) => kept,
             None => {
-                let Some(Entry::At(at)) = self.entry(stream, before) else {
-                    return Err(PdfError::Structure("an object stream that is not there"));
-                };
                 let (found, dictionary, octets) = self.stream_at(at)?;
                 if found != stream || dictionary.get(&b"Type"[..]).and_then(Object::name) != Some(b"ObjStm") {
                     return Err(PdfError::Structure("an object stream that is none"));
                 }
-                let read = (stream, Rc::new(octets), Rc::new(dictionary));
-                if before == u64::MAX {
-                    *self.unpacked.borrow_mut() = Some(read.clone());
-                }
+                let read = (at, Rc::new(octets), Rc::new(dictionary));
+                *self.unpacked.borrow_mut() = Some(read.clone());
                 read
             }
         };

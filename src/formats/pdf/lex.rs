@@ -7,13 +7,14 @@ const DEPTH: usize = 32;
 /// Most parts of one object.
 const PARTS: usize = 200_000;
 
-/// One object. Numbers with a point are only kept as such: nothing here is decided on them.
+/// One object.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Object {
     Null,
     Bool(bool),
     Integer(i64),
-    Real,
+    /// As written: it is compared only.
+    Real(String),
     Name(Vec<u8>),
     Text {
         bytes: Vec<u8>,
@@ -220,7 +221,7 @@ impl<'a> Lexer<'a> {
         }
         let text = std::str::from_utf8(&self.octets[from..self.at]).unwrap_or_default();
         if text.contains('.') {
-            return Ok(Object::Real);
+            return Ok(Object::Real(text.to_owned()));
         }
         let number: i64 = text.parse().map_err(|_| PdfError::Syntax("a number"))?;
         // `12 0 R`: a number, a number, and the letter.
@@ -341,7 +342,7 @@ mod tests {
             ("null ", Null),
             ("12 ", Integer(12)),
             ("-3 ", Integer(-3)),
-            ("1.5 ", Real),
+            ("1.5 ", Real("1.5".to_owned())),
             ("7 0 R ", Reference(7, 0)),
             ("/A#42c ", Name(b"ABc".to_vec())),
             ("(a\\(b\\051(c)\\\n) ", text(b"a(b)(c)", (0, 15), false)),

@@ -12,9 +12,11 @@ mod document;
 mod filter;
 mod lex;
 mod signature;
+mod update;
 
 pub use document::Document;
-pub use signature::{Kind, Signature, Update};
+pub use signature::{Kind, Signature};
+pub use update::Update;
 
 /// Why a file is not taken.
 #[derive(Debug, thiserror::Error)]

@@ -1,11 +1,10 @@
-//! Signature fields, and what was changed after they were signed (§12.8.1).
+//! Signature fields and their values (§12.8.1).
 
 use std::collections::HashSet;
 
 use super::PdfError;
 use super::document::{Document, Entry};
-use super::lex::{Dictionary, Object, is_blank};
-use crate::formats::der::{only, tag};
+use super::lex::{Dictionary, Object};
 use crate::formats::zip::Source;
 
 /// Most form fields looked at, and how deep.
@@ -39,15 +38,6 @@ pub struct Signature {
     pub date: Option<String>,
     /// What a certifying signature lets be changed: 1 nothing, 2 forms, 3 annotations too.
     pub permission: Option<u64>,
-}
-
-/// What was added after the octets of a signature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Update {
-    None,
-    /// Certificates and status only, for later (a document security store): nothing that a reader shows.
-    ValidationData,
-    Other(&'static str),
 }
 
 impl<S: Source> Document<S> {
@@ -170,92 +160,6 @@ impl<S: Source> Document<S> {
             return Ok(Some(given.unwrap_or(2)));
         }
         Ok(None)
-    }
-
-    /// What was added after a signed revision.
-    pub fn update_after(&self, end: u64) -> Result<Update, PdfError> {
-        if self.is_blank_from(end)? {
-            return Ok(Update::None);
-        }
-        let Some(signed) = self.sections.iter().position(|s| s.at < end) else {
-            return Ok(Update::Other("the signed revision is not part of the file's history"));
-        };
-        // The history must go through the revision that was signed, and not around it.
-        if self.startxref(end).ok() != Some(self.sections[signed].at) {
-            return Ok(Update::Other("the signed revision is not part of the file's history"));
-        }
-        if signed == 0 {
-            return Ok(Update::Other("octets after the end"));
-        }
-        let ((number, before), (now_number, now)) = (self.catalog(end)?, self.catalog(u64::MAX)?);
-        if number != now_number {
-            return Ok(Update::Other("the catalog was changed"));
-        }
-        for section in &self.sections[..signed] {
-            for n in section.entries.keys().filter(|n| **n != number) {
-                if !matches!(self.entry(*n, end), None | Some(Entry::Free)) {
-                    return Ok(Update::Other("objects were changed"));
-                }
-                // A page may refer to an object that is only made later: what is new must be nothing that is drawn.
-                if !self.is_validation_data(*n)? {
-                    return Ok(Update::Other("objects were added"));
-                }
-            }
-        }
-        let shown = |catalog: &Dictionary| {
-            let kept = catalog.iter().filter(|(key, _)| !matches!(&key[..], b"DSS" | b"Extensions"));
-            kept.map(|(key, value)| (key.clone(), plain(value))).collect::<Vec<_>>()
-        };
-        if shown(&before) == shown(&now) {
-            Ok(Update::ValidationData)
-        } else {
-            Ok(Update::Other("the catalog was changed"))
-        }
-    }
-
-    /// Whether an object is part of a document security store (ETSI EN 319 142-1 §5.4.2), or a table of the file itself.
-    fn is_validation_data(&self, number: u32) -> Result<bool, PdfError> {
-        const KEYS: [&[u8]; 11] =
-            [b"Type", b"VRI", b"Certs", b"OCSPs", b"CRLs", b"Cert", b"OCSP", b"CRL", b"TU", b"TS", b"Length"];
-        let object = match self.object(number, u64::MAX)?.0 {
-            Object::Null => return Ok(true),
-            Object::Array(all) => return Ok(all.iter().all(|o| matches!(o, Object::Reference(..)))),
-            Object::Dictionary(object) => object,
-            _ => return Ok(false),
-        };
-        if matches!(object.get(&b"Type"[..]).and_then(Object::name), Some(b"XRef" | b"ObjStm")) {
-            return Ok(true);
-        }
-        let Some(Entry::At(at)) = self.entry(number, u64::MAX).filter(|_| object.contains_key(&b"Length"[..])) else {
-            // Entries of a VRI are named by the digest of what they are about.
-            let digest = |key: &[u8]| key.len() == 40 && key.iter().all(u8::is_ascii_hexdigit);
-            return Ok(object.keys().all(|key| KEYS.contains(&key.as_slice()) || digest(key)));
-        };
-        // Certificates, lists and answers are DER, and nothing a page could draw.
-        Ok(self.stream_at(at).is_ok_and(|(_, _, octets)| only(&octets).is_ok_and(|e| e.tag == tag::SEQUENCE)))
-    }
-
-    fn is_blank_from(&self, from: u64) -> Result<bool, PdfError> {
-        let (mut at, mut piece) = (from, vec![0; 4 << 10]);
-        while at < self.size {
-            let n = (self.size - at).min(piece.len() as u64) as usize;
-            self.source.read_at(at, &mut piece[..n])?;
-            if !piece[..n].iter().all(|b| is_blank(*b)) {
-                return Ok(false);
-            }
-            at += n as u64;
-        }
-        Ok(true)
-    }
-}
-
-/// Without the places where texts stand: those differ between revisions.
-fn plain(object: &Object) -> Object {
-    match object {
-        Object::Text { bytes, .. } => Object::Text { bytes: bytes.clone(), span: (0, 0), hex: false },
-        Object::Array(all) => Object::Array(all.iter().map(plain).collect()),
-        Object::Dictionary(all) => Object::Dictionary(all.iter().map(|(k, v)| (k.clone(), plain(v))).collect()),
-        other => other.clone(),
     }
 }
 

@@ -6,6 +6,8 @@ use super::{Entry, ZipError};
 
 /// Longest name we take, in octets: longer than any path a real package has, short enough to print.
 const NAME_MAX: usize = 1024;
+/// Most folders a file may lie in; real packages have five. Each is looked up, so this bounds the work.
+const DEPTH_MAX: usize = 64;
 
 /// Reads a name: UTF-8, or what packers on Chinese systems write. `false` with a name outside ASCII that is not marked as
 /// UTF-8, which others may read differently. `unicode` is the name in UTF-8 if the entry has it a second time.
@@ -49,6 +51,9 @@ pub(super) fn check(name: &str) -> Result<(), ZipError> {
     if name.as_bytes().get(1) == Some(&b':') {
         return no("drive letter");
     }
+    if name.matches('/').count() > DEPTH_MAX {
+        return no("too deep");
+    }
     for part in name.strip_suffix('/').unwrap_or(name).split('/') {
         match part {
             "" | "." => return no("empty or dot segment"),
@@ -71,7 +76,6 @@ pub(super) fn check_all(entries: &[Entry]) -> Result<(), ZipError> {
     for entry in entries {
         check(&entry.name)?;
         let path = key(&entry.name);
-        // At most 512 slashes (NAME_MAX), so this stays linear in the size of the directory.
         let mut folders = path.match_indices('/').map(|(at, _)| &path[..at]);
         if folders.any(|folder| seen.get(folder) == Some(&false)) {
             return Err(ZipError::Name { name: shown(&entry.name), why: "lies in a file" });

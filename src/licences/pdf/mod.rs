@@ -3,10 +3,10 @@
 //! ```text
 //!  [0 … first) ── contents ── [second … end) ── what came later
 //!        └──────── signed ────────┘                 │
-//!        steps 8 to 20 as for all formats      step 21: nothing, validation data, or a change
+//!        steps 8 to 20 as for all formats      step 21: nothing, validation data, further signatures, or a change
 //! ```
-//! What came after a signature was not signed by it: it makes the verdict indeterminate, also if somebody else signed it,
-//! unless it is validation data only.
+//! What came after a signature was not signed by it. A change makes the verdict indeterminate, also if somebody else signed
+//! it; validation data do not, nor do further signatures that changed nothing but what signing needs.
 
 use super::examine::{Form, form};
 use super::ofd::shown;
@@ -161,6 +161,11 @@ fn after(signature: &Signature, update: Update) -> Option<Finding> {
     match update {
         Update::None => None,
         Update::ValidationData => Some(Finding::note(21, "PDF_VALIDATION_DATA_ADDED", "")),
+        // Each is judged as well, and the worst of all decides.
+        Update::Signatures if signature.permission != Some(1) => Some(Finding::note(21, "PDF_SIGNED_AGAIN", "")),
+        Update::Signatures => {
+            Some(Finding::doubt(21, "PDF_CHANGED_AGAINST_DOCMDP", SigConstraintsFailure, "further signatures"))
+        }
         Update::Other(why) if signature.permission == Some(1) => {
             Some(Finding::doubt(21, "PDF_CHANGED_AGAINST_DOCMDP", SigConstraintsFailure, why))
         }

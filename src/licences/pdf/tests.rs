@@ -211,6 +211,55 @@ fn what_comes_after_a_signature_is_found() {
     assert_eq!(code(&circle, &profile).0, TotalFailed);
 }
 
+/// A document signed by one, with fields for a second signature as an update, signed by the other.
+fn signed_twice(first: &Party, second: &Party, extra: &[(u32, String)], value: &str) -> Vec<u8> {
+    let pdf = fill(document(signature(PADES)), &by(first, Spelling::International, None));
+    let mut objects = vec![
+        (3, "<</Type/Page/Parent 2 0 R/MediaBox[0 0 595.3 841.9]/Annots[5 0 R 30 0 R]/Contents 9 0 R>>".to_owned()),
+        (4, "<</Fields[5 0 R 30 0 R]/SigFlags 3>>".to_owned()),
+        (30, "<</FT/Sig/Type/Annot/Subtype/Widget/T(2)/Rect[0 0 90 90]/AP<</N 32 0 R>>/V 31 0 R/P 3 0 R>>".to_owned()),
+        (31, signature(value)),
+        (32, "<</Type/XObject/Subtype/Form/Length 1>>stream\nq\nendstream".to_owned()),
+    ];
+    objects.retain(|(n, _)| !extra.iter().any(|(m, _)| m == n));
+    objects.extend(extra.iter().cloned());
+    fill(update(&pdf, &objects), &by(second, Spelling::International, None))
+}
+
+#[test]
+fn further_signatures_may_add_what_they_need_and_nothing_else() {
+    let (first, second) =
+        (party(SignatureAlgorithm::EcdsaP256Sha256, Use::Signer), party(SignatureAlgorithm::Sm2Sm3, Use::Signer));
+    let mut profile = profile(&first, None);
+    let ask = |extra: &[(u32, &str)], profile: &Profile| {
+        let extra: Vec<_> = extra.iter().map(|(n, text)| (*n, (*text).to_owned())).collect();
+        code(&signed_twice(&first, &second, &extra, PADES), profile)
+    };
+    assert_eq!(ask(&[], &profile), (Indeterminate, Some("SIGNER_NO_CHAIN"))); // the second signer is a stranger
+    profile.anchors.signers.push(second.cert.clone());
+    assert_eq!(ask(&[], &profile), (TotalPassed, None));
+    let changed = (Indeterminate, Some("PDF_CHANGED_AFTER_SIGNING"));
+    let page = |what: &str| format!("<</Type/Page/Parent 2 0 R/MediaBox[0 0 595.3 841.9]{what}>>");
+    for (number, object) in [
+        (3, page("/Annots[5 0 R 30 0 R]/Contents 40 0 R")), // other content
+        (3, page("/Annots[5 0 R 30 0 R]/Contents 9 0 R").replace("841.9", "800.1")),
+        (3, page("/Annots[30 0 R 5 0 R]/Contents 9 0 R")),
+        (3, page("/Annots[5 0 R 30 0 R 33 0 R]/Contents 9 0 R")), // an annotation that is no signature
+        (9, "<</Length 1>>stream\nS\nendstream".to_owned()),      // what the page referred to before
+        (2, "<</Type/Pages/Kids[3 0 R 34 0 R]/Count 2>>".to_owned()),
+        (4, "<</Fields[5 0 R 30 0 R]/SigFlags 3/NeedAppearances true>>".to_owned()),
+        (1, CATALOG.replace(">>", "/OpenAction 35 0 R>>")),
+    ] {
+        assert_eq!(ask(&[(number, &object)], &profile), changed, "{object}");
+    }
+    // A picture that nobody has signed for.
+    let unsigned = "<</FT/Sig/Type/Annot/Subtype/Widget/T(3)/Rect[0 0 90 90]/AP<</N 32 0 R>>>>";
+    let fields = "<</Fields[5 0 R 30 0 R 36 0 R]/SigFlags 3>>";
+    assert_eq!(ask(&[(36, unsigned), (4, fields)], &profile), changed);
+    let hidden = unsigned.replace("90 90", "0 0");
+    assert_eq!(ask(&[(36, &hidden), (4, fields)], &profile), (TotalPassed, None));
+}
+
 #[test]
 fn dates_of_signatures() {
     for (text, want) in [
