@@ -7,6 +7,12 @@ use crate::terms::strict_toml::{File, Table};
 use crate::terms::words::words;
 use crate::terms::{CreditCode, DivisionCode, Mistakes, RegionCode};
 
+/// Limits where the file says nothing.
+const FILE_MIB: u32 = 64;
+const FILES: u32 = 50;
+const CONNECTIONS: u32 = 10_000;
+const FILINGS: u32 = 50;
+
 /// Everything `tongban serve` needs to know. Relative paths are relative to the file.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -38,6 +44,10 @@ pub struct Gateway {
     pub name: String,
     pub division: DivisionCode,
     pub data: PathBuf,
+    /// Folder with files and keys that all replicas on one store share; `data` when absent.
+    pub shared: Option<PathBuf>,
+    /// Hosts we answer for besides the one in the directory, `host` or `host:port`.
+    pub names: Vec<String>,
     /// `sqlite:FILE` or `postgres://…`.
     pub store: String,
     /// Enquiry and complaint number, printed on papers.
@@ -104,6 +114,8 @@ pub struct Window {
     pub id: String,
     pub name: String,
     pub region: RegionCode,
+    /// Organisation that the tokens of its staff must name; where absent, a token that names one must name the window.
+    pub org: Option<String>,
     /// SHA-256 of the client certificate, 64 hexadecimal digits.
     pub certificate: String,
 }
@@ -145,6 +157,8 @@ pub struct Limits {
     /// Most files in one filing.
     pub files: u32,
     pub connections: u32,
+    /// Filings one citizen may try in a day: each takes a case number.
+    pub filings: u32,
 }
 
 impl Config {
@@ -239,6 +253,9 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         let (id, name) = (t.need_str("id"), t.need_str("name"));
         let division = t.need_parse("division", "six digits, e.g. 440305");
         let (data, store, enquiry) = (t.need_str("data"), t.need_str("store"), t.str("enquiry"));
+        let shared = t.str("shared").map(&at);
+        let names =
+            t.list::<String>("names", "a host, with or without port, e.g. tongban.example.cn").unwrap_or_default();
         if let Some(store) = store
             && !["sqlite:", "postgres://", "postgresql://"].iter().any(|p| store.starts_with(p))
         {
@@ -255,6 +272,8 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
             name: name?.to_owned(),
             division: division?,
             data: at(data?),
+            shared,
+            names,
             store,
             enquiry: enquiry.unwrap_or("12345").to_owned(),
         })
@@ -327,9 +346,10 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
     let systems: Vec<_> = root.tables("system").iter().map(|t| system(t, base)).collect();
     let limits = root.table("limits").map(|t| {
         let limits = Limits {
-            file_mib: t.int("file_mib", 1..=4_096).unwrap_or(64),
-            files: t.int("files", 1..=1_000).unwrap_or(50),
-            connections: t.int("connections", 1..=1_000_000).unwrap_or(10_000),
+            file_mib: t.int("file_mib", 1..=4_096).unwrap_or(FILE_MIB),
+            files: t.int("files", 1..=1_000).unwrap_or(FILES),
+            connections: t.int("connections", 1..=1_000_000).unwrap_or(CONNECTIONS),
+            filings: t.int("filings", 1..=1_000).unwrap_or(FILINGS),
         };
         t.done();
         limits
@@ -353,7 +373,12 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         partners,
         windows: windows.into_iter().collect::<Option<_>>()?,
         systems: systems.into_iter().collect::<Option<_>>()?,
-        limits: limits.unwrap_or(Limits { file_mib: 64, files: 50, connections: 10_000 }),
+        limits: limits.unwrap_or(Limits {
+            file_mib: FILE_MIB,
+            files: FILES,
+            connections: CONNECTIONS,
+            filings: FILINGS,
+        }),
     })
 }
 
@@ -383,8 +408,9 @@ fn window(t: &Table<'_, '_>) -> Option<Window> {
         t.wrong("certificate", "missing", "write the SHA-256 fingerprint of the window's client certificate");
     }
     let certificate = fingerprint(t, "certificate");
+    let org = t.str("org").map(str::to_owned);
     t.done();
-    Some(Window { id: id?.to_owned(), name: name?.to_owned(), region: region?, certificate: certificate? })
+    Some(Window { id: id?.to_owned(), name: name?.to_owned(), region: region?, org, certificate: certificate? })
 }
 
 fn system(t: &Table<'_, '_>, base: &Path) -> Option<System> {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::Request;
 use rustls_pki_types::CertificateDer;
 use serde::Deserialize;
 use tokio::sync::watch;
 
-use super::config::Directory as Source;
+use super::config::Config;
 use super::wire;
 use crate::federation::Directory;
 use crate::gateway::Rooms;
@@ -92,38 +93,55 @@ async fn fetch_keys(client: &Client, issuer: &crate::federation::Issuer) -> Resu
     Ok(keys)
 }
 
-/// Takes newer directories; an older or unsigned one changes nothing.
-pub async fn directory(rooms: Arc<Rooms>, source: Source, mut stop: watch::Receiver<bool>) {
-    let Some(url) = source.url.clone() else { return };
+/// Takes newer directories; an older or unsigned one changes nothing. With a newer one change whose tokens, whose client
+/// certificates and whose servers we trust.
+pub async fn directory(
+    rooms: Arc<Rooms>,
+    config: Config,
+    api_tls: Arc<ArcSwap<rustls::ServerConfig>>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let Some(url) = config.directory.url.clone() else { return };
     loop {
         tokio::select! {
             () = crate::gateway::stopped(&mut stop) => return,
             () = tokio::time::sleep(Duration::from_secs(DIRECTORY_S)) => {}
         }
-        if let Err(error) = newer(&rooms, &source, &url).await {
+        if let Err(error) = newer(&rooms, &config, &api_tls, &url).await {
             tracing::warn!(error, "no newer directory; the one in force stays");
         }
     }
 }
 
-async fn newer(rooms: &Arc<Rooms>, source: &Source, url: &str) -> Result<(), String> {
+async fn newer(
+    rooms: &Arc<Rooms>,
+    config: &Config,
+    api_tls: &ArcSwap<rustls::ServerConfig>,
+    url: &str,
+) -> Result<(), String> {
     let client = services(rooms)?;
     let request = Request::get(url).body(empty()).map_err(|e| e.to_string())?;
     let response = client.fetch(request, WAIT, LARGE).await.map_err(|e| e.to_string())?;
     let envelope = String::from_utf8(response.into_body().to_vec()).map_err(|e| e.to_string())?;
-    let operator = wire::operator_key(&source.operator_key)?;
+    let operator = wire::operator_key(&config.directory.operator_key)?;
     let have = rooms.directory.load().version;
     let directory = Directory::take(&envelope, &operator, Some(have), UnixMillis::now()).map_err(|e| e.to_string())?;
     if directory.version == have {
         return Ok(());
     }
-    let part = source.file.with_extension("part");
-    std::fs::write(&part, &envelope).and_then(|()| std::fs::rename(&part, &source.file)).map_err(|e| e.to_string())?;
+    // All of it is made before any of it counts.
     let book = wire::book(&directory, &rooms.me.id)?;
     let known = rooms.issuers.load_full();
     let book = known.issuers().fold(book, |book, issuer| book.with_keys(&issuer.entry.issuer, issuer.keys.clone()));
+    let (peers, tls) = (wire::peers(config, &directory)?, wire::api_tls(config, &directory)?);
+    let file = &config.directory.file;
+    let part = file.with_extension("part");
+    std::fs::write(&part, &envelope).and_then(|()| std::fs::rename(&part, file)).map_err(|e| e.to_string())?;
     tracing::info!(version = directory.version, "a newer directory is in force");
     rooms.directory.store(Arc::new(directory));
     rooms.issuers.store(Arc::new(book));
+    rooms.peers.store(Arc::new(peers));
+    api_tls.store(tls);
+    rooms.keys_wanted.notify_one();
     Ok(())
 }

@@ -10,9 +10,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
-use rustls_pki_types::CertificateDer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -24,7 +23,7 @@ use crate::http::serve::{Connection, Limits, serve};
 use crate::http::{api, tls};
 use crate::upstream::Body;
 use crate::upstream::body::full;
-use crate::upstream::tls::{Identity, certificates};
+use crate::upstream::tls::Identity;
 
 /// A running gateway.
 pub struct Running {
@@ -49,33 +48,28 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     let rooms = wire::rooms(config).await?;
     let mut tasks = JoinSet::new();
     let limits = Limits { connections: config.limits.connections as usize, ..Limits::default() };
-    let identity = || Identity::read(&config.tls.certificate, &config.tls.key).map_err(|e| e.to_string());
-
-    let mut anchors = certificates(&config.client_anchors).map_err(|e| e.to_string())?;
-    for member in &rooms.directory.load().members {
-        anchors.extend(member.tls_anchors.iter().map(|a| CertificateDer::from(a.0.clone())));
-    }
-    let api_tls = tls::server(identity()?, tls::Clients::Asked(&anchors)).map_err(|e| e.to_string())?;
-    let log_tls = tls::server(identity()?, tls::Clients::Anyone).map_err(|e| e.to_string())?;
+    let api_tls = Arc::new(ArcSwap::new(wire::api_tls(config, &rooms.directory.load())?));
+    let identity = Identity::read(&config.tls.certificate, &config.tls.key).map_err(|e| e.to_string())?;
+    let log_tls = tls::server(identity, tls::Clients::Anyone).map_err(|e| e.to_string())?;
 
     let listener = listen(config.listen.api).await?;
     let own = rooms.clone();
     let handler = move |request, connection| api::answer(own.clone(), request, connection);
-    tasks.spawn(serve(listener, Some(api_tls), limits, stop.clone(), handler));
+    tasks.spawn(serve(listener, Some(api_tls.clone()), limits, stop.clone(), handler));
 
     let listener = listen(config.listen.log).await?;
     let own = rooms.clone();
-    let handler = move |request: Request<Incoming>, _: Connection| {
+    let handler = move |request: Request<Body>, _: Connection| {
         let own = own.clone();
         async move { log_resource(&own, request.uri().path()) }
     };
-    tasks.spawn(serve(listener, Some(log_tls), limits, stop.clone(), handler));
+    tasks.spawn(serve(listener, Some(Arc::new(ArcSwap::new(log_tls))), limits, stop.clone(), handler));
 
     let local = Limits { connections: 64, ..Limits::default() };
     for address in [config.listen.admin, config.listen.metrics] {
         let listener = listen(address).await?;
         let own = rooms.clone();
-        let handler = move |request: Request<Incoming>, _: Connection| {
+        let handler = move |request: Request<Body>, _: Connection| {
             let own = own.clone();
             async move { local_answer(&own, request.uri().path()).await }
         };
@@ -83,7 +77,7 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     }
     tasks.spawn(crate::jobs::run(rooms.clone(), stop.clone()));
     tasks.spawn(refresh::keys(rooms.clone(), stop.clone()));
-    tasks.spawn(refresh::directory(rooms.clone(), config.directory.clone(), stop.clone()));
+    tasks.spawn(refresh::directory(rooms.clone(), config.clone(), api_tls, stop.clone()));
     tasks.spawn(fatal(rooms.clone(), stop));
     tracing::info!(gateway = rooms.me.id, api = %config.listen.api, log = %config.listen.log, "serving");
     Ok(Running { rooms, tasks })
@@ -159,6 +153,9 @@ async fn ready(rooms: &Rooms) -> Result<(), String> {
     }
     if rooms.directory.load().expires <= crate::terms::UnixMillis::now() {
         return Err("directory: expired".into());
+    }
+    if !rooms.catalogue_is_current() {
+        return Err("catalogue: not the one that the directory names".into());
     }
     let book = rooms.issuers.load();
     if book.issuers().any(|issuer| issuer.keys.is_none()) {

@@ -15,7 +15,8 @@ use crate::catalogue::Catalogue;
 use crate::exchange::{Key, Vault, records};
 use crate::federation::Directory;
 use crate::gateway::intake::Bounds;
-use crate::gateway::rooms::{Envelope, Me, Rooms, Stamp, System, SystemKind, Window};
+use crate::gateway::rooms::{Envelope, Me, Peers, Rooms, Stamp, System, SystemKind, Window};
+use crate::http::tls;
 use crate::identity::book::{BindingRule, ClaimNames, IssuerBook, IssuerEntry, Kind as PersonKind, Profile, Reach};
 use crate::lookups::Lookups;
 use crate::partners::{Contracts, Rates, Standing};
@@ -55,6 +56,8 @@ pub async fn rooms(config: &Config) -> Result<Arc<Rooms>, Wrong> {
     crate::identity::ring_provider::install();
     let data = &config.gateway.data;
     std::fs::create_dir_all(data).map_err(|e| wrong(data, e))?;
+    let shared = config.gateway.shared.as_ref().unwrap_or(data);
+    std::fs::create_dir_all(shared).map_err(|e| wrong(shared, e))?;
     let now = UnixMillis::now();
     let catalogue = match &config.catalogue {
         Some(folder) => Catalogue::load(folder),
@@ -75,7 +78,7 @@ pub async fn rooms(config: &Config) -> Result<Arc<Rooms>, Wrong> {
     let book = book(&directory, &config.gateway.id)?;
     let store = Store::open(&config.gateway.store, records::MIGRATIONS).await.map_err(|e| e.to_string())?;
     let log = log(config)?;
-    let pseudonym_key = Key::read_or_make(&data.join("pseudonym.key")).map_err(|e| e.to_string())?;
+    let pseudonym_key = Key::read_or_make(&shared.join("pseudonym.key")).map_err(|e| e.to_string())?;
     let systems = config.systems.iter().map(|s| system(config, s)).collect::<Result<Vec<_>, _>>()?;
     let mut callers = HashMap::new();
     for (n, system) in config.systems.iter().enumerate() {
@@ -85,7 +88,8 @@ pub async fn rooms(config: &Config) -> Result<Arc<Rooms>, Wrong> {
     }
     let mut windows = HashMap::new();
     for window in &config.windows {
-        let known = Window { id: window.id.clone(), name: window.name.clone(), region: window.region };
+        let known =
+            Window { id: window.id.clone(), name: window.name.clone(), region: window.region, org: window.org.clone() };
         windows.insert(digest(&window.certificate)?, known);
     }
     let rates = Rates::new(&contracts);
@@ -98,15 +102,17 @@ pub async fn rooms(config: &Config) -> Result<Arc<Rooms>, Wrong> {
             version: env!("CARGO_PKG_VERSION"),
         },
         store,
-        vault: Vault::open(&data.join("vault")).map_err(|e| e.to_string())?,
-        master: Key::read_or_make(&data.join("master.key")).map_err(|e| e.to_string())?,
+        vault: Vault::open(&shared.join("vault")).map_err(|e| e.to_string())?,
+        master: Key::read_or_make(&shared.join("master.key")).map_err(|e| e.to_string())?,
         log,
         pseudonyms: Pseudonymiser::new(pseudonym_key.octets(), year(now)),
         catalogue: ArcSwap::new(catalogue),
         policies: PolicyBook::new(policies),
         contracts: ArcSwap::from_pointee(contracts),
         rates: ArcSwap::from_pointee(rates),
-        peers: peers(config, &directory)?,
+        peers: ArcSwap::from_pointee(peers(config, &directory)?),
+        names: names(config, &directory),
+        replica: replica()?,
         directory: ArcSwap::from_pointee(directory),
         issuers: ArcSwap::from_pointee(book),
         keys_wanted: Notify::new(),
@@ -123,6 +129,7 @@ pub async fn rooms(config: &Config) -> Result<Arc<Rooms>, Wrong> {
             file_octets: u64::from(config.limits.file_mib) << 20,
             files: config.limits.files as usize,
             json_octets: 1 << 20,
+            filings: config.limits.filings,
         },
         news: broadcast::channel(1_024).0,
     }))
@@ -204,15 +211,48 @@ fn system(config: &Config, system: &super::config::System) -> Result<System, Wro
     })
 }
 
-/// A client that trusts the TLS authorities of all members.
-fn peers(config: &Config, directory: &Directory) -> Result<Client, Wrong> {
-    let anchors: Vec<CertificateDer<'static>> = directory
-        .members
-        .iter()
-        .flat_map(|m| m.tls_anchors.iter().map(|a| CertificateDer::from(a.0.clone())))
-        .collect();
-    let tls = ClientTls::new(&anchors, Some(own_identity(config)?)).map_err(|e| e.to_string())?;
-    Ok(Client::new(&tls))
+/// One client for each other member, which trusts that member's TLS authority only.
+pub fn peers(config: &Config, directory: &Directory) -> Result<Peers, Wrong> {
+    let lists: Vec<_> = directory.anchors.crls.iter().map(|list| list.0.clone().into()).collect();
+    let others = directory.members.iter().filter(|m| m.id != config.gateway.id);
+    let clients = others.map(|member| {
+        let anchors: Vec<_> = member.tls_anchors.iter().map(|a| CertificateDer::from(a.0.clone())).collect();
+        let tls = ClientTls::with_lists(&anchors, &lists, Some(own_identity(config)?));
+        let tls = tls.map_err(|e| format!("member {}: {e}", member.id))?;
+        Ok((member.id.clone(), Client::new(&tls)))
+    });
+    Ok(Peers(clients.collect::<Result<_, Wrong>>()?))
+}
+
+/// TLS settings of the API listener: clients of our own authorities and of every member's.
+pub fn api_tls(config: &Config, directory: &Directory) -> Result<Arc<rustls::ServerConfig>, Wrong> {
+    let mut anchors = certificates(&config.client_anchors).map_err(|e| e.to_string())?;
+    let theirs = directory.members.iter().flat_map(|m| &m.tls_anchors);
+    anchors.extend(theirs.map(|a| CertificateDer::from(a.0.clone())));
+    tls::server(own_identity(config)?, tls::Clients::Asked(&anchors)).map_err(|e| e.to_string())
+}
+
+/// The hosts we answer for: what the directory says of us, what the configuration adds, and where we listen.
+fn names(config: &Config, directory: &Directory) -> Vec<String> {
+    let mut names = config.gateway.names.clone();
+    let own = directory.member(&config.gateway.id);
+    names.extend(own.and_then(|m| m.api.parse::<http::Uri>().ok()?.authority().map(ToString::to_string)));
+    let listen = config.listen.api;
+    if !listen.ip().is_unspecified() {
+        names.push(listen.to_string());
+    }
+    if listen.ip().is_loopback() {
+        names.push(format!("localhost:{}", listen.port()));
+    }
+    names
+}
+
+/// A name that no other process has.
+fn replica() -> Result<String, Wrong> {
+    let mut id = [0u8; 8];
+    let random = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut id);
+    random.map_err(|_| "no randomness".to_owned())?;
+    Ok(crate::terms::digest::hex(&id))
 }
 
 /// The issuers of the directory, as tokens are checked against them; key sets come later, in the background.

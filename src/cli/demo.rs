@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::{block_on, logging};
+use crate::app::demo::screen::Screen;
 use crate::app::demo::tokens::{Options, proof, thumbprint};
 use crate::app::demo::{World, token_for, walk};
 use crate::terms::UnixMillis;
@@ -59,9 +60,10 @@ pub fn run(args: DemoArgs) -> ExitCode {
     let done = match args.command {
         Some(DemoCommand::Token { who, dpop, url, method }) => token(&folder, &who, dpop, url, &method),
         None => {
-            logging("warn");
+            let screen = Screen::default();
+            logging("warn", screen.clone());
             return block_on(async {
-                match walk::run(&folder, args.port_base, args.store.as_deref(), args.once).await {
+                match walk::run(&folder, args.port_base, args.store.as_deref(), args.once, &screen).await {
                     Ok(true) => ExitCode::SUCCESS,
                     Ok(false) => ExitCode::FAILURE,
                     Err(why) => told(&why),

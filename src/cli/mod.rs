@@ -3,16 +3,15 @@
 pub mod audit;
 pub mod demo;
 pub mod policy;
+pub mod serve;
 pub mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use tokio::sync::watch;
-
 use crate::app::config::Config;
-use crate::app::serve;
+use clap::{Parser, Subcommand};
+use tracing_subscriber::fmt::MakeWriter;
 
 /// 通办网关: any service window accepts any region's case.
 #[derive(Parser)]
@@ -25,10 +24,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run a gateway (运行网关)
-    Serve {
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
-    },
+    Serve(serve::ServeArgs),
     /// Run a federation of two gateways on this machine and walk one case (演示)
     Demo(demo::DemoArgs),
     /// Check a configuration: every mistake at once, each with its line and the mend (检查配置)
@@ -47,7 +43,7 @@ enum Command {
 /// Reads the command line, runs the command, and gives the exit code.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Serve { config } => serve(&config),
+        Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(args),
         Command::Check { config } => check(&config),
         Command::Verify(args) => verify::run(args),
@@ -70,32 +66,6 @@ fn check(file: &Path) -> ExitCode {
     }
 }
 
-fn serve(file: &Path) -> ExitCode {
-    let config = match Config::load(file) {
-        Ok(config) => config,
-        Err(mistakes) => {
-            eprintln!("{mistakes}");
-            return ExitCode::FAILURE;
-        }
-    };
-    logging("info");
-    block_on(async {
-        let (send, stop) = watch::channel(false);
-        match serve::start(&config, stop).await {
-            Ok(running) => {
-                told_to_stop().await;
-                let _ = send.send(true);
-                running.drained().await;
-                ExitCode::SUCCESS
-            }
-            Err(why) => {
-                eprintln!("tongban: {why}");
-                ExitCode::FAILURE
-            }
-        }
-    })
-}
-
 /// Runs to the end on all cores.
 fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -107,11 +77,13 @@ fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {
     }
 }
 
-/// Log lines to stderr; `RUST_LOG` chooses how many.
-fn logging(usual: &str) {
+/// Log lines to `out`; `RUST_LOG` chooses how many. Colours only for people.
+fn logging(usual: &str, out: impl for<'a> MakeWriter<'a> + Send + Sync + 'static) {
+    use std::io::IsTerminal;
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(out).try_init();
 }
 
 /// SIGTERM or Ctrl-C.

@@ -17,14 +17,17 @@ pub const MESSAGE_FILE: &str = "message.json";
 #[serde(deny_unknown_fields)]
 pub struct Message {
     pub v: u32,
-    /// `<case number>/<sender>/<seq>`: one act of one side.
+    /// `<case number>/<sender>/<seq>`: one act of one side; of an ask `<case number>/<sender>/ask/<act>`.
     pub id: String,
     pub from: String,
     pub to: String,
     pub at: UnixMillis,
     pub case: CaseNo,
     pub act: Act,
-    /// State after the act, as the sender sees it.
+    /// The sender has not done the act but asks the owner to: only the owner moves a case that it has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ask: bool,
+    /// State after the act (of an ask: before it), as the sender sees it.
     pub state: State,
     pub seq: u64,
     /// Who acts for whom at which level: a signed assertion of the sending gateway.
@@ -57,6 +60,9 @@ pub struct Dossier {
     pub authority: String,
     pub authority_name: String,
     pub applicant: Applicant,
+    /// The collecting point saw the applicant in person, as its clerk states.
+    #[serde(default)]
+    pub present: bool,
     pub received_at: UnixMillis,
     /// What the applicant filled in.
     #[serde(default)]
@@ -86,8 +92,9 @@ pub struct Applicant {
     /// `111` resident number, `001` credit code (GB/T 36903 annex A).
     pub code_type: String,
     pub code: String,
-    /// Real-name level at filing, 1–4.
+    /// Real-name level at filing, 1–4, and when it was proven.
     pub level: u8,
+    pub level_at: UnixMillis,
 }
 
 impl Applicant {
@@ -174,8 +181,22 @@ impl Stored {
 }
 
 impl Message {
-    pub fn id_of(case: CaseNo, sender: &str, seq: u64) -> String {
-        format!("{case}/{sender}/{seq}")
+    /// The id of an act that its sender has done, as told to `to`; what a gateway tells the office behind it has an id of
+    /// its own, and so has an ask.
+    pub fn id_of(case: CaseNo, sender: &str, to: &str, seq: u64) -> String {
+        let office = if sender == to { "/office" } else { "" };
+        format!("{case}/{sender}/{seq}{office}")
+    }
+
+    /// The id of an ask: the same ask twice is one.
+    pub fn ask_id(case: CaseNo, sender: &str, act: Act) -> String {
+        format!("{case}/{sender}/ask/{}", act.word())
+    }
+
+    /// Where the container of this message lies among the case's files, the same on both sides. Sorts by act.
+    pub fn container_path(&self) -> String {
+        let ask = if self.ask { "ask-" } else { "" };
+        format!("containers/{:06}-{}-{}-{ask}{}.asice", self.seq, self.from, self.to, self.act.word())
     }
 
     /// Parses and checks what can be checked without knowing anybody: version, id, paths.
@@ -185,10 +206,14 @@ impl Message {
         if message.v != VERSION {
             return Err(wrong(format!("form version {} is not known", message.v)));
         }
-        if message.id != Self::id_of(message.case, &message.from, message.seq) {
+        let id = match message.ask {
+            true => Self::ask_id(message.case, &message.from, message.act),
+            false => Self::id_of(message.case, &message.from, &message.to, message.seq),
+        };
+        if message.id != id {
             return Err(wrong("the id does not name this case, sender and act".into()));
         }
-        if (message.act == Act::Receive) != message.dossier.is_some() {
+        if (message.act == Act::Receive && !message.ask) != message.dossier.is_some() {
             return Err(wrong("a dossier comes with the first message of a case, and only then".into()));
         }
         if let Some(dossier) = &message.dossier

@@ -10,6 +10,7 @@
 
 pub mod case;
 pub mod message;
+pub mod outbox;
 pub mod papers;
 pub mod records;
 pub mod state;

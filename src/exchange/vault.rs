@@ -182,6 +182,29 @@ impl Vault {
         Ok(Reading { file, key: key.clone(), id: kept.id.clone(), size: kept.size })
     }
 
+    /// Ids of the files in one of the 256 drawers that were last written more than `age_s` seconds ago. Files that were
+    /// never finished and are as old are removed.
+    pub fn older_than(&self, drawer: u8, age_s: u64) -> Result<Vec<String>, VaultError> {
+        let entries = match fs::read_dir(self.folder.join(hex(&[drawer]))) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut old = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let Ok(written) = entry.metadata().and_then(|m| m.modified()) else { continue };
+            if written.elapsed().is_ok_and(|age| age.as_secs() > age_s) {
+                let path = entry.path();
+                if path.extension().is_some_and(|e| e == "part") {
+                    fs::remove_file(&path)?;
+                } else if let Some(id) = path.file_name().and_then(|n| n.to_str()) {
+                    old.push(id.to_owned());
+                }
+            }
+        }
+        Ok(old)
+    }
+
     /// Removes a file that no record names.
     pub fn forget(&self, id: &str) -> Result<(), VaultError> {
         match fs::remove_file(self.path(id)) {

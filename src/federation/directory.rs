@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FederationError, signed};
 use crate::terms::{Digest, RegionCode, UnixMillis};
+use crate::trust::crl::Crl;
 
 /// Octets as base64 text, e.g. a certificate in DER.
 #[derive(Clone, PartialEq, Eq)]
@@ -44,6 +45,9 @@ pub struct Directory {
     pub members: Vec<Member>,
     pub issuers: Vec<Issuer>,
     pub anchors: Anchors,
+    /// Version of the catalogue that all members work by (一个受理标准); any when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalogue: Option<Digest>,
 }
 
 /// A gateway of the federation.
@@ -122,11 +126,22 @@ impl Directory {
         {
             return Err(FederationError::Rollback { got: directory.version, have });
         }
-        if directory.expires <= now {
-            return Err(FederationError::Expired(directory.expires));
-        }
+        directory.in_force(now)?;
         directory.consistent()?;
         Ok(directory)
+    }
+
+    /// Whether this version still counts at `now`.
+    ///
+    /// # Errors
+    /// [`FederationError::Expired`].
+    pub fn in_force(&self, now: UnixMillis) -> Result<(), FederationError> {
+        if self.expires <= now { Err(FederationError::Expired(self.expires)) } else { Ok(()) }
+    }
+
+    /// The revocation lists that can be read.
+    pub fn revocation_lists(&self) -> Vec<Crl> {
+        self.anchors.crls.iter().filter_map(|list| Crl::parse(&list.0).ok()).collect()
     }
 
     fn consistent(&self) -> Result<(), FederationError> {
@@ -214,6 +229,7 @@ mod tests {
             members,
             issuers: vec![],
             anchors: Anchors::default(),
+            catalogue: None,
         }
     }
 

@@ -12,15 +12,17 @@ use serde::Deserialize;
 
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
-use super::who::{Person, PersonKind, Terminal, WRONG_KIND};
-use super::{facts, keep, papers, peer};
+use super::step::{self, Moved, Saying};
+use super::who::{Terminal, WRONG_KIND};
+use super::{facts, keep, papers};
 use crate::audit::Committed;
-use crate::audit::entry::{Evidence as Leaf, Outcome};
-use crate::exchange::message::{Message, PaperRef, Stored, VERSION};
+use crate::audit::entry::Outcome;
+use crate::exchange::message::{Dossier, PaperRef, Stored};
 use crate::exchange::records;
-use crate::exchange::{Act, Case, Event, ExchangeError, Key};
+use crate::exchange::{Act, Case, Event, ExchangeError, Key, Paper};
+use crate::licences;
 use crate::policy::{Ask, CaseAct, Ground, Kind as WhoKind, Role, Who};
-use crate::terms::{CaseNo, Digest, Refusal, RegionCode, UnixMillis};
+use crate::terms::{CaseNo, Refusal, UnixMillis};
 
 /// What an office says.
 #[derive(Debug, Deserialize)]
@@ -59,8 +61,8 @@ pub struct Done {
     pub committed: Committed,
 }
 
-/// Largest result document in octets.
-const RESULT_MAX: usize = 16 << 20;
+/// Largest order in octets: a result document of 16 MiB in base64, and the rest.
+pub const ORDER_MAX: usize = (16 << 20) / 3 * 4 + (64 << 10);
 
 pub async fn order(
     rooms: &Arc<Rooms>,
@@ -72,12 +74,15 @@ pub async fn order(
     let office = terminal.office(rooms);
     let office =
         office.ok_or_else(|| Refusal::new(&WRONG_KIND, "only an enrolled approval system acts for an authority"))?;
-    let mut tx = rooms.store.begin().await?;
-    let record = records::load(&mut tx, no).await?.filter(|r| r.side != "collecting").ok_or(ExchangeError::NoCase)?;
-    let key = case_key(rooms, &mut tx, no).await?;
+    let (record, key) = {
+        let mut tx = rooms.store.read().await?;
+        let record = records::load(&mut tx, no).await?.filter(|r| r.side != "collecting");
+        (record.ok_or(ExchangeError::NoCase)?, case_key(rooms, &mut tx, no).await?)
+    };
     let dossier = record.dossier(&key)?;
-    if !dossier.owner.lies_in(office.region) {
-        return Err(ExchangeError::NoCase.into()); // not yours and not there are one answer
+    // Not yours and not there are one answer.
+    if !dossier.owner.lies_in(office.region) || office.authority.as_str() != dossier.authority {
+        return Err(ExchangeError::NoCase.into());
     }
     let permit = match case_act(order.act) {
         None => return Err(Refusal::new(&WRONG_KIND, "offices do not do this")),
@@ -107,34 +112,20 @@ pub async fn order(
         files.push(file);
     }
     if let Some(result) = &order.result {
-        let file = result_file(rooms, &key, &case, result)?;
-        refs.push(PaperRef { kind: crate::exchange::Paper::Grant, number: file.path.clone(), file: file.reference() });
+        let file = result_file(rooms, &key, &case, &dossier, order.act, result).await?;
+        refs.push(PaperRef { kind: Paper::Grant, number: file.path.clone(), file: file.reference() });
         files.push(file);
     }
-    let message = Message {
-        v: VERSION,
-        id: Message::id_of(no, &rooms.me.id, case.seq),
-        from: rooms.me.id.clone(),
-        to: collector_gateway(rooms, dossier.window)?,
-        at: trace.at,
-        case: no,
-        act: order.act,
-        state: case.state,
-        seq: case.seq,
-        assertion: String::new(),
-        dossier: None,
-        papers: refs,
-        note: order.note.clone(),
-    };
-    let leafs: Vec<Leaf> = files
-        .iter()
-        .map(|f| Leaf { r#type: ledger::word("paper"), digest: Some(f.kept.digest), ..Leaf::default() })
-        .collect();
-    tell(rooms, &mut tx, &key, &record.side, message, &order.by, files, &case, trace).await?;
-    records::save(&mut tx, &case, trace.at).await?;
-    let note = order.note.as_ref().map(|n| key.seal("note", n.as_bytes())).transpose().map_err(ExchangeError::from)?;
-    records::add_event(&mut tx, &case, order.act.word(), &order.by, note.as_deref(), trace.at).await?;
-    tx.commit(()).await?;
+    let leafs: Vec<_> = files.iter().map(step::leaf).collect();
+    let mut messages = Vec::new();
+    if let Some(to) = step::collector(&record) {
+        let note = order.note.clone();
+        let saying = Saying { act: order.act, ask: false, by: &order.by, papers: refs, note, at: trace.at };
+        messages.push(step::seal(rooms, &key, &case, saying, &files, to).await?);
+    }
+    let note = order.note.as_deref();
+    let moved = Moved { case: &case, act: order.act, by: &order.by, note, papers: files, messages, inbox: None };
+    moved.keep(rooms, &key, trace.at).await?;
     let mut entry = keep::act_line(trace, rooms, terminal, no).dec(ledger::allowed(&permit)).out(Outcome {
         status: Some(200),
         receipt: ledger::word(case.state.word()),
@@ -149,80 +140,35 @@ pub async fn order(
     Ok(Done { case, committed })
 }
 
-/// Keeps the papers and, where another gateway collected the case, puts the message on its way.
-#[expect(clippy::too_many_arguments, reason = "one step of one transaction")]
-pub async fn tell(
-    rooms: &Arc<Rooms>,
-    tx: &mut crate::store::Tx,
-    key: &Key,
-    side: &str,
-    mut message: Message,
-    by: &str,
-    files: Vec<Stored>,
-    case: &Case,
-    trace: &Trace,
-) -> Result<(), Refusal> {
-    for file in &files {
-        records::add_file(tx, case.no, "paper", case.seq, file, key).await?;
-    }
-    if side == "both" {
-        return Ok(());
-    }
-    let named = Digest::of(message.id.as_bytes());
-    message.assertion = peer::vouch(rooms, &message.to, named, &official(by, trace.at), &rooms.me.id, trace.at)?;
-    let container = keep::envelope(rooms, key, &message, files).await?;
-    records::add_file(tx, case.no, "container", case.seq, &container, key).await?;
-    let out = records::Outgoing {
-        id: message.id.clone(),
-        no: case.no,
-        way: "peer".into(),
-        target: message.to.clone(),
-        path: container.path.clone(),
-        attempts: 0,
-    };
-    Ok(records::post(tx, &out, trace.at).await?)
-}
-
-/// An official of a department behind us, as we vouch for one.
-fn official(by: &str, now: UnixMillis) -> Person {
-    Person {
-        kind: PersonKind::Staff,
-        subject: by.to_owned(),
-        id: by.to_owned(),
-        issuer: String::new(),
-        name: None,
-        resident: None,
-        level: 0,
-        level_at: now,
-        org: None,
-        roles: Vec::new(),
-        places: Vec::new(),
-        scopes: Vec::new(),
-        session: Digest::of(by.as_bytes()),
-        bound: true,
-    }
-}
-
-fn collector_gateway(rooms: &Rooms, window: RegionCode) -> Result<String, Refusal> {
-    Ok(rooms.directory.load().member_for(window)?.id.clone())
-}
-
 pub async fn case_key(rooms: &Rooms, tx: &mut crate::store::Tx, no: CaseNo) -> Result<Key, Refusal> {
     let wrapped = records::wrapped_key(tx, no).await?;
     Ok(rooms.master.unwrap(&no.to_string(), &wrapped).map_err(ExchangeError::from)?)
 }
 
-fn result_file(rooms: &Rooms, key: &Key, case: &Case, result: &ResultFile) -> Result<Stored, Refusal> {
-    if result.base64.len() > RESULT_MAX / 3 * 4 {
-        return Err(Refusal::new(&crate::exchange::FILE_TOO_LARGE, "the result document is too large"));
+/// The result licence: sealed, in force, and the applicant's own where it names a holder.
+async fn result_file(
+    rooms: &Arc<Rooms>,
+    key: &Key,
+    case: &Case,
+    dossier: &Dossier,
+    act: Act,
+    result: &ResultFile,
+) -> Result<Stored, Refusal> {
+    let wrong = |why: String| Refusal::new(&super::intake::FORM, why);
+    if !matches!(act, Act::Grant | Act::Close) {
+        return Err(wrong(format!("a result does not come with '{}'", act.word())));
     }
-    let bytes = B64.decode(&result.base64);
-    let bytes = bytes.map_err(|_| Refusal::new(&super::intake::FORM, "the result document is not base64"))?;
+    let bytes = B64.decode(&result.base64).map_err(|_| wrong("the result document is not base64".into()))?;
     let profile = super::prove::profile(&rooms.directory.load(), UnixMillis::now());
-    let report = crate::licences::verify("result", bytes.as_slice(), &profile);
+    let judging = bytes.clone();
+    let report = tokio::task::spawn_blocking(move || licences::verify("result", judging.as_slice(), &profile)).await;
+    let report = report.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))?;
     if !report.passed() {
-        let why = format!("the result document's seal: {}", report.code.unwrap_or("not passed"));
-        return Err(Refusal::new(&super::intake::FORM, why));
+        return Err(wrong(format!("the result document's seal: {}", report.code.unwrap_or("not passed"))));
+    }
+    let holder = report.data.get(licences::names::HOLDER_CODE).map(|datum| datum.value.as_str());
+    if holder.is_ok_and(|holder| holder != dossier.applicant.code) {
+        return Err(wrong("the result document names another holder".into()));
     }
     keep::keep(rooms, key, &format!("papers/result-{}.ofd", case.seq), &result.media, &bytes)
 }

@@ -2,21 +2,24 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::act::{case_key, tell};
+use super::act::case_key;
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
 use super::who::{NO_SUBJECT, Person, PersonKind, Terminal};
-use super::{facts, keep, papers};
+use super::{facts, keep, onward};
 use crate::audit::Kind;
 use crate::audit::entry::Outcome;
-use crate::exchange::message::{Dossier, Message, PaperRef, Stored, VERSION};
+use crate::exchange::message::{Dossier, Stored};
+use crate::exchange::outbox::{self, Delivery};
 use crate::exchange::records::{self, EventRow, Record, Whose};
 use crate::exchange::vault::Reading;
-use crate::exchange::{Act, Event, ExchangeError, Key, PaperRow};
-use crate::policy::{Ask, CaseAct, Listing};
-use crate::terms::{CaseNo, Refusal, UnixMillis};
+use crate::exchange::{Act, ExchangeError, Key, PaperRow};
+use crate::policy::{Ask, CaseAct, Listing, Who};
+use crate::terms::words::words;
+use crate::terms::{CaseNo, Lang, Refusal, UnixMillis};
 
 /// Somebody who looks at cases.
 pub struct Viewer<'a> {
@@ -32,6 +35,7 @@ pub struct Seen {
     pub key: Key,
     pub files: Vec<PaperRow>,
     pub events: Vec<EventRow>,
+    pub deliveries: Vec<Delivery>,
 }
 
 /// Most cases of one page.
@@ -45,6 +49,7 @@ pub async fn read(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, no: CaseNo) -> Result
     let dossier = record.dossier(&key)?;
     let files = records::files(&mut tx, no, &key).await?;
     let events = records::events(&mut tx, no, 0).await?;
+    let deliveries = outbox::of_case(&mut tx, no).await?;
     drop(tx);
     let permit = {
         let catalogue = rooms.catalogue.load();
@@ -62,7 +67,7 @@ pub async fn read(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, no: CaseNo) -> Result
         .dec(ledger::allowed(&permit))
         .out(Outcome { status: Some(200), ..Outcome::default() });
     rooms.log.append(&entry).await?;
-    Ok(Seen { record, dossier, key, files, events })
+    Ok(Seen { record, dossier, key, files, events, deliveries })
 }
 
 /// The cases of the point or person that asks.
@@ -93,68 +98,116 @@ pub fn document(rooms: &Rooms, seen: &Seen, path: &str) -> Result<(Stored, Readi
     Ok((row.stored.clone(), reading))
 }
 
+/// How a result was handed out (送达): kept with the case and on the delivery receipt.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delivered {
+    pub way: Way,
+    /// Who took it, when it was not the applicant, and how they are related.
+    #[serde(default)]
+    pub substitute: Option<String>,
+    /// Number of the parcel, or what was said when it was refused.
+    #[serde(default)]
+    pub remark: Option<String>,
+}
+
+words! {
+    /// How a result reaches the person.
+    pub enum Way {
+        Window = "window", "窗口领取", "at the window";
+        Electronic = "electronic", "电子送达", "electronically";
+        Terminal = "terminal", "自助终端", "at a self-service terminal";
+        Mail = "mail", "邮寄", "by mail";
+    }
+}
+
+/// Longest word about a delivery, in characters.
+const REMARK_MAX: usize = 200;
+
+impl Delivered {
+    /// The note that goes on the receipt.
+    fn note(&self) -> Result<String, Refusal> {
+        let parts = [Some(self.way.name(Lang::Zh)), self.substitute.as_deref(), self.remark.as_deref()];
+        let note = parts.into_iter().flatten().map(str::trim).collect::<Vec<_>>().join("；");
+        if note.chars().count() > REMARK_MAX || note.chars().any(char::is_control) {
+            return Err(Refusal::new(&super::intake::FORM, format!("at most {REMARK_MAX} characters, on one line")));
+        }
+        Ok(note)
+    }
+}
+
 /// The applicant takes the case back, before it is decided.
 pub async fn withdraw(
     rooms: &Arc<Rooms>,
     viewer: &Viewer<'_>,
     citizen: Option<&Person>,
     no: CaseNo,
-) -> Result<Seen, Refusal> {
+) -> Result<(Seen, bool), Refusal> {
     let seen = read(rooms, viewer, no).await?;
     let applicant = citizen.unwrap_or(viewer.person);
     if applicant.pseudonym(rooms).to_string() != seen.record.subject {
         return Err(Refusal::new(&NO_SUBJECT, "only the applicant withdraws a case"));
     }
-    {
-        let catalogue = rooms.catalogue.load();
-        let who = facts::who(rooms, applicant, &Terminal::Unknown, true, true, viewer.trace.at);
-        let facts = facts::case(&seen.record, &seen.dossier, catalogue.items.get(&seen.dossier.item));
-        let ask = Ask::Step(Ask::step(CaseAct::Withdraw, who, facts));
-        rooms.policies.decide(&ask, viewer.trace.at).map_err(|denial| denial.refusal())?;
-    }
+    let who = facts::who(rooms, applicant, &Terminal::Unknown, true, true, viewer.trace.at);
     let by = applicant.pseudonym(rooms).to_string();
-    let event = Event { act: Act::Withdraw, by: &by };
-    let (case, paper) = seen.record.case.step(&event, viewer.trace.at).map_err(ExchangeError::from)?;
-    let (mut refs, mut files) = (Vec::new(), Vec::new());
-    if let Some(kind) = paper {
-        let stamp = keep::stamp(rooms, kind);
-        let bytes = papers::issue(rooms, stamp, kind, &case, &seen.dossier, "本人", None, viewer.trace.at)?;
-        let number = kind.number(no, case.seq);
-        let file = keep::keep(rooms, &seen.key, &format!("papers/{number}.ofd"), "application/ofd", &bytes)?;
-        refs.push(PaperRef { kind, number, file: file.reference() });
-        files.push(file);
-    }
-    let directory = rooms.directory.load_full();
-    let other = if seen.record.side == "collecting" { seen.dossier.owner } else { seen.dossier.window };
-    let mut tx = rooms.store.begin().await?;
-    let message = Message {
-        v: VERSION,
-        id: Message::id_of(no, &rooms.me.id, case.seq),
-        from: rooms.me.id.clone(),
-        to: directory.member_for(other)?.id.clone(),
-        at: viewer.trace.at,
-        case: no,
-        act: Act::Withdraw,
-        state: case.state,
-        seq: case.seq,
-        assertion: String::new(),
-        dossier: None,
-        papers: refs,
-        note: None,
+    wish(rooms, viewer, seen, Wish { act: Act::Withdraw, who, person: applicant, by, note: None }).await
+}
+
+/// The issuing desk hands out what was decided, and says how.
+pub async fn deliver(
+    rooms: &Arc<Rooms>,
+    viewer: &Viewer<'_>,
+    no: CaseNo,
+    delivered: &Delivered,
+) -> Result<(Seen, bool), Refusal> {
+    let note = Some(delivered.note()?);
+    let seen = read(rooms, viewer, no).await?;
+    let who = facts::who(rooms, viewer.person, viewer.terminal, true, true, viewer.trace.at);
+    let by = viewer.person.id.clone();
+    wish(rooms, viewer, seen, Wish { act: Act::ConfirmDelivery, who, person: viewer.person, by, note }).await
+}
+
+/// An act of the applicant or the desk.
+struct Wish<'a> {
+    act: Act,
+    who: Who,
+    person: &'a Person,
+    by: String,
+    note: Option<String>,
+}
+
+/// Does it where we own the case, else asks the owner. Gives the case, and whether it has moved already.
+async fn wish(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, seen: Seen, wish: Wish<'_>) -> Result<(Seen, bool), Refusal> {
+    let (no, at) = (seen.record.case.no, viewer.trace.at);
+    let Wish { act, who, person, by, note } = wish;
+    let permit = {
+        let catalogue = rooms.catalogue.load();
+        let facts = facts::case(&seen.record, &seen.dossier, catalogue.items.get(&seen.dossier.item));
+        let asked = if act == Act::Withdraw { CaseAct::Withdraw } else { CaseAct::Deliver };
+        rooms.policies.decide(&Ask::Step(Ask::step(asked, who, facts)), at).map_err(|denial| denial.refusal())?
     };
-    tell(rooms, &mut tx, &seen.key, &seen.record.side, message, &by, files, &case, viewer.trace).await?;
-    records::save(&mut tx, &case, viewer.trace.at).await?;
-    records::add_event(&mut tx, &case, Act::Withdraw.word(), &by, None, viewer.trace.at).await?;
-    tx.commit(()).await?;
-    let entry = viewer
+    let line = viewer
         .trace
-        .about(rooms, Kind::CaseEvent, Some(applicant), viewer.terminal)
+        .about(rooms, Kind::CaseEvent, Some(person), viewer.terminal)
         .case(rooms.pseudonyms.case(no))
-        .out(Outcome { status: Some(200), ..Outcome::default() });
-    let committed = rooms.log.append(&entry).await?;
-    keep::mark_logged(rooms, no, case.seq, committed.index).await?;
+        .dec(ledger::allowed(&permit));
+    let here = seen.record.side != "collecting";
+    if here {
+        let (mut record, key) = (seen.record, seen.key);
+        for step in onward::acts(act, record.case.state) {
+            let note = note.clone().filter(|_| *step == act);
+            let prepared = onward::prepare(rooms, record.clone(), key.clone(), *step, &by, note, at).await?;
+            record.case = prepared.keep(rooms, &by, None, at).await?;
+            let line = line.clone().out(Outcome { status: Some(200), ..Outcome::default() });
+            let committed = rooms.log.append(&line).await?;
+            keep::mark_logged(rooms, no, record.case.seq, committed.index).await?;
+        }
+    } else {
+        onward::ask(rooms, &seen.record, &seen.key, act, &by, note, at).await?;
+        rooms.log.append(&line.out(Outcome { status: Some(202), ..Outcome::default() })).await?;
+    }
     let _ = rooms.news.send(no);
-    read(rooms, viewer, no).await
+    Ok((read(rooms, viewer, no).await?, here))
 }
 
 /// A case as JSON, masked for the eyes that look.
@@ -180,6 +233,20 @@ pub fn view(seen: &Seen) -> Value {
             "digest": f.stored.kept.digest,
         })).collect::<Vec<_>>(),
         "events": seen.events.iter().map(event).collect::<Vec<_>>(),
+        "deliveries": seen.deliveries.iter().map(delivery).collect::<Vec<_>>(),
+    })
+}
+
+/// How a sealed message of the case fares: a clerk sees that it has not arrived, and why.
+fn delivery(line: &Delivery) -> Value {
+    let state = match (line.receipted, &line.trouble) {
+        (true, _) => "delivered",
+        (false, Some(_)) => "refused",
+        (false, None) => "waiting",
+    };
+    json!({
+        "to": line.target, "message": line.path, "asks": line.path.contains("-ask-"), "state": state,
+        "attempts": line.attempts, "code": line.trouble, "done_at": line.done.map(|t| t.to_string()),
     })
 }
 

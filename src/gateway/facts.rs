@@ -102,7 +102,7 @@ pub fn who(
         level_age_min: person.level_age_min(now),
         org: match terminal {
             Terminal::Outlet { contract, .. } => Some(contract.outlet.to_string()),
-            Terminal::Window { id, .. } => Some(id.clone()),
+            Terminal::Window(window) => Some(window.id.clone()),
             _ => person.org.clone(),
         },
         places: match terminal.region() {
@@ -138,8 +138,9 @@ pub fn state(state: State) -> policy::State {
     }
 }
 
-/// Organisation of the point that collected: what follows the colon of `window:W-1`.
-fn collected_by(collector: &str) -> Option<String> {
+/// Organisation of the point that collected: what follows the first colon of `window:W-1`, or of
+/// `peer:gw-440305/window:W-1` for a point of another gateway.
+pub fn collected_by(collector: &str) -> Option<String> {
     collector.split_once(':').map(|(_, id)| id.to_owned())
 }
 

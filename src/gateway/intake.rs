@@ -1,6 +1,5 @@
 //! What comes in with a filing: one JSON part and files, streamed into the vault, never whole in memory.
 
-use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 
 use super::multipart::{self, Multipart, MultipartError};
@@ -8,6 +7,8 @@ use crate::exchange::vault::Writing;
 use crate::exchange::{ExchangeError, Kept, Key, Vault, VaultError};
 use crate::terms::refusal::tolds;
 use crate::terms::{Digest, Next, Refusal};
+use crate::upstream::Body;
+use crate::upstream::body::BoxError;
 
 tolds! {
     /// The form data are not what a filing is made of.
@@ -25,6 +26,16 @@ tolds! {
         "上传中断，未保存任何内容，请重新提交。",
         "The upload broke off; nothing was kept. Send it again.",
         Next::CorrectAndResend;
+    /// The body did not come in time.
+    pub const SLOW = "TB-GW-0004", 408,
+        "上传超时，未保存任何内容，请检查网络后重新提交。",
+        "The upload took too long; nothing was kept. Check the line and send it again.",
+        Next::CorrectAndResend;
+    /// One applicant's filings of a day.
+    pub const TOO_MANY_FILINGS = "TB-GW-0005", 429,
+        "该申请人今日申请次数已达上限，请明日再试。",
+        "This applicant has filed as often as one may in a day: try again tomorrow.",
+        Next::TryLater;
 }
 
 /// Bounds of one filing.
@@ -34,6 +45,8 @@ pub struct Bounds {
     pub files: usize,
     /// Largest JSON part in octets.
     pub json_octets: usize,
+    /// Filings one citizen may try in a day.
+    pub filings: u32,
 }
 
 /// One uploaded file, durable in the vault but not yet named by any case.
@@ -63,7 +76,7 @@ const REQUEST_FIELD: &str = "request";
 /// `TB-GW-0001…0003`, or what the vault says. Files written before the error are removed.
 pub async fn read<T: DeserializeOwned>(
     content_type: Option<&str>,
-    body: Incoming,
+    body: Body,
     vault: &Vault,
     key: &Key,
     bounds: Bounds,
@@ -97,7 +110,7 @@ pub fn discard(vault: &Vault, uploads: &[Upload]) {
 }
 
 async fn parts<T: DeserializeOwned>(
-    form: &mut Multipart<Incoming>,
+    form: &mut Multipart<Body>,
     vault: &Vault,
     key: &Key,
     bounds: Bounds,
@@ -132,7 +145,7 @@ async fn parts<T: DeserializeOwned>(
     request.ok_or_else(|| Refusal::new(&FORM, "no part named request"))
 }
 
-async fn json_part(form: &mut Multipart<Incoming>, limit: usize) -> Result<bytes::Bytes, Refusal> {
+async fn json_part(form: &mut Multipart<Body>, limit: usize) -> Result<bytes::Bytes, Refusal> {
     let mut text = bytes::BytesMut::new();
     while let Some(chunk) = form.chunk().await.map_err(broken)? {
         if text.len() + chunk.len() > limit {
@@ -144,7 +157,7 @@ async fn json_part(form: &mut Multipart<Incoming>, limit: usize) -> Result<bytes
 }
 
 /// Encrypts and writes on the blocking pool: a slow disk must not stop other requests.
-async fn file_part(form: &mut Multipart<Incoming>, mut writing: Writing) -> Result<Kept, Refusal> {
+async fn file_part(form: &mut Multipart<Body>, mut writing: Writing) -> Result<Kept, Refusal> {
     while let Some(chunk) = form.chunk().await.map_err(broken)? {
         writing = blocking(move || {
             writing.push(&chunk)?;
@@ -164,7 +177,16 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
+/// A body that ended before its end.
+pub fn cut_off(error: &BoxError) -> Refusal {
+    broken(MultipartError::of(error))
+}
+
 fn broken(error: MultipartError) -> Refusal {
-    let told = if error == MultipartError::BrokenOff { &BROKEN_OFF } else { &FORM };
+    let told = match error {
+        MultipartError::BrokenOff => &BROKEN_OFF,
+        MultipartError::TooSlow => &SLOW,
+        _ => &FORM,
+    };
     Refusal::new(told, error.to_string())
 }

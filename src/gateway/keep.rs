@@ -14,13 +14,14 @@ use super::intake::Upload;
 use super::ledger::Trace;
 use super::prove::Evidence;
 use super::rooms::{Rooms, Stamp};
-use super::submit::{Kept, Proven, line};
+use super::submit::{Kept, Known, Proven, line};
 use super::who::Terminal;
 use super::{ledger, papers};
 use crate::audit::Kind;
 use crate::audit::entry::{Evidence as Leaf, Outcome};
 use crate::exchange::message::{Applicant, Collector, Dossier, Message, PaperRef, Stored, VERSION};
-use crate::exchange::records::{self, NewCase, Outgoing};
+use crate::exchange::outbox::{self, Outgoing};
+use crate::exchange::records::{self, NewCase};
 use crate::exchange::{Act, Case, Event, ExchangeError, Kept as File, Key, Paper, VaultError};
 use crate::partners::{QuotaPlan, Taken};
 use crate::store::{StoreError, Tx, counter};
@@ -31,22 +32,19 @@ use crate::trust::asic::{self, Part};
 pub const ASICE: &str = "application/vnd.etsi.asic-e+zip";
 
 pub async fn ask(proven: Proven, rooms: &Arc<Rooms>) -> Result<Kept, Refusal> {
-    let key = filing_key(&proven);
-    if let Some(case) = earlier(&proven, key.as_deref(), rooms).await? {
-        return answered_before(&proven, case, rooms).await;
-    }
+    let known = &proven.allowed.placed.known;
     let dossier = dossier(&proven, rooms);
     let case = received(&proven)?;
     let made = make(&proven, rooms, &case, &dossier).await?;
-    match transact(&proven, rooms, &case, &dossier, &made, key.as_deref()).await {
+    match transact(&proven, rooms, &case, &dossier, &made, filing_key(known).as_deref()).await {
         Ok(()) => {}
         Err(refusal) => {
             forget_unnamed(rooms, made.files().into_iter().map(|f| f.kept.id.as_str())).await;
             // Lost the race against the same filing: its case is ours.
-            if let Some(case) = earlier(&proven, key.as_deref(), rooms).await? {
-                return answered_before(&proven, case, rooms).await;
+            match earlier(known, rooms).await? {
+                Some(kept) => return Ok(kept),
+                None => return Err(refusal),
             }
-            return Err(refusal);
         }
     }
     let entry = line(&proven.allowed, rooms, Kind::CaseEvent)
@@ -92,24 +90,29 @@ pub async fn mark_logged(rooms: &Rooms, no: CaseNo, seq: u64, index: u64) -> Res
     Ok(())
 }
 
-/// The caller's key, kept apart by actor: nobody can probe another's filings.
-fn filing_key(proven: &Proven) -> Option<String> {
-    let known = &proven.allowed.placed.known;
+/// The caller's key, kept apart by applicant: nobody can probe another's filings, and a filing that another clerk sends
+/// again is still the same.
+fn filing_key(known: &Known) -> Option<String> {
     let key = known.idempotency.as_ref()?;
-    Some(Digest::of(format!("{}\n{}\n{key}", known.actor.subject, known.citizen.subject).as_bytes()).to_string())
+    Some(Digest::of(format!("{}\n{key}", known.citizen.subject).as_bytes()).to_string())
 }
 
-async fn earlier(proven: &Proven, key: Option<&str>, rooms: &Rooms) -> Result<Option<CaseNo>, Refusal> {
-    let Some(key) = key else { return Ok(None) };
+/// The case that this filing, sent before, became.
+///
+/// # Errors
+/// `TB-EXC-0004` when the key was used for another content.
+pub async fn earlier(known: &Known, rooms: &Rooms) -> Result<Option<Kept>, Refusal> {
+    let Some(key) = filing_key(known) else { return Ok(None) };
     let mut tx = rooms.store.read().await?;
-    Ok(records::filed(&mut tx, key, proven.allowed.placed.known.filing.digest).await?)
-}
-
-async fn answered_before(proven: &Proven, case: CaseNo, rooms: &Rooms) -> Result<Kept, Refusal> {
-    let entry = line(&proven.allowed, rooms, Kind::CaseEvent)
+    let Some(case) = records::filed(&mut tx, &key, known.filing.digest).await? else { return Ok(None) };
+    drop(tx);
+    let entry = known
+        .trace
+        .about(rooms, Kind::CaseEvent, Some(&known.actor), &known.terminal)
+        .subj(known.citizen.as_subject(rooms))
         .case(rooms.pseudonyms.case(case))
         .out(Outcome { status: Some(200), ..Outcome::default() });
-    Ok(Kept { case, committed: rooms.log.append(&entry).await?, again: true })
+    Ok(Some(Kept { case, committed: rooms.log.append(&entry).await?, again: true }))
 }
 
 fn dossier(proven: &Proven, rooms: &Rooms) -> Dossier {
@@ -119,7 +122,7 @@ fn dossier(proven: &Proven, rooms: &Rooms) -> Dossier {
     let catalogue = rooms.catalogue.load();
     let item = catalogue.items.get(&known.filing.request.item);
     let (kind, id, name) = match &known.terminal {
-        Terminal::Window { id, name, .. } => ("window", id.clone(), name.clone()),
+        Terminal::Window(window) => ("window", window.id.clone(), window.name.clone()),
         Terminal::Outlet { contract, .. } => {
             (contract.kind.word(), contract.outlet.to_string(), contract.name(Lang::Zh).to_owned())
         }
@@ -142,7 +145,9 @@ fn dossier(proven: &Proven, rooms: &Rooms) -> Dossier {
             code_type: "111".into(),
             code: resident.map_or_else(String::new, |r| r.reveal().to_owned()),
             level: known.citizen.level,
+            level_at: known.citizen.level_at,
         },
+        present: known.present(),
         received_at: known.trace.at,
         form: known.filing.request.form.clone(),
         materials: materials.clone(),
@@ -182,12 +187,13 @@ async fn make(proven: &Proven, rooms: &Arc<Rooms>, case: &Case, dossier: &Dossie
     let receipt = keep(rooms, &known.key, &format!("papers/{number}.ofd"), "application/ofd", &receipt)?;
     let mut message = Message {
         v: VERSION,
-        id: Message::id_of(case.no, &rooms.me.id, case.seq),
+        id: Message::id_of(case.no, &rooms.me.id, &placed.member, case.seq),
         from: rooms.me.id.clone(),
         to: placed.member.clone(),
         at: now,
         case: case.no,
         act: Act::Receive,
+        ask: false,
         state: case.state,
         seq: case.seq,
         assertion: String::new(),
@@ -219,7 +225,7 @@ pub fn keep(rooms: &Rooms, key: &Key, path: &str, media: &str, bytes: &[u8]) -> 
 /// Builds the sealed container of a message, file to file: no material is ever whole in memory.
 pub async fn envelope(rooms: &Arc<Rooms>, key: &Key, message: &Message, files: Vec<Stored>) -> Result<Stored, Refusal> {
     let (rooms, key) = (rooms.clone(), key.clone());
-    let path = format!("containers/{:06}-{}-{}.asice", message.seq, message.from, message.act.word());
+    let path = message.container_path();
     let at = message.at;
     let text = serde_json::to_vec(message).map_err(|e| ExchangeError::Message(e.to_string()))?;
     let work = move || -> Result<File, ExchangeError> {
@@ -293,9 +299,7 @@ pub async fn post(
     now: UnixMillis,
 ) -> Result<(), Refusal> {
     let (way, target) = if message.to == rooms.me.id {
-        let office = rooms
-            .system_for(super::rooms::SystemKind::Office, dossier.owner, |s| s.authority.as_str() == dossier.authority);
-        match office {
+        match super::step::office(rooms, dossier) {
             Some(office) => ("office", office.id.clone()),
             // No office is connected: the case waits for officials at the gateway's own desk.
             None => return Ok(()),
@@ -311,7 +315,7 @@ pub async fn post(
         path: container.path.clone(),
         attempts: 0,
     };
-    Ok(records::post(tx, &out, now).await?)
+    Ok(outbox::post(tx, &out, now).await?)
 }
 
 /// Takes every counter of the plan, in the case's own transaction; a no drops the transaction and charges nothing.

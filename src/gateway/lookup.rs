@@ -9,25 +9,32 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::facts;
 use super::ledger::{self, Trace};
 use super::peer;
 use super::rooms::{Rooms, SystemKind};
 use super::who::{Person, Terminal};
+use super::word;
 use crate::audit::Kind;
 use crate::audit::entry::{Evidence, ItemRef, Subject, Upstream};
 use crate::catalogue::CatalogueError;
 use crate::exchange::message::FactRef;
+use crate::federation::FederationError;
 use crate::lookups::{Answer, Fact, LookupError, Question, provider};
 use crate::policy::{Ask, CaseLink, Kind as WhoKind, Lookup, Permit, Who};
-use crate::terms::{CaseNo, Digest, ItemCode, Refusal, RegionCode, ResidentId};
+use crate::terms::{CaseNo, Digest, ItemCode, Refusal, RegionCode, ResidentId, UnixMillis};
 
 /// Fields a resource gives when the item names none; the smallest useful set.
 const FIELDS: &[(&str, &[&str])] =
     &[("DR-HH", &["household_address", "household_no", "relation"]), ("DR-POP", &["name", "birth_date"])];
 /// How long an answer is fresh, in seconds, by sensitivity 1–4.
 const FRESH_S: [u64; 4] = [3_600, 900, 300, 60];
+
+/// Kind and life, in seconds, of the statement a provider gets with a question.
+const STATEMENT: &str = "tongban-statement+jwt";
+const STATEMENT_LIVES_S: i64 = 60;
 
 /// What is asked.
 pub struct Asking<'a> {
@@ -152,7 +159,6 @@ async fn local(
     let system = rooms.system_for(SystemKind::Provider, place, |s| s.resources.contains(&question.resource));
     let system = system.ok_or_else(|| LookupError::NoProvider(question.resource.clone()))?;
     let call = provider::Call {
-        url: &system.url,
         resource: &question.resource,
         subject: subject.reveal(),
         fields: &question.fields,
@@ -160,9 +166,17 @@ async fn local(
         basis: "item",
         item,
         case,
-        assertion: &rooms.me.id,
     };
-    provider::call(&system.client, &call).await
+    let body = call.body();
+    let now = UnixMillis::now().seconds();
+    // The provider keeps it: who asked, for which case, about which question.
+    let claims = json!({
+        "iss": rooms.me.id, "aud": system.id, "iat": now, "exp": now + STATEMENT_LIVES_S, "purpose": question.purpose,
+        "item": item, "case": case, "digest": Digest::of(body.as_bytes()),
+    });
+    let statement = word::sign(rooms, STATEMENT, &claims)
+        .map_err(|refusal| LookupError::Down { resource: question.resource.clone(), why: refusal.to_string() })?;
+    provider::call(&system.client, &system.url, &question.resource, body, &statement).await
 }
 
 async fn record(
@@ -246,6 +260,29 @@ pub struct Reply {
     pub version: String,
 }
 
+/// The case that a peer names: one that is here, open, for the same person and item, collected by that peer; or, as the
+/// peer looks data up before it files, one that is not here yet, under a number that this peer gives out today.
+async fn plausible(rooms: &Rooms, trace: &Trace, peer: &str, remote: &Remote, pid: &str) -> Result<(), Refusal> {
+    let Some(no) = remote.case else { return Ok(()) }; // the rules say what may be asked without a case
+    let strange = |why: &str| Refusal::from(FederationError::NotThatMember(format!("{peer}: case {no}: {why}")));
+    let mut tx = rooms.store.read().await?;
+    let record = crate::exchange::records::load(&mut tx, no).await?;
+    drop(tx);
+    let directory = rooms.directory.load();
+    if let Some(record) = record {
+        let theirs = directory.member_for(record.window).is_ok_and(|m| m.id == peer);
+        let same = record.subject == pid && record.item == remote.item.to_string();
+        return if theirs && same && !record.case.state.is_terminal() { Ok(()) } else { Err(strange("not that one")) };
+    }
+    let slot = directory.member(peer).map(|m| m.slot);
+    let (today, day) = (trace.at.day(), no.day());
+    let fresh = day == today || day.next() == Some(today);
+    if slot == Some(no.slot()) && fresh && remote.place.lies_in(no.owner()) {
+        return Ok(());
+    }
+    Err(strange("not a number of its own"))
+}
+
 /// Answers a peer's lookup: the same questions again, at the place that owns the data.
 pub async fn serve(
     rooms: &Arc<Rooms>,
@@ -260,6 +297,7 @@ pub async fn serve(
     let resource = resource.ok_or_else(|| LookupError::NoProvider(remote.resource.clone()))?;
     let lists = catalogue.item(remote.item).is_ok_and(|i| i.may_look_up(&remote.resource));
     let pid = rooms.pseudonyms.resident(&subject);
+    plausible(rooms, trace, peer, remote, &pid.to_string()).await?;
     let asked: Vec<String> = remote.fields.iter().cloned().collect();
     let allowed_fields: Vec<String> = fields(&remote.resource).into_iter().collect();
     let mut who = Who::new(WhoKind::Peer, peer);

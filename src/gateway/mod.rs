@@ -16,14 +16,20 @@ pub mod keep;
 pub mod ledger;
 pub mod lookup;
 pub mod multipart;
+pub mod onward;
 mod papers;
 pub mod pass;
 pub mod peer;
 pub mod prove;
+pub mod receipt;
 pub mod receive;
 pub mod rooms;
+pub mod step;
+pub mod streaming;
 pub mod submit;
+pub mod verify;
 pub mod who;
+pub mod word;
 
 pub use rooms::Rooms;
 

@@ -5,6 +5,8 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 
+use crate::upstream::body::{BoxError, TooSlow};
+
 /// Longest header block of one part, in octets.
 const HEAD_MAX: usize = 8 * 1024;
 /// Longest boundary (RFC 2046 §5.1.1).
@@ -17,6 +19,8 @@ pub enum MultipartError {
     ContentType,
     #[error("the upload broke off")]
     BrokenOff,
+    #[error("the upload came too slowly")]
+    TooSlow,
     #[error("the parts are not divided as multipart/form-data must be")]
     Form,
     #[error("the head of a part is too long")]
@@ -71,9 +75,17 @@ enum State {
     Closed,
 }
 
+impl MultipartError {
+    /// Why a body ended before its end.
+    pub fn of(error: &BoxError) -> Self {
+        if error.is::<TooSlow>() { Self::TooSlow } else { Self::BrokenOff }
+    }
+}
+
 impl<B> Multipart<B>
 where
     B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
 {
     pub fn new(body: B, boundary: &str) -> Self {
         // The first divider may stand without the line break that belongs to it.
@@ -86,7 +98,7 @@ where
         loop {
             match self.body.frame().await {
                 None => return Ok(false),
-                Some(Err(_)) => return Err(MultipartError::BrokenOff),
+                Some(Err(error)) => return Err(MultipartError::of(&error.into())),
                 Some(Ok(frame)) => {
                     // Trailers say nothing here.
                     if let Ok(data) = frame.into_data() {

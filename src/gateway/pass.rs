@@ -16,6 +16,7 @@ use super::ledger::{self, Trace};
 use super::peer::{self, Vouched};
 use super::rooms::{Rooms, System, SystemKind};
 use super::who::{Person, Terminal};
+use super::word;
 use crate::audit::Kind;
 use crate::audit::entry::{Outcome, Upstream};
 use crate::policy::{Ask, Kind as WhoKind, Passing, Permit, RouteFacts, Who};
@@ -48,17 +49,31 @@ const LEVEL_AGE_MIN: u32 = 12 * 60;
 pub struct Target {
     /// Another region, when the path names one.
     pub region: Option<RegionCode>,
+    /// One of our systems, when the host named it: then `rest` is the path as it came.
+    pub system: Option<usize>,
     /// `/{system}/…`, with the query.
     pub rest: String,
 }
 
-/// Reads `/pass/…`; a first segment of six or twelve digits is a region.
-pub fn target(path_and_query: &str) -> Option<Target> {
-    let rest = path_and_query.strip_prefix("/pass/")?;
-    let first = rest.split(['/', '?']).next().unwrap_or_default();
-    match first.parse::<RegionCode>() {
-        Ok(region) => Some(Target { region: Some(region), rest: rest[first.len()..].to_owned() }),
-        Err(_) => Some(Target { region: None, rest: format!("/{rest}") }),
+impl Target {
+    /// Reads `/pass/…`; a first segment of six or twelve digits is a region.
+    pub fn read(path_and_query: &str) -> Option<Self> {
+        let rest = path_and_query.strip_prefix("/pass/")?;
+        let first = rest.split(['/', '?']).next().unwrap_or_default();
+        match first.parse::<RegionCode>() {
+            Ok(region) => Some(Self { region: Some(region), ..Self::here(rest[first.len()..].to_owned()) }),
+            Err(_) => Some(Self::here(format!("/{rest}"))),
+        }
+    }
+
+    /// `/{system}/…` behind this gateway.
+    pub fn here(rest: String) -> Self {
+        Self { region: None, system: None, rest }
+    }
+
+    /// The system whose own host name was asked for.
+    pub fn system(n: usize, path_and_query: &str) -> Self {
+        Self { region: None, system: Some(n), rest: path_and_query.to_owned() }
     }
 }
 
@@ -81,20 +96,24 @@ pub async fn pass(
         (Some(region), Asker::Person { person, terminal }) => {
             let permit = permitted(rooms, trace, &asker, &target.rest, region)?;
             let member = rooms.directory.load().member_for(region)?.clone();
+            let client = rooms.peer(&member.id, trace.at)?;
             // The peer asks its own rules; our word is about who asks, bound to what is asked.
             let named = Digest::of(format!("{} {}", request.method(), target.rest).as_bytes());
-            let word = peer::vouch(rooms, &member.id, named, person, &terminal.word(rooms), trace.at)?;
+            let vouched = peer::vouch(rooms, &member.id, named, person, &terminal.word(rooms), trace.at)?;
             let url = format!("{}/peer/v1/pass{}", member.api, target.rest);
-            forward(rooms, trace, &asker, &permit, &rooms.peers, &member.id, url, (peer::ASSERTION, word), request)
-                .await
+            forward(rooms, trace, &asker, &permit, &client, &member.id, url, (peer::ASSERTION, vouched), request).await
         }
         (Some(_), Asker::Peer { .. }) => Err(Refusal::new(&NO_SYSTEM, "a peer's request is not passed on again")),
         (None, _) => {
-            let (system, rest) = find(rooms, &target.rest).ok_or_else(|| Refusal::new(&NO_SYSTEM, "no such system"))?;
+            let found = match target.system {
+                Some(n) => rooms.systems.get(n).map(|system| (system, target.rest.clone())),
+                None => find(rooms, &target.rest),
+            };
+            let (system, rest) = found.ok_or_else(|| Refusal::new(&NO_SYSTEM, "no such system"))?;
             let permit = permitted(rooms, trace, &asker, &format!("/{}", system.id), system.region)?;
-            let word = handoff(rooms, system, &asker, trace.at)?;
+            let told = handoff(rooms, system, &asker, trace.at)?;
             let url = format!("{}{rest}", system.url);
-            forward(rooms, trace, &asker, &permit, &system.client, &system.id, url, (IDENTITY, word), request).await
+            forward(rooms, trace, &asker, &permit, &system.client, &system.id, url, (IDENTITY, told), request).await
         }
     }
 }
@@ -143,7 +162,6 @@ fn permitted(
 
 /// The signed token for a department's system.
 fn handoff(rooms: &Rooms, system: &System, asker: &Asker<'_>, now: UnixMillis) -> Result<String, Refusal> {
-    use crate::identity::jose::encode;
     let (subject, kind, level, via) = match asker {
         Asker::Person { person, terminal } => (
             person.pseudonym(rooms).to_string(),
@@ -162,11 +180,7 @@ fn handoff(rooms: &Rooms, system: &System, asker: &Asker<'_>, now: UnixMillis) -
         "iss": rooms.me.id, "aud": system.id, "iat": now.seconds(), "exp": now.seconds() + LIVES_S,
         "sub": subject, "kind": kind, "level": level, "via": via,
     });
-    let head = format!(r#"{{"alg":"ES256","kid":"{}","typ":"{TYP}"}}"#, rooms.me.id);
-    let input = format!("{}.{}", encode(head.as_bytes()), encode(claims.to_string().as_bytes()));
-    let signature = rooms.assertion.sign_jose(input.as_bytes());
-    let signature = signature.map_err(|e| Refusal::new(&crate::store::UNAVAILABLE, format!("hand-off: {e}")))?;
-    Ok(format!("{input}.{}", encode(&signature)))
+    word::sign(rooms, TYP, &claims)
 }
 
 #[expect(clippy::too_many_arguments, reason = "one exchange, with both of its lines")]
@@ -232,7 +246,7 @@ mod tests {
             ("/pass/999999/a", Some((None, "/999999/a"))),
             ("/other", None),
         ] {
-            let got = target(path).map(|t| (t.region.map(|r| r.to_string()), t.rest));
+            let got = Target::read(path).map(|t| (t.region.map(|r| r.to_string()), t.rest));
             let want = want.map(|(r, rest): (Option<&str>, &str)| (r.map(str::to_owned), rest.to_owned()));
             assert_eq!(got, want, "{path}");
         }

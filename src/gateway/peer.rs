@@ -14,9 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::ledger::Trace;
 use super::rooms::Rooms;
 use super::who::Person;
-use crate::federation::{FederationError, Member};
-use crate::identity::jose::{Embedded, Unverified, encode};
-use crate::identity::keys::IssuerKeys;
+use super::word::{self, WordError};
+use crate::federation::Member;
 use crate::terms::Next;
 use crate::terms::{Digest, Refusal, RegionCode, UnixMillis, refusal::tolds};
 use crate::upstream::body::full;
@@ -100,29 +99,16 @@ pub fn vouch(
         level_at: actor.level_at,
         terminal: terminal.to_owned(),
     };
-    let failed = |e: &dyn std::fmt::Display| Refusal::new(&crate::store::UNAVAILABLE, format!("assertion: {e}"));
-    let payload = serde_json::to_vec(&claims).map_err(|e| failed(&e))?;
-    let head = format!(r#"{{"alg":"ES256","kid":"{}","typ":"{TYP}"}}"#, rooms.me.id);
-    let input = format!("{}.{}", encode(head.as_bytes()), encode(&payload));
-    let signature = rooms.assertion.sign_jose(input.as_bytes()).map_err(|e| failed(&e))?;
-    Ok(format!("{input}.{}", encode(&signature)))
+    word::sign(rooms, TYP, &claims)
 }
 
 /// Checks a peer's assertion over a body that came from `peer` itself.
 pub fn check(rooms: &Rooms, peer: &str, assertion: &str, body: Digest, now: UnixMillis) -> Result<Vouched, Refusal> {
     let wrong = |why: &str| Refusal::new(&BAD_ASSERTION, format!("{peer}: {why}"));
-    let directory = rooms.directory.load();
-    let member = directory.member(peer).ok_or_else(|| FederationError::NotThatMember(format!("no member {peer}")))?;
-    let keys = serde_json::to_vec(&member.assertion_keys).unwrap_or_default();
-    let algorithm = jsonwebtoken::Algorithm::ES256;
-    let (keys, _) = IssuerKeys::from_jwks(&keys, &[algorithm]).map_err(|_| wrong("its keys cannot be read"))?;
-    let unverified = Unverified::parse(assertion, Embedded::Refused).map_err(|e| wrong(&e.to_string()))?;
-    if unverified.header.typ.as_deref() != Some(TYP) || unverified.header.alg != algorithm {
-        return Err(wrong("not an assertion"));
-    }
-    let key = keys.find(unverified.header.kid.as_deref(), algorithm).ok_or_else(|| wrong("no such key"))?;
-    let verified = unverified.verify(key).map_err(|e| wrong(&e.to_string()))?;
-    let claims: Claims = serde_json::from_slice(&verified.payload).map_err(|_| wrong("claims cannot be read"))?;
+    let (claims, member) = word::read::<Claims>(rooms, peer, TYP, assertion).map_err(|e| match e {
+        WordError::Member(error) => error.into(),
+        WordError::Wrong(why) => Refusal::new(&BAD_ASSERTION, why),
+    })?;
     let at = now.seconds();
     let in_time = claims.iat <= at + LEEWAY_S && at <= claims.exp + LEEWAY_S && claims.exp - claims.iat <= LIVES_S;
     if claims.iss != peer || claims.aud != rooms.me.id {
@@ -140,7 +126,7 @@ pub fn check(rooms: &Rooms, peer: &str, assertion: &str, body: Digest, now: Unix
         level: claims.level,
         level_at: claims.level_at,
         terminal: claims.terminal,
-        places: member.places.clone(),
+        places: member.places,
     })
 }
 
@@ -161,7 +147,7 @@ pub async fn post_json(
         .header("traceparent", format!("00-{}-{}-01", trace.id, &trace.id[..16]))
         .body(full(body.to_vec()))
         .map_err(|e| Refusal::new(&PEER_REFUSED, e.to_string()))?;
-    let response = rooms.peers.fetch(request, WAIT, ANSWER_MAX).await?;
+    let response = rooms.peer(&member.id, trace.at)?.fetch(request, WAIT, ANSWER_MAX).await?;
     if response.status().is_success() {
         return Ok(response.into_body());
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::intake::{FORM, Upload};
+use super::intake::{FORM, TOO_MANY_FILINGS, Upload};
 use super::lookup::{self, Asking};
 use super::rooms::Rooms;
 use super::submit::{Allowed, Proven, line};
@@ -19,9 +19,9 @@ use crate::formats::zip::Source as Octets;
 use crate::licences::{self, Anchors, CoverageRule, Holder, Need, Profile, Revocation, TimeBasis};
 use crate::lookups::LookupError;
 use crate::policy::CaseLink;
+use crate::store::counter;
 use crate::terms::{CaseNo, Refusal, ResidentId, UnixMillis};
 use crate::trust::certificate::Certificate;
-use crate::trust::crl::Crl;
 
 /// What was found, and the number the case will have.
 pub struct Evidence {
@@ -85,10 +85,20 @@ pub async fn ask(allowed: Allowed, rooms: &Arc<Rooms>) -> Result<Proven, Refusal
     Ok(Proven { allowed, evidence: Evidence { case, materials, facts: found } })
 }
 
-/// The number is given before the lookups, which must name their case. A refusal later leaves a gap in the numbers.
+/// The number is given before the lookups, which must name their case. A refusal later leaves a gap in the numbers, so
+/// that one applicant gets only so many in a day: nobody uses up an owner's numbers with filings that are refused.
 async fn number(allowed: &Allowed, rooms: &Rooms) -> Result<CaseNo, Refusal> {
+    let known = &allowed.placed.known;
+    let day = known.trace.at.day();
     let mut tx = rooms.store.begin().await?;
-    let day = allowed.placed.known.trace.at.day();
+    let tries = counter::Counter {
+        key: format!("filings:{}", known.citizen.pseudonym(rooms)),
+        limit: i64::from(rooms.bounds.filings),
+    };
+    if counter::take(&mut tx, &[tries], day).await?.is_err() {
+        let why = format!("more than {} filings today", rooms.bounds.filings);
+        return Err(Refusal::new(&TOO_MANY_FILINGS, why).header("retry-after", "3600"));
+    }
     let case = records::next_number(&mut tx, allowed.placed.owner.region, day, rooms.slot()).await?;
     Ok(tx.commit(case).await?.into_inner())
 }
@@ -133,7 +143,7 @@ pub fn profile(directory: &Directory, now: UnixMillis) -> Profile {
         tsas: Vec::new(),
     };
     profile.intermediates = certificates(&directory.anchors.intermediates);
-    profile.crls = directory.anchors.crls.iter().filter_map(|o| Crl::parse(&o.0).ok()).collect();
+    profile.crls = directory.revocation_lists();
     profile.time_basis = TimeBasis::Claimed;
     profile.coverage = CoverageRule::Protect;
     profile.revocation = Revocation::Require;
@@ -187,7 +197,7 @@ async fn shared(
     let known = &allowed.placed.known;
     let subject: &ResidentId =
         known.citizen.resident.as_ref().ok_or_else(|| LookupError::UnknownSubject(resource.to_owned()))?;
-    let who = facts::who(rooms, &known.actor, &known.terminal, true, known.filing.request.present, known.trace.at);
+    let who = facts::who(rooms, &known.actor, &known.terminal, true, known.present(), known.trace.at);
     let asking = Asking {
         trace: &known.trace,
         actor: &known.actor,

@@ -10,13 +10,13 @@ use super::intake::Bounds;
 use crate::audit::{Log, Pseudonymiser};
 use crate::catalogue::Catalogue;
 use crate::exchange::{Key, Vault};
-use crate::federation::Directory;
+use crate::federation::{Directory, FederationError};
 use crate::identity::book::IssuerBook;
 use crate::lookups::Lookups;
 use crate::partners::{Contracts, Rates};
 use crate::policy::PolicyBook;
 use crate::store::Store;
-use crate::terms::{CaseNo, CreditCode, Digest, RegionCode};
+use crate::terms::{CaseNo, CreditCode, Digest, RegionCode, UnixMillis};
 use crate::trust::certificate::Certificate;
 use crate::trust::suite::SigningKey;
 use crate::upstream::Client;
@@ -39,6 +39,8 @@ pub struct Window {
     pub id: String,
     pub name: String,
     pub region: RegionCode,
+    /// Organisation that tokens of its staff name; the window's id when absent, if a token names any.
+    pub org: Option<String>,
 }
 
 /// What a system behind us does.
@@ -75,6 +77,11 @@ pub struct Stamp {
     pub certificate: Certificate,
 }
 
+/// One client for each peer, which trusts that peer's TLS authority and no one else's: no member of the federation can
+/// stand in for another.
+#[derive(Default)]
+pub struct Peers(pub HashMap<String, Client>);
+
 pub struct Rooms {
     pub me: Me,
     pub store: Store,
@@ -96,8 +103,12 @@ pub struct Rooms {
     pub callers: HashMap<Digest, usize>,
     pub systems: Vec<System>,
     pub lookups: Lookups,
-    /// Speaks to peers, under our own certificate.
-    pub peers: Client,
+    /// Speaks to peers, under our own certificate; made anew with each directory.
+    pub peers: ArcSwap<Peers>,
+    /// Names this process among the replicas on one store.
+    pub replica: String,
+    /// Hosts we answer for, `host` or `host:port`.
+    pub names: Vec<String>,
     pub envelope: Envelope,
     pub collection: Stamp,
     pub acceptance: Stamp,
@@ -124,9 +135,25 @@ impl Rooms {
         directory.member_for(place).is_ok_and(|m| m.id == self.me.id)
     }
 
+    /// The way to a peer.
+    ///
+    /// # Errors
+    /// The directory ran out, or lists no such member.
+    pub fn peer(&self, id: &str, now: UnixMillis) -> Result<Client, FederationError> {
+        self.directory.load().in_force(now)?;
+        let client = self.peers.load().0.get(id).cloned();
+        client.ok_or_else(|| FederationError::NotThatMember(format!("no member {id}")))
+    }
+
     /// Our own line in the directory.
     pub fn slot(&self) -> u16 {
         self.directory.load().member(&self.me.id).map_or(0, |m| m.slot)
+    }
+
+    /// Whether our catalogue is the one that the federation works by.
+    pub fn catalogue_is_current(&self) -> bool {
+        let want = self.directory.load().catalogue;
+        want.is_none_or(|want| want == self.catalogue.load().version())
     }
 
     /// Counts and states that operators watch.
@@ -134,11 +161,13 @@ impl Rooms {
         let mut gauges = BTreeMap::new();
         gauges.insert("tongban_log_size", self.log.size() as i64);
         gauges.insert("tongban_log_healthy", i64::from(self.log.is_healthy()));
+        gauges.insert("tongban_catalogue_current", i64::from(self.catalogue_is_current()));
         gauges.insert("tongban_directory_version", self.directory.load().version as i64);
         if let Ok(mut tx) = self.store.read().await
-            && let Ok(waiting) = crate::exchange::records::waiting(&mut tx).await
+            && let Ok((waiting, refused)) = crate::exchange::outbox::waiting(&mut tx).await
         {
             gauges.insert("tongban_outbox_waiting", waiting);
+            gauges.insert("tongban_outbox_refused", refused);
         }
         gauges
     }

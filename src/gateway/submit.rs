@@ -41,7 +41,8 @@ pub struct Request {
     /// The clerk's choice where several places fit, with the reason that goes on record.
     #[serde(default)]
     pub owner: Option<OwnerChoice>,
-    /// Evidence that the customer stands at the counter (card read, face compared).
+    /// The clerk states that the applicant stands at the counter (card read, face compared); it goes on record with the
+    /// clerk's number, and to the owner. Of no account in what a citizen files alone.
     #[serde(default)]
     pub present: bool,
     /// What the applicant filled in.
@@ -93,6 +94,13 @@ pub struct Known {
     pub filing: Intake<Request>,
     pub key: Key,
     pub idempotency: Option<String>,
+}
+
+impl Known {
+    /// The applicant stands at the counter, as staff there state; nobody states it of themselves.
+    pub fn present(&self) -> bool {
+        self.filing.request.present && self.actor.kind == PersonKind::Staff && self.terminal.region().is_some()
+    }
 }
 
 /// Whose case it is.
@@ -149,6 +157,10 @@ pub async fn submit(arrival: Arrival, rooms: &Arc<Rooms>) -> Result<Kept, Refusa
 
 async fn questions(arrival: Arrival, rooms: &Arc<Rooms>) -> Result<Kept, Refusal> {
     let known = known(arrival, rooms)?;
+    // The same filing sent again asks nothing anew: quota, rules and hours had their say the first time.
+    if let Some(kept) = keep::earlier(&known, rooms).await? {
+        return Ok(kept);
+    }
     let placed = placed(known, rooms)?;
     let allowed = allowed(placed, rooms)?;
     let proven = prove::ask(allowed, rooms).await?;
@@ -213,11 +225,11 @@ fn allowed(placed: Placed, rooms: &Rooms) -> Result<Allowed, Refusal> {
         _ => None,
     };
     let ask = Ask::file(
-        facts::who(rooms, &known.actor, &known.terminal, outlet.is_some(), known.filing.request.present, now),
+        facts::who(rooms, &known.actor, &known.terminal, outlet.is_some(), known.present(), now),
         facts::item(item, placed.owner.region),
         facts::mode(placed.mode),
         facts::scope(placed.scope),
-        known.citizen.as_person(rooms, known.filing.request.present, now),
+        known.citizen.as_person(rooms, known.present(), now),
     );
     let permit = rooms.policies.decide(&ask, now).map_err(|denial| denial.refusal())?;
     let quota = outlet.as_ref().map(|allowed: &OutletAllowed| {
@@ -237,7 +249,7 @@ pub(super) fn line(allowed: &Allowed, rooms: &Rooms, kind: crate::audit::Kind) -
         .item(crate::audit::entry::ItemRef {
             code: Some(known.filing.request.item),
             channel: ledger::word(match &known.terminal {
-                Terminal::Window { .. } => "window",
+                Terminal::Window(_) => "window",
                 Terminal::Outlet { .. } => "outlet",
                 _ => "portal",
             }),

@@ -1,6 +1,6 @@
 //! Who is at the door: the terminal by its certificate, the people by their tokens.
 
-use super::rooms::{Rooms, SystemKind};
+use super::rooms::{Rooms, SystemKind, Window};
 use crate::audit::entry::{Actor, Subject};
 use crate::audit::{Pseudonym, Word};
 use crate::partners::{Contract, Terminal as OutletTerminal};
@@ -25,16 +25,17 @@ tolds! {
         "当前身份不能使用该功能。",
         "Your kind of account cannot use this.",
         Next::GoToWindow;
+    /// Staff at a terminal of another organisation or place.
+    pub const NOT_YOUR_DESK = "TB-GW-0104", 403,
+        "您不是该窗口或网点的工作人员，请使用本单位的终端。",
+        "You do not work for this window or outlet: use a terminal of your own organisation.",
+        Next::AskOperator;
 }
 
 /// What stands at the other end of the connection.
 #[derive(Clone, Debug)]
 pub enum Terminal {
-    Window {
-        id: String,
-        name: String,
-        region: RegionCode,
-    },
+    Window(Window),
     Outlet {
         contract: std::sync::Arc<Contract>,
         terminal: OutletTerminal,
@@ -58,8 +59,7 @@ impl Terminal {
         let Some(leaf) = chain.first() else { return Ok(Self::Unknown) };
         let fingerprint = Digest::of(leaf);
         if let Some(window) = rooms.windows.get(&fingerprint) {
-            let window = window.clone();
-            return Ok(Self::Window { id: window.id, name: window.name, region: window.region });
+            return Ok(Self::Window(window.clone()));
         }
         if let Some(system) = rooms.callers.get(&fingerprint) {
             return Ok(Self::System(*system));
@@ -97,7 +97,7 @@ impl Terminal {
             anchors: &anchors,
             purpose: Purpose::TlsClient,
             at: now,
-            crls: &[],
+            crls: &directory.revocation_lists(),
             revocation: Revocation::IfAvailable,
         };
         judge(&question).map_err(|e| wrong(format!("{id}: {e}")))?;
@@ -107,7 +107,7 @@ impl Terminal {
     /// The word in records: `window:W-1`, `outlet:BANK-1`.
     pub fn word(&self, rooms: &Rooms) -> String {
         match self {
-            Self::Window { id, .. } => format!("window:{id}"),
+            Self::Window(window) => format!("window:{}", window.id),
             Self::Outlet { contract, .. } => format!("outlet:{}", contract.outlet),
             Self::System(n) => format!("system:{}", rooms.systems[*n].id),
             Self::Peer(id) => format!("peer:{id}"),
@@ -119,10 +119,36 @@ impl Terminal {
     /// Where the person stands.
     pub fn region(&self) -> Option<RegionCode> {
         match self {
-            Self::Window { region, .. } => Some(*region),
+            Self::Window(window) => Some(window.region),
             Self::Outlet { contract, .. } => Some(contract.region),
             _ => None,
         }
+    }
+
+    /// Whether a person may stand behind this terminal. Staff do at terminals of their own organisation and place only;
+    /// citizens, auditors and operators come with or without one.
+    ///
+    /// # Errors
+    /// `TB-GW-0101` without an enrolled terminal, `TB-GW-0104` at somebody else's.
+    pub fn takes(&self, person: &Person) -> Result<(), Refusal> {
+        if person.kind != PersonKind::Staff {
+            return Ok(());
+        }
+        let (org, must, region) = match self {
+            Self::Window(window) => (window.org.as_deref().unwrap_or(&window.id), window.org.is_some(), window.region),
+            Self::Outlet { contract, .. } => (contract.outlet.as_str(), true, contract.region),
+            _ => return Err(Refusal::new(&NO_TERMINAL, "staff act at enrolled terminals only")),
+        };
+        match person.org.as_deref() {
+            Some(own) if own == org => {}
+            None if !must => {}
+            _ => return Err(Refusal::new(&NOT_YOUR_DESK, "the token names another organisation, or none")),
+        }
+        let here = person.places.iter().any(|place| region.lies_in(*place) || place.lies_in(region));
+        if here || person.places.is_empty() {
+            return Ok(());
+        }
+        Err(Refusal::new(&NOT_YOUR_DESK, "the token is for another place"))
     }
 
     pub fn office<'r>(&self, rooms: &'r Rooms) -> Option<&'r super::rooms::System> {
@@ -131,6 +157,12 @@ impl Terminal {
             _ => None,
         }
     }
+}
+
+/// Whole minutes, rounded up.
+pub fn minutes_between(earlier: UnixMillis, later: UnixMillis) -> u32 {
+    let age_ms = (later.0 - earlier.0).max(0);
+    u32::try_from((age_ms + 59_999) / 60_000).unwrap_or(u32::MAX)
 }
 
 /// What kind of account a token is for.
@@ -176,8 +208,7 @@ impl Person {
 
     /// Whole minutes since the level was proven, rounded up: an older proof never looks younger.
     pub fn level_age_min(&self, now: UnixMillis) -> u32 {
-        let age_ms = (now.0 - self.level_at.0).max(0);
-        u32::try_from((age_ms + 59_999) / 60_000).unwrap_or(u32::MAX)
+        minutes_between(self.level_at, now)
     }
 
     /// As the rules see the person in whose name something is done.

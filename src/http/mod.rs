@@ -8,7 +8,9 @@
 
 pub mod api;
 pub mod guard;
+mod host;
 pub mod openapi;
+mod opening;
 pub mod problem;
 pub mod routes;
 pub mod serve;
@@ -43,11 +45,6 @@ tolds! {
     pub const MEDIA = "TB-HTTP-0005", 415,
         "提交的内容类型不支持。",
         "This kind of content is not taken here.",
-        Next::CorrectAndResend;
-    /// The body did not come in time.
-    pub const SLOW = "TB-HTTP-0006", 408,
-        "上传超时，请检查网络后重新提交。",
-        "The upload took too long: check the line and send it again.",
         Next::CorrectAndResend;
     /// Too many requests at once.
     pub const BUSY = "TB-HTTP-0007", 503,

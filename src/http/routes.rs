@@ -25,6 +25,7 @@ pub enum Call {
     Read,
     Watch,
     Withdraw,
+    Deliver,
     Document,
     Verify,
     LookUp,
@@ -68,6 +69,7 @@ routes! {
     GET "/v1/cases/{no}" Read Person "查看办件" "Read a case";
     GET "/v1/cases/{no}/events" Watch Person "办件动态" "Watch a case (server-sent events)";
     POST "/v1/cases/{no}/withdraw" Withdraw Person "撤回" "Withdraw a case before it is decided";
+    POST "/v1/cases/{no}/delivery" Deliver Person "出件送达" "Hand out what was decided, and say how";
     GET "/v1/cases/{no}/documents/{*path}" Document Person "下载文书" "Fetch a receipt, paper or material of a case";
     POST "/v1/verify" Verify Person "核验证照" "Verify a licence or sealed paper";
     POST "/v1/lookups" LookUp Person "共享数据查询" "Look up shared data for a case";
@@ -79,6 +81,16 @@ routes! {
     ANY "/peer/v1/pass/{*rest}" PeerPass Peer "跨区域转发" "Pass a live request of another gateway";
     ANY "/pass/{*rest}" Pass Person "业务系统转发" "Pass a live request to a department's system";
 }
+
+/// What is asked of a department's own host name goes to that department, whatever the path.
+pub const BY_HOST: Route = Route {
+    method: None,
+    template: "/{*rest}",
+    call: Call::Pass,
+    who: Who::Person,
+    summary_zh: "业务系统转发",
+    summary: "Pass a live request to the department's system of this host",
+};
 
 /// The line for a request, and the path parameters.
 pub struct Found<'p> {

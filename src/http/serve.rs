@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::{Request, Response};
-use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -18,7 +18,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
+use super::opening::Opening;
+use super::{BUSY, problem};
+use crate::terms::Refusal;
 use crate::upstream::Body;
+use crate::upstream::body::{Pace, paced};
 
 /// Whom a connection belongs to, as far as the socket tells.
 #[derive(Clone, Debug)]
@@ -40,28 +44,34 @@ pub struct Limits {
     pub head_s: u64,
     /// Time to finish what runs when the listener stops, in seconds.
     pub drain_s: u64,
+    /// Requests worked on at once; one more is told to come again.
+    pub requests: usize,
+    /// How slow the body of a request may be.
+    pub pace: Pace,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 10_000, handshake_s: 10, head_s: 30, drain_s: 10 }
+        let pace = Pace { silence: Duration::from_secs(30), rate: 1_024, grace: Duration::from_secs(60) };
+        Self { connections: 10_000, handshake_s: 10, head_s: 30, drain_s: 10, requests: 4_096, pace }
     }
 }
 
-/// Serves until `stop` turns true, then lets running requests finish.
+/// Serves until `stop` turns true, then lets running requests finish. The TLS settings are looked at anew for each
+/// connection: whose certificates count may change while the listener runs.
 pub async fn serve<H, F>(
     listener: TcpListener,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
     limits: Limits,
     mut stop: watch::Receiver<bool>,
     handler: H,
 ) where
-    H: Fn(Request<Incoming>, Connection) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Request<Body>, Connection) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(limits.connections));
-    let acceptor = tls.map(TlsAcceptor::from);
+    let desks = Arc::new(Semaphore::new(limits.requests));
     loop {
         let place = tokio::select! {
             place = places.clone().acquire_owned() => match place {
@@ -82,18 +92,20 @@ pub async fn serve<H, F>(
             },
             () = crate::gateway::stopped(&mut stop) => break,
         };
-        let (acceptor, handler, watcher) = (acceptor.clone(), handler.clone(), graceful.watcher());
+        let (acceptor, watcher) = (tls.as_ref().map(|tls| TlsAcceptor::from(tls.load_full())), graceful.watcher());
+        let (handler, desks) = (handler.clone(), desks.clone());
         tokio::spawn(async move {
             let _place = place;
             let _ = socket.set_nodelay(true);
             match acceptor {
                 None => {
                     let who = Connection { remote, client: Arc::from([]), server_name: None };
-                    run(socket, who, limits, handler, watcher).await;
+                    run(socket, false, who, limits, desks, handler, watcher).await;
                 }
                 Some(acceptor) => {
                     if let Some((stream, who)) = handshake(acceptor, socket, remote, limits).await {
-                        run(stream, who, limits, handler, watcher).await;
+                        let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                        run(stream, h2, who, limits, desks, handler, watcher).await;
                     }
                 }
             }
@@ -128,31 +140,48 @@ async fn handshake(
     }
 }
 
-async fn run<S, H, F>(stream: S, who: Connection, limits: Limits, handler: H, watcher: Watcher)
-where
+/// Speaks the protocol that TLS agreed on. Nothing is guessed from the first octets, so that every wait has its timer.
+async fn run<S, H, F>(
+    stream: S,
+    h2: bool,
+    who: Connection,
+    limits: Limits,
+    desks: Arc<Semaphore>,
+    handler: H,
+    watcher: Watcher,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    H: Fn(Request<Incoming>, Connection) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Request<Body>, Connection) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(limits.head_s))
-        .max_buf_size(64 * 1024)
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(128)
-        .max_header_list_size(64 * 1024)
-        .max_pending_accept_reset_streams(Some(32))
-        .keep_alive_interval(Some(Duration::from_secs(limits.head_s)))
-        .keep_alive_timeout(Duration::from_secs(10));
-    let service = service_fn(move |request| {
-        let answer = handler(request, who.clone());
-        async move { Ok::<_, Infallible>(answer.await) }
+    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+        let desk = desks.clone().try_acquire_owned();
+        let answer = desk.ok().map(|desk| (desk, handler(request.map(|body| paced(body, limits.pace)), who.clone())));
+        async move {
+            Ok::<_, Infallible>(match answer {
+                Some((_desk, answer)) => answer.await,
+                None => problem::answer(&Refusal::new(&BUSY, "too many requests at once"), "", None),
+            })
+        }
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
+    let head = Duration::from_secs(limits.head_s);
+    let ended = if h2 {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(128)
+            .max_header_list_size(64 * 1024)
+            .max_pending_accept_reset_streams(Some(32))
+            .keep_alive_interval(Some(head))
+            .keep_alive_timeout(Duration::from_secs(10));
+        let stream = TokioIo::new(Opening::new(stream, head));
+        watcher.watch(builder.serve_connection(stream, service)).await
+    } else {
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(64 * 1024);
+        watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "connection ended early");
     }
 }

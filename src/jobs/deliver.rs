@@ -1,61 +1,100 @@
 //! Deliveries: the outbox, one line after the other for each case, until the receiver's receipt is kept.
+//!
+//! ```text
+//!  due ─▶ intent in the log ─▶ send ─┬─ receipt that holds ──────────▶ done
+//!                                    ├─ no answer, 5xx, 408, 429 ────▶ again soon, then later and later
+//!                                    └─ another 4xx ─▶ told to operator and clerk ─▶ again at long intervals
+//!                                                      (an ask is answered by it: done)
+//! ```
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, header};
-use http_body_util::{BodyExt, StreamBody};
-use hyper::body::Frame;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use crate::audit::Kind;
 use crate::audit::entry::{Entry, Evidence, Node, Outcome, Upstream};
 use crate::exchange::message::Stored;
-use crate::exchange::records::{self, Outgoing};
-use crate::exchange::{ExchangeError, Key};
+use crate::exchange::outbox::{self, Outgoing};
+use crate::exchange::{ExchangeError, Key, records};
 use crate::gateway::act::case_key;
 use crate::gateway::keep::ASICE;
-use crate::gateway::{Rooms, ledger};
+use crate::gateway::{Rooms, ledger, receipt, streaming};
 use crate::terms::{Refusal, UnixMillis};
-use crate::upstream::body::BoxError;
-use crate::upstream::{Body, Client};
+use crate::upstream::Client;
 
 /// Header with the id under which a message is sent again and again.
 pub const MESSAGE_ID: &str = "tongban-message-id";
-/// Lines taken at once, and how long a taken line is left alone by other replicas, in milliseconds.
-const AT_ONCE: i64 = 16;
+/// Deliveries under way at once, and lines taken in one look.
+const AT_ONCE: usize = 32;
+const LOOK: i64 = 16;
+/// How long a taken line is left alone by other replicas, in milliseconds, beyond the time its sending may take.
 const HOLD_MS: i64 = 60_000;
-/// Longest wait for a receiver, and largest receipt.
-const WAIT: Duration = Duration::from_secs(30);
+/// Longest wait for a receiver of an empty container; grows with its size at the rate below, in octets a second.
+const WAIT_S: u64 = 30;
+const RATE: u64 = 256 << 10;
+/// Largest receipt in octets.
 const RECEIPT_MAX: usize = 64 * 1024;
 /// First wait before a retry; doubles with each attempt up to the longest, in milliseconds.
 const RETRY_MS: i64 = 500;
 const RETRY_MAX_MS: i64 = 60_000;
+/// Wait after a refusal that sending again will hardly change, in milliseconds.
+const REFUSED_MS: i64 = 15 * 60_000;
 
-/// Sends what is due.
-pub async fn due(rooms: &Arc<Rooms>, now: UnixMillis) -> Result<(), Refusal> {
-    loop {
-        let mut tx = rooms.store.begin().await?;
-        let lines = records::take_due(&mut tx, now, HOLD_MS, AT_ONCE).await?;
-        tx.commit(()).await?;
-        if lines.is_empty() {
-            return Ok(());
-        }
-        let sent = lines.into_iter().map(|line| {
-            let rooms = rooms.clone();
-            tokio::spawn(async move { one(&rooms, &line).await })
-        });
-        for task in sent.collect::<Vec<_>>() {
-            if let Ok(Err(refusal)) = task.await {
-                tracing::warn!(%refusal, "a delivery could not be kept");
+/// Deliveries under way. A receiver that hangs holds places, never the look at the outbox.
+pub struct Deliveries {
+    rooms: Arc<Rooms>,
+    places: Arc<Semaphore>,
+    tasks: JoinSet<()>,
+}
+
+impl Deliveries {
+    pub fn new(rooms: Arc<Rooms>) -> Self {
+        Self { rooms, places: Arc::new(Semaphore::new(AT_ONCE)), tasks: JoinSet::new() }
+    }
+
+    /// Sets going what is due, as far as there are places.
+    pub async fn due(&mut self, now: UnixMillis) -> Result<(), Refusal> {
+        while self.tasks.try_join_next().is_some() {}
+        loop {
+            let free = self.places.available_permits() as i64;
+            if free == 0 {
+                return Ok(());
+            }
+            let mut tx = self.rooms.store.begin().await?;
+            let lines = outbox::take_due(&mut tx, now, HOLD_MS, free.min(LOOK)).await?;
+            tx.commit(()).await?;
+            if lines.is_empty() {
+                return Ok(());
+            }
+            for line in lines {
+                let (rooms, places) = (self.rooms.clone(), self.places.clone());
+                self.tasks.spawn(async move {
+                    let Ok(_place) = places.acquire_owned().await else { return };
+                    if let Err(refusal) = one(&rooms, &line).await {
+                        tracing::warn!(%refusal, "a delivery could not be kept");
+                    }
+                });
             }
         }
+    }
+
+    /// Lets what is under way end, for at most `limit`; the rest is sent again in the next life.
+    pub async fn drain(mut self, limit: Duration) {
+        let _ = tokio::time::timeout(limit, async { while self.tasks.join_next().await.is_some() {} }).await;
     }
 }
 
 /// Milliseconds to wait after the given number of attempts.
 fn backoff_ms(attempts: i64) -> i64 {
     (RETRY_MS << attempts.clamp(0, 16)).min(RETRY_MAX_MS)
+}
+
+/// How long sending a container may take.
+fn limit(octets: u64) -> Duration {
+    Duration::from_secs(WAIT_S + octets / RATE)
 }
 
 async fn one(rooms: &Arc<Rooms>, line: &Outgoing) -> Result<(), Refusal> {
@@ -66,6 +105,12 @@ async fn one(rooms: &Arc<Rooms>, line: &Outgoing) -> Result<(), Refusal> {
     drop(tx);
     let file = files.into_iter().find(|f| f.stored.path == line.path);
     let container = file.ok_or_else(|| ExchangeError::Message(format!("{} is not among the files", line.path)))?.stored;
+    let takes_ms = limit(container.kept.size).as_millis() as i64;
+    if takes_ms > HOLD_MS {
+        let mut tx = rooms.store.begin().await?;
+        outbox::postpone(&mut tx, &line.id, UnixMillis(now.0 + takes_ms + HOLD_MS), None).await?;
+        tx.commit(()).await?;
+    }
     let about = |kind| {
         Entry::new(kind, now)
             .node(Node { name: ledger::word(&rooms.me.id), ..Node::default() })
@@ -89,100 +134,111 @@ async fn one(rooms: &Arc<Rooms>, line: &Outgoing) -> Result<(), Refusal> {
         .up(Upstream { name: ledger::word(&line.target), result: ledger::word(class), receipt: None })
         .out(Outcome { status: Some(status), ..Outcome::default() });
     rooms.log.append(&closing).await?;
+    settle(rooms, line, outcome).await?;
+    // What waited behind this line may go now, and who looks at the case sees how it fares.
+    let _ = rooms.news.send(line.no);
+    Ok(())
+}
+
+/// Keeps what came of a sending.
+async fn settle(rooms: &Arc<Rooms>, line: &Outgoing, outcome: Result<Sent, Refusal>) -> Result<(), Refusal> {
+    let (no, target, now) = (line.no, &line.target, UnixMillis::now());
+    let soon = UnixMillis(now.0 + backoff_ms(line.attempts));
     let mut tx = rooms.store.begin().await?;
     match outcome {
         Ok(Sent::Taken(receipt)) => {
-            records::delivered(&mut tx, &line.id, &receipt, UnixMillis::now()).await?;
-            tracing::info!(case.no = %line.no, target = line.target, "delivered");
+            outbox::delivered(&mut tx, &line.id, &receipt, now).await?;
+            tracing::info!(case.no = %no, target, "delivered");
         }
-        Ok(Sent::Refused(status, why)) => {
-            tracing::warn!(case.no = %line.no, target = line.target, status, why, "not taken; will be sent again");
-            records::postpone(&mut tx, &line.id, UnixMillis(now.0 + backoff_ms(line.attempts))).await?;
+        Ok(Sent::Refused(status, code)) if is_final(status) && line.path.contains("-ask-") => {
+            outbox::refused(&mut tx, &line.id, &code, now).await?;
+            tracing::info!(case.no = %no, target, status, code, "the owner said no to what was asked");
+        }
+        Ok(Sent::Refused(status, code)) if is_final(status) => {
+            outbox::postpone(&mut tx, &line.id, UnixMillis(now.0 + REFUSED_MS), Some(&code)).await?;
+            tracing::error!(case.no = %no, target, status, code, "a delivery is refused: somebody has to look");
+        }
+        Ok(Sent::Refused(status, code)) => {
+            outbox::postpone(&mut tx, &line.id, soon, None).await?;
+            tracing::warn!(case.no = %no, target, status, code, "not taken; will be sent again");
         }
         Err(refusal) => {
-            tracing::warn!(case.no = %line.no, target = line.target, %refusal, "not sent; will be sent again");
-            records::postpone(&mut tx, &line.id, UnixMillis(now.0 + backoff_ms(line.attempts))).await?;
+            outbox::postpone(&mut tx, &line.id, soon, None).await?;
+            tracing::warn!(case.no = %no, target, %refusal, "not sent; will be sent again");
         }
     }
     tx.commit(()).await?;
     Ok(())
 }
 
+/// Whether the same request would get the same no: the receiver understood it and will not have it.
+fn is_final(status: u16) -> bool {
+    (400..500).contains(&status) && !matches!(status, 408 | 421 | 425 | 429)
+}
+
 enum Sent {
     Taken(String),
+    /// Status and code.
     Refused(u16, String),
 }
 
 async fn send(rooms: &Arc<Rooms>, line: &Outgoing, container: &Stored, key: &Key) -> Result<Sent, Refusal> {
-    let (client, url): (&Client, String) = if line.way == "office" {
-        let office = rooms.systems.iter().find(|s| s.id == line.target);
-        let office = office.ok_or_else(|| ExchangeError::Message(format!("no office {}", line.target)))?;
-        (&office.client, format!("{}/cases", office.url))
-    } else {
+    let wrong = |why: String| Refusal::from(ExchangeError::Message(why));
+    let peer = line.way == "peer";
+    let (client, url): (Client, String) = if peer {
         let directory = rooms.directory.load();
-        let member = directory.member(&line.target);
-        let member = member.ok_or_else(|| ExchangeError::Message(format!("no member {}", line.target)))?;
-        (&rooms.peers, format!("{}/peer/v1/messages", member.api))
+        let member = directory.member(&line.target).ok_or_else(|| wrong(format!("no member {}", line.target)))?;
+        (rooms.peer(&member.id, UnixMillis::now())?, format!("{}/peer/v1/messages", member.api))
+    } else {
+        let office = rooms.systems.iter().find(|s| s.id == line.target);
+        let office = office.ok_or_else(|| wrong(format!("no office {}", line.target)))?;
+        (office.client.clone(), format!("{}/cases", office.url))
     };
+    let reading = rooms.vault.read(key, &container.kept).map_err(ExchangeError::from)?;
     let request = Request::post(url)
         .header(header::CONTENT_TYPE, ASICE)
         .header(header::CONTENT_LENGTH, container.kept.size)
         .header(MESSAGE_ID, &line.id)
-        .body(body(rooms, container, key)?)
-        .map_err(|e| ExchangeError::Message(e.to_string()))?;
-    let response = client.fetch(request, WAIT, RECEIPT_MAX).await?;
-    let text = String::from_utf8_lossy(response.body());
-    let answer: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-    if response.status().is_success() {
-        let receipt = answer.get("receipt").and_then(|r| r.as_str());
-        let receipt = receipt.ok_or_else(|| ExchangeError::Message("the answer has no receipt".into()))?;
-        return Ok(Sent::Taken(receipt.to_owned()));
+        .body(streaming::body(reading))
+        .map_err(|e| wrong(e.to_string()))?;
+    let response = client.fetch(request, limit(container.kept.size), RECEIPT_MAX).await?;
+    let answer: serde_json::Value = serde_json::from_slice(response.body()).unwrap_or_default();
+    if !response.status().is_success() {
+        let code = answer.get("code").and_then(|c| c.as_str()).unwrap_or("none");
+        return Ok(Sent::Refused(response.status().as_u16(), code.chars().take(40).collect()));
     }
-    let code = answer.get("code").and_then(|c| c.as_str()).unwrap_or_default();
-    Ok(Sent::Refused(response.status().as_u16(), code.to_owned()))
-}
-
-/// The container as it is read and decrypted, chunk by chunk on the blocking pool.
-fn body(rooms: &Rooms, container: &Stored, key: &Key) -> Result<Body, Refusal> {
-    let reading = rooms.vault.read(key, &container.kept).map_err(ExchangeError::from)?;
-    let reading = Arc::new(reading);
-    let stream = futures_util::stream::unfold((reading, 0), |(reading, n)| async move {
-        if n == reading.chunks() {
-            return None;
-        }
-        let read = reading.clone();
-        let chunk = tokio::task::spawn_blocking(move || read.chunk(n)).await;
-        let frame: Result<Frame<Bytes>, BoxError> = match chunk {
-            Ok(Ok(chunk)) => Ok(Frame::data(Bytes::from(chunk))),
-            Ok(Err(e)) => Err(e.into()),
-            Err(e) => Err(e.into()),
-        };
-        Some((frame, (reading, n + 1)))
-    });
-    let stream: std::pin::Pin<Box<dyn futures_util::Stream<Item = Result<Frame<Bytes>, BoxError>> + Send + Sync>> =
-        Box::pin(SyncStream(std::sync::Mutex::new(Box::pin(stream))));
-    Ok(StreamBody::new(stream).boxed())
-}
-
-/// A stream that is polled by one task only may be shared between threads: the lock is never waited for.
-struct SyncStream<S>(std::sync::Mutex<std::pin::Pin<Box<S>>>);
-
-impl<S: futures_util::Stream> futures_util::Stream for SyncStream<S> {
-    type Item = S::Item;
-    fn poll_next(self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<Option<S::Item>> {
-        let mut inner = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        inner.as_mut().poll_next(cx)
+    let taken = answer.get("receipt").and_then(|r| r.as_str());
+    let taken = taken.ok_or_else(|| wrong("the answer has no receipt".into()))?;
+    if peer {
+        receipt::check(rooms, &line.target, &line.id, container.kept.digest, taken).map_err(wrong)?;
     }
+    Ok(Sent::Taken(taken.to_owned()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::backoff_ms;
+    use super::*;
 
     #[test]
     fn retries_come_later_and_later_but_never_stop() {
         let waits: Vec<_> = (0..9).map(backoff_ms).collect();
         assert_eq!(waits, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
         assert_eq!(backoff_ms(i64::MAX), 60_000);
+    }
+
+    #[test]
+    fn a_large_container_gets_the_time_it_needs() {
+        for (octets, seconds) in [(0, 30), (1 << 20, 34), (1 << 30, 30 + 4_096)] {
+            assert_eq!(limit(octets), Duration::from_secs(seconds), "{octets}");
+        }
+    }
+
+    #[test]
+    fn some_refusals_are_the_answer() {
+        for (status, last) in
+            [(400, true), (403, true), (409, true), (422, true), (408, false), (429, false), (503, false)]
+        {
+            assert_eq!(is_final(status), last, "{status}");
+        }
     }
 }

@@ -4,9 +4,11 @@
 //!  outbox ──due──▶ line (intent) ─▶ peer · office ─▶ receipt ─▶ line (outcome) ─▶ done
 //!     ▲ same bytes, same id, later and later │no
 //!     └──────────────────────────────────────┘
+//!  tidy (one replica at a time) ─▶ lines left out · proofs that ran out · files that nobody names
 //! ```
 
 pub mod deliver;
+mod tidy;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +16,18 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::audit::{Entry, Kind};
-use crate::gateway::{Rooms, keep, ledger};
-use crate::store::{Dialect, once};
+use crate::exchange::outbox;
+use crate::gateway::Rooms;
+use crate::store::Dialect;
 use crate::terms::{Refusal, UnixMillis};
+use deliver::Deliveries;
 
 /// How often the outbox is looked at, in milliseconds; news of a case wakes it at once.
 const LOOK_MS: u64 = 500;
 /// How often housekeeping runs, in seconds.
 const HOUSEKEEPING_S: u64 = 30;
-/// An act whose line is missing for this long was cut off by a crash, in milliseconds.
-const CUT_OFF_MS: i64 = 10_000;
+/// How long deliveries under way may take to end when the house stops, in seconds.
+const DRAIN_S: u64 = 5;
 
 /// Runs until `stop` turns true.
 pub async fn run(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
@@ -32,56 +36,39 @@ pub async fn run(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
     }
     let mut news = rooms.news.subscribe();
     let mut housekeeping = tokio::time::interval(Duration::from_secs(HOUSEKEEPING_S));
+    let mut deliveries = Deliveries::new(rooms.clone());
+    let mut round = 0;
     loop {
         tokio::select! {
-            () = crate::gateway::stopped(&mut stop) => return,
+            () = crate::gateway::stopped(&mut stop) => break,
             _ = news.recv() => {}
             () = tokio::time::sleep(Duration::from_millis(LOOK_MS)) => {}
             _ = housekeeping.tick() => {
-                if let Err(error) = tidy(&rooms, UnixMillis::now()).await {
+                if let Err(error) = tidy::round(&rooms, round, UnixMillis::now()).await {
                     tracing::warn!(%error, "housekeeping failed");
                 }
+                round += 1;
             }
         }
-        if let Err(error) = deliver::due(&rooms, UnixMillis::now()).await {
+        if let Err(error) = deliveries.due(UnixMillis::now()).await {
             tracing::warn!(%error, "deliveries failed");
         }
     }
+    deliveries.drain(Duration::from_secs(DRAIN_S)).await;
 }
 
 /// What an earlier life left: intents without an outcome are closed as recovered (the result is not known; the receiver's
-/// memory of ids makes sending again safe), and deliveries it had taken come due.
+/// memory of ids makes sending again safe), lines that a crash left out are written, and deliveries it had taken come due.
 async fn pick_up(rooms: &Arc<Rooms>, now: UnixMillis) -> Result<(), Refusal> {
     for (_, leaf) in &rooms.log.recovery().unanswered {
         rooms.log.append(&Entry::new(Kind::Recovered, now).of(*leaf)).await?;
     }
     // A store of our own is shared with nobody; replicas on PostgreSQL wait for each other's holds to run out.
     if rooms.store.dialect() == Dialect::Sqlite {
+        tidy::left_out(rooms, now, now).await?;
         let mut tx = rooms.store.begin().await?;
-        crate::exchange::records::release_taken(&mut tx, now).await?;
+        outbox::release_taken(&mut tx, now).await?;
         tx.commit(()).await?;
     }
-    Ok(())
-}
-
-/// Writes the lines that a crash left out, and forgets what has expired.
-pub async fn tidy(rooms: &Arc<Rooms>, now: UnixMillis) -> Result<(), Refusal> {
-    let mut tx = rooms.store.read().await?;
-    let missing = crate::exchange::records::unlogged(&mut tx, UnixMillis(now.0 - CUT_OFF_MS), 1_000).await?;
-    drop(tx);
-    for (no, seq, act, by) in missing {
-        let mut entry = Entry::new(Kind::CaseEvent, now).case(rooms.pseudonyms.case(no));
-        for (name, value) in [("recovered", act.as_str()), ("by", by.as_str())] {
-            if let (Some(name), Some(value)) = (ledger::word(name), ledger::word(value)) {
-                entry = entry.fact(name, value);
-            }
-        }
-        let committed = rooms.log.append(&entry).await?;
-        keep::mark_logged(rooms, no, seq, committed.index).await?;
-        tracing::info!(case.no = %no, seq, "a line that a crash left out is in the log now");
-    }
-    let mut tx = rooms.store.begin().await?;
-    once::forget_expired(&mut tx, now, 10_000).await?;
-    tx.commit(()).await?;
     Ok(())
 }

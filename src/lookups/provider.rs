@@ -17,7 +17,6 @@ const ANSWER_MAX: usize = 256 * 1024;
 
 /// One call, with everything a provider needs to judge for itself.
 pub struct Call<'a> {
-    pub url: &'a str,
     pub resource: &'a str,
     /// Number of the subject. Leaves only inside this call.
     pub subject: &'a str,
@@ -26,29 +25,40 @@ pub struct Call<'a> {
     pub basis: &'a str,
     pub item: ItemCode,
     pub case: Option<CaseNo>,
-    /// Signed statement of the gateway about who asks, for whom.
-    pub assertion: &'a str,
 }
 
-/// Sends `POST {url}/lookups` and reads `{"found", "fields", "version"}`.
-pub async fn call(client: &Client, call: &Call<'_>) -> Result<Answer, LookupError> {
-    let question = json!({
-        "resource": call.resource, "subject": call.subject, "fields": call.fields, "purpose": call.purpose,
-        "basis": call.basis, "item": call.item, "case": call.case,
-    });
-    let bad = |why: String| LookupError::BadAnswer { resource: call.resource.to_owned(), why };
-    let request = Request::post(format!("{}/lookups", call.url))
+impl Call<'_> {
+    /// The body of the call; the gateway's statement names its digest.
+    pub fn body(&self) -> String {
+        json!({
+            "resource": self.resource, "subject": self.subject, "fields": self.fields, "purpose": self.purpose,
+            "basis": self.basis, "item": self.item, "case": self.case,
+        })
+        .to_string()
+    }
+}
+
+/// Sends `POST {url}/lookups` under a signed statement of the gateway and reads `{"found", "fields", "version"}`.
+pub async fn call(
+    client: &Client,
+    url: &str,
+    resource: &str,
+    body: String,
+    statement: &str,
+) -> Result<Answer, LookupError> {
+    let bad = |why: String| LookupError::BadAnswer { resource: resource.to_owned(), why };
+    let request = Request::post(format!("{url}/lookups"))
         .header(header::CONTENT_TYPE, "application/json")
-        .header(header::AUTHORIZATION, format!("Bearer {}", call.assertion))
-        .body(full(question.to_string()))
+        .header(header::AUTHORIZATION, format!("Bearer {statement}"))
+        .body(full(body))
         .map_err(|e| bad(e.to_string()))?;
     let response =
-        client.fetch(request, LIMIT, ANSWER_MAX).await.map_err(|e| LookupError::from_upstream(call.resource, &e))?;
+        client.fetch(request, LIMIT, ANSWER_MAX).await.map_err(|e| LookupError::from_upstream(resource, &e))?;
     match response.status() {
         StatusCode::OK => read(response.body()).map_err(bad),
         StatusCode::NOT_FOUND => Ok(Answer::NotFound),
         status if status.is_server_error() => {
-            Err(LookupError::Down { resource: call.resource.to_owned(), why: status.to_string() })
+            Err(LookupError::Down { resource: resource.to_owned(), why: status.to_string() })
         }
         status => Err(bad(status.to_string())),
     }

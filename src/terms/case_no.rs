@@ -27,6 +27,11 @@ impl CaseNo {
     pub fn day(self) -> Day {
         self.day
     }
+
+    /// Who gave the number out: the first four digits of the sequence are the gateway's slot in the federation.
+    pub fn slot(self) -> u16 {
+        (self.sequence / 10_000) as u16
+    }
 }
 
 impl fmt::Display for CaseNo {

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 use super::UpstreamError;
 
@@ -55,11 +56,31 @@ pub struct ClientTls(pub(super) Arc<ClientConfig>);
 impl ClientTls {
     /// Trusts exactly `anchors`; shows `identity` when the other side asks for one.
     pub fn new(anchors: &[CertificateDer<'static>], identity: Option<Identity>) -> Result<Self, UpstreamError> {
+        Self::with_lists(anchors, &[], identity)
+    }
+
+    /// The same, but no certificate on one of `lists` is trusted.
+    pub fn with_lists(
+        anchors: &[CertificateDer<'static>],
+        lists: &[CertificateRevocationListDer<'static>],
+        identity: Option<Identity>,
+    ) -> Result<Self, UpstreamError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
+        let wrong = |e: &dyn std::fmt::Display| UpstreamError::Tls(e.to_string());
+        let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|e| UpstreamError::Tls(e.to_string()))?
-            .with_root_certificates(roots(anchors)?);
+            .map_err(|e| wrong(&e))?;
+        let roots = roots(anchors)?;
+        let builder = if lists.is_empty() {
+            builder.with_root_certificates(roots)
+        } else {
+            let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+                .with_crls(lists.iter().cloned())
+                .allow_unknown_revocation_status()
+                .build()
+                .map_err(|e| wrong(&e))?;
+            builder.with_webpki_verifier(verifier)
+        };
         let config = match identity {
             None => builder.with_no_client_auth(),
             Some(who) => builder

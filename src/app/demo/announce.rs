@@ -1,4 +1,5 @@
-//! `federation.json`: where everything is, for any outside program. Written last: its presence means ready.
+//! `federation.json`: where everything is, for any outside program. Written when all is ready, and kept current: a gateway
+//! that is started again has another `pid`, one that is down has none.
 
 use serde_json::{Value, json};
 
@@ -8,9 +9,12 @@ use super::settings::{OUTLET_ITEMS, OUTLETS};
 use super::stamps;
 use super::world::{B, CLIENTS, Door, GATEWAYS, World};
 use crate::federation::Directory;
+use crate::terms::UnixMillis;
 
-pub(super) fn write(world: &World, directory: &Directory) -> Result<(), String> {
-    let gateways: Vec<Value> = GATEWAYS.iter().enumerate().map(|(g, _)| gateway(world, g, directory)).collect();
+/// `pids` are the gateways' processes.
+pub(super) fn write(world: &World, pids: [Option<u32>; 2], now: UnixMillis) -> Result<(), String> {
+    let directory = &super::directory::read(world, now)?;
+    let gateways: Vec<Value> = pids.iter().enumerate().map(|(g, pid)| gateway(world, g, *pid, directory)).collect();
     let clients: Vec<Value> = CLIENTS
         .iter()
         .map(|c| {
@@ -55,10 +59,19 @@ pub(super) fn write(world: &World, directory: &Directory) -> Result<(), String> 
         "outlets": OUTLETS.map(|(id, daily)| json!({ "outlet": id, "daily": daily, "items": OUTLET_ITEMS })),
     });
     let text = serde_json::to_string_pretty(&told).map_err(|e| e.to_string())?;
-    files::write(&world.folder.join("federation.json"), format!("{text}\n").as_bytes(), PRIVATE).map(|_| ())
+    files::write(&world.announcement(), format!("{text}\n").as_bytes(), PRIVATE).map(|_| ())
 }
 
-fn gateway(world: &World, gateway: usize, directory: &Directory) -> Value {
+/// What an earlier demonstration said is no longer so.
+pub(super) fn take_back(world: &World) -> Result<(), String> {
+    let file = world.announcement();
+    match std::fs::remove_file(&file) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(files::said(&file, e)),
+        _ => Ok(()),
+    }
+}
+
+fn gateway(world: &World, gateway: usize, pid: Option<u32>, directory: &Directory) -> Value {
     let plan = &GATEWAYS[gateway];
     let member = directory.member(plan.id);
     json!({
@@ -72,7 +85,9 @@ fn gateway(world: &World, gateway: usize, directory: &Directory) -> Value {
         "log_origin": member.map(|m| m.log_origin.as_str()),
         "log_key": member.map(|m| m.log_key.as_str()),
         "ca": world.tls_anchors(gateway),
+        "pid": pid,
         "config": world.config(gateway),
+        "output": world.gateway_log(gateway),
         "data": world.gateway(gateway).join("data"),
     })
 }

@@ -7,8 +7,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -17,7 +15,7 @@ use crate::http::serve::{self, Connection, Limits};
 use crate::http::tls::{Clients, server};
 use crate::trust::certificate::Certificate;
 use crate::upstream::Body;
-use crate::upstream::body::full;
+use crate::upstream::body::{NotWhole, full, whole};
 use crate::upstream::tls::{Identity, certificates};
 
 /// Listens at `address` until `stop`; waits a moment for a port that an earlier start has not let go yet.
@@ -29,12 +27,13 @@ pub async fn run<H, F>(
     handler: H,
 ) -> Result<(), String>
 where
-    H: Fn(Request<Incoming>, Connection) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Request<Body>, Connection) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let listener = bind(name, address).await?;
     tracing::info!(%address, "{name} listens");
     let limits = Limits { connections: 1_000, drain_s: 2, ..Limits::default() };
+    let tls = tls.map(|tls| Arc::new(arc_swap::ArcSwap::new(tls)));
     serve::serve(listener, tls, limits, stop, handler).await;
     Ok(())
 }
@@ -75,14 +74,11 @@ pub fn gateway_of(connection: &Connection) -> Option<String> {
 }
 
 /// Reads a body of at most `max` octets.
-pub async fn body(request: Request<Incoming>, max: usize) -> Result<Bytes, Response<Body>> {
-    match Limited::new(request.into_body(), max).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(e) if e.is::<http_body_util::LengthLimitError>() => {
-            Err(problem(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"))
-        }
-        Err(_) => Err(problem(StatusCode::BAD_REQUEST, "the body broke off")),
-    }
+pub async fn body(request: Request<Body>, max: usize) -> Result<Bytes, Response<Body>> {
+    whole(request.into_body(), max).await.map_err(|e| match e {
+        NotWhole::TooLarge(_) => problem(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+        NotWhole::Broken(_) => problem(StatusCode::BAD_REQUEST, "the body broke off"),
+    })
 }
 
 /// A JSON answer that nobody may keep.

@@ -8,6 +8,7 @@ use super::files::{self, said};
 use super::lay::{Authorities, Member};
 use super::world::{Door, FEDERATION, GATEWAYS, World};
 use super::{jws, pki::Pair, stamps};
+use crate::catalogue::Catalogue;
 use crate::federation::directory::{Anchors, Octets};
 use crate::federation::{Directory, Issuer, Member as Entry, signed};
 use crate::terms::digest::hex;
@@ -49,6 +50,7 @@ pub(super) fn keep(
         members: members.iter().enumerate().map(|(g, m)| entry(world, g, m)).collect::<Result<_, _>>()?,
         issuers: vec![issuer(world)],
         anchors: anchors(world, by, now)?,
+        catalogue: Some(Catalogue::embedded().map_err(|e| e.to_string())?.version()),
     };
     let same = have.is_some_and(|have| json!(have) == json!(directory));
     if !same || directory.expires <= now.plus_seconds(LEFT_S) {

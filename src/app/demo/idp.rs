@@ -10,7 +10,6 @@
 use std::sync::Arc;
 
 use http::{Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -67,7 +66,7 @@ struct Provider {
 }
 
 impl Provider {
-    async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn handle(&self, request: Request<Body>) -> Response<Body> {
         match (request.method(), request.uri().path()) {
             (&Method::GET, "/.well-known/openid-configuration") => self.discovery(),
             (&Method::GET, "/jwks") => match self.keys.jwks() {

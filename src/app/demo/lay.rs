@@ -7,7 +7,8 @@
 //!            └─ envelope CA ─────── case files of A and B
 //!  each gateway: its own TLS CA ── itself · its own clients CA ── windows, outlet, office, provider
 //! ```
-//! Laying again reads what is there, makes again what is about to expire, and rewrites the configurations.
+//! Laying again reads what is there, makes again what is about to expire, and rewrites the configurations. What an earlier
+//! demonstration announced is taken back: it is not ready any more.
 
 use std::path::Path;
 
@@ -58,16 +59,17 @@ pub fn lay_at(folder: &Path, port_base: u16, store: Option<&str>, now: UnixMilli
     std::fs::create_dir_all(folder).map_err(|e| files::said(folder, e))?;
     let folder = folder.canonicalize().map_err(|e| files::said(folder, e))?;
     let world = World { folder, port_base, store: store.map(str::to_owned) };
+    announce::take_back(&world)?;
     let authorities = authorities(&world, now)?;
     identity_provider(&world, &authorities, now)?;
     stamps::licence_issuers(&world, &authorities, now)?;
     let members = [member(&world, &authorities, 0, now)?, member(&world, &authorities, 1, now)?];
     clients(&world, &members, now)?;
-    let directory = directory::keep(&world, &authorities, &members, now)?;
+    directory::keep(&world, &authorities, &members, now)?;
+    settings::trust(&world)?;
     for gateway in 0..GATEWAYS.len() {
         settings::write(&world, gateway, now)?;
     }
-    announce::write(&world, &directory)?;
     Ok(world)
 }
 

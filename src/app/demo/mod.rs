@@ -1,11 +1,13 @@
 //! The demonstration federation's world: everything around the two gateways, laid into one folder and started.
 //!
 //! ```text
-//!                 lay ──▶ World ──▶ keys · certificates · seals · federation.jws · tongban.toml · federation.json
+//!                 lay ──▶ World ──▶ keys · certificates · seals · federation.jws · tongban.toml
 //!                            │
 //!            ┌───────────────┼────────────────┬───────────────┬──────────────┐
 //!           idp           operator         provider         office         system
 //!      tokens for people  the directory  household register  decides cases  ordinary HTTP
+//!
+//!  members: tongban serve × 2, each its own process ──▶ ready ──▶ federation.json
 //! ```
 //! Nothing here is part of a gateway: the parties speak to the gateways as strangers would, over the same sockets.
 //! [`World`] says where all of it is.
@@ -18,10 +20,12 @@ pub mod idp;
 pub mod jws;
 pub mod lay;
 pub mod licence;
+mod members;
 pub mod office;
 pub mod people;
 pub mod pki;
 pub mod provider;
+pub mod screen;
 pub mod settings;
 pub mod stamps;
 pub mod system;

@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, watch};
@@ -63,7 +62,7 @@ struct Office {
 }
 
 impl Office {
-    async fn handle(&self, request: Request<Incoming>, from: &Connection) -> Response<Body> {
+    async fn handle(&self, request: Request<Body>, from: &Connection) -> Response<Body> {
         if gateway_of(from).as_deref() != Some(GATEWAYS[B].id) {
             return problem(StatusCode::FORBIDDEN, "only the gateway of Jiyuan delivers here");
         }
@@ -86,7 +85,7 @@ impl Office {
         }
     }
 
-    async fn take(&self, request: Request<Incoming>) -> Result<Taken, (StatusCode, String)> {
+    async fn take(&self, request: Request<Body>) -> Result<Taken, (StatusCode, String)> {
         let headers = request.headers();
         let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
         if text("content-type").as_deref() != Some("application/vnd.etsi.asic-e+zip") {
@@ -115,7 +114,7 @@ impl Office {
 }
 
 /// Streams a body into a file.
-async fn receive(request: Request<Incoming>, into: &std::path::Path) -> Result<(), (StatusCode, String)> {
+async fn receive(request: Request<Body>, into: &std::path::Path) -> Result<(), (StatusCode, String)> {
     let io = |e: std::io::Error| (StatusCode::INTERNAL_SERVER_ERROR, files::said(into, e));
     let mut out = tokio::fs::File::create(into).await.map_err(io)?;
     let (mut body, mut size) = (request.into_body(), 0u64);

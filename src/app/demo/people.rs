@@ -51,7 +51,7 @@ pub const PEOPLE: &[Person] = &[
         user: "C-0001",
         name: "王敏",
         org: Some("W-440305-01"),
-        roles: &["receive"],
+        roles: &["receive", "issue"],
         places: &["440305"],
         ..STAFF
     },
@@ -59,7 +59,7 @@ pub const PEOPLE: &[Person] = &[
         user: "C-0002",
         name: "赵强",
         org: Some("W-419001-02"),
-        roles: &["receive"],
+        roles: &["receive", "issue"],
         places: &["419001"],
         ..STAFF
     },

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
@@ -46,7 +45,7 @@ pub async fn start(world: &World, calls: Calls, stop: watch::Receiver<bool>) -> 
     .await
 }
 
-async fn handle(request: Request<Incoming>, from: &Connection, calls: &Calls) -> Response<Body> {
+async fn handle(request: Request<Body>, from: &Connection, calls: &Calls) -> Response<Body> {
     if gateway_of(from).as_deref() != Some(GATEWAYS[B].id) {
         return problem(StatusCode::FORBIDDEN, "only the gateway of Jiyuan asks here");
     }

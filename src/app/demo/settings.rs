@@ -24,6 +24,17 @@ pub(super) fn write(world: &World, gateway: usize, now: UnixMillis) -> Result<()
     Ok(())
 }
 
+/// Whom an outsider trusts for papers and licences of this federation.
+pub(super) fn trust(world: &World) -> Result<(), String> {
+    let text = "# Written by `tongban demo`; paths are relative to this file.\n\
+                # tongban verify --policy trust.toml FILE…\n\
+                signer-anchor = [\"federation/signers-ca.pem\"]\n\
+                maker-anchor = [\"federation/makers-ca.pem\"]\n\
+                crl = [\"federation/signers-ca.crl\", \"federation/makers-ca.crl\"]\n\
+                time-basis = \"claimed\"\ncoverage = \"strict\"\nrevocation = \"require\"\n";
+    files::write(&world.trust(), text.as_bytes(), PUBLIC).map(|_| ())
+}
+
 fn config(world: &World, gateway: usize) -> Result<String, String> {
     let plan = &GATEWAYS[gateway];
     let address = |door: Door| world.address(door);

@@ -1,7 +1,6 @@
 //! An ordinary HTTP system of a department, as there are thousands: `GET /status` tells whom the gateway vouches for.
 
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -39,7 +38,7 @@ pub async fn start(world: &World, stop: watch::Receiver<bool>) -> Result<(), Str
     .await
 }
 
-fn handle(request: &Request<Incoming>, key: &PublicKey, now: UnixMillis) -> Response<Body> {
+fn handle(request: &Request<Body>, key: &PublicKey, now: UnixMillis) -> Response<Body> {
     if request.method() != Method::GET || request.uri().path() != "/status" {
         return not_found();
     }

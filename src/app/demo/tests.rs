@@ -58,7 +58,7 @@ fn filing(world: &World, case: CaseNo, seq: u64, now: UnixMillis) -> (String, Ve
             "scope": "nation", "window": "440305",
             "collector": { "kind": "window", "id": "W-440305-01", "name": "窗口", "clerk": "C-0001" },
             "owner": "419001", "authority": world::POLICE_B, "authority_name": world::POLICE_B_NAME,
-            "applicant": { "name": "张三", "code_type": "111", "code": "990101199202290010", "level": 3 },
+            "applicant": { "name": "张三", "code_type": "111", "code": "990101199202290010", "level": 3, "level_at": 0 },
             "received_at": now, "materials": [],
         },
     });

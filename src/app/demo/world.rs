@@ -188,6 +188,8 @@ pub const POLICE_B: &str = "11419001DT00001826";
 pub const POLICE_B_NAME: &str = "济源市公安部门(演示)";
 pub const SOCIAL_SECURITY_B: &str = "11419001DT0000211H";
 
+const ANNOUNCEMENT: &str = "federation.json";
+
 /// Name of the federation.
 pub const FEDERATION: &str = "tongban-demo";
 
@@ -201,14 +203,14 @@ pub struct World {
 }
 
 impl World {
-    /// The world that an earlier [`super::lay`] left in `folder`.
+    /// The world of the demonstration that runs in `folder`, or ran there last.
     ///
     /// # Errors
     /// A sentence, when there is none or its `federation.json` cannot be read.
     pub fn open(folder: &Path) -> Result<Self, String> {
-        let file = folder.join("federation.json");
+        let file = folder.join(ANNOUNCEMENT);
         let bytes = files::read(&file)?
-            .ok_or_else(|| files::said(&file, "no demonstration has been laid here; run `tongban demo` first"))?;
+            .ok_or_else(|| files::said(&file, "no demonstration is ready here; run `tongban demo` first"))?;
         let told: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| files::said(&file, e))?;
         let port_base = told["port_base"].as_u64().and_then(|p| u16::try_from(p).ok());
         Ok(Self {
@@ -261,8 +263,28 @@ impl World {
         self.federation().join("services-ca.pem")
     }
 
+    /// What a gateway's process says: standard output and error.
+    pub fn gateway_log(&self, gateway: usize) -> PathBuf {
+        self.gateway(gateway).join("gateway.log")
+    }
+
+    /// Where everything is, for outside programs; there while the demonstration is ready.
+    pub fn announcement(&self) -> PathBuf {
+        self.folder.join(ANNOUNCEMENT)
+    }
+
     pub fn directory(&self) -> PathBuf {
         self.folder.join("federation.jws")
+    }
+
+    /// Whom to trust for the papers of this federation: `tongban verify --policy`.
+    pub fn trust(&self) -> PathBuf {
+        self.folder.join("trust.toml")
+    }
+
+    /// Copies of a case's papers, as the window has them.
+    pub fn papers(&self, case: &str) -> PathBuf {
+        self.folder.join("papers").join(case)
     }
 
     /// What the office system remembers.

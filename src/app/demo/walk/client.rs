@@ -1,6 +1,7 @@
-//! A window's software: mutual TLS, two tokens, multipart.
+//! A window's software: mutual TLS, two tokens, multipart, and patience with a gateway that is being started again.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
@@ -9,12 +10,24 @@ use serde_json::{Value, json};
 use crate::app::demo::World;
 use crate::app::demo::idp::GRANT;
 use crate::app::demo::world::Door;
+use crate::terms::UnixMillis;
 use crate::upstream::body::{empty, full};
 use crate::upstream::tls::{Identity, certificates};
 use crate::upstream::{Client, ClientTls};
 
 const WAIT: Duration = Duration::from_secs(20);
 const ANSWER_MAX: usize = 16 << 20;
+/// Longest time without an answer of the gateway's own, and the pause between two tries.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What is asked.
+pub struct Asking<'a> {
+    pub path: &'a str,
+    pub headers: &'a [(&'a str, String)],
+    /// Media type and octets.
+    pub body: Option<(&'a str, Bytes)>,
+}
 
 /// An answer, read.
 pub struct Answer {
@@ -61,7 +74,32 @@ impl Window {
         format!("{}{path}", self.base)
     }
 
-    async fn send(&self, request: Request<crate::upstream::Body>) -> Result<Answer, String> {
+    /// Asks until the gateway itself has answered: one that is down is started again, and what a request meant to do is
+    /// done once, however often it is sent.
+    async fn send(&self, request: &Asking<'_>) -> Result<Answer, String> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.once(request).await;
+            let passing = answer.as_ref().map_or(true, |a| matches!(a.status.as_u16(), 502..=504));
+            if !passing || Instant::now() > until {
+                return answer;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Asks once.
+    pub async fn once(&self, asking: &Asking<'_>) -> Result<Answer, String> {
+        let method = if asking.body.is_some() { "POST" } else { "GET" };
+        let mut request = Request::builder().uri(self.url(asking.path)).method(method);
+        for (name, value) in asking.headers {
+            request = request.header(*name, value);
+        }
+        let request = match &asking.body {
+            Some((media, bytes)) => request.header(header::CONTENT_TYPE, *media).body(full(bytes.clone())),
+            None => request.body(empty()),
+        };
+        let request = request.map_err(|e| e.to_string())?;
         let response = self.client.fetch(request, WAIT, ANSWER_MAX).await.map_err(|e| e.to_string())?;
         let json = serde_json::from_slice(response.body()).unwrap_or_default();
         Ok(Answer { status: response.status(), json, bytes: response.into_body() })
@@ -74,21 +112,15 @@ impl Window {
         headers: &[(&str, String)],
         body: Option<(&str, Vec<u8>)>,
     ) -> Result<Answer, String> {
-        let mut request = Request::builder().uri(self.url(path)).method(if body.is_some() { "POST" } else { "GET" });
-        for (name, value) in headers {
-            request = request.header(*name, value);
-        }
-        let request = match body {
-            Some((media, bytes)) => request.header(header::CONTENT_TYPE, media).body(full(bytes)),
-            None => request.body(empty()),
-        };
-        self.send(request.map_err(|e| e.to_string())?).await
+        let body = body.map(|(media, bytes)| (media, Bytes::from(bytes)));
+        self.send(&Asking { path, headers, body }).await
     }
 
-    /// Files a case: the JSON part and one file a material.
+    /// Files a case: the JSON part and one file a material. `key` makes two filings one.
     pub async fn file(
         &self,
         headers: &[(&str, String)],
+        key: &str,
         request: &Value,
         files: &[(&str, &[u8])],
     ) -> Result<Answer, String> {
@@ -105,8 +137,15 @@ impl Window {
             body.extend_from_slice(b"\r\n");
         }
         body.extend(format!("--{BOUNDARY}--\r\n").bytes());
-        self.call("/v1/cases", headers, Some((&format!("multipart/form-data; boundary={BOUNDARY}"), body))).await
+        let headers = [headers, &[("idempotency-key", key.to_owned())]].concat();
+        self.call("/v1/cases", &headers, Some((&format!("multipart/form-data; boundary={BOUNDARY}"), body))).await
     }
+}
+
+/// A name for one filing, which no other filing has.
+pub fn filing_key() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("demo-{}-{}", UnixMillis::now().0, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Signs in at the identity provider, as an application would.

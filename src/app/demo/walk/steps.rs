@@ -1,142 +1,224 @@
 //! The good way: from signing in to the result.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::client::{Window, household, sign_in, tokens};
-use super::{Teller, leaf};
+use super::client::{Window, filing_key, household, sign_in, tokens};
+use super::{Stage, Teller, leaf, path};
+use crate::app::demo::files::{self, PRIVATE};
 use crate::app::demo::licence::{self, Holder, Under};
 use crate::app::demo::people::{Person, ZHANG};
 use crate::app::demo::world::{A, B, OUTLET, TOWN_WINDOW, WINDOW};
-use crate::app::demo::{World, provider};
 use crate::federation::Directory;
 use crate::gateway::prove::profile;
 use crate::licences;
 use crate::terms::UnixMillis;
 
 /// Longest wait for the office, in seconds.
-const OFFICE_S: u32 = 60;
+const OFFICE_S: u32 = 120;
+/// The item of the walk: a certificate of household registration.
+const ITEM: &str = "002009901000";
 
-pub async fn walk(teller: &mut Teller, world: &World, calls: &provider::Calls) {
-    if let Err(why) = all(teller, world, calls).await {
-        teller.fail("the walk of the case", why);
-    }
+/// Copies of a case's papers, as the window has them.
+pub struct Papers {
+    pub case: String,
+    pub folder: PathBuf,
+    /// Digest of each copy, by name of the file.
+    pub digests: BTreeMap<String, String>,
 }
 
-async fn all(teller: &mut Teller, world: &World, calls: &provider::Calls) -> Result<(), String> {
+/// Walks; gives the papers of the case, when it came so far.
+pub async fn walk(teller: &mut Teller, stage: &Stage<'_>) -> Option<Papers> {
     teller.chapter("跨省通办：深圳南山窗口办理济源户籍证明", "Cross-province: a Jiyuan certificate filed in Nanshan");
+    let mut papers = None;
+    if let Err(why) = all(teller, stage, &mut papers).await {
+        teller.fail(why);
+    }
+    papers
+}
+
+async fn all(teller: &mut Teller, stage: &Stage<'_>, kept: &mut Option<Papers>) -> Result<(), String> {
+    let world = stage.world;
+    teller.work("张三登录统一身份认证", "The citizen signs in");
     let citizen = sign_in(world, ZHANG).await?;
-    teller.step("张三登录统一身份认证", "The citizen signs in", "ES256 · at+jwt · 实名等级 level 3", "");
+    teller.done("OIDC · ES256 · at+jwt · 实名等级 real-name level 3", "");
+    teller.work("窗口人员王敏登录", "The clerk signs in");
     let clerk = sign_in(world, "C-0001").await?;
     let window = Window::new(world, WINDOW, A)?;
-    teller.step("窗口人员王敏登录", "The clerk signs in", "RS256 · 终端证书 terminal certificate", "");
+    teller.done("OIDC · RS256 · 终端证书 terminal certificate (mTLS)", &path(&world.client(WINDOW).0));
 
+    teller.work("查找事项，阅读办事指南", "Search items, read the guide");
     let found = window.call("/v1/items?q=%E6%88%B7%E7%B1%8D", &[], None).await?.good()?;
     let count = found.json["items"].as_array().map_or(0, Vec::len);
-    let guide = window.call("/v1/items/002009901000", &[], None).await?.good()?;
-    teller.step(
-        "查找事项，阅读办事指南",
-        "Search items, read the guide",
-        &format!("{count} 项 items"),
-        &guide.json["name"].to_string(),
-    );
+    let guide = window.call(&format!("/v1/items/{ITEM}"), &[], None).await?.good()?;
+    teller.done(&format!("{count} 项 items"), &format!("{ITEM} {}", guide.json["name"].as_str().unwrap_or_default()));
     let headers = tokens(&clerk, Some(&citizen));
-    let plan = window
-        .call("/v1/items/002009901000/plan", &headers, Some(("application/json", b"{}".to_vec())))
-        .await?
-        .good()?;
-    teller.step(
-        "应备材料：证照和共享数据可得的免提交",
-        "What to bring: nothing that licences or sharing provide",
-        &format!("须提交 to bring: {}", plan.json["bring"]),
-        "",
-    );
+    materials(teller, &window, &headers).await?;
 
+    teller.work(
+        "窗口核验张三出示的电子身份证（加盖国密印章的 OFD）",
+        "The licence shown: a sealed OFD, verified by the gateway",
+    );
     let person = Person::find(ZHANG).and_then(Holder::of).ok_or("no such person")?;
     let id_card = licence::issue(world, Under::Good, "LT-ID", person, UnixMillis::now())?;
-    let before = calls.count();
-    let mut filing = headers.clone();
-    filing.push(("idempotency-key", format!("demo-{}", UnixMillis::now().0)));
-    let filed = window.file(&filing, &household("419001"), &[("id.ofd", &id_card)]).await?.good()?;
+    let checked = window.call("/v1/verify", &headers, Some(("application/ofd", id_card.clone()))).await?.good()?;
+    let verdict = checked.json["indication"].as_str().unwrap_or_default().to_owned();
+    if verdict != "TOTAL-PASSED" {
+        return Err(format!("the licence is {verdict}"));
+    }
+    teller.done(&format!("{verdict} · SM2/SM3 · 签章人、制章者、吊销状态 signer, seal maker, revocation"), "");
+
+    teller.work("收件", "The case is filed at the window");
+    let (asked, ended) = (stage.calls.count(), stage.ends.count());
+    let key = filing_key();
+    let filed = window.file(&headers, &key, &household("419001"), &[("id.ofd", &id_card)]).await?.good()?;
     let case = filed.json["case"].as_str().ok_or("no case number")?.to_owned();
-    teller.step(
+    let folder = world.papers(&case);
+    let mut papers = Papers { case: case.clone(), folder, digests: BTreeMap::new() };
+    let licence_file = papers.keep("attached-licence.ofd", &id_card)?;
+    teller.done_as(
         &format!("收件 {case}（收件不是受理）"),
-        "Filed: received, not accepted",
-        "身份 who · 归属 owner 419001 · 合约与策略 contract, policy · 证照与印章 licence, seal · 共享数据 shared data",
-        &leaf(&filed.json),
+        "Filed at the window: received, not accepted",
+        "两人身份 both people · 归属 owner 419001 · 合约、策略、配额 contract, policy, quota · 证照与印章 licence, seal · 共享数据 shared data",
+        &format!("{} · 所附证照 licence attached: {licence_file}", leaf(&filed.json)),
     );
-    let again = window.file(&filing, &household("419001"), &[("id.ofd", &id_card)]).await?.good()?;
+    teller.work("同一申请重复提交：同一办件", "The same filing again: the same case");
+    let again = window.file(&headers, &key, &household("419001"), &[("id.ofd", &id_card)]).await?.good()?;
     if again.json["case"] != filed.json["case"] {
         return Err("the same filing gave another case".into());
     }
-    teller.step(
-        "同一申请重复提交：同一办件",
-        "The same filing again: the same case",
-        "Idempotency-Key",
-        &leaf(&again.json),
-    );
+    teller.done("Idempotency-Key", &leaf(&again.json));
+    shared_data(teller, stage, &window, &headers, &case, (asked, ended)).await?;
 
-    let ask = json!({"resource": "DR-HH", "case": case, "purpose": "case", "consent": true}).to_string();
-    let second = window.call("/v1/lookups", &headers, Some(("application/json", ask.into_bytes()))).await?.good()?;
-    let made = calls.count() - before;
-    if second.json["cached"] != true || made != 1 {
-        return Err(format!("the second lookup was not from the cache (calls: {made})"));
-    }
-    teller.step(
-        "户籍共享数据：第二次查询来自缓存，同样留痕",
-        "Shared data: the second lookup from cache, still logged",
-        "用途绑定 purpose-bound · 1 call",
-        "",
-    );
-
+    teller.work("收件凭证", "The collection receipt");
     let receipt = filed.json["receipt"].as_str().ok_or("no receipt")?.to_owned();
     let paper = window.call(&receipt, &headers, None).await?.good()?;
-    sealed(teller, world, "收件凭证", "Collection receipt", &paper.bytes, &receipt)?;
+    sealed(teller, stage, &mut papers, ("收件凭证", "Collection receipt"), "collection-receipt.ofd", &paper.bytes)?;
 
+    teller.work(
+        "济源：案卷过境、核验、送达、受理、审查、决定、办结",
+        "Jiyuan: the sealed case file crosses; the office works",
+    );
     let seen = closed(&window, &headers, &case).await?;
     let acts: Vec<_> = seen["events"].as_array().into_iter().flatten().filter_map(|e| e["act"].as_str()).collect();
-    teller.step(
-        "济源：核验封包、再次决策、送达审批系统、受理、审查、决定、办结",
-        "Jiyuan: seal, policy again, office, accepted, reviewed, granted, closed",
+    teller.done_as(
+        "济源：核验封包与发送方、再次决策、送达审批系统、受理、审查、决定、办结",
+        "Jiyuan: seal and sender, policy again, the office; accepted, reviewed, granted, closed",
         &acts.join(" → "),
-        "",
+        &format!("{} · {}", path(&world.office().join("messages")), path(&world.gateway(B).join("data/log"))),
     );
-    let documents: Vec<String> = seen["documents"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|d| d["path"].as_str().map(str::to_owned))
-        .collect();
-    for (mark, zh, en) in [
-        ("ACCEPTANCE-VOUCHER", "受理凭证（业务受理专用章）", "Acceptance voucher"),
-        ("result", "结果证照", "Result licence"),
+    let documents: Vec<&str> =
+        seen["documents"].as_array().into_iter().flatten().filter_map(|d| d["path"].as_str()).collect();
+    for (mark, file, zh, en) in [
+        ("ACCEPTANCE-VOUCHER", "acceptance-voucher.ofd", "受理凭证（业务受理专用章）", "Acceptance voucher"),
+        ("GRANT", "decision.ofd", "准予决定（业务审批专用章）", "Decision"),
+        ("result", "result-licence.ofd", "结果证照", "Result licence"),
     ] {
-        let path = documents.iter().find(|d| d.contains(mark)).ok_or_else(|| format!("no {en} among {documents:?}"))?;
-        let paper = window.call(&format!("/v1/cases/{case}/documents/{path}"), &headers, None).await?.good()?;
-        sealed(teller, world, zh, en, &paper.bytes, path)?;
+        teller.work(zh, en);
+        let document =
+            documents.iter().find(|d| d.contains(mark)).ok_or_else(|| format!("none among {documents:?}"))?;
+        let paper = window.call(&format!("/v1/cases/{case}/documents/{document}"), &headers, None).await?.good()?;
+        sealed(teller, stage, &mut papers, (zh, en), file, &paper.bytes)?;
     }
+    *kept = Some(papers);
+    others(teller, stage, &window, &citizen, &headers, &id_card).await
+}
 
+/// What the person must bring: the materials, minus what licences and sharing provide.
+async fn materials(teller: &mut Teller, window: &Window, headers: &[(&str, String)]) -> Result<(), String> {
+    teller.work("应备材料：证照和共享数据可得的免提交", "What to bring: nothing that licences or sharing provide");
+    let body = Some(("application/json", b"{}".to_vec()));
+    let plan = window.call(&format!("/v1/items/{ITEM}/plan"), headers, body).await?.good()?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let lines = plan.json["materials"].as_array().into_iter().flatten();
+    let lines: Vec<_> =
+        lines.map(|m| format!("{} ← {} ({})", text(&m["name"]), text(&m["reference"]), text(&m["how"]))).collect();
+    if lines.is_empty() || plan.json["bring"] != json!([]) {
+        return Err(format!("the plan is {}", plan.json));
+    }
+    teller.done(&format!("{} · 须提交 to bring: 无 nothing", lines.join("；")), "");
+    Ok(())
+}
+
+/// Shared data again: from the cache, so that the register was asked once; the log has a line for each.
+async fn shared_data(
+    teller: &mut Teller,
+    stage: &Stage<'_>,
+    window: &Window,
+    headers: &[(&str, String)],
+    case: &str,
+    before: (u64, u64),
+) -> Result<(), String> {
+    /// A gateway that was started again has forgotten its answers: the next lookup fills the cache anew.
+    const TRIES: u32 = 5;
+    teller
+        .work("户籍共享数据：第二次查询来自缓存，同样留痕", "Shared data: the second lookup from cache, still logged");
+    let (asked, mut ended) = before;
+    for _ in 0..TRIES {
+        let ask = json!({"resource": "DR-HH", "case": case, "purpose": "case", "consent": true}).to_string();
+        let answer = window.call("/v1/lookups", headers, Some(("application/json", ask.into_bytes()))).await?.good()?;
+        let (made, ends) = (stage.calls.count() - asked, stage.ends.count());
+        if answer.json["cached"] == true && (made == 1 || ends != before.1) {
+            let fetched = answer.json["fetched_at"].as_str().unwrap_or_default().to_owned();
+            teller.done(
+                &format!("用途绑定 purpose-bound · 数据源被查询 {made} 次 the register was asked {made}× · {fetched}"),
+                &path(&stage.world.gateway(A).join("data/log")),
+            );
+            return Ok(());
+        }
+        if ends == ended {
+            return Err(format!("the second lookup was not from the cache (calls: {made})"));
+        }
+        ended = ends;
+    }
+    Err("no lookup was from the cache".into())
+}
+
+/// The other ways: town to town, a bank outlet, a live request.
+async fn others(
+    teller: &mut Teller,
+    stage: &Stage<'_>,
+    window: &Window,
+    citizen: &str,
+    headers: &[(&'static str, String)],
+    id_card: &[u8],
+) -> Result<(), String> {
+    let world = stage.world;
     teller.chapter("同城跨镇、银行网点、业务系统转发", "Town to town, a bank outlet, a live request");
+    teller.work("克井镇窗口收件（跨镇通办）", "Filed town to town");
     let town = Window::new(world, TOWN_WINDOW, B)?;
     let town_clerk = sign_in(world, "C-0002").await?;
-    let headers_b = tokens(&town_clerk, Some(&citizen));
-    let filed = town.file(&headers_b, &household("419001"), &[("id.ofd", &id_card)]).await?.good()?;
-    teller.step("克井镇窗口收件（跨镇通办）", "Filed town to town", "scope: town", &leaf(&filed.json));
+    let of_town = tokens(&town_clerk, Some(citizen));
+    let files = [("id.ofd", id_card)];
+    let filed = town.file(&of_town, &filing_key(), &household("419001"), &files).await?.good()?;
+    teller.done("scope: town", &leaf(&filed.json));
 
+    teller.work("银行网点代收", "A bank outlet files an item it may file");
     let bank = Window::new(world, OUTLET, A)?;
     let employee = sign_in(world, "E-9001").await?;
-    let headers_o = tokens(&employee, Some(&citizen));
-    let filed = bank.file(&headers_o, &household("419001"), &[("id.ofd", &id_card)]).await?.good()?;
-    teller.step("银行网点代收", "A bank outlet files", "合约 contract · 配额 quota", &leaf(&filed.json));
+    let of_bank = tokens(&employee, Some(citizen));
+    let filed = bank.file(&of_bank, &filing_key(), &household("419001"), &files).await?.good()?;
+    teller.done("合约 contract · 终端 terminal · 配额 quota", &leaf(&filed.json));
 
-    let mut spoofed = headers.clone();
+    teller.work("实时请求经 A 转发到 B 的业务系统", "A live request through A to a system behind B");
+    let mut spoofed = headers.to_vec();
     spoofed.push(("x-remote-user", "admin".into()));
-    let passed = window.call("/pass/419001/social-security/status", &spoofed, None).await?.good()?;
-    teller.step(
-        "实时请求经 A 转发到 B 的业务系统",
-        "A live request through A to a system behind B",
-        &passed.json.to_string(),
+    let passed = window.call("/pass/419001/social-security/status", &spoofed, None).await?.good()?.json;
+    let identity = &passed["identity"];
+    if passed["vouched"] != true || identity["sub"] != "C-0001" || passed["identity_headers_of_client"] != json!([]) {
+        return Err(passed.to_string());
+    }
+    let text = |name: &str| identity[name].as_str().unwrap_or_default();
+    teller.done(
+        &format!(
+            "签名短期令牌 signed hand-off: {} ({}) via {} · 客户端身份头被除去 the client's identity headers did not get through",
+            text("sub"),
+            text("kind"),
+            text("via")
+        ),
         "",
     );
     Ok(())
@@ -156,22 +238,41 @@ async fn closed(window: &Window, headers: &[(&str, String)], case: &str) -> Resu
     Err(format!("the case is still {last} after {OFFICE_S} s"))
 }
 
-/// Verifies a paper offline, as anybody with the directory can.
-fn sealed(teller: &mut Teller, world: &World, zh: &str, en: &str, bytes: &[u8], path: &str) -> Result<(), String> {
+impl Papers {
+    /// Keeps a copy; gives its path.
+    fn keep(&mut self, name: &str, bytes: &[u8]) -> Result<String, String> {
+        let file = self.folder.join(name);
+        files::write(&file, bytes, PRIVATE)?;
+        self.digests.insert(name.to_owned(), crate::terms::Digest::of(bytes).to_string());
+        Ok(path(&file))
+    }
+}
+
+/// Verifies a paper under the directory, as its receiver does, and keeps a copy.
+fn sealed(
+    teller: &mut Teller,
+    stage: &Stage<'_>,
+    papers: &mut Papers,
+    (zh, en): (&str, &str),
+    name: &str,
+    bytes: &[u8],
+) -> Result<(), String> {
+    let world = stage.world;
     let operator = crate::app::wire::operator_key(&world.federation().join("operator.pem"))?;
     let envelope = std::fs::read_to_string(world.directory()).map_err(|e| e.to_string())?;
     let now = UnixMillis::now();
     let directory = Directory::take(&envelope, &operator, None, now).map_err(|e| e.to_string())?;
-    let report = licences::verify(path, bytes, &profile(&directory, now));
+    let report = licences::verify(name, bytes, &profile(&directory, now));
     if !report.passed() {
-        return Err(format!("{en}: {}", report.to_text()));
+        return Err(report.to_text());
     }
     let seal = report.signatures.first().and_then(|s| s.seal.as_ref()).map_or(String::new(), |s| s.name.clone());
-    teller.step(
+    let file = papers.keep(name, bytes)?;
+    teller.done_as(
         &format!("{zh}：印章核验通过"),
-        &format!("{en}: seal verified offline"),
+        &format!("{en}: the seal is genuine"),
         &format!("{} · {seal}", report.indication.word()),
-        path,
+        &file,
     );
     Ok(())
 }

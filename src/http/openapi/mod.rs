@@ -1,5 +1,9 @@
 //! The interface as OpenAPI 3.1, made from the route table, and the list of all codes.
 
+mod requests;
+mod responses;
+mod words;
+
 use serde_json::{Map, Value, json};
 
 use super::routes::{Call, ROUTES, Who};
@@ -75,94 +79,48 @@ pub fn document() -> Value {
                 "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "Access token (RFC 9068), as Bearer or DPoP (RFC 9449). Staff also need a client certificate."},
                 "certificate": {"type": "mutualTLS"},
             },
-            "schemas": {"Problem": problem_schema()},
+            "schemas": {"Problem": responses::problem()},
             "responses": {"Problem": {"description": "拒绝 · refusal", "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}},
         },
     })
 }
 
 fn operation(call: Call, method: &str, template: &str, who: Who, zh: &str, en: &str) -> Value {
-    let parameters: Vec<_> = template
+    let in_path = template
         .split('/')
         .filter_map(|p| p.strip_prefix('{')?.strip_suffix('}'))
-        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
-        .collect();
+        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
+    let parameters: Vec<_> = in_path.chain(requests::parameters(call)).collect();
     let security = match who {
         Who::Anyone => json!([]),
         Who::Person => json!([{"token": [], "certificate": []}, {"token": []}]),
         Who::Office | Who::Peer => json!([{"certificate": []}]),
     };
-    let success = if call == Call::File { "202" } else { "200" };
-    let mut responses = json!({
-        (success): {"description": "ok"},
-        "default": {"$ref": "#/components/responses/Problem"},
-    });
-    if call == Call::File {
-        responses["200"] = json!({"description": "the same filing came before: its case"});
+    let mut responses = json!({ "default": {"$ref": "#/components/responses/Problem"} });
+    for (status, media, schema) in responses::good(call) {
+        let content = schema.map_or_else(|| json!({ media: {} }), |schema| json!({ media: { "schema": schema } }));
+        responses[status] = json!({ "description": good(call, status), "content": content });
     }
-    let id = format!("{call:?}");
-    let id = match method {
-        _ if matches!(call, Call::Pass | Call::PeerPass) => format!("{id}_{method}"),
-        _ => id,
+    let id = match call {
+        Call::Pass | Call::PeerPass => format!("{call:?}_{method}"),
+        _ => format!("{call:?}"),
     };
     let mut operation = json!({"operationId": id, "summary": format!("{zh} · {en}"), "parameters": parameters, "security": security, "responses": responses});
-    if let Some(media) = request_media(call) {
-        operation["requestBody"] = json!({"required": true, "content": {(media): {"schema": request_schema(call)}}});
+    if let Some((media, schema)) = requests::body(call) {
+        operation["requestBody"] = json!({"required": true, "content": {media: {"schema": schema}}});
     }
     operation
 }
 
-fn request_media(call: Call) -> Option<&'static str> {
-    match call {
-        Call::File => Some("multipart/form-data"),
-        Call::Plan | Call::LookUp | Call::OfficeAct | Call::PeerLookup => Some("application/json"),
-        Call::Verify => Some("application/ofd"),
-        Call::PeerMessage => Some("application/vnd.etsi.asic-e+zip"),
-        _ => None,
+/// What a good answer means.
+fn good(call: Call, status: &str) -> &'static str {
+    match (call, status) {
+        (Call::File, "202") => "已收件 · received, not accepted",
+        (Call::File, _) => "the same filing came before: its case",
+        (Call::Withdraw | Call::Deliver, "202") => "the owner has been asked; the case moves when it answers",
+        (Call::Pass | Call::PeerPass, _) => "whatever the department's system answers, or a refusal of ours",
+        _ => "ok",
     }
-}
-
-fn request_schema(call: Call) -> Value {
-    match call {
-        Call::File => json!({
-            "type": "object", "required": ["request"],
-            "properties": {"request": {
-                "type": "object", "required": ["item"], "additionalProperties": false,
-                "properties": {
-                    "item": {"type": "string", "pattern": "^[0-9]{12}$"},
-                    "mode": {"enum": ["online", "proxy", "joint"]},
-                    "places": {"type": "object", "additionalProperties": {"type": "string"}},
-                    "owner": {"type": "object", "required": ["region", "reason"], "properties": {"region": {"type": "string"}, "reason": {"type": "string"}}},
-                    "present": {"type": "boolean"}, "consent": {"type": "boolean"}, "form": {},
-                    "materials": {"type": "array", "items": {"type": "object", "required": ["no", "file"], "properties": {"no": {"type": "integer"}, "file": {"type": "string", "description": "name of the file part"}}}},
-                },
-            }},
-            "additionalProperties": {"type": "string", "format": "binary"},
-        }),
-        Call::Plan => {
-            json!({"type": "object", "properties": {"by_agent": {"type": "boolean"}, "without": {"type": "array", "items": {"type": "string"}}}})
-        }
-        Call::LookUp => {
-            json!({"type": "object", "required": ["resource"], "properties": {"resource": {"type": "string"}, "case": {"type": "string"}, "purpose": {"type": "string"}, "consent": {"type": "boolean"}}})
-        }
-        Call::OfficeAct => {
-            json!({"type": "object", "required": ["act", "by"], "properties": {"act": {"type": "string"}, "by": {"type": "string"}, "note": {"type": "string"}, "ground": {"type": "string"}, "result": {"type": "object", "required": ["media", "base64"], "properties": {"media": {"type": "string"}, "base64": {"type": "string"}}}}})
-        }
-        _ => json!({"type": "string", "format": "binary"}),
-    }
-}
-
-fn problem_schema() -> Value {
-    json!({
-        "type": "object", "required": ["type", "title", "status", "code", "next", "trace"],
-        "properties": {
-            "type": {"type": "string"}, "title": {"type": "string", "description": "the sentence for the clerk, Chinese"},
-            "detail": {"type": "string", "description": "the same in English"}, "status": {"type": "integer"},
-            "code": {"type": "string", "pattern": "^TB-[A-Z]+-[0-9]{4}$"}, "reason": {"type": "string"},
-            "next": {"type": "object", "properties": {"step": {"type": "string"}, "zh": {"type": "string"}, "en": {"type": "string"}}},
-            "trace": {"type": "string"}, "leaf": {"type": "integer", "description": "index of the line in the audit log"},
-        },
-    })
 }
 
 #[cfg(test)]
@@ -201,6 +159,9 @@ mod tests {
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(file, errors_page()).unwrap();
         }
-        assert_eq!(std::fs::read_to_string(file).unwrap_or_default(), errors_page(), "run `make docs`");
+        assert!(
+            std::fs::read_to_string(file).unwrap_or_default() == errors_page(),
+            "docs/errors.md is out of date: run `make docs`"
+        );
     }
 }

@@ -1,0 +1,133 @@
+//! Acts of the applicant and of the issuing desk: only the owner moves its case, so that a collecting gateway asks.
+//!
+//! ```text
+//!  here, at the owner:     step ─▶ paper, sealed ─▶ office told ─▶ collector told
+//!  at the collector:       ask ──sealed──▶ owner: step … ──sealed──▶ collector: step
+//! ```
+//! Withdrawing takes a case back before it is decided (申请人可以撤回申请); handing out delivers what was decided (综合窗口出件).
+
+use std::sync::Arc;
+
+use super::rooms::Rooms;
+use super::step::{self, Moved, Saying, To};
+use super::{keep, papers};
+use crate::exchange::message::{Dossier, PaperRef, Stored};
+use crate::exchange::outbox;
+use crate::exchange::records::{self, Record};
+use crate::exchange::{Act, Case, Event, ExchangeError, Key, State};
+use crate::terms::{Refusal, UnixMillis};
+
+pub use super::step::Inbox;
+
+/// What papers name as the actor of a withdrawal.
+const APPLICANT: &str = "本人";
+
+/// An act with its paper made, not on record yet. Only [`prepare`] makes one.
+pub struct Prepared {
+    act: Act,
+    note: Option<String>,
+    record: Record,
+    dossier: Dossier,
+    key: Key,
+    case: Case,
+    papers: Vec<Stored>,
+    refs: Vec<PaperRef>,
+}
+
+/// The acts that a wish comes to, from where the case stands: handing out is two, the desk says it in one.
+pub fn acts(wish: Act, state: State) -> &'static [Act] {
+    match (wish, state) {
+        (Act::ConfirmDelivery, State::Closed) => &[Act::HandOut, Act::ConfirmDelivery],
+        (Act::ConfirmDelivery, _) => &[Act::ConfirmDelivery],
+        _ => &[Act::Withdraw],
+    }
+}
+
+/// Whether a collecting gateway may ask for an act.
+pub fn is_wish(act: Act) -> bool {
+    matches!(act, Act::Withdraw | Act::ConfirmDelivery)
+}
+
+/// Steps the case and makes the act's paper.
+///
+/// # Errors
+/// `TB-EXC-0001` where the case is not in a state for it.
+pub async fn prepare(
+    rooms: &Arc<Rooms>,
+    record: Record,
+    key: Key,
+    act: Act,
+    by: &str,
+    note: Option<String>,
+    at: UnixMillis,
+) -> Result<Prepared, Refusal> {
+    let dossier = record.dossier(&key)?;
+    let (case, paper) = record.case.step(&Event { act, by }, at).map_err(ExchangeError::from)?;
+    let (mut refs, mut files) = (Vec::new(), Vec::new());
+    if let Some(kind) = paper {
+        let stamp = keep::stamp(rooms, kind);
+        let who = if act == Act::Withdraw { APPLICANT } else { by };
+        let bytes = papers::issue(rooms, stamp, kind, &case, &dossier, who, note.as_deref(), at)?;
+        let number = kind.number(case.no, case.seq);
+        let file = keep::keep(rooms, &key, &format!("papers/{number}.ofd"), "application/ofd", &bytes)?;
+        refs.push(PaperRef { kind, number, file: file.reference() });
+        files.push(file);
+    }
+    Ok(Prepared { act, note, record, dossier, key, case, papers: files, refs })
+}
+
+impl Prepared {
+    /// Puts it on record, and everybody who has the case is told.
+    pub async fn keep(
+        self,
+        rooms: &Arc<Rooms>,
+        by: &str,
+        inbox: Option<Inbox<'_>>,
+        at: UnixMillis,
+    ) -> Result<Case, Refusal> {
+        let Self { act, note, record, dossier, key, case, papers, refs } = self;
+        let tell = [step::collector(&record), step::office(rooms, &dossier).map(To::Office)];
+        let mut messages = Vec::new();
+        for to in tell.into_iter().flatten() {
+            let saying = Saying { act, ask: false, by, papers: refs.clone(), note: note.clone(), at };
+            messages.push(step::seal(rooms, &key, &case, saying, &papers, to).await?);
+        }
+        let moved = Moved { case: &case, act, by, note: note.as_deref(), papers, messages, inbox };
+        moved.keep(rooms, &key, at).await?;
+        Ok(case)
+    }
+}
+
+/// Asks the owner. The same wish twice is one message; the case here moves when the owner's answer comes.
+pub async fn ask(
+    rooms: &Arc<Rooms>,
+    record: &Record,
+    key: &Key,
+    wish: Act,
+    by: &str,
+    note: Option<String>,
+    at: UnixMillis,
+) -> Result<(), Refusal> {
+    let case = &record.case;
+    // What the owner would refuse as well is refused here, at the window.
+    let first = acts(wish, case.state)[0];
+    case.step(&Event { act: first, by }, at).map_err(ExchangeError::from)?;
+    let saying = Saying { act: wish, ask: true, by, papers: Vec::new(), note, at };
+    let sealed = step::seal(rooms, key, case, saying, &[], To::Member(case.no.owner())).await?;
+    let outcome = async {
+        let mut tx = rooms.store.begin().await?;
+        let asked = outbox::of_case(&mut tx, case.no).await?;
+        if asked.iter().any(|line| line.path == sealed.line.path && line.done.is_none()) {
+            return Ok(false);
+        }
+        records::add_file(&mut tx, case.no, "container", case.seq, &sealed.container, key).await?;
+        outbox::post(&mut tx, &sealed.line, at).await?;
+        tx.commit(()).await?;
+        Ok::<_, Refusal>(true)
+    }
+    .await;
+    if !matches!(outcome, Ok(true)) {
+        keep::forget_unnamed(rooms, [sealed.container.kept.id.as_str()].into_iter()).await;
+    }
+    outcome.map(|_| ())
+}

@@ -1,0 +1,56 @@
+//! The collecting gateway asks, in the applicant's name, for an act that only the owner can do: it owns the case.
+
+use std::sync::Arc;
+
+use super::super::{keep, peer, receipt};
+use super::{Opened, arrival_line, forget};
+use crate::exchange::{ExchangeError, records};
+use crate::federation::FederationError;
+use crate::gateway::Rooms;
+use crate::gateway::act::case_key;
+use crate::gateway::ledger::Trace;
+use crate::gateway::onward;
+use crate::terms::Refusal;
+
+pub async fn take(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<String, Refusal> {
+    let message = &opened.message;
+    let vouched = opened.vouched.as_ref();
+    let vouched = vouched.ok_or_else(|| Refusal::new(&peer::BAD_ASSERTION, "nobody vouches for what is asked"))?;
+    if !onward::is_wish(message.act) || !message.papers.is_empty() {
+        return Err(ExchangeError::Message(format!("'{}' is not asked for", message.act.word())).into());
+    }
+    let (record, key) = {
+        let mut tx = rooms.store.read().await?;
+        let record = records::load(&mut tx, message.case).await?.ok_or(ExchangeError::NoCase)?;
+        (record, case_key(rooms, &mut tx, message.case).await?)
+    };
+    let collector = rooms.directory.load().member_for(record.window)?.id.clone();
+    if record.side != "owning" || collector != message.from {
+        let why = format!("{} did not collect {}", message.from, message.case);
+        return Err(FederationError::NotThatMember(why).into());
+    }
+    let by = format!("{}/{}", message.from, vouched.actor);
+    let receipt = receipt::give(rooms, &message.id, opened.container.digest, trace.at)?;
+    let acts = onward::acts(message.act, record.case.state);
+    let (mut record, mut case) = (record, None);
+    for (n, act) in acts.iter().enumerate() {
+        // The last act and the receipt are kept together: a crash before lets the message come again.
+        let last = n + 1 == acts.len();
+        let inbox =
+            last.then_some(onward::Inbox { id: &message.id, digest: opened.container.digest, receipt: &receipt });
+        let note = message.note.clone().filter(|_| last);
+        let prepared = onward::prepare(rooms, record.clone(), key.clone(), *act, &by, note, trace.at).await?;
+        let moved = prepared.keep(rooms, &by, inbox, trace.at).await?;
+        record.case = moved.clone();
+        case = Some(moved);
+    }
+    let case = case.ok_or_else(|| ExchangeError::Message("nothing was asked for".into()))?;
+    // What was asked stands in the log; the case keeps what came of it.
+    forget(rooms, opened).await;
+    let committed = rooms.log.append(&arrival_line(opened, rooms, trace)).await?;
+    for n in 0..acts.len() as u64 {
+        keep::mark_logged(rooms, case.no, case.seq - n, committed.index).await?;
+    }
+    let _ = rooms.news.send(case.no);
+    Ok(receipt)
+}

@@ -1,0 +1,158 @@
+//! A case arrives: the owner asks the questions again, on what it sees itself.
+
+use std::sync::Arc;
+
+use super::super::{facts, keep, ledger, peer, receipt};
+use super::{Opened, arrival_line, container, genuine};
+use crate::audit::entry::{ItemRef, Jurisdiction, Subject};
+use crate::exchange::message::{Dossier, Message};
+use crate::exchange::records::{self, NewCase};
+use crate::exchange::{Act, Case, Event, ExchangeError, Key, Paper};
+use crate::federation::FederationError;
+use crate::gateway::Rooms;
+use crate::gateway::ledger::Trace;
+use crate::gateway::who::minutes_between;
+use crate::policy::{Arrival, Ask, Kind as WhoKind, Permit, Person, Who};
+use crate::terms::Refusal;
+
+/// A case that arrives: the owner asks the rules again.
+pub async fn take(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<String, Refusal> {
+    let message = &opened.message;
+    let bad = |why: &str| Refusal::from(ExchangeError::Message(why.to_owned()));
+    let dossier = message.dossier.as_ref().ok_or_else(|| bad("no dossier"))?;
+    if !rooms.is_ours(dossier.owner) {
+        return Err(FederationError::NoMember(dossier.owner).into());
+    }
+    {
+        let directory = rooms.directory.load();
+        let sender = directory.member(&message.from);
+        if sender.is_none_or(|sender| sender.slot != message.case.slot() || !sender.speaks_for(dossier.window)) {
+            let why = format!("{} gave out no such number, or collects elsewhere", message.from);
+            return Err(FederationError::NotThatMember(why).into());
+        }
+    }
+    let resident = dossier.applicant.resident().ok_or_else(|| bad("the applicant's number is not one"))?;
+    let pid = rooms.pseudonyms.resident(&resident);
+    let case = Case::new(message.case);
+    // Staff numbers are the sender's own: the same number here is another person.
+    let by = &format!("{}/{}", message.from, dossier.collector.clerk);
+    let filed = case.step(&Event { act: Act::File, by }, dossier.received_at).map_err(ExchangeError::from)?.0;
+    let case = filed.step(&Event { act: Act::Receive, by }, dossier.received_at).map_err(ExchangeError::from)?.0;
+    genuine::papers(opened, rooms, Some(Paper::Receipt), case.seq).await?;
+    genuine::licences(opened, rooms, dossier, trace.at).await?;
+    let permit = again(opened, rooms, dossier, &case, &pid.to_string(), trace)?;
+    let entry = arrival_line(opened, rooms, trace)
+        .subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: Some(pid) })
+        .dec(ledger::allowed(&permit))
+        .item(ItemRef { code: Some(dossier.item), ..ItemRef::default() })
+        .jur(Jurisdiction {
+            owner: Some(dossier.owner),
+            window: Some(dossier.window),
+            route: ledger::word(&dossier.scope),
+        });
+    let wrapped = rooms.master.wrap(&message.case.to_string(), &opened.key).map_err(ExchangeError::from)?;
+    let mut tx = rooms.store.begin().await?;
+    let new = NewCase {
+        case: &case,
+        side: "owning",
+        collector: &collector(message, dossier),
+        subject: &pid.to_string(),
+        dossier,
+        now: trace.at,
+    };
+    records::insert(&mut tx, &new, &opened.key, &wrapped).await?;
+    records::add_event(&mut tx, &case, Act::Receive.word(), by, None, trace.at).await?;
+    finish(tx, opened, rooms, trace, &case, Some(dossier), &opened.key, entry).await
+}
+
+/// The collecting point as our records name it: a window of the peer is not our window of the same name.
+fn collector(message: &Message, dossier: &Dossier) -> String {
+    format!("peer:{}/{}:{}", message.from, dossier.collector.kind, dossier.collector.id)
+}
+
+/// The owner's own rules, on what the peer vouches for.
+fn again(
+    opened: &Opened,
+    rooms: &Rooms,
+    dossier: &Dossier,
+    case: &Case,
+    pid: &str,
+    trace: &Trace,
+) -> Result<Permit, Refusal> {
+    let catalogue = rooms.catalogue.load();
+    let item = catalogue.item(dossier.item)?;
+    let vouched = opened.vouched.as_ref();
+    let vouched = vouched.ok_or_else(|| Refusal::new(&peer::BAD_ASSERTION, "nobody vouches for this filing"))?;
+    let mut who = Who::new(WhoKind::Peer, &opened.message.from);
+    who.places = vouched.places.clone();
+    let mode = dossier.mode.parse().map_err(|_| ExchangeError::Message("an unknown mode".into()))?;
+    let record_case = crate::policy::CaseFacts {
+        no: case.no,
+        item: dossier.item,
+        owner: dossier.owner,
+        authority: dossier.authority.clone(),
+        applicant: pid.to_owned(),
+        agent: None,
+        state: facts::state(case.state),
+        receiver: case.receiver.clone(),
+        examiners: Vec::new(),
+        collected_by: facts::collected_by(&collector(&opened.message, dossier)),
+        collected_at: dossier.window,
+        presence: facts::presence(item.presence),
+        immediate: false,
+        supplements: 0,
+        extended: false,
+    };
+    let ask = Ask::ReceiveFromPeer(Arrival {
+        who,
+        case: record_case,
+        here: rooms.directory.load().member(&rooms.me.id).map(|m| m.places.clone()).unwrap_or_default(),
+        vouched_at: dossier.window,
+        applicant: Person {
+            id: pid.to_owned(),
+            level: dossier.applicant.level,
+            level_age_min: minutes_between(dossier.applicant.level_at, dossier.received_at),
+            present: dossier.present,
+        },
+        item: facts::item(item, dossier.owner),
+        via: match dossier.collector.kind.as_str() {
+            "window" => WhoKind::Clerk,
+            "portal" => WhoKind::Citizen,
+            _ => WhoKind::Outlet,
+        },
+        mode: facts::mode(mode),
+        scope: facts::scope(catalogue.scope_between(dossier.window, dossier.owner)),
+    });
+    rooms.policies.decide(&ask, trace.at).map_err(|denial| denial.refusal())
+}
+
+#[expect(clippy::too_many_arguments, reason = "the end of one transaction, in one place")]
+async fn finish(
+    mut tx: crate::store::Tx,
+    opened: &Opened,
+    rooms: &Arc<Rooms>,
+    trace: &Trace,
+    case: &Case,
+    dossier: Option<&Dossier>,
+    key: &Key,
+    entry: crate::audit::Entry,
+) -> Result<String, Refusal> {
+    let message = &opened.message;
+    for file in &opened.files {
+        let role = if file.path.starts_with("papers/") { "paper" } else { "material" };
+        records::add_file(&mut tx, case.no, role, case.seq, file, key).await?;
+    }
+    let container = container(opened);
+    records::add_file(&mut tx, case.no, "container", case.seq, &container, key).await?;
+    if let Some(dossier) = dossier {
+        let onward = Message { to: rooms.me.id.clone(), ..message.clone() };
+        keep::post(&mut tx, rooms, &onward, &container, dossier, trace.at).await?;
+    }
+    let receipt = receipt::give(rooms, &message.id, opened.container.digest, trace.at)?;
+    records::receive(&mut tx, &message.id, opened.container.digest, &receipt, trace.at).await?;
+    tx.commit(()).await?;
+    let committed = rooms.log.append(&entry).await?;
+    keep::mark_logged(rooms, case.no, case.seq, committed.index).await?;
+    let _ = rooms.news.send(case.no);
+    Ok(receipt)
+}

@@ -1,0 +1,173 @@
+//! One step of a case put on record: papers and sealed messages first, then one transaction.
+//!
+//! ```text
+//!  papers, containers into the vault       crash: files that nobody names
+//!  ── transaction: case (compare and swap) · event · files · outbox · inbox ──   crash: nothing happened
+//! ```
+
+use std::sync::Arc;
+
+use super::rooms::{Rooms, System, SystemKind};
+use super::who::{Person, PersonKind};
+use super::{keep, ledger, peer};
+use crate::exchange::message::{Dossier, Message, PaperRef, Stored, VERSION};
+use crate::exchange::outbox::{self, Outgoing};
+use crate::exchange::records::{self, Record};
+use crate::exchange::{Act, Case, ExchangeError, Key};
+use crate::terms::{Digest, Refusal, RegionCode, UnixMillis};
+
+/// A message that is sealed and waits for its transaction.
+pub struct Sealed {
+    pub container: Stored,
+    pub line: Outgoing,
+}
+
+/// Who gets a message.
+pub enum To<'r> {
+    /// The member that works for this place.
+    Member(RegionCode),
+    Office(&'r System),
+}
+
+/// What a message says beside the case.
+pub struct Saying<'a> {
+    pub act: Act,
+    pub ask: bool,
+    pub by: &'a str,
+    pub papers: Vec<PaperRef>,
+    pub note: Option<String>,
+    pub at: UnixMillis,
+}
+
+/// Seals a message about a case; no material is in it, only papers.
+pub async fn seal(
+    rooms: &Arc<Rooms>,
+    key: &Key,
+    case: &Case,
+    saying: Saying<'_>,
+    files: &[Stored],
+    to: To<'_>,
+) -> Result<Sealed, Refusal> {
+    let Saying { act, ask, by, papers, note, at } = saying;
+    let (way, target, member) = match to {
+        To::Member(place) => {
+            let member = rooms.directory.load().member_for(place)?.id.clone();
+            ("peer", member.clone(), member)
+        }
+        To::Office(office) => ("office", office.id.clone(), rooms.me.id.clone()),
+    };
+    let id = match ask {
+        true => Message::ask_id(case.no, &rooms.me.id, act),
+        false => Message::id_of(case.no, &rooms.me.id, &member, case.seq),
+    };
+    let named = Digest::of(id.as_bytes());
+    let message = Message {
+        v: VERSION,
+        from: rooms.me.id.clone(),
+        to: member.clone(),
+        at,
+        case: case.no,
+        act,
+        ask,
+        state: case.state,
+        seq: case.seq,
+        assertion: peer::vouch(rooms, &member, named, &official(by, at), &rooms.me.id, at)?,
+        dossier: None,
+        papers,
+        note,
+        id: id.clone(),
+    };
+    let container = keep::envelope(rooms, key, &message, files.to_vec()).await?;
+    let line = Outgoing { id, no: case.no, way: way.to_owned(), target, path: container.path.clone(), attempts: 0 };
+    Ok(Sealed { container, line })
+}
+
+/// The office behind us that works on a case, if one is connected.
+pub fn office<'r>(rooms: &'r Rooms, dossier: &Dossier) -> Option<&'r System> {
+    rooms.system_for(SystemKind::Office, dossier.owner, |s| s.authority.as_str() == dossier.authority)
+}
+
+/// Somebody of the authority or in the applicant's place, as we vouch for one.
+fn official(by: &str, now: UnixMillis) -> Person {
+    Person {
+        kind: PersonKind::Staff,
+        subject: by.to_owned(),
+        id: by.to_owned(),
+        issuer: String::new(),
+        name: None,
+        resident: None,
+        level: 0,
+        level_at: now,
+        org: None,
+        roles: Vec::new(),
+        places: Vec::new(),
+        scopes: Vec::new(),
+        session: Digest::of(by.as_bytes()),
+        bound: true,
+    }
+}
+
+/// A peer's message that this step answers.
+pub struct Inbox<'a> {
+    pub id: &'a str,
+    pub digest: Digest,
+    pub receipt: &'a str,
+}
+
+/// A step with everything that belongs to it.
+pub struct Moved<'a> {
+    /// As it is after the step; `None` where nothing but a message is kept.
+    pub case: &'a Case,
+    pub act: Act,
+    pub by: &'a str,
+    pub note: Option<&'a str>,
+    pub papers: Vec<Stored>,
+    pub messages: Vec<Sealed>,
+    pub inbox: Option<Inbox<'a>>,
+}
+
+impl Moved<'_> {
+    /// Keeps the step; where that fails, its files go.
+    pub async fn keep(self, rooms: &Rooms, key: &Key, at: UnixMillis) -> Result<(), Refusal> {
+        let outcome = self.transact(rooms, key, at).await;
+        if outcome.is_err() {
+            let files = self.papers.iter().chain(self.messages.iter().map(|m| &m.container));
+            keep::forget_unnamed(rooms, files.map(|f| f.kept.id.as_str())).await;
+        }
+        outcome
+    }
+
+    async fn transact(&self, rooms: &Rooms, key: &Key, at: UnixMillis) -> Result<(), Refusal> {
+        let case = self.case;
+        let note = self.note.map(|n| key.seal("note", n.as_bytes())).transpose().map_err(ExchangeError::from)?;
+        let mut tx = rooms.store.begin().await?;
+        records::save(&mut tx, case, at).await?;
+        records::add_event(&mut tx, case, self.act.word(), self.by, note.as_deref(), at).await?;
+        for file in &self.papers {
+            records::add_file(&mut tx, case.no, "paper", case.seq, file, key).await?;
+        }
+        for message in &self.messages {
+            records::add_file(&mut tx, case.no, "container", case.seq, &message.container, key).await?;
+            outbox::post(&mut tx, &message.line, at).await?;
+        }
+        if let Some(inbox) = &self.inbox {
+            records::receive(&mut tx, inbox.id, inbox.digest, inbox.receipt, at).await?;
+        }
+        tx.commit(()).await?;
+        Ok(())
+    }
+}
+
+/// Where a record's case is told of what we did with it: the gateway that collected it, unless that is us.
+pub fn collector(record: &Record) -> Option<To<'static>> {
+    (record.side == "owning").then_some(To::Member(record.window))
+}
+
+/// The line of a paper in the log.
+pub fn leaf(file: &Stored) -> crate::audit::entry::Evidence {
+    crate::audit::entry::Evidence {
+        r#type: ledger::word("paper"),
+        digest: Some(file.kept.digest),
+        ..crate::audit::entry::Evidence::default()
+    }
+}

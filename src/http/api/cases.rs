@@ -1,0 +1,215 @@
+//! Cases: filing, lists, papers; licences and shared data for them.
+
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::input::{self, query, to_vault};
+use super::{Asked, ok, person, read, viewer};
+use crate::exchange::{ExchangeError, Key};
+use crate::gateway::desk::{self, Seen};
+use crate::gateway::ledger;
+use crate::gateway::lookup::{self, Asking};
+use crate::gateway::submit::{self, Arrival};
+use crate::gateway::verify::{self, Verifying};
+use crate::gateway::who::{NO_SUBJECT, PersonKind, Terminal};
+use crate::gateway::{act, intake, streaming};
+use crate::http::problem::json_response;
+use crate::http::{CONTENT, NOT_FOUND};
+use crate::partners;
+use crate::terms::{CaseNo, Refusal, RegionCode, ResidentId, UnixMillis};
+use crate::upstream::Body;
+
+/// Largest file sent to `/v1/verify`.
+const VERIFY_MAX: u64 = 256 << 20;
+/// Header of a filing's key (idempotency).
+const IDEMPOTENCY: &str = "idempotency-key";
+/// Longest such key in octets.
+const IDEMPOTENCY_MAX: usize = 128;
+
+pub async fn file(asked: Asked, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    let rooms = asked.rooms.clone();
+    let idempotency = input::header(&asked.headers, IDEMPOTENCY).map(str::to_owned);
+    if idempotency.as_ref().is_some_and(|key| key.is_empty() || key.len() > IDEMPOTENCY_MAX) {
+        return Err(Refusal::new(&CONTENT, format!("{IDEMPOTENCY}: 1 to {IDEMPOTENCY_MAX} characters")));
+    }
+    let key = Key::generate().map_err(ExchangeError::from)?;
+    let content_type = input::header(&asked.headers, "content-type").map(str::to_owned);
+    let filing = intake::read(content_type.as_deref(), request.into_body(), &rooms.vault, &key, rooms.bounds).await?;
+    let (clerk, citizen) = match (asked.caller, asked.subject) {
+        (caller, Some(subject)) => (caller, Some(subject)),
+        (Some(caller), None) if caller.kind == PersonKind::Citizen => (None, Some(caller)),
+        (caller, None) => (caller, None),
+    };
+    let arrival =
+        Arrival { trace: asked.trace.clone(), terminal: asked.terminal, clerk, citizen, filing, key, idempotency };
+    let kept = submit::submit(arrival, &rooms).await?;
+    let no = kept.case;
+    let mut response = json_response(
+        if kept.again { StatusCode::OK } else { StatusCode::ACCEPTED },
+        &json!({
+            "case": no, "state": "received", "state_zh": "已收件",
+            "notice": {"zh": "已收件，不代表已受理；由办理部门决定是否受理。", "en": "Received, not accepted: the owner decides on acceptance."},
+            "receipt": format!("/v1/cases/{no}/documents/papers/{no}-RECEIPT-2.ofd"),
+            "watch": format!("/v1/cases/{no}/events"),
+            "leaf": ledger::receipt(&rooms, kept.committed),
+        }),
+    );
+    if let Ok(location) = HeaderValue::try_from(format!("/v1/cases/{no}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+pub async fn list(asked: &Asked) -> Result<Response<Body>, Refusal> {
+    let before = match query(asked, "before") {
+        None => UnixMillis(i64::MAX),
+        Some(text) => UnixMillis::parse_rfc3339(&text)
+            .ok_or_else(|| Refusal::new(&CONTENT, "before: a time as in RFC 3339, e.g. 2026-11-25T10:00:00Z"))?,
+    };
+    let records = desk::list(&asked.rooms, &viewer(asked)?, before).await?;
+    let next = records.last().map(|r| r.opened.to_string());
+    Ok(ok(&json!({"cases": records.iter().map(desk::brief).collect::<Vec<_>>(), "before": next})))
+}
+
+pub async fn withdraw(asked: &Asked, no: CaseNo) -> Result<Response<Body>, Refusal> {
+    Ok(wished(desk::withdraw(&asked.rooms, &viewer(asked)?, asked.subject.as_ref(), no).await?))
+}
+
+pub async fn deliver(asked: &Asked, no: CaseNo, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    let delivered: desk::Delivered = input::json(request, input::JSON_MAX).await?;
+    Ok(wished(desk::deliver(&asked.rooms, &viewer(asked)?, no, &delivered).await?))
+}
+
+/// 200 where the case has moved, 202 where its owner has been asked.
+fn wished((seen, done): (Seen, bool)) -> Response<Body> {
+    let status = if done { StatusCode::OK } else { StatusCode::ACCEPTED };
+    json_response(status, &desk::view(&seen))
+}
+
+pub async fn document(asked: &Asked, no: CaseNo, path: &str) -> Result<Response<Body>, Refusal> {
+    let seen = read(asked, no).await?;
+    if let Terminal::Outlet { contract, terminal } = &asked.terminal {
+        outlet_takes(asked, contract, terminal, &seen, path)?;
+    }
+    let (stored, reading) = desk::document(&asked.rooms, &seen, path)?;
+    let size = stored.kept.size;
+    let mut response = Response::new(streaming::body(reading));
+    let headers = response.headers_mut();
+    if let Ok(media) = HeaderValue::try_from(&stored.media) {
+        headers.insert(header::CONTENT_TYPE, media);
+    }
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+    Ok(response)
+}
+
+/// An outlet prints receipts and results where its contract says so; what it scanned it does not get back.
+fn outlet_takes(
+    asked: &Asked,
+    contract: &std::sync::Arc<partners::Contract>,
+    terminal: &partners::Terminal,
+    seen: &Seen,
+    path: &str,
+) -> Result<(), Refusal> {
+    let act = match path.strip_prefix("papers/") {
+        Some(paper) if paper.contains("-RECEIPT-") => partners::Act::PrintReceipt,
+        Some(_) => partners::Act::PrintResult,
+        None => return Err(Refusal::new(&NOT_FOUND, "an outlet keeps no materials")),
+    };
+    let catalogue = asked.rooms.catalogue.load();
+    let item = catalogue.item(seen.dossier.item)?;
+    let terms = partners::ItemTerms { code: item.code, presence: item.presence, outlet_kinds: &item.outlet_kinds };
+    let _yes = partners::check(contract, terminal, act, Some(terms), contract.region, asked.trace.at)?;
+    Ok(())
+}
+
+/// The case that a query parameter or body names, if the person may read it.
+async fn case_named(asked: &Asked, no: Option<CaseNo>) -> Result<Option<Seen>, Refusal> {
+    match no {
+        Some(no) => Ok(Some(read(asked, no).await?)),
+        None => Ok(None),
+    }
+}
+
+pub async fn verify(asked: &Asked, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    let no = match query(asked, "case") {
+        Some(no) => Some(no.parse::<CaseNo>().map_err(|_| Refusal::from(ExchangeError::NoCase))?),
+        None => None,
+    };
+    let seen = case_named(asked, no).await?;
+    let (key, kept) = to_vault(asked, request, VERIFY_MAX).await?;
+    let verifying = Verifying {
+        trace: &asked.trace,
+        person: person(asked)?,
+        terminal: &asked.terminal,
+        key,
+        kept: &kept,
+        purpose: query(asked, "purpose"),
+        consent: query(asked, "consent").as_deref() == Some("true"),
+        case: seen.as_ref(),
+    };
+    let report = verify::ask(&verifying, &asked.rooms).await;
+    if let Err(error) = asked.rooms.vault.forget(&kept.id) {
+        tracing::warn!(%error, "a verified file could not be removed");
+    }
+    Ok(ok(&report?.to_json()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LookupIn {
+    resource: String,
+    /// The case that justifies it.
+    #[serde(default)]
+    case: Option<CaseNo>,
+    #[serde(default)]
+    purpose: Option<String>,
+    #[serde(default)]
+    consent: bool,
+}
+
+pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    let wanted: LookupIn = input::json(request, input::JSON_MAX).await?;
+    let rooms = &asked.rooms;
+    let person = person(asked)?;
+    let seen = case_named(asked, wanted.case).await?;
+    let who = lookup::who(rooms, person, &asked.terminal, asked.trace.at);
+    let subject: Option<ResidentId> = match (&seen, &asked.subject) {
+        (Some(seen), _) => seen.dossier.applicant.resident(),
+        (None, Some(subject)) => subject.resident.clone(),
+        (None, None) => person.resident.clone(),
+    };
+    let subject = subject.ok_or_else(|| Refusal::new(&NO_SUBJECT, "about whom?"))?;
+    let place: RegionCode = seen.as_ref().map_or(rooms.me.region, |s| s.dossier.owner);
+    let asking = Asking {
+        trace: &asked.trace,
+        actor: person,
+        terminal: &asked.terminal,
+        case: seen.as_ref().map(lookup::link),
+        who,
+        subject: &subject,
+        resource: &wanted.resource,
+        item: seen.as_ref().map(|s| s.dossier.item),
+        purpose: wanted.purpose.as_deref(),
+        consent: wanted.consent,
+        place,
+        requester: asked.terminal.region().unwrap_or(rooms.me.region),
+    };
+    let fact = lookup::ask(&asking, rooms).await?;
+    Ok(ok(&json!({
+        "resource": fact.resource(), "fields": fact.fields(), "cached": fact.cached(),
+        "fetched_at": fact.fetched_at().to_string(),
+    })))
+}
+
+pub async fn office_act(asked: &Asked, no: CaseNo, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    let order: act::Order = input::json(request, act::ORDER_MAX).await?;
+    let done = act::order(&asked.rooms, &asked.trace, &asked.terminal, no, order).await?;
+    Ok(ok(&json!({
+        "case": done.case.no, "state": done.case.state, "seq": done.case.seq,
+        "leaf": ledger::receipt(&asked.rooms, done.committed),
+    })))
+}

@@ -1,0 +1,216 @@
+//! The gateway's API, version 1: from a request to the gateway's questions, and back.
+
+mod cases;
+mod input;
+mod items;
+mod peers;
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use serde_json::Value;
+
+use super::host::{Addressed, addressed};
+use super::problem::json_response;
+use super::routes::{self, Call, Found, NotFound, Who};
+use super::serve::Connection;
+use super::{METHOD, NOT_FOUND, guard, openapi, problem, watch};
+use crate::exchange::ExchangeError;
+use crate::gateway::desk::Viewer;
+use crate::gateway::door::{Door, required};
+use crate::gateway::ledger::{self, Trace};
+use crate::gateway::who::{NO_TERMINAL, Person, Terminal};
+use crate::gateway::{Rooms, desk, pass};
+use crate::partners;
+use crate::terms::{CaseNo, Digest, Refusal, UnixMillis};
+use crate::upstream::Body;
+
+/// Everything one request knows while it is answered.
+pub(super) struct Asked {
+    pub rooms: Arc<Rooms>,
+    pub trace: Trace,
+    pub terminal: Terminal,
+    pub caller: Option<Person>,
+    pub subject: Option<Person>,
+    pub headers: HeaderMap,
+    pub query: String,
+}
+
+/// Answers one request. Refusals are kept in the log like answers.
+pub async fn answer(rooms: Arc<Rooms>, request: Request<Body>, connection: Connection) -> Response<Body> {
+    let mut id = [0u8; 16];
+    let _ = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut id);
+    let mut trace =
+        Trace { id: crate::terms::digest::hex(&id), method: method(&request), route: "unknown", at: UnixMillis::now() };
+    let mut who = (Terminal::Unknown, None);
+    match handle(&rooms, request, connection, &mut trace, &mut who).await {
+        Ok(response) => traced(response, &trace),
+        Err(refusal) => {
+            let leaf = ledger::deny(&rooms, &trace, who.1.as_ref(), &who.0, None, &refusal).await;
+            match leaf {
+                Ok(index) => problem::answer(&refusal, &trace.id, Some(index)),
+                // A log that cannot take a line stops the house: nothing leaves without one.
+                Err(error) => problem::answer(&Refusal::from(error), &trace.id, None),
+            }
+        }
+    }
+}
+
+fn method<B>(request: &Request<B>) -> &'static str {
+    match *request.method() {
+        http::Method::GET => "GET",
+        http::Method::POST => "POST",
+        http::Method::PUT => "PUT",
+        http::Method::PATCH => "PATCH",
+        http::Method::DELETE => "DELETE",
+        http::Method::HEAD => "HEAD",
+        http::Method::OPTIONS => "OPTIONS",
+        _ => "OTHER",
+    }
+}
+
+fn traced(mut response: Response<Body>, trace: &Trace) -> Response<Body> {
+    if let Ok(value) = HeaderValue::try_from(&trace.id) {
+        response.headers_mut().insert("tongban-trace", value);
+    }
+    response
+}
+
+async fn handle(
+    rooms: &Arc<Rooms>,
+    request: Request<Body>,
+    connection: Connection,
+    trace: &mut Trace,
+    who: &mut (Terminal, Option<Person>),
+) -> Result<Response<Body>, Refusal> {
+    guard::check(&request)?;
+    let path = request.uri().path().to_owned();
+    let host = addressed(rooms, &request, connection.server_name.as_deref())?;
+    let found = match &host {
+        Addressed::System(..) => Found { route: &routes::BY_HOST, params: Vec::new() },
+        Addressed::Us(_) => match routes::find(request.method(), &path) {
+            Ok(found) => found,
+            Err(NotFound::Path) => return Err(Refusal::new(&NOT_FOUND, "no such address")),
+            Err(NotFound::Method) => return Err(Refusal::new(&METHOD, "the address takes another method")),
+        },
+    };
+    trace.route = found.route.template;
+    let terminal = Terminal::recognise(rooms, &connection.client, trace.at)?;
+    who.0 = terminal.clone();
+    let url = format!("https://{}{path}", host.authority());
+    let method = request.method().as_str().to_owned();
+    let mut asked = Asked {
+        rooms: rooms.clone(),
+        trace: trace.clone(),
+        terminal,
+        caller: None,
+        subject: None,
+        headers: request.headers().clone(),
+        query: request.uri().query().unwrap_or_default().to_owned(),
+    };
+    match found.route.who {
+        Who::Anyone => {}
+        Who::Office => {
+            asked
+                .terminal
+                .office(rooms)
+                .ok_or_else(|| Refusal::new(&NO_TERMINAL, "not an enrolled department system"))?;
+        }
+        Who::Peer if !matches!(asked.terminal, Terminal::Peer(_)) => {
+            return Err(Refusal::new(&NO_TERMINAL, "not a member of the federation"));
+        }
+        Who::Peer => rooms.directory.load().in_force(trace.at)?,
+        Who::Person => {
+            // Issuers and their keys come from the directory: one that ran out vouches for nobody.
+            rooms.directory.load().in_force(trace.at)?;
+            let certificate = connection.client.first().map(|c| Digest::of(c));
+            let door = Door { headers: &asked.headers, method: &method, url: &url, certificate, now: trace.at };
+            let caller = door.caller(rooms).await?;
+            let subject = door.subject(rooms).await?;
+            (asked.caller, asked.subject) = (caller, subject);
+            who.1 = asked.caller.clone();
+            let caller = required(asked.caller.clone())?;
+            asked.terminal.takes(&caller)?;
+            outlet_may(&asked, found.route.call)?;
+        }
+    }
+    dispatch(asked, &found, &host, request).await
+}
+
+/// An outlet's contract is asked for every act, not for filing alone (which asks it about the item, too).
+fn outlet_may(asked: &Asked, call: Call) -> Result<(), Refusal> {
+    let Terminal::Outlet { contract, terminal } = &asked.terminal else { return Ok(()) };
+    let act = match call {
+        Call::Plan => partners::Act::Guide,
+        Call::List | Call::Read | Call::Watch | Call::Withdraw | Call::Document => partners::Act::ReadOwn,
+        Call::Deliver => partners::Act::HandOut,
+        Call::Verify | Call::LookUp | Call::Pass => partners::Act::CheckIdentity,
+        _ => return Ok(()),
+    };
+    asked.rooms.rates.load().take(contract, terminal)?;
+    let _yes = partners::check(contract, terminal, act, None, contract.region, asked.trace.at)?;
+    Ok(())
+}
+
+async fn dispatch(
+    asked: Asked,
+    found: &Found<'_>,
+    host: &Addressed,
+    request: Request<Body>,
+) -> Result<Response<Body>, Refusal> {
+    let param = |name: &str| found.params.iter().find(|(n, _)| *n == name).map_or("", |(_, v)| *v);
+    let case = || param("no").parse::<CaseNo>().map_err(|_| Refusal::from(ExchangeError::NoCase));
+    match found.route.call {
+        Call::SearchItems => items::search(&asked),
+        Call::Guide => items::guide(&asked, param("code")),
+        Call::Plan => items::plan(&asked, param("code"), request).await,
+        Call::File => cases::file(asked, request).await,
+        Call::List => cases::list(&asked).await,
+        Call::Read => Ok(ok(&desk::view(&read(&asked, case()?).await?))),
+        Call::Watch => watch::answer(asked, case()?).await,
+        Call::Withdraw => cases::withdraw(&asked, case()?).await,
+        Call::Deliver => cases::deliver(&asked, case()?, request).await,
+        Call::Document => cases::document(&asked, case()?, param("path")).await,
+        Call::Verify => cases::verify(&asked, request).await,
+        Call::LookUp => cases::look_up(&asked, request).await,
+        Call::OpenApi => Ok(ok(&openapi::document())),
+        Call::Errors => Ok(ok(&openapi::errors())),
+        Call::OfficeAct => cases::office_act(&asked, case()?, request).await,
+        Call::PeerMessage => peers::message(&asked, request).await,
+        Call::PeerLookup => peers::lookup(&asked, request).await,
+        Call::PeerPass => peers::pass(&asked, param("rest"), request).await,
+        Call::Pass => {
+            let rest = request.uri().path_and_query().map_or("/", |p| p.as_str());
+            let target = match host {
+                Addressed::System(n, _) => Some(pass::Target::system(*n, rest)),
+                Addressed::Us(_) => pass::Target::read(rest),
+            };
+            let target = target.ok_or_else(|| Refusal::new(&NOT_FOUND, "no system named"))?;
+            let asker = pass::Asker::Person { person: person(&asked)?, terminal: &asked.terminal };
+            pass::pass(&asked.rooms, &asked.trace, asker, &target, stripped(request)).await
+        }
+    }
+}
+
+fn stripped(request: Request<Body>) -> Request<Body> {
+    let (mut head, body) = request.into_parts();
+    guard::strip(&mut head.headers);
+    Request::from_parts(head, body)
+}
+
+fn ok(value: &Value) -> Response<Body> {
+    json_response(StatusCode::OK, value)
+}
+
+/// Who asks; a person, as the route said.
+fn person(asked: &Asked) -> Result<&Person, Refusal> {
+    asked.caller.as_ref().ok_or_else(|| Refusal::new(&NO_TERMINAL, "nobody asks"))
+}
+
+fn viewer(asked: &Asked) -> Result<Viewer<'_>, Refusal> {
+    Ok(Viewer { trace: &asked.trace, terminal: &asked.terminal, person: person(asked)? })
+}
+
+pub(super) async fn read(asked: &Asked, no: CaseNo) -> Result<desk::Seen, Refusal> {
+    desk::read(&asked.rooms, &viewer(asked)?, no).await
+}

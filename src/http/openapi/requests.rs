@@ -1,0 +1,105 @@
+//! What each operation takes.
+
+use serde_json::{Value, json};
+
+use super::words::{any, closed, flag, list, number, one_of, text};
+use crate::exchange::Act;
+use crate::gateway::desk::Way;
+use crate::http::routes::Call;
+
+/// A query or header parameter beside those in the path: name, where, schema, what it is for.
+pub fn parameters(call: Call) -> Vec<Value> {
+    let one = |name: &str, place: &str, schema: Value, about: &str| json!({ "name": name, "in": place, "required": false, "schema": schema, "description": about });
+    let lang = || one("lang", "query", one_of(["zh", "en"]), "language of names and sentences");
+    let subject =
+        || one("Tongban-Subject-Token", "header", text(), "the applicant's access token, where staff act for somebody");
+    match call {
+        Call::SearchItems => vec![one("q", "query", text(), "words of the name, or a code"), lang()],
+        Call::Guide => vec![lang()],
+        Call::Plan => vec![lang(), subject()],
+        Call::File => vec![
+            subject(),
+            one(
+                "Idempotency-Key",
+                "header",
+                json!({ "type": "string", "minLength": 1, "maxLength": 128 }),
+                "the caller's name for this filing: sent again under it, it is the same filing",
+            ),
+        ],
+        Call::List => vec![one(
+            "before",
+            "query",
+            json!({ "type": "string", "format": "date-time" }),
+            "only cases opened earlier: the `before` of the last page",
+        )],
+        Call::Watch => vec![one("Last-Event-ID", "header", number(), "go on after this event")],
+        Call::Withdraw => vec![subject()],
+        Call::Verify => vec![
+            one("purpose", "query", text(), "what it is verified for; the rules ask for one"),
+            one("consent", "query", one_of(["true", "false"]), "the holder agrees, as the clerk states"),
+            one("case", "query", text(), "the case it is verified for"),
+        ],
+        Call::LookUp => vec![subject()],
+        _ => Vec::new(),
+    }
+}
+
+/// Media type and schema of the body, where there is one.
+pub fn body(call: Call) -> Option<(&'static str, Value)> {
+    let binary = || json!({ "type": "string", "format": "binary" });
+    let json = |schema| Some(("application/json", schema));
+    match call {
+        Call::File => Some(("multipart/form-data", filing())),
+        Call::Plan => json(closed(&[("by_agent?", flag()), ("without?", list(text()))])),
+        Call::LookUp => {
+            json(closed(&[("resource", text()), ("case?", text()), ("purpose?", text()), ("consent?", flag())]))
+        }
+        Call::OfficeAct => {
+            let acts = Act::ALL.iter().map(|act| act.word());
+            let result = closed(&[("media", text()), ("base64", text())]);
+            json(closed(&[
+                ("act", one_of(acts)),
+                ("by", text()),
+                ("note?", text()),
+                ("ground?", text()),
+                ("result?", result),
+            ]))
+        }
+        Call::Deliver => json(closed(&[
+            ("way", one_of(Way::ALL.iter().map(|way| way.word()))),
+            ("substitute?", text()),
+            ("remark?", text()),
+        ])),
+        Call::PeerLookup => json(closed(&[
+            ("resource", text()),
+            ("subject", text()),
+            ("fields", list(text())),
+            ("purpose", text()),
+            ("item", text()),
+            ("case?", text()),
+            ("authority", text()),
+            ("place", text()),
+            ("requester", text()),
+        ])),
+        Call::Verify => Some(("application/octet-stream", binary())),
+        Call::PeerMessage => Some((crate::gateway::keep::ASICE, binary())),
+        _ => None,
+    }
+}
+
+fn filing() -> Value {
+    let request = closed(&[
+        ("item", json!({ "type": "string", "pattern": "^[0-9]{12}$" })),
+        ("mode?", one_of(["online", "proxy", "joint"])),
+        ("places?", json!({ "type": "object", "additionalProperties": text() })),
+        ("owner?", closed(&[("region", text()), ("reason", text())])),
+        ("present?", flag()),
+        ("consent?", flag()),
+        ("form?", any()),
+        ("materials?", list(closed(&[("no", number()), ("file", text())]))),
+    ]);
+    json!({
+        "type": "object", "required": ["request"], "properties": { "request": request },
+        "additionalProperties": { "type": "string", "format": "binary" },
+    })
+}

@@ -1,0 +1,273 @@
+//! The API as its clients see it: every route without rights, every answer held to the published description, cases
+//! withdrawn on both sides, hosts, hostile requests. One federation for all of it.
+
+mod federation;
+
+use federation::{Answer, Federation, Headers};
+use serde_json::{Value, json};
+
+/// Checks a value against the words of JSON Schema that the description uses; any other word is a mistake in it.
+fn check(document: &Value, schema: &Value, value: &Value, place: &str, wrong: &mut Vec<String>) {
+    for (word, what) in schema.as_object().into_iter().flatten() {
+        let good = match word.as_str() {
+            "description" | "format" | "properties" | "pattern" => true,
+            "$ref" => {
+                let there = document.pointer(what.as_str().unwrap().trim_start_matches('#')).expect("a reference");
+                check(document, there, value, place, wrong);
+                true
+            }
+            "type" => match what {
+                Value::Array(kinds) => kinds.iter().any(|kind| is(value, kind.as_str().unwrap())),
+                kind => is(value, kind.as_str().unwrap()),
+            },
+            "enum" => what.as_array().unwrap().contains(value),
+            "required" => what.as_array().unwrap().iter().all(|name| value.get(name.as_str().unwrap()).is_some()),
+            "additionalProperties" => what == false || what.is_object(),
+            "items" => {
+                for (n, item) in value.as_array().into_iter().flatten().enumerate() {
+                    check(document, what, item, &format!("{place}/{n}"), wrong);
+                }
+                true
+            }
+            _ => false,
+        };
+        if !good {
+            wrong.push(format!("{place}: {word} {what} does not hold for {value}"));
+        }
+    }
+    for (name, member) in value.as_object().into_iter().flatten() {
+        match schema["properties"].get(name) {
+            Some(inner) => check(document, inner, member, &format!("{place}/{name}"), wrong),
+            None if schema["additionalProperties"] == false => wrong.push(format!("{place}/{name}: not described")),
+            None => {}
+        }
+    }
+}
+
+fn is(value: &Value, kind: &str) -> bool {
+    match kind {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "boolean" => value.is_boolean(),
+        "null" => value.is_null(),
+        _ => false,
+    }
+}
+
+/// Holds an answer to what the description says of this operation.
+fn holds(document: &Value, method: &str, template: &str, answer: &Answer) {
+    let operation = &document["paths"][template][method.to_lowercase()];
+    assert!(operation.is_object(), "{method} {template} is not described");
+    let status = answer.status.to_string();
+    let (response, media) = match operation["responses"].get(&status) {
+        Some(response) if answer.status < 400 => (response, "application/json"),
+        _ => {
+            assert!(answer.status >= 400, "{method} {template}: {status} is not described");
+            assert_eq!(answer.media, "application/problem+json", "{method} {template}: {}", answer.text());
+            (&document["components"]["responses"]["Problem"], "application/problem+json")
+        }
+    };
+    let Some(schema) = response["content"][media].get("schema") else { return };
+    let mut wrong = Vec::new();
+    check(document, schema, &answer.json, "", &mut wrong);
+    assert!(wrong.is_empty(), "{method} {template} {status}: {wrong:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_interface_from_outside() {
+    let federation = Federation::start(3).await;
+    let document = federation.anybody(0).get("/v1/openapi.json", &Headers::new()).await.json;
+    without_rights(&federation, &document).await;
+    answers_are_as_described(&federation, &document).await;
+    withdrawn(&federation, &document).await;
+    online_from_filing_to_result(&federation).await;
+    hosts(&federation).await;
+    staff_at_other_desks(&federation).await;
+}
+
+/// Every operation, by everybody who has no right to it: never a 2xx, never a 5xx, always a code and a line in the log.
+async fn without_rights(federation: &Federation, document: &Value) {
+    let citizen = federation.token("citizen");
+    let no = "4190010000002026112500010001A";
+    let strangers = [
+        ("nobody", federation.anybody(0), vec![]),
+        ("a citizen without a case", federation.anybody(0), vec![("authorization", format!("Bearer {citizen}"))]),
+        ("a token that is none", federation.anybody(0), vec![("authorization", "Bearer a.b.c".to_owned())]),
+        ("a window without a clerk", federation.client("window", 0), vec![]),
+    ];
+    for (template, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let public = operation["security"] == json!([]);
+            let path = template
+                .replace("{no}", no)
+                .replace("{code}", "002009901000")
+                .replace("{path}", "papers/a.ofd")
+                .replace("{rest}", "social-security/status");
+            for (who, client, headers) in &strangers {
+                let own = *who == "a citizen without a case";
+                // What every citizen may do, the citizen may.
+                let may =
+                    public || (own && (template == "/v1/cases" && method == "get" || template.ends_with("/plan")));
+                let body = operation.get("requestBody").map(|_| ("application/json", b"{}".to_vec()));
+                let answer = client.send(&method.to_uppercase(), &path, headers, body).await;
+                if may {
+                    assert!(answer.status < 300, "{who}: {method} {path}: {}", answer.text());
+                    continue;
+                }
+                let what = format!("{who}: {method} {path}: {} {}", answer.status, answer.text());
+                assert!((400..500).contains(&answer.status), "{what}");
+                assert!(answer.json["code"].as_str().is_some_and(|c| c.starts_with("TB-")), "{what}");
+                assert!(answer.json["leaf"].is_u64(), "not on record: {what}");
+            }
+        }
+    }
+}
+
+async fn answers_are_as_described(federation: &Federation, document: &Value) {
+    let (clerk, citizen) = (federation.token("clerk"), federation.token("citizen"));
+    let window = federation.client("window", 0);
+    let both = vec![("authorization", format!("Bearer {clerk}")), ("tongban-subject-token", citizen.clone())];
+    let case = federation.file(&window, &both, "419001", Some("api-1")).await;
+    holds(document, "post", "/v1/cases", &case);
+    let again = federation.file(&window, &both, "419001", Some("api-1")).await;
+    assert_eq!((again.status, &again.json["case"]), (200, &case.json["case"]));
+    holds(document, "post", "/v1/cases", &again);
+    let no = case.json["case"].as_str().expect("a case").to_owned();
+    federation.until(&window, &both, &no, "closed").await;
+    let json = |value: Value| Some(("application/json", value.to_string().into_bytes()));
+    let licence = federation.licence();
+    for (method, template, path, body) in [
+        ("GET", "/v1/items", "/v1/items?q=%E6%88%B7%E7%B1%8D".to_owned(), None),
+        ("GET", "/v1/items/{code}", "/v1/items/002009901000?lang=en".into(), None),
+        ("GET", "/v1/items/{code}", "/v1/items/999999999999".into(), None),
+        ("GET", "/v1/items/{code}", "/v1/items/nonsense".into(), None),
+        ("POST", "/v1/items/{code}/plan", "/v1/items/002009901000/plan".into(), json(json!({}))),
+        ("POST", "/v1/items/{code}/plan", "/v1/items/002009901000/plan".into(), json(json!({"x": 1}))),
+        ("GET", "/v1/cases", "/v1/cases".into(), None),
+        ("GET", "/v1/cases", "/v1/cases?before=yesterday".into(), None),
+        ("GET", "/v1/cases/{no}", format!("/v1/cases/{no}"), None),
+        ("GET", "/v1/cases/{no}/events", format!("/v1/cases/{no}/events"), None),
+        ("GET", "/v1/cases/{no}/documents/{path}", case.json["receipt"].as_str().unwrap().to_owned(), None),
+        ("GET", "/v1/cases/{no}/documents/{path}", format!("/v1/cases/{no}/documents/none"), None),
+        ("POST", "/v1/cases/{no}/withdraw", format!("/v1/cases/{no}/withdraw"), None),
+        (
+            "POST",
+            "/v1/verify",
+            "/v1/verify?purpose=counter&consent=true".into(),
+            Some(("application/ofd", licence.clone())),
+        ),
+        ("POST", "/v1/verify", "/v1/verify?consent=true".into(), Some(("application/ofd", licence))),
+        (
+            "POST",
+            "/v1/verify",
+            "/v1/verify?purpose=counter&consent=true".into(),
+            Some(("application/ofd", b"not one".to_vec())),
+        ),
+        ("POST", "/v1/lookups", "/v1/lookups".into(), json(json!({"resource": "DR-HH"}))),
+        ("POST", "/v1/lookups", "/v1/lookups".into(), Some(("application/json", b"{".to_vec()))),
+        ("GET", "/v1/errors", "/v1/errors".into(), None),
+        ("GET", "/pass/{rest}", "/pass/no-such-system/x".into(), None),
+    ] {
+        let answer = window.send(method, &path, &both, body).await;
+        holds(document, method, template, &answer);
+    }
+    // The desk hands out what was decided; the owner keeps the delivery receipt, and so does the desk.
+    let path = format!("/v1/cases/{no}/delivery");
+    let wrong = window.send("POST", &path, &both, json(json!({"way": "pigeon"}))).await;
+    assert_eq!(wrong.status, 422, "{}", wrong.text());
+    let handed = window.send("POST", &path, &both, json(json!({"way": "window", "remark": "本人签收"}))).await;
+    assert_eq!(handed.status, 202, "{}", handed.text());
+    holds(document, "post", "/v1/cases/{no}/delivery", &handed);
+    let seen = federation.until(&window, &both, &no, "delivered").await;
+    let papers = seen.json["documents"].as_array().unwrap();
+    assert!(papers.iter().any(|d| d["path"].as_str().unwrap().contains("DELIVERY-RECEIPT")), "{}", seen.text());
+    let twice = window.send("POST", &path, &both, json(json!({"way": "window"}))).await;
+    assert!((400..500).contains(&twice.status), "{}", twice.text());
+}
+
+/// A citizen alone, without window or clerk: files, watches, and has the result (全程网办). Presence is not for the citizen to
+/// state.
+async fn online_from_filing_to_result(federation: &Federation) {
+    let headers = vec![("authorization", format!("Bearer {}", federation.token("citizen")))];
+    let portal = federation.anybody(0);
+    let filed = federation.file(&portal, &headers, "419001", None).await;
+    assert_eq!(filed.status, 202, "{}", filed.text());
+    let no = filed.json["case"].as_str().unwrap().to_owned();
+    let seen = federation.until(&portal, &headers, &no, "closed").await;
+    let result =
+        seen.json["documents"].as_array().unwrap().iter().find(|d| d["path"].as_str().unwrap().contains("result"));
+    let path = format!("/v1/cases/{no}/documents/{}", result.expect("a result")["path"].as_str().unwrap());
+    let paper = portal.get(&path, &headers).await;
+    assert_eq!(paper.status, 200);
+    assert!(paper.bytes.starts_with(b"PK"), "an OFD");
+    let other = vec![("authorization", format!("Bearer {}", federation.token("lisi")))];
+    assert_eq!(portal.get(&path, &other).await.status, 404, "somebody else's case is not there");
+    assert_eq!(portal.get(&format!("/v1/cases/{no}"), &other).await.status, 404);
+}
+
+/// A case that its owner has not decided yet goes back to the applicant, whichever side collected it.
+async fn withdrawn(federation: &Federation, document: &Value) {
+    let citizen = federation.token("citizen");
+    for (gateway, client, clerk) in [(0, "W-440305-01", "C-0001"), (1, "W-419001-02", "C-0002")] {
+        let window = federation.client(client, gateway);
+        let clerk = federation.token(clerk);
+        let both = vec![("authorization", format!("Bearer {clerk}")), ("tongban-subject-token", citizen.clone())];
+        // The office decides within a moment: whoever is first, both sides end in the same state.
+        let filed = federation.file(&window, &both, "419001", None).await;
+        let no = filed.json["case"].as_str().unwrap_or_else(|| panic!("{}", filed.text())).to_owned();
+        let asked = window.send("POST", &format!("/v1/cases/{no}/withdraw"), &both, None).await;
+        holds(document, "post", "/v1/cases/{no}/withdraw", &asked);
+        assert!(asked.status < 300 || asked.json["code"] == "TB-EXC-0001", "{}", asked.text());
+        let seen = federation.until_over(&window, &both, &no).await;
+        let state = seen.json["state"].as_str().unwrap().to_owned();
+        if state == "withdrawn" {
+            let papers = seen.json["documents"].as_array().unwrap();
+            assert!(papers.iter().any(|d| d["path"].as_str().unwrap().contains("WITHDRAWAL")), "{}", seen.text());
+        } else {
+            assert_eq!(state, "closed");
+        }
+    }
+}
+
+/// Requests for other hosts are sent away; those for a department's own host go to that department.
+async fn hosts(federation: &Federation) {
+    let anybody = federation.anybody(0);
+    for (host, status, code) in [
+        ("evil.example", 421, "TB-HTTP-0008"),
+        ("127.0.0.1:1", 421, "TB-HTTP-0008"),
+        ("root@127.0.0.1", 400, "TB-HTTP-0001"),
+    ] {
+        let answer = anybody.raw(&format!("GET /v1/items HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await;
+        assert_eq!((answer.status, answer.json["code"].as_str()), (status, Some(code)), "{host}: {}", answer.text());
+    }
+    let own = anybody.authority.clone();
+    for (lines, status) in [
+        (format!("Host: {own}\r\nContent-Length: 3\r\nContent-Length: 5"), 400),
+        (format!("Host: {own}\r\nTransfer-Encoding: chunked, chunked"), 400),
+        (format!("Host: {own}\r\nHost: {own}"), 400),
+        (format!("Host: {own}\r\nTransfer-Encoding: gzip, chunked"), 400),
+    ] {
+        let answer =
+            anybody.raw(&format!("POST /v1/lookups HTTP/1.1\r\n{lines}\r\nConnection: close\r\n\r\n0\r\n\r\n")).await;
+        assert_eq!(answer.status, status, "{lines}: {}", answer.text());
+    }
+}
+
+/// A clerk's token is good at the clerk's own desk only.
+async fn staff_at_other_desks(federation: &Federation) {
+    for (client, gateway, clerk, code) in [
+        ("window", 0, "C-0002", "TB-GW-0104"),
+        ("outlet", 0, "C-0001", "TB-GW-0104"),
+        ("window", 1, "C-0001", "TB-GW-0104"),
+    ] {
+        let token = federation.token_for(clerk);
+        let headers = vec![("authorization", format!("Bearer {token}"))];
+        let answer = federation.client(client, gateway).get("/v1/cases", &headers).await;
+        assert_eq!((answer.status, answer.json["code"].as_str()), (403, Some(code)), "{clerk}: {}", answer.text());
+    }
+    let anybody = federation.anybody(0);
+    let headers = vec![("authorization", format!("Bearer {}", federation.token("clerk")))];
+    assert_eq!(anybody.get("/v1/cases", &headers).await.json["code"], "TB-GW-0101");
+}

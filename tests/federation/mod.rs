@@ -1,0 +1,240 @@
+//! A federation that runs while a test does: the demonstration as a process, and clients as their software would be.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use http::{Request, header};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tongban::upstream::body::{empty, full};
+use tongban::upstream::tls::{Identity, certificates, roots};
+use tongban::upstream::{Client, ClientTls};
+
+const WAIT: Duration = Duration::from_secs(30);
+const ANSWER_MAX: usize = 16 << 20;
+
+pub struct Federation {
+    pub folder: tempfile::TempDir,
+    pub told: Value,
+    process: Child,
+}
+
+impl Drop for Federation {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// An answer, read whole.
+pub struct Answer {
+    pub status: u16,
+    pub media: String,
+    pub json: Value,
+    pub bytes: Vec<u8>,
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).chars().take(600).collect()
+    }
+}
+
+/// One client of one gateway.
+pub struct Window {
+    client: Client,
+    base: String,
+    ca: PathBuf,
+    pub authority: String,
+}
+
+pub type Headers = Vec<(&'static str, String)>;
+
+impl Federation {
+    /// Starts the demonstration and waits until it has walked and stays up. `nth` keeps the ports of tests apart.
+    pub async fn start(nth: u16) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let base = 13_000 + (std::process::id() % 100) as u16 * 30 + nth * 3_000;
+        let process = Command::new(env!("CARGO_BIN_EXE_tongban"))
+            .args(["demo", "--port-base", &base.to_string(), "--data"])
+            .arg(folder.path())
+            .stdout(Stdio::null())
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("the binary runs");
+        let mut federation = Self { folder, told: Value::Null, process };
+        for _ in 0..1_200 {
+            if let Ok(bytes) = std::fs::read(federation.folder.path().join("federation.json")) {
+                federation.told = serde_json::from_slice(&bytes).expect("federation.json is JSON");
+                return federation;
+            }
+            let ended = federation.process.try_wait().expect("a child of ours");
+            assert!(ended.is_none(), "the demonstration ended: {ended:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("federation.json did not come");
+    }
+
+    fn text<'t>(&'t self, path: &[&str]) -> &'t str {
+        let found = path.iter().fold(&self.told, |value, name| match name.parse::<usize>() {
+            Ok(n) => &value[n],
+            Err(_) => &value[*name],
+        });
+        found.as_str().unwrap_or_else(|| panic!("no {path:?} in federation.json"))
+    }
+
+    fn window(&self, gateway: usize, identity: Option<Identity>) -> Window {
+        let n = gateway.to_string();
+        let (base, ca) = (self.text(&["gateways", &n, "api"]), Path::new(self.text(&["gateways", &n, "ca"])));
+        let tls = ClientTls::new(&certificates(ca).expect("a CA"), identity).expect("TLS settings");
+        let authority = base.trim_start_matches("https://").to_owned();
+        Window { client: Client::new(&tls), base: base.to_owned(), ca: ca.to_owned(), authority }
+    }
+
+    /// Without a certificate.
+    pub fn anybody(&self, gateway: usize) -> Window {
+        self.window(gateway, None)
+    }
+
+    /// A client of a gateway, by name, or the first of a kind (`window`, `outlet`, …).
+    pub fn client(&self, kind: &str, gateway: usize) -> Window {
+        let name = self.text(&["gateways", &gateway.to_string(), "name"]);
+        let clients = self.told["clients"].as_array().expect("clients");
+        let client = clients.iter().find(|c| (c["kind"] == kind || c["name"] == kind) && c["gateway"] == name);
+        let client = client.unwrap_or_else(|| panic!("{name} has no client {kind}"));
+        let file = |member: &str| PathBuf::from(client[member].as_str().expect("a file"));
+        self.window(gateway, Some(Identity::read(&file("cert"), &file("key")).expect("an identity")))
+    }
+
+    /// A fresh token, by kind of person or user.
+    pub fn token(&self, who: &str) -> String {
+        self.token_for(who)
+    }
+
+    pub fn token_for(&self, who: &str) -> String {
+        let output = Command::new(env!("CARGO_BIN_EXE_tongban"))
+            .args(["demo", "token", "--as", who, "--data"])
+            .arg(self.folder.path())
+            .output()
+            .expect("the binary runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text").trim().to_owned()
+    }
+
+    /// The applicant's identity card as a sealed licence.
+    pub fn licence(&self) -> Vec<u8> {
+        use tongban::app::demo::licence::{Holder, Under, issue};
+        use tongban::app::demo::{World, people::Person};
+        let world = World::open(self.folder.path()).expect("the demonstration's folder");
+        let holder = Person::find("citizen").and_then(Holder::of).expect("a person");
+        issue(&world, Under::Good, "LT-ID", holder, tongban::terms::UnixMillis::now()).expect("a licence")
+    }
+
+    /// Files the household certificate for the citizen at the counter.
+    pub async fn file(&self, window: &Window, headers: &Headers, owner: &str, key: Option<&str>) -> Answer {
+        const BOUNDARY: &str = "tongban-test";
+        let request = json!({
+            "item": "002009901000", "places": {"household": owner}, "present": true, "consent": true,
+            "form": {"use": "入学"}, "materials": [{"no": 1, "file": "id.ofd"}],
+        });
+        let part = |name: &str, media: &str| {
+            format!(
+                "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"{name}\"\r\nContent-Type: {media}\r\n\r\n"
+            )
+        };
+        let mut body = part("request", "application/json").into_bytes();
+        body.extend(request.to_string().bytes());
+        body.extend(b"\r\n");
+        body.extend(part("id.ofd", "application/ofd").bytes());
+        body.extend(if key.is_some() { self.same_licence() } else { self.licence() });
+        body.extend(format!("\r\n--{BOUNDARY}--\r\n").bytes());
+        let mut headers = headers.clone();
+        headers.extend(key.map(|key| ("idempotency-key", key.to_owned())));
+        let media = format!("multipart/form-data; boundary={BOUNDARY}");
+        window.send("POST", "/v1/cases", &headers, Some((&media, body))).await
+    }
+
+    /// One and the same file each time: a filing sent again has the same octets.
+    fn same_licence(&self) -> Vec<u8> {
+        let file = self.folder.path().join("test-licence.ofd");
+        if !file.exists() {
+            std::fs::write(&file, self.licence()).expect("a file");
+        }
+        std::fs::read(file).expect("the file")
+    }
+
+    /// Reads a case until it is in this state.
+    pub async fn until(&self, window: &Window, headers: &Headers, no: &str, state: &str) -> Answer {
+        self.wait(window, headers, no, |now| now == state).await
+    }
+
+    /// Reads a case until nothing more happens to it here.
+    pub async fn until_over(&self, window: &Window, headers: &Headers, no: &str) -> Answer {
+        self.wait(window, headers, no, |now| matches!(now, "closed" | "withdrawn")).await
+    }
+
+    async fn wait(&self, window: &Window, headers: &Headers, no: &str, done: impl Fn(&str) -> bool) -> Answer {
+        let mut last = String::new();
+        for _ in 0..600 {
+            let seen = window.get(&format!("/v1/cases/{no}"), headers).await;
+            last = seen.text();
+            if done(seen.json["state"].as_str().unwrap_or_default()) {
+                return seen;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("case {no} stays: {last}");
+    }
+}
+
+impl Window {
+    pub async fn get(&self, path: &str, headers: &Headers) -> Answer {
+        self.send("GET", path, headers, None).await
+    }
+
+    pub async fn send(&self, method: &str, path: &str, headers: &Headers, body: Option<(&str, Vec<u8>)>) -> Answer {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let request = match body {
+            Some((media, bytes)) => request.header(header::CONTENT_TYPE, media).body(full(bytes)),
+            None => request.body(empty()),
+        };
+        let response = self.client.fetch(request.expect("a request"), WAIT, ANSWER_MAX).await;
+        let response = response.unwrap_or_else(|e| panic!("{method} {path}: {e}"));
+        let media = response.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        Answer {
+            status: response.status().as_u16(),
+            media: media.to_owned(),
+            json: serde_json::from_slice(response.body()).unwrap_or_default(),
+            bytes: response.body().to_vec(),
+        }
+    }
+
+    /// Sends octets as they are over TLS without ALPN and reads the answer to its end.
+    pub async fn raw(&self, octets: &str) -> Answer {
+        let roots = roots(&certificates(&self.ca).expect("a CA")).expect("roots");
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let socket = tokio::net::TcpStream::connect(&self.authority).await.expect("a connection");
+        let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+        let name = "127.0.0.1".try_into().expect("a name");
+        let mut stream = connector.connect(name, socket).await.expect("TLS");
+        stream.write_all(octets.as_bytes()).await.expect("sent");
+        let mut bytes = Vec::new();
+        // A peer that closes without saying goodbye is fine once it has answered.
+        let _ = stream.read_to_end(&mut bytes).await;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+        let body = body.find('{').map_or("", |at| &body[at..]);
+        let end = body.rfind('}').map_or(0, |at| at + 1);
+        Answer { status, media: String::new(), json: serde_json::from_str(&body[..end]).unwrap_or_default(), bytes }
+    }
+}
