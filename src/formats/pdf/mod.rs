@@ -12,6 +12,8 @@ mod document;
 mod filter;
 mod lex;
 mod signature;
+#[cfg(test)]
+mod tests;
 mod update;
 
 pub use document::Document;
