@@ -291,7 +291,8 @@ impl<S: Source> Document<S> {
         }
         let mut lexer = Lexer::new(&octets, 0);
         for _ in 0..index {
-            (lexer.number()?, lexer.number()?);
+            lexer.number()?;
+            lexer.number()?;
         }
         let (found, offset) = (lexer.number()?, lexer.number()?);
         let inside = first.checked_add(offset).and_then(|at| octets.get(usize::try_from(at).ok()?..));

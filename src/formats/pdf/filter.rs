@@ -45,7 +45,7 @@ pub fn decode(dictionary: &Dictionary, packed: &[u8]) -> Result<Vec<u8>, PdfErro
 
 /// Takes the differences of PNG rows back.
 fn rows(packed: &[u8], columns: usize) -> Result<Vec<u8>, PdfError> {
-    if columns == 0 || columns > 1 << 16 || packed.len() % (columns + 1) != 0 {
+    if columns == 0 || columns > 1 << 16 || !packed.len().is_multiple_of(columns + 1) {
         return Err(PdfError::Structure("rows of a predictor"));
     }
     let mut out = Vec::with_capacity(packed.len());

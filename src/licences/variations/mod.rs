@@ -526,8 +526,7 @@ fn names_of_digests() {
         ("1.3.14.3.2.26", DigestAlgorithm::Sm3, Some("REF_DIGEST_ALG_WEAK")),
         ("CRC32", DigestAlgorithm::Sm3, Some("REF_DIGEST_ALG")),
     ] {
-        let mut draft = Draft::default();
-        draft.check_digest = algorithm;
+        let mut draft = Draft { check_digest: algorithm, ..Draft::default() };
         draft.edit("Signature.xml", move |text| text.replace("=\"SM3\"", &format!("=\"{name}\"")).into_bytes());
         let report = world.report(name, &draft);
         assert_eq!(report.code, want, "{}", report.to_text());
