@@ -13,13 +13,14 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 
-use crate::licences::{CoverageRule, Indication, Profile, Report, Revocation, TimeBasis, verify};
+use crate::formats::zip::Source;
+use crate::licences::{CoverageRule, Indication, Profile, Report, Revocation, TimeBasis, verify_with};
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
 use crate::trust::pem;
 
-/// Check sealed OFD files, offline.
+/// Check sealed and signed files, offline: OFD, PDF, ASiC, CMS, seals.
 #[derive(Args, Clone, Debug)]
 pub struct VerifyArgs {
     /// Files or folders; `-` reads one file from standard input.
@@ -28,6 +29,9 @@ pub struct VerifyArgs {
     /// One JSON object a line and file.
     #[arg(long)]
     pub json: bool,
+    /// What a detached signature (CMS, or the value of a seal's signature) is over.
+    #[arg(long, value_name = "FILE")]
+    pub content: Option<PathBuf>,
     /// Trust this certificate (DER or PEM) for signers and seal makers.
     #[arg(long, value_name = "FILE")]
     pub anchor: Vec<PathBuf>,
@@ -114,6 +118,14 @@ pub fn run(args: VerifyArgs) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let content = match args.content.as_ref().map(|path| (path, File::open(path))) {
+        None => None,
+        Some((_, Ok(file))) => Some(file),
+        Some((path, Err(error))) => {
+            eprintln!("tongban verify: {}: {error}", path.display());
+            return ExitCode::from(2);
+        }
+    };
     let (mut files, mut unreadable) = (Vec::new(), false);
     for path in &args.files {
         if let Err(error) = collect(path, true, &mut files) {
@@ -122,7 +134,7 @@ pub fn run(args: VerifyArgs) -> ExitCode {
         }
     }
     let with_folder = args.files.iter().any(|path| path.is_dir());
-    let worst = examine_all(&files, &profile, args.json, with_folder);
+    let worst = examine_all(&files, content.as_ref(), &profile, args.json, with_folder);
     match worst {
         _ if unreadable => ExitCode::from(2),
         None | Some(Indication::Indeterminate) => ExitCode::from(2),
@@ -131,7 +143,10 @@ pub fn run(args: VerifyArgs) -> ExitCode {
     }
 }
 
-/// Files named are taken as they are; of folders, the `.ofd` files, in order of name.
+/// What folders are searched for; a detached signature has to be named with its content.
+const ENDINGS: [&str; 7] = ["ofd", "pdf", "asice", "sce", "asics", "scs", "esl"];
+
+/// Files named are taken as they are; of folders, those with an ending of [`ENDINGS`], in order of name.
 fn collect(path: &Path, named: bool, out: &mut Vec<PathBuf>) -> io::Result<()> {
     if path.as_os_str() == "-" {
         out.push(path.to_owned());
@@ -144,15 +159,21 @@ fn collect(path: &Path, named: bool, out: &mut Vec<PathBuf>) -> io::Result<()> {
         entries.sort();
         return entries.iter().try_for_each(|entry| collect(entry, false, out));
     }
-    let is_ofd = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("ofd"));
-    if named || kind.is_file() && is_ofd {
+    let known = path.extension().is_some_and(|e| ENDINGS.iter().any(|ending| e.eq_ignore_ascii_case(ending)));
+    if named || kind.is_file() && known {
         out.push(path.to_owned());
     }
     Ok(())
 }
 
 /// All cores take files from one list; results are printed in the order of the list.
-fn examine_all(files: &[PathBuf], profile: &Profile, json: bool, with_folder: bool) -> Option<Indication> {
+fn examine_all(
+    files: &[PathBuf],
+    content: Option<&File>,
+    profile: &Profile,
+    json: bool,
+    with_folder: bool,
+) -> Option<Indication> {
     let bar = if with_folder && io::stderr().is_terminal() {
         let bar = ProgressBar::new(files.len() as u64);
         bar.set_style(
@@ -172,7 +193,7 @@ fn examine_all(files: &[PathBuf], profile: &Profile, json: bool, with_folder: bo
                 loop {
                     let n = next.fetch_add(1, Ordering::Relaxed);
                     let Some(path) = files.get(n) else { break };
-                    let report = examine(path, profile);
+                    let report = examine(path, content, profile);
                     bar.inc(1);
                     let mut printer = printer.lock().unwrap_or_else(|e| e.into_inner());
                     bar.suspend(|| printer.take(n, &report));
@@ -210,21 +231,25 @@ impl Printer {
     }
 }
 
-/// What comes through standard input is held in memory; more than this is refused.
-const STDIN_MAX: u64 = 256 << 20;
+/// More than this through standard input is refused.
+const STDIN_MAX: u64 = 1 << 30;
 
-fn examine(path: &Path, profile: &Profile) -> Report {
+/// Standard input in a file without a name: archives are read from their end, and memory stays small.
+fn spooled() -> io::Result<File> {
+    let flags = rustix::fs::OFlags::TMPFILE | rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
+    let mut file =
+        File::from(rustix::fs::open(std::env::temp_dir(), flags, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?);
+    let taken = io::copy(&mut io::stdin().lock().take(STDIN_MAX + 1), &mut file)?;
+    if taken > STDIN_MAX { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(file) }
+}
+
+fn examine(path: &Path, content: Option<&File>, profile: &Profile) -> Report {
     let name = path.display().to_string();
-    if path.as_os_str() == "-" {
-        let mut bytes = Vec::new();
-        return match io::stdin().lock().take(STDIN_MAX + 1).read_to_end(&mut bytes) {
-            Ok(n) if n as u64 <= STDIN_MAX => verify(&name, bytes, profile),
-            _ => verify(&name, Vec::new(), profile),
-        };
-    }
-    match File::open(path) {
-        Ok(file) => verify(&name, file, profile),
-        Err(_) => verify(&name, Vec::new(), profile), // reported as a file that is no archive
+    let content = content.map(|file| file as &dyn Source);
+    let opened = if path.as_os_str() == "-" { spooled() } else { File::open(path) };
+    match opened {
+        Ok(file) => verify_with(&name, file, content, profile),
+        Err(_) => verify_with(&name, Vec::new(), content, profile), // reported as a file that is no archive
     }
 }
 
@@ -360,17 +385,17 @@ mod tests {
     }
 
     #[test]
-    fn folders_give_their_ofd_files_in_order() {
+    fn folders_give_their_signed_files_in_order() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["b.ofd", "a.OFD", "c.txt"] {
+        for name in ["b.ofd", "a.OFD", "c.txt", "d.pdf"] {
             std::fs::write(folder.path().join(name), b"").unwrap();
         }
         std::os::unix::fs::symlink(folder.path(), folder.path().join("loop")).unwrap();
         let mut files = Vec::new();
         collect(folder.path(), true, &mut files).unwrap();
         let names: Vec<_> = files.iter().filter_map(|f| f.file_name()?.to_str()).collect();
-        assert_eq!(names, ["a.OFD", "b.ofd"]);
-        let worst = examine_all(&files, &Profile::new(UnixMillis(0)), true, false);
+        assert_eq!(names, ["a.OFD", "b.ofd", "d.pdf"]);
+        let worst = examine_all(&files, None, &Profile::new(UnixMillis(0)), true, false);
         assert_eq!(worst, Some(Indication::TotalFailed)); // empty files are no archives
     }
 }

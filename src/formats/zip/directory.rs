@@ -160,22 +160,10 @@ fn central<'a>(
     if !c.take(comment_len.into())?.is_empty() {
         findings.push(Finding::Comment);
     }
-    let name = match std::str::from_utf8(raw_name) {
-        Ok(name) => {
-            if flags & FLAG_UTF8 == 0 && !name.is_ascii() {
-                findings.push(Finding::NameEncoding);
-            }
-            name.to_owned()
-        }
-        Err(_) if flags & FLAG_UTF8 != 0 => {
-            return Err(ZipError::Name { name: "?".to_owned(), why: "marked as UTF-8 and is not" });
-        }
-        // GBK or CP437: nothing in an OFD refers to such a name, so one reversible reading is enough.
-        Err(_) => {
-            findings.push(Finding::NameEncoding);
-            raw_name.iter().map(|&b| char::from(b)).collect()
-        }
-    };
+    let (name, plain) = names::read(raw_name, flags & FLAG_UTF8 != 0, unicode_path(extra, raw_name))?;
+    if !plain {
+        findings.push(Finding::NameEncoding);
+    }
     if flags & (1 | 1 << 6 | 1 << 13) != 0 {
         return Err(ZipError::Encrypted(shown(&name)));
     }
@@ -273,7 +261,7 @@ fn local<S: Source>(source: &S, entry: &mut Entry, head: &Head<'_>, directory_at
     let mut rest = vec![0; (name_len + extra_len) as usize];
     source.read_at(entry.header_at + 30, &mut rest)?;
     let (name, extra) = rest.split_at(name_len as usize);
-    if name != head.raw_name {
+    if name != head.raw_name || unicode_path(extra, name).is_some_and(|path| path != entry.name.as_bytes()) {
         return Err(ZipError::LocalName(shown(&entry.name)));
     }
     if method != head.method {
@@ -348,6 +336,19 @@ impl<'a> Wide<'a> {
     fn resolve(&mut self, small: u32) -> Result<u64, ZipError> {
         if small == u32::MAX { self.0.u64() } else { Ok(small.into()) }
     }
+}
+
+/// Info-ZIP's Unicode Path: the name in UTF-8, valid while the CRC of the name beside it holds (APPNOTE 4.6.9).
+fn unicode_path<'a>(extra: &'a [u8], raw_name: &[u8]) -> Option<&'a [u8]> {
+    let mut c = Cursor(extra);
+    while c.0.len() >= 4 {
+        let (tag, len) = (c.u16().ok()?, c.u16().ok()?);
+        let mut body = Cursor(c.take(len.into()).ok()?);
+        if tag == 0x7075 && body.array::<1>().ok()? == [1] && body.u32().ok()? == crc32fast::hash(raw_name) {
+            return Some(body.0);
+        }
+    }
+    None
 }
 
 /// Little-endian numbers off the front of a slice.

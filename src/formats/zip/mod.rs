@@ -96,7 +96,7 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { entries: 20_000, directory: 8 << 20, entry_size: 512 << 20, total_size: 1 << 30, ratio: 250 }
+        Self { entries: 20_000, directory: 4 << 20, entry_size: 512 << 20, total_size: 1 << 30, ratio: 250 }
     }
 }
 
