@@ -13,8 +13,10 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 
-use crate::formats::zip::Source;
-use crate::licences::{CoverageRule, Indication, Profile, Report, Revocation, TimeBasis, verify_with};
+use crate::formats::zip::{Archive, Source};
+use crate::licences::{
+    CoverageRule, Finding, Indication, Profile, Report, Revocation, SubIndication, TimeBasis, verify_with,
+};
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
@@ -62,6 +64,9 @@ pub struct VerifyArgs {
     /// Whether certificate status must be known [default: if-available].
     #[arg(long, value_enum)]
     pub revocation: Option<RevocationArg>,
+    /// Which archives are taken [default: any].
+    #[arg(long, value_enum)]
+    pub container: Option<ContainerArg>,
     /// All of the above from a TOML file; options given here count more.
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
@@ -93,6 +98,16 @@ pub enum RevocationArg {
     Ignore,
 }
 
+/// What a file may hold besides what its seals speak for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ContainerArg {
+    /// Comments, attributes, gaps: seen in genuine files, and told.
+    Any,
+    /// Nothing: an octet changed anywhere in the file is found, also where no seal speaks for it.
+    Exact,
+}
+
 /// The policy file: the same names as the options, paths relative to the file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -107,22 +122,23 @@ struct PolicyFile {
     time_basis: Option<BasisArg>,
     coverage: Option<CoverageArg>,
     revocation: Option<RevocationArg>,
+    container: Option<ContainerArg>,
+}
+
+/// How the files are judged.
+struct Judge {
+    profile: Profile,
+    container: ContainerArg,
+    /// What a detached signature is about.
+    content: Option<File>,
 }
 
 /// Runs the command.
 pub fn run(args: VerifyArgs) -> ExitCode {
-    let profile = match profile(&args) {
-        Ok(profile) => profile,
+    let judge = match judge(&args) {
+        Ok(judge) => judge,
         Err(message) => {
             eprintln!("tongban verify: {message}");
-            return ExitCode::from(2);
-        }
-    };
-    let content = match args.content.as_ref().map(|path| (path, File::open(path))) {
-        None => None,
-        Some((_, Ok(file))) => Some(file),
-        Some((path, Err(error))) => {
-            eprintln!("tongban verify: {}: {error}", path.display());
             return ExitCode::from(2);
         }
     };
@@ -134,7 +150,7 @@ pub fn run(args: VerifyArgs) -> ExitCode {
         }
     }
     let with_folder = args.files.iter().any(|path| path.is_dir());
-    let worst = examine_all(&files, content.as_ref(), &profile, args.json, with_folder);
+    let worst = examine_all(&files, &judge, args.json, with_folder);
     match worst {
         _ if unreadable => ExitCode::from(2),
         None | Some(Indication::Indeterminate) => ExitCode::from(2),
@@ -167,13 +183,7 @@ fn collect(path: &Path, named: bool, out: &mut Vec<PathBuf>) -> io::Result<()> {
 }
 
 /// All cores take files from one list; results are printed in the order of the list.
-fn examine_all(
-    files: &[PathBuf],
-    content: Option<&File>,
-    profile: &Profile,
-    json: bool,
-    with_folder: bool,
-) -> Option<Indication> {
+fn examine_all(files: &[PathBuf], judge: &Judge, json: bool, with_folder: bool) -> Option<Indication> {
     let bar = if with_folder && io::stderr().is_terminal() {
         let bar = ProgressBar::new(files.len() as u64);
         bar.set_style(
@@ -193,7 +203,7 @@ fn examine_all(
                 loop {
                     let n = next.fetch_add(1, Ordering::Relaxed);
                     let Some(path) = files.get(n) else { break };
-                    let report = examine(path, content, profile);
+                    let report = examine(path, judge);
                     bar.inc(1);
                     let mut printer = printer.lock().unwrap_or_else(|e| e.into_inner());
                     bar.suspend(|| printer.take(n, &report));
@@ -243,17 +253,46 @@ fn spooled() -> io::Result<File> {
     if taken > STDIN_MAX { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(file) }
 }
 
-fn examine(path: &Path, content: Option<&File>, profile: &Profile) -> Report {
+fn examine(path: &Path, judge: &Judge) -> Report {
     let name = path.display().to_string();
-    let content = content.map(|file| file as &dyn Source);
     let opened = if path.as_os_str() == "-" { spooled() } else { File::open(path) };
     match opened {
-        Ok(file) => verify_with(&name, file, content, profile),
-        Err(_) => verify_with(&name, Vec::new(), content, profile), // reported as a file that is no archive
+        Ok(file) => judged(&name, &file, judge),
+        Err(_) => judged(&name, &Vec::new(), judge), // reported as a file that is no archive
     }
 }
 
-fn profile(args: &VerifyArgs) -> Result<Profile, String> {
+fn judged<S: Source>(name: &str, source: &S, judge: &Judge) -> Report {
+    let content = judge.content.as_ref().map(|file| file as &dyn Source);
+    let mut report = verify_with(name, source, content, &judge.profile);
+    let mut start = [0; 2];
+    let is_archive = source.read_at(0, &mut start).is_ok() && start == *b"PK";
+    if is_archive && judge.container == ContainerArg::Exact && report.indication != Indication::TotalFailed {
+        let loose =
+            Archive::open(source, &judge.profile.zip).and_then(|zip| Ok(zip.loose_end()?.map(|e| e.name.clone())));
+        match loose {
+            Ok(None) => {}
+            Ok(Some(entry)) => report.findings.push(Finding::note(1, "ZIP_LOOSE_END", entry)),
+            Err(error) => report.findings.push(Finding::note(1, error.code(), error.to_string())),
+        }
+        nothing_odd(&mut report);
+    }
+    report
+}
+
+/// What is odd about the archive, and otherwise only told, decides.
+fn nothing_odd(report: &mut Report) {
+    let is_odd = |f: &Finding| f.outcome.is_none() && f.code.starts_with("ZIP_");
+    for finding in report.findings.iter_mut().filter(|f| is_odd(f)) {
+        let outcome = (Indication::TotalFailed, SubIndication::FormatFailure);
+        finding.outcome = Some(outcome);
+        if report.indication != Indication::TotalFailed {
+            (report.indication, report.sub_indication, report.code) = (outcome.0, Some(outcome.1), Some(finding.code));
+        }
+    }
+}
+
+fn judge(args: &VerifyArgs) -> Result<Judge, String> {
     let mut policy = PolicyFile::default();
     if let Some(path) = &args.policy {
         let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -302,7 +341,9 @@ fn profile(args: &VerifyArgs) -> Result<Profile, String> {
         Some(RevocationArg::Ignore) => Revocation::Ignore,
         Some(RevocationArg::IfAvailable) | None => Revocation::IfAvailable,
     };
-    Ok(profile)
+    let content = args.content.as_ref().map(|path| File::open(path).map_err(|e| format!("{}: {e}", path.display())));
+    let container = args.container.or(policy.container).unwrap_or(ContainerArg::Any);
+    Ok(Judge { profile, container, content: content.transpose()? })
 }
 
 fn certificates<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> Result<Vec<Certificate>, String> {
@@ -342,8 +383,12 @@ mod tests {
         args: VerifyArgs,
     }
 
+    fn judge_of(line: &[&str]) -> Result<Judge, String> {
+        judge(&Cli::try_parse_from([&["verify"], line].concat()).map_err(|e| e.to_string())?.args)
+    }
+
     fn profile_of(line: &[&str]) -> Result<Profile, String> {
-        profile(&Cli::try_parse_from([&["verify"], line].concat()).map_err(|e| e.to_string())?.args)
+        judge_of(line).map(|judge| judge.profile)
     }
 
     #[test]
@@ -352,7 +397,8 @@ mod tests {
         let policy = folder.path().join("policy.toml");
         std::fs::write(
             &policy,
-            "at = \"2025-06-01T00:00:00Z\"\ntime-basis = \"claimed\"\ncoverage = \"strict\"\nrevocation = \"require\"\n",
+            "at = \"2025-06-01T00:00:00Z\"\ntime-basis = \"claimed\"\ncoverage = \"strict\"\nrevocation = \"require\"\n\
+             container = \"exact\"\n",
         )
         .unwrap();
         let policy = policy.to_str().unwrap();
@@ -365,9 +411,12 @@ mod tests {
             "strict",
             "--revocation",
             "require",
+            "--container",
+            "exact",
         ];
         for line in [&["f", "--policy", policy][..], &[&["f"][..], &options].concat()] {
-            let profile = profile_of(line).unwrap();
+            let Judge { profile, container, .. } = judge_of(line).unwrap();
+            assert_eq!(container, ContainerArg::Exact);
             assert_eq!(profile.at.to_string(), "2025-06-01T00:00:00.000Z");
             assert_eq!((profile.time_basis, profile.coverage), (TimeBasis::Claimed, CoverageRule::Strict));
             assert_eq!(profile.revocation, Revocation::Require);
@@ -375,6 +424,7 @@ mod tests {
         let mixed =
             profile_of(&["f", "--policy", policy, "--time-basis", "now", "--revocation", "if-available"]).unwrap();
         assert_eq!((mixed.time_basis, mixed.revocation), (TimeBasis::Now, Revocation::IfAvailable));
+        assert_eq!(judge_of(&["f"]).unwrap().container, ContainerArg::Any);
         let plain = profile_of(&["f"]).unwrap();
         assert_eq!((plain.time_basis, plain.coverage), (TimeBasis::TimeStamp, CoverageRule::Protect));
         for wrong in
@@ -395,7 +445,8 @@ mod tests {
         collect(folder.path(), true, &mut files).unwrap();
         let names: Vec<_> = files.iter().filter_map(|f| f.file_name()?.to_str()).collect();
         assert_eq!(names, ["a.OFD", "b.ofd", "d.pdf"]);
-        let worst = examine_all(&files, None, &Profile::new(UnixMillis(0)), true, false);
+        let judge = Judge { profile: Profile::new(UnixMillis(0)), container: ContainerArg::Any, content: None };
+        let worst = examine_all(&files, &judge, true, false);
         assert_eq!(worst, Some(Indication::TotalFailed)); // empty files are no archives
     }
 }

@@ -31,7 +31,9 @@ pub(super) fn trust(world: &World) -> Result<(), String> {
                 signer-anchor = [\"federation/signers-ca.pem\"]\n\
                 maker-anchor = [\"federation/makers-ca.pem\"]\n\
                 crl = [\"federation/signers-ca.crl\", \"federation/makers-ca.crl\"]\n\
-                time-basis = \"claimed\"\ncoverage = \"strict\"\nrevocation = \"require\"\n";
+                time-basis = \"claimed\"\ncoverage = \"strict\"\nrevocation = \"require\"\n\
+                # Our own papers hold nothing that no seal speaks for; licences of other makers may.\n\
+                container = \"exact\"\n";
     files::write(&world.trust(), text.as_bytes(), PUBLIC).map(|_| ())
 }
 

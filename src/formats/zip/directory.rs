@@ -97,6 +97,7 @@ fn find_end<S: Source>(source: &S, size: u64, findings: &mut Vec<Finding>) -> Re
         let agree = same(entries.into(), 0xffff, end.entries)
             && same(dir_size.into(), 0xffff_ffff, end.size)
             && same(dir_offset.into(), 0xffff_ffff, end.offset);
+        findings.push(Finding::Attributes); // versions, which nothing repeats
         return if agree { Ok(end) } else { Err(ZipError::Ambiguous) };
     }
     if disk != 0 || directory_disk != 0 || here != entries {
@@ -136,8 +137,11 @@ fn find_end64<S: Source>(source: &S, end_at: u64) -> Result<Option<End>, ZipErro
 
 /// What the local header must repeat.
 struct Head<'a> {
+    needed: u16,
     flags: u16,
     method: u16,
+    /// Time and date.
+    when: u32,
     raw_name: &'a [u8],
 }
 
@@ -150,11 +154,11 @@ fn central<'a>(
     if c.u32()? != CENTRAL {
         return Err(ZipError::Directory("a record without its signature"));
     }
-    let (made_by, _needed, flags, method) = (c.u16()?, c.u16()?, c.u16()?, c.u16()?);
-    let (_when, crc) = (c.u32()?, c.u32()?);
+    let (made_by, needed, flags, method) = (c.u16()?, c.u16()?, c.u16()?, c.u16()?);
+    let (when, crc) = (c.u32()?, c.u32()?);
     let (packed, size) = (c.u32()?, c.u32()?);
     let (name_len, extra_len, comment_len) = (c.u16()?, c.u16()?, c.u16()?);
-    let (disk, _internal, external, offset) = (c.u16()?, c.u16()?, c.u32()?, c.u32()?);
+    let (disk, internal, external, offset) = (c.u16()?, c.u16()?, c.u32()?, c.u32()?);
     let raw_name = c.take(name_len.into())?;
     let extra = c.take(extra_len.into())?;
     if !c.take(comment_len.into())?.is_empty() {
@@ -174,6 +178,9 @@ fn central<'a>(
     let on_unix = matches!(made_by >> 8, 3 | 19);
     if kind == 0o120_000 || on_unix && !matches!(kind, 0 | 0o100_000 | 0o040_000) {
         return Err(ZipError::Special(shown(&name)));
+    }
+    if !extra.is_empty() || !is_plain(made_by, needed, internal, external, name.ends_with('/')) {
+        findings.push(Finding::Attributes);
     }
     let mut wide = Wide::find(extra, &name)?;
     let size = wide.resolve(size)?;
@@ -196,7 +203,21 @@ fn central<'a>(
     }
     let header_at = offset.checked_add(shift).ok_or(ZipError::Directory("offset"))?;
     let entry = Entry { name, size, packed, crc, stored: method == 0, header_at, has_extra: false, data_at: 0 };
-    Ok((entry, Head { flags, method, raw_name }))
+    Ok((entry, Head { needed, flags, method, when, raw_name }))
+}
+
+/// Whether what the directory says of an entry's maker and attributes is what every plain file or folder has: of MS-DOS
+/// without attributes, or of Unix with the usual mode. No other octet in one place is plain again.
+fn is_plain(made_by: u16, needed: u16, internal: u16, external: u32, folder: bool) -> bool {
+    let (host, version) = (made_by >> 8, made_by & 0xff);
+    let usual = match (host, folder) {
+        (0, false) => 0,
+        (0, true) => 0x10,
+        (3, false) => 0o100_644 << 16,
+        (3, true) => 0o040_755 << 16,
+        _ => return false,
+    };
+    version == needed && internal == 0 && external == usual
 }
 
 const FLAG_DESCRIPTOR: u16 = 1 << 3;
@@ -222,7 +243,7 @@ fn lay_out<S: Source>(
             no_hidden_record(source, free_from, entry.header_at)?;
             findings.push(if place == 0 { Finding::Prefix } else { Finding::Gap });
         }
-        free_from = local(source, entry, &heads[n], directory_at)?;
+        free_from = local(source, entry, &heads[n], directory_at, findings)?;
     }
     if free_from < directory_at {
         no_hidden_record(source, free_from, directory_at)?;
@@ -241,7 +262,13 @@ fn no_hidden_record<S: Source>(source: &S, from: u64, to: u64) -> Result<(), Zip
 }
 
 /// Checks one local header and its data descriptor; gives the first octet after the record.
-fn local<S: Source>(source: &S, entry: &mut Entry, head: &Head<'_>, directory_at: u64) -> Result<u64, ZipError> {
+fn local<S: Source>(
+    source: &S,
+    entry: &mut Entry,
+    head: &Head<'_>,
+    directory_at: u64,
+    findings: &mut Vec<Finding>,
+) -> Result<u64, ZipError> {
     let differs = |what| ZipError::LocalMismatch { name: shown(&entry.name), what };
     let beyond = || ZipError::Overlap(shown(&entry.name));
     let mut raw = [0; 30];
@@ -253,7 +280,7 @@ fn local<S: Source>(source: &S, entry: &mut Entry, head: &Head<'_>, directory_at
     if c.u32()? != LOCAL {
         return Err(differs("no header there"));
     }
-    let (_needed, flags, method, _when) = (c.u16()?, c.u16()?, c.u16()?, c.u32()?);
+    let (needed, flags, method, when) = (c.u16()?, c.u16()?, c.u16()?, c.u32()?);
     let (crc, packed, size) = (c.u32()?, c.u32()?, c.u32()?);
     let (name_len, extra_len) = (u64::from(c.u16()?), u64::from(c.u16()?));
     let data_at = entry.header_at + 30 + name_len + extra_len;
@@ -271,6 +298,9 @@ fn local<S: Source>(source: &S, entry: &mut Entry, head: &Head<'_>, directory_at
     if (flags ^ head.flags) & (1 | FLAG_DESCRIPTOR | 1 << 6 | 1 << 13) != 0 {
         return Err(differs("flags"));
     }
+    if (needed, flags, when) != (head.needed, head.flags, head.when) {
+        findings.push(Finding::HeadersDiffer);
+    }
     let mut wide = Wide::find(extra, &entry.name)?;
     let (size, packed) = (wide.resolve(size)?, wide.resolve(packed)?);
     let with_descriptor = flags & FLAG_DESCRIPTOR != 0;
@@ -284,6 +314,9 @@ fn local<S: Source>(source: &S, entry: &mut Entry, head: &Head<'_>, directory_at
     let end = if with_descriptor { data_end + descriptor(source, entry, data_end, directory_at)? } else { data_end };
     entry.data_at = data_at;
     entry.has_extra = extra_len > 0;
+    if entry.has_extra {
+        findings.push(Finding::Attributes);
+    }
     Ok(end)
 }
 
