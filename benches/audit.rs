@@ -1,6 +1,7 @@
 //! Entries a second of the audit log against raw append + fdatasync of the same disk in the same run.
 //!
-//! `cargo bench --bench audit [-- SECONDS]`; the folder is made below `TONGBAN_BENCH_DIR` or the temporary directory.
+//! `cargo bench --bench audit [-- SECONDS]`; the folder is made below `TONGBAN_BENCH_DIR` or the temporary directory,
+//! and stays when `TONGBAN_BENCH_KEEP` is set.
 
 use std::fs::File;
 use std::io::Write;
@@ -33,7 +34,9 @@ fn main() {
             verification(&folder);
         }
     }
-    std::fs::remove_dir_all(&dir).expect("the bench's folder goes");
+    if std::env::var_os("TONGBAN_BENCH_KEEP").is_none() {
+        std::fs::remove_dir_all(&dir).expect("the bench's folder goes");
+    }
 }
 
 /// Rate, latencies in microseconds, CPU microseconds an entry.
@@ -122,7 +125,7 @@ fn log(dir: &Path, callers: u64, run: Duration) -> Figures {
 fn verification(dir: &Path) {
     let options = verify::Options::new(signer().verifier(KeyKind::Ed25519));
     let (start, before) = (Instant::now(), cpu());
-    let report = verify::verify(dir, &options, &mut |_| {});
+    let report = verify::verify(dir, &options, &mut |_, _| {});
     assert_eq!(report.exit_code(), 0, "{}", report.text());
     let (wall, used) = (start.elapsed().as_secs_f64(), (cpu() - before).as_secs_f64());
     let entries = report.entries as f64;

@@ -80,7 +80,7 @@ fn a_killed_gateway_keeps_its_word() {
         }
         judged.old.push(log.checkpoint().note.clone().into_bytes());
         drop(log);
-        let report = verify::verify(dir.path(), &judged, &mut |_| {});
+        let report = verify::verify(dir.path(), &judged, &mut |_, _| {});
         assert_eq!(report.exit_code(), 0, "round {round}: {}", report.text());
     }
     assert!(acknowledged.len() >= ROUNDS * 20);

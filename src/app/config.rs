@@ -33,6 +33,7 @@ pub struct Config {
     /// Contracts of partner outlets; none when absent.
     pub partners: Option<PathBuf>,
     pub windows: Vec<Window>,
+    pub auditors: Vec<Auditor>,
     pub systems: Vec<System>,
     pub limits: Limits,
 }
@@ -94,6 +95,10 @@ pub struct Log {
     /// Origin line of checkpoints, e.g. `tongban.example/gw-440305`.
     pub origin: String,
     pub key: PathBuf,
+    /// Witnesses that are asked to cosign, with their addresses and quorum (C2SP tlog-policy); none when absent.
+    pub witnesses: Option<PathBuf>,
+    /// Address of a time-stamp authority (RFC 3161), and the certificates trusted for its tokens and its TLS.
+    pub tsa: Option<(String, PathBuf)>,
 }
 
 #[derive(Clone, Debug)]
@@ -116,6 +121,24 @@ pub struct Window {
     pub region: RegionCode,
     /// Organisation that the tokens of its staff must name; where absent, a token that names one must name the window.
     pub org: Option<String>,
+    /// SHA-256 of the client certificate, 64 hexadecimal digits.
+    pub certificate: String,
+}
+
+words! {
+    /// Who reads entries of the log.
+    pub enum AuditorKind {
+        Auditor = "auditor", "审计人员", "auditor";
+        Mirror = "mirror", "镜像机构", "mirror";
+    }
+}
+
+/// An auditor or a mirror, known by its client certificate; which places' logs it reads is for the rules.
+#[derive(Clone, Debug)]
+pub struct Auditor {
+    pub id: String,
+    pub kind: AuditorKind,
+    pub places: Vec<RegionCode>,
     /// SHA-256 of the client certificate, 64 hexadecimal digits.
     pub certificate: String,
 }
@@ -332,9 +355,14 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         found
     });
     let log = section("log").and_then(|t| {
-        let (origin, key) = (t.need_str("origin"), t.need_str("key"));
+        let (origin, key, witnesses) = (t.need_str("origin"), t.need_str("key"), t.str("witnesses").map(&at));
+        let (tsa, trusted) = (t.str("tsa"), t.str("tsa_anchors"));
+        if tsa.is_some() != trusted.is_some() {
+            t.wrong("tsa_anchors", "and `tsa` go together", "write tsa = \"http://…\" and tsa_anchors = \"FILE\"");
+        }
+        let tsa = tsa.zip(trusted).map(|(url, file)| (url.to_owned(), at(file)));
         t.done();
-        Some(Log { origin: origin?.to_owned(), key: at(key?) })
+        Some(Log { origin: origin?.to_owned(), key: at(key?), witnesses, tsa })
     });
     let directory = section("directory").and_then(|t| {
         let (file, key) = (t.need_str("file"), t.need_str("operator_key"));
@@ -343,6 +371,7 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         Some(Directory { file: at(file?), url, anchors, operator_key: at(key?) })
     });
     let windows: Vec<_> = root.tables("window").iter().map(window).collect();
+    let auditors: Vec<_> = root.tables("auditor").iter().map(auditor).collect();
     let systems: Vec<_> = root.tables("system").iter().map(|t| system(t, base)).collect();
     let limits = root.table("limits").map(|t| {
         let limits = Limits {
@@ -372,6 +401,7 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         catalogue,
         partners,
         windows: windows.into_iter().collect::<Option<_>>()?,
+        auditors: auditors.into_iter().collect::<Option<_>>()?,
         systems: systems.into_iter().collect::<Option<_>>()?,
         limits: limits.unwrap_or(Limits {
             file_mib: FILE_MIB,
@@ -411,6 +441,20 @@ fn window(t: &Table<'_, '_>) -> Option<Window> {
     let org = t.str("org").map(str::to_owned);
     t.done();
     Some(Window { id: id?.to_owned(), name: name?.to_owned(), region: region?, org, certificate: certificate? })
+}
+
+fn auditor(t: &Table<'_, '_>) -> Option<Auditor> {
+    let (id, kind) = (t.need_str("id"), t.need_word::<AuditorKind>("kind"));
+    let places = t.list::<RegionCode>("places", "regions whose logs are read, e.g. \"440000\"");
+    if places.as_ref().is_none_or(Vec::is_empty) {
+        t.wrong("places", "missing", "write places = [\"440000\"]: the regions whose logs are read");
+    }
+    if !t.has("certificate") {
+        t.wrong("certificate", "missing", "write the SHA-256 fingerprint of the auditor's client certificate");
+    }
+    let certificate = fingerprint(t, "certificate");
+    t.done();
+    Some(Auditor { id: id?.to_owned(), kind: kind?, places: places?, certificate: certificate? })
 }
 
 fn system(t: &Table<'_, '_>, base: &Path) -> Option<System> {

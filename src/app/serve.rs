@@ -1,7 +1,7 @@
 //! A gateway from start to drain: listeners, jobs, refreshers; the same code in production and in the demonstration.
 //!
 //! ```text
-//!  api  (TLS, client certificates asked)      log (TLS, anyone: checkpoints and tiles)
+//!  api  (TLS, client certificates asked)      log (TLS: hashes for anyone, entries for auditors)
 //!  admin (plain, local): /health /ready       metrics (plain, local): /metrics
 //!  jobs: deliveries · housekeeping            refreshers: issuers' keys · directory
 //! ```
@@ -14,27 +14,40 @@ use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::config::Config;
 use super::{refresh, wire};
 use crate::gateway::Rooms;
+use crate::http::api;
+use crate::http::log::LogDoor;
 use crate::http::serve::{Connection, Limits, serve};
-use crate::http::{api, tls};
+use crate::jobs::{self, witnesses::Witnesses};
+use crate::terms::UnixMillis;
 use crate::upstream::Body;
 use crate::upstream::body::full;
-use crate::upstream::tls::Identity;
 
 /// A running gateway.
 pub struct Running {
     pub rooms: Arc<Rooms>,
     tasks: JoinSet<()>,
+    witnesses: Option<JoinHandle<Witnesses>>,
 }
 
 impl Running {
     /// Waits until everything has drained, then closes log and store.
     pub async fn drained(mut self) {
         while self.tasks.join_next().await.is_some() {}
+        if let Err(error) = jobs::log::index(&self.rooms, UnixMillis::now()).await {
+            tracing::warn!(%error, "the log is closed without a map of its cases");
+        }
+        if let Some(witnesses) = self.witnesses
+            && let Ok(mut witnesses) = witnesses.await
+        {
+            self.rooms.log.publish();
+            witnesses.round(&self.rooms).await;
+            self.rooms.log.release();
+        }
         self.rooms.log.clone().close().await;
         self.rooms.store.close().await;
     }
@@ -49,8 +62,6 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     let mut tasks = JoinSet::new();
     let limits = Limits { connections: config.limits.connections as usize, ..Limits::default() };
     let api_tls = Arc::new(ArcSwap::new(wire::api_tls(config, &rooms.directory.load())?));
-    let identity = Identity::read(&config.tls.certificate, &config.tls.key).map_err(|e| e.to_string())?;
-    let log_tls = tls::server(identity, tls::Clients::Anyone).map_err(|e| e.to_string())?;
 
     let listener = listen(config.listen.api).await?;
     let own = rooms.clone();
@@ -58,12 +69,12 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     tasks.spawn(serve(listener, Some(api_tls.clone()), limits, stop.clone(), handler));
 
     let listener = listen(config.listen.log).await?;
-    let own = rooms.clone();
-    let handler = move |request: Request<Body>, _: Connection| {
-        let own = own.clone();
-        async move { log_resource(&own, request.uri().path()) }
-    };
-    tasks.spawn(serve(listener, Some(Arc::new(ArcSwap::new(log_tls))), limits, stop.clone(), handler));
+    let door = Arc::new(LogDoor::new(rooms.clone(), wire::auditors(config)?, wire::witness(config)?));
+    let own = door.clone();
+    let handler = move |request, connection| own.clone().answer(request, connection);
+    tasks.spawn(serve(listener, Some(api_tls.clone()), limits, stop.clone(), handler));
+    tasks.spawn(door.settle(stop.clone()));
+    let witnesses = wire::witnesses(config)?.map(|all| tokio::spawn(all.run(rooms.clone(), stop.clone())));
 
     let local = Limits { connections: 64, ..Limits::default() };
     for address in [config.listen.admin, config.listen.metrics] {
@@ -75,12 +86,16 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
         };
         tasks.spawn(serve(listener, None, local, stop.clone(), handler));
     }
-    tasks.spawn(crate::jobs::run(rooms.clone(), stop.clone()));
+    tasks.spawn(jobs::run(rooms.clone(), stop.clone()));
+    if let Some(anchors) = wire::anchors(config)? {
+        tasks.spawn(anchors.run(rooms.clone(), stop.clone()));
+    }
+    tasks.spawn(jobs::log::daily(rooms.clone(), stop.clone()));
     tasks.spawn(refresh::keys(rooms.clone(), stop.clone()));
     tasks.spawn(refresh::directory(rooms.clone(), config.clone(), api_tls, stop.clone()));
     tasks.spawn(fatal(rooms.clone(), stop));
     tracing::info!(gateway = rooms.me.id, api = %config.listen.api, log = %config.listen.log, "serving");
-    Ok(Running { rooms, tasks })
+    Ok(Running { rooms, tasks, witnesses })
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
@@ -95,30 +110,6 @@ async fn fatal(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
             std::process::exit(70);
         }
         () = crate::gateway::stopped(&mut stop) => {}
-    }
-}
-
-/// Checkpoints and hash tiles are for everyone; entries only for auditors and mirrors, over the API.
-fn log_resource(rooms: &Rooms, path: &str) -> Response<Body> {
-    let path = path.trim_start_matches('/');
-    let plain = |status: StatusCode, text: &'static str| {
-        let mut response = Response::new(full(text));
-        *response.status_mut() = status;
-        response
-    };
-    if path.starts_with("tile/entries/") {
-        return plain(StatusCode::FORBIDDEN, "entries are for auditors and mirrors\n");
-    }
-    match rooms.log.read(path) {
-        Ok(resource) => {
-            let mut response = Response::new(full(resource.bytes));
-            let headers = response.headers_mut();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(resource.content_type));
-            let cache = if resource.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-            response
-        }
-        Err(_) => plain(StatusCode::NOT_FOUND, "no such resource of this log\n"),
     }
 }
 
@@ -151,7 +142,7 @@ async fn ready(rooms: &Rooms) -> Result<(), String> {
     if !rooms.log.is_healthy() {
         return Err("log: failed".into());
     }
-    if rooms.directory.load().expires <= crate::terms::UnixMillis::now() {
+    if rooms.directory.load().expires <= UnixMillis::now() {
         return Err("directory: expired".into());
     }
     if !rooms.catalogue_is_current() {

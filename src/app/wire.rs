@@ -8,18 +8,23 @@ use arc_swap::ArcSwap;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::{Notify, broadcast};
 
-use super::config::{Config, KeyPair, Stamp as StampFiles, SystemKind as Kind};
+use super::config::{AuditorKind, Config, KeyPair, Stamp as StampFiles, SystemKind as Kind};
 use crate::audit::note::Signer as LogSigner;
+use crate::audit::witness::Witness;
+use crate::audit::witness_policy::WitnessPolicy;
 use crate::audit::{Log, OpenOptions, Pseudonymiser};
 use crate::catalogue::Catalogue;
 use crate::exchange::{Key, Vault, records};
 use crate::federation::Directory;
 use crate::gateway::intake::Bounds;
 use crate::gateway::rooms::{Envelope, Me, Peers, Rooms, Stamp, System, SystemKind, Window};
+use crate::http::log::Auditor;
 use crate::http::tls;
 use crate::identity::book::{IssuerBook, IssuerEntry, Kind as PersonKind, Reach};
 use crate::identity::cache::VerdictCache;
 use crate::identity::revocation::Revocations;
+use crate::jobs::anchors::Anchors;
+use crate::jobs::witnesses::{self, Witnesses};
 use crate::lookups::Lookups;
 use crate::partners::{Contracts, Rates, Standing};
 use crate::policy::{PolicyBook, PolicySet};
@@ -150,6 +155,16 @@ fn digest(fingerprint: &str) -> Result<Digest, Wrong> {
     fingerprint.parse().map_err(|e| format!("fingerprint {fingerprint}: {e}"))
 }
 
+/// Who may read entries of the log, by certificate.
+pub fn auditors(config: &Config) -> Result<HashMap<Digest, Auditor>, Wrong> {
+    let known = config.auditors.iter().map(|auditor| {
+        let is_mirror = auditor.kind == AuditorKind::Mirror;
+        let known = Auditor { id: auditor.id.clone(), is_mirror, places: auditor.places.clone() };
+        Ok((digest(&auditor.certificate)?, known))
+    });
+    known.collect()
+}
+
 /// Contracts of outlets, read against the catalogue in force.
 pub fn contracts(config: &Config, catalogue: &Catalogue) -> Result<Contracts, Wrong> {
     let Some(file) = &config.partners else { return Ok(Contracts::default()) };
@@ -168,7 +183,33 @@ fn log(config: &Config) -> Result<Log, Wrong> {
     let blocks = pem::decode(&text).map_err(|e| wrong(file, e))?;
     let key = blocks.iter().find(|b| b.label == "PRIVATE KEY").ok_or_else(|| wrong(file, "no PRIVATE KEY in it"))?;
     let signer = LogSigner::from_pkcs8(&config.log.origin, &key.octets).map_err(|e| wrong(file, e))?;
-    Log::open(&config.gateway.data.join("log"), OpenOptions::new(signer)).map_err(|e| e.to_string())
+    let mut options = OpenOptions::new(signer);
+    if config.log.witnesses.is_some() {
+        options.patience = witnesses::PATIENCE;
+    }
+    Log::open(&config.gateway.data.join("log"), options).map_err(|e| e.to_string())
+}
+
+/// What we are to our peers' logs; the key is made at the first start.
+pub fn witness(config: &Config) -> Result<Witness, Wrong> {
+    let data = &config.gateway.data;
+    let seed = Key::read_or_make(&data.join("witness.key")).map_err(|e| e.to_string())?;
+    let signer = LogSigner::from_seed(&format!("{}/witness", config.log.origin), seed.octets());
+    Witness::open(&data.join("witness"), signer.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
+}
+
+/// Who stamps our log.
+pub fn anchors(config: &Config) -> Result<Option<Anchors>, Wrong> {
+    let Some((url, file)) = &config.log.tsa else { return Ok(None) };
+    let tls = certificates(file).and_then(|anchors| ClientTls::new(&anchors, None)).map_err(|e| e.to_string())?;
+    Ok(Some(Anchors { url: url.clone(), client: Client::new(&tls), trusted: chain(file)? }))
+}
+
+/// Whom we ask to witness our log.
+pub fn witnesses(config: &Config) -> Result<Option<Witnesses>, Wrong> {
+    let Some(file) = &config.log.witnesses else { return Ok(None) };
+    let text = std::fs::read_to_string(file).map_err(|e| wrong(file, e))?;
+    Ok(Some(Witnesses::new(WitnessPolicy::parse(&text).map_err(|e| wrong(file, e))?)))
 }
 
 fn envelope_key(pair: &KeyPair) -> Result<Envelope, Wrong> {

@@ -34,6 +34,11 @@ tolds! {
         "审计日志中没有该资源，或尚未发布。",
         "The log has no such resource, or has not published it yet.",
         Next::CorrectAndResend;
+    /// Entries are asked for without a certificate of an auditor or a mirror.
+    pub const ENTRIES = "TB-AUD-0302", 403,
+        "日志条目只向已登记的审计人员和镜像机构开放，请使用审计证书访问。",
+        "Entries of the log are for registered auditors and mirrors: use an auditor's certificate.",
+        Next::AskOperator;
     /// An entry that must not be written as it stands.
     pub const ENTRY = "TB-AUD-0401", 500,
         "审计记录格式不合规，未予写入，请联系运维人员。",

@@ -56,6 +56,16 @@ impl Frontier {
         self.size
     }
 
+    /// The right edge of the first `size` leaves of a tree whose nodes are known.
+    pub fn at<N: Nodes + ?Sized>(nodes: &N, size: u64) -> Result<Self, N::Error> {
+        let (mut edge, mut start) = (Vec::new(), 0u64);
+        for height in (0..64).rev().filter(|height| size >> height & 1 == 1) {
+            edge.push(nodes.node(height, start >> height)?);
+            start += 1 << height;
+        }
+        Ok(Self { size, edge })
+    }
+
     /// Adds a leaf hash.
     pub fn push(&mut self, leaf: Digest) {
         self.push_with(leaf, |_, _| {});
@@ -303,6 +313,7 @@ pub(super) mod tests {
         let (tree, mut frontier) = (leaves(600), Frontier::new());
         for (n, leaf) in tree.0.iter().enumerate() {
             assert_eq!(frontier.root(), root(&tree, n as u64));
+            assert_eq!(Frontier::at(&tree, n as u64), Ok(frontier.clone()));
             frontier.push_with(*leaf, |height, hash| {
                 assert_eq!(*hash, tree.node(height, (n as u64) >> height).unwrap());
             });

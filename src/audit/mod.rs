@@ -11,18 +11,24 @@
 //!
 //! Main types: [`log::Log`], [`entry::Entry`], [`verify::verify`].
 
+pub mod anchor;
 pub mod bundle;
 pub mod checkpoint;
 pub mod entry;
 pub mod error;
+pub mod evidence;
 pub mod log;
 pub mod merkle;
+pub mod mirror;
 pub mod note;
 pub mod proof;
 pub mod tile;
 pub mod verify;
+pub mod witness;
 pub mod witness_policy;
 
+#[cfg(test)]
+mod adversary;
 #[cfg(test)]
 mod vectors;
 

@@ -183,10 +183,28 @@ fn whole_logs() {
             options.old.push(std::fs::read(dir.join(old.as_str().unwrap())).unwrap());
         }
         // The old checkpoints lie in the log's folder itself; they are no resources of the log.
-        let report = verify::verify(&dir, &options, &mut |_| {});
+        let report = verify::verify(&dir, &options, &mut |_, _| {});
         judge(&v, report.exit_code() == 0);
         if let Some(size) = v["expect"]["size"].as_u64() {
             assert_eq!(report.size, size, "{}", report.text());
+        }
+    }
+}
+
+#[test]
+fn witnesses() {
+    let Some(folder) = folder() else { return };
+    let text_of = std::fs::read_to_string(folder.join("witness-litewitness.json")).unwrap();
+    let v: Value = serde_json::from_str(&text_of).unwrap();
+    let (state, keys) = (tempfile::tempdir().unwrap(), keys(&v["setup"]));
+    let signer = super::note::Signer::from_seed("witness.example", &[1; 32]).unwrap();
+    let witness = super::witness::Witness::open(state.path(), signer).unwrap();
+    for step in v["steps"].as_array().unwrap() {
+        let got = witness.add_checkpoint(text(step, "body").as_bytes(), &keys, 1_771_000_000);
+        let status = got.as_ref().map_or_else(|e| e.status(), |_| 200);
+        assert_eq!(u64::from(status), step["status"].as_u64().unwrap(), "{}", text(step, "id"));
+        if let (Err(super::witness::WitnessError::Size(size)), Some(answer)) = (&got, step["answer"].as_str()) {
+            assert_eq!(format!("{size}\n"), answer, "{}", text(step, "id"));
         }
     }
 }

@@ -21,6 +21,7 @@ const MAX_POLICY: usize = 64 * 1024;
 pub struct WitnessPolicy {
     logs: Vec<VerifierKey>,
     witnesses: Vec<VerifierKey>,
+    urls: Vec<Option<String>>,
     rules: Vec<(String, Rule)>,
     quorum: Option<usize>,
 }
@@ -49,7 +50,8 @@ impl WitnessPolicy {
         if text.len() > MAX_POLICY {
             return Err(PolicyError::NoQuorum);
         }
-        let mut policy = Self { logs: Vec::new(), witnesses: Vec::new(), rules: Vec::new(), quorum: None };
+        let mut policy =
+            Self { logs: Vec::new(), witnesses: Vec::new(), urls: Vec::new(), rules: Vec::new(), quorum: None };
         let mut quorum_seen = false;
         for (n, line) in text.lines().enumerate() {
             let wrong = |reason| PolicyError::Line { line: n + 1, reason };
@@ -59,7 +61,7 @@ impl WitnessPolicy {
             match words[..] {
                 [] => {}
                 ["log", vkey] | ["log", vkey, _] => policy.logs.push(key(vkey)?),
-                ["witness", name, vkey] | ["witness", name, vkey, _] => {
+                ["witness", name, vkey, ref url @ ..] if url.len() <= 1 => {
                     policy.new_name(name).map_err(wrong)?;
                     let vkey: VerifierKey = key(vkey)?;
                     if policy.witnesses.contains(&vkey) {
@@ -67,6 +69,7 @@ impl WitnessPolicy {
                     }
                     policy.rules.push((name.to_owned(), Rule::Witness(policy.witnesses.len())));
                     policy.witnesses.push(vkey);
+                    policy.urls.push(url.first().map(|url| (*url).to_owned()));
                 }
                 ["group", name, threshold, ref names @ ..] if !names.is_empty() => {
                     policy.new_name(name).map_err(wrong)?;
@@ -120,6 +123,11 @@ impl WitnessPolicy {
     /// Keys of the witnesses, in order.
     pub fn witnesses(&self) -> &[VerifierKey] {
         &self.witnesses
+    }
+
+    /// Where the witness whose key stands at `place` is asked: the prefix of its `add-checkpoint`.
+    pub fn witness_url(&self, place: usize) -> Option<&str> {
+        self.urls.get(place)?.as_deref()
     }
 
     /// Name of the witness whose key stands at `place` of [`Self::witnesses`].

@@ -1,21 +1,30 @@
-//! `tongban audit`: verify a log, print its key, show its entries. Offline; takes no lock and writes nothing.
+//! `tongban audit`: verify a log, print its key, show its entries. Takes no lock and writes nothing into a log.
+
+mod export;
+mod url;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::audit::bundle;
 use crate::audit::entry::EntryHead;
+use crate::audit::evidence;
 use crate::audit::log::segment::{self, Cursor, Unit};
 use crate::audit::note::VerifierKey;
-use crate::audit::verify::{self, Fetch, Options, TileFolder};
-use crate::audit::witness_policy::WitnessPolicy;
-use crate::audit::{Pseudonym, checkpoint::Checkpoint, note::Note, tile};
+use crate::audit::verify::{self, Fetch, Options, Pinned, State, TileFolder};
+use crate::audit::{Pseudonym, checkpoint::Checkpoint, mirror, note::Note, tile};
+use crate::terms::UnixMillis;
+use url::{Reach, Url};
 
 /// Exit code when the question itself cannot be put: a missing file, an unreadable policy.
 const UNDECIDABLE: u8 = 2;
+/// Largest file read whole: a policy, a checkpoint, a key.
+const MAX_SMALL: u64 = 1 << 20;
 
 /// 审计日志：核验、密钥、查看 · The audit log: verify, key, show.
 #[derive(Debug, Args)]
@@ -27,11 +36,18 @@ pub struct AuditArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// 核验日志（退出码 0 已证明，1 已证伪，2 无法判定） · Verify a log: exit code 0 proven, 1 disproven, 2 undecidable.
-    Verify(VerifyArgs),
+    Verify(Box<VerifyArgs>),
+    /// 导出一个办件的全部证据（ASiC-E 封装，可离线核验） · Export the evidence of one case, to be verified offline.
+    Export(Box<export::ExportArgs>),
+    /// 镜像日志（边核验边复制，可续传；退出码 1 表示日志自相矛盾） · Copy a log, verified as it is copied; goes on where
+    /// it was cut off. Exit code 1: the log is disproven.
+    Mirror(MirrorArgs),
     /// 打印日志公钥 · Print the log's verifier key.
     Key {
-        /// 日志目录 · Folder of the log.
-        dir: PathBuf,
+        /// 日志目录、网关数据目录或日志地址 · Folder of the log, a gateway's data folder, or the log's URL.
+        log: String,
+        #[command(flatten)]
+        reach: ReachArgs,
     },
     /// 逐条打印日志条目（JSON 行） · Print the entries, one JSON object a line.
     Show {
@@ -45,32 +61,142 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct VerifyArgs {
-    /// 停机网关的日志目录，或 tlog-tiles 目录 · Folder of a stopped gateway's log, or a folder in tlog-tiles layout.
-    log: PathBuf,
-    /// 日志公钥（由审计方自行保管） · The log's verifier key, kept by the auditor.
+    /// 日志地址、镜像目录、停机网关的数据目录，或证据包 · The log's URL, a mirrored folder, a stopped gateway's data
+    /// folder, or an evidence bundle.
+    #[arg(value_name = "PREFIX_OR_DIR_OR_BUNDLE")]
+    log: String,
+    /// 日志公钥（由审计方自行保管；策略文件只列一个日志时可省略） · The log's verifier key, kept by the auditor; may
+    /// be left out when the policy names one log.
     #[arg(long, value_name = "VKEY")]
-    key: VerifierKey,
+    key: Option<VerifierKey>,
     /// 日志来源名（默认取公钥名） · Origin, when it is not the key's name.
     #[arg(long)]
     origin: Option<String>,
-    /// 见证策略文件（C2SP tlog-policy） · The witness policy.
+    /// 审计方固定的策略文件：日志公钥、见证方、法定数、时限 · The auditor's pinned policy: C2SP tlog-policy with
+    /// `#tongban max-checkpoint-age SECONDS`.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+    /// 信任的时间戳机构证书（PEM），给出后核验时间锚定 · PEM file of time-stamp authorities; asks about anchoring in time.
+    #[arg(long, value_name = "FILE")]
+    tsa: Option<PathBuf>,
+    /// 以往保存的时间锚定文件，可多次给出 · An anchor at hand; may be given several times.
+    #[arg(long, value_name = "FILE", requires = "tsa")]
+    anchor: Vec<PathBuf>,
     /// 以往保存的检查点，可多次给出 · An older checkpoint at hand; may be given several times.
-    #[arg(long, value_name = "CHECKPOINT")]
+    #[arg(long, value_name = "CHECKPOINT", num_args = 1..)]
     old: Vec<PathBuf>,
+    /// 该检查点之前的条目已核验过，不再重读 · Entries below this checkpoint were verified before and are not read again.
+    #[arg(long, value_name = "CHECKPOINT", conflicts_with = "sample")]
+    since: Option<PathBuf>,
+    /// 增量核验状态文件：有则续核，核验通过后更新 · Goes on where the last verification ended, and remembers where this
+    /// one does.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["since", "sample"])]
+    state: Option<PathBuf>,
+    /// 只抽查若干条 · Reads only so many entries, drawn at random.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    sample: Option<u64>,
+    /// 抽样种子（重现抽查） · Seed of the sample, to draw the same entries again.
+    #[arg(long, value_name = "HEX", requires = "sample")]
+    seed: Option<crate::terms::Digest>,
     /// 条目不是通办格式，只核验哈希 · Entries of another system: only hashes are judged.
     #[arg(long)]
     foreign: bool,
     /// 输出 JSON 报告 · Report as JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    reach: ReachArgs,
+}
+
+#[derive(Debug, Args)]
+struct MirrorArgs {
+    /// 日志地址 · The log's URL.
+    url: String,
+    /// 镜像目录 · Folder of the copy.
+    dir: PathBuf,
+    /// 日志公钥（策略文件只列一个日志时可省略） · The log's verifier key; may be left out when the policy names one log.
+    #[arg(long, value_name = "VKEY")]
+    key: Option<VerifierKey>,
+    /// 策略文件 · The pinned policy.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    #[command(flatten)]
+    reach: ReachArgs,
+}
+
+/// How to reach a log behind a URL.
+#[derive(Debug, Args)]
+struct ReachArgs {
+    /// 信任的 TLS 证书颁发机构（默认用系统信任库） · PEM file of the authorities trusted for TLS.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// 审计方客户端证书（读取条目时需要） · PEM file of the auditor's certificate, for entry bundles.
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    cert: Option<PathBuf>,
+    /// 客户端证书私钥 · PEM file of that certificate's key.
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    client_key: Option<PathBuf>,
+    /// 单个资源的等待上限（秒） · Longest wait for one resource, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+    /// 全部核验的时间上限（秒） · Longest time for everything, in seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    max_time: Option<u64>,
+}
+
+impl ReachArgs {
+    fn open(&self, prefix: &str) -> Result<Url, String> {
+        let reach = Reach {
+            anchors: self.ca.as_deref(),
+            identity: self.cert.as_deref().zip(self.client_key.as_deref()),
+            each: Duration::from_secs(self.timeout),
+            all: self.max_time.map(Duration::from_secs),
+        };
+        Url::new(prefix, &reach)
+    }
+}
+
+/// What the word on the command line stands for.
+enum Target {
+    Url(String),
+    /// Segments of a gateway.
+    Folder(PathBuf),
+    /// A copy in tlog-tiles layout.
+    Mirror(PathBuf),
+    /// The evidence of a case.
+    Bundle(PathBuf),
+}
+
+impl Target {
+    fn find(word: &str) -> Result<Self, String> {
+        if word.starts_with("http://") || word.starts_with("https://") {
+            return Ok(Self::Url(word.to_owned()));
+        }
+        let dir = PathBuf::from(word);
+        if dir.is_file() {
+            return Ok(Self::Bundle(dir));
+        }
+        if !dir.is_dir() {
+            return Err(format!("{word}: 不是目录 · no such folder"));
+        }
+        for folder in [dir.clone(), dir.join("log")] {
+            if folder.join("segments").is_dir() {
+                return Ok(Self::Folder(folder));
+            }
+        }
+        match dir.join("checkpoint").is_file() || dir.join("tile").is_dir() {
+            true => Ok(Self::Mirror(dir)),
+            false => Err(format!("{word}: 目录中没有日志 · neither a gateway's log nor a mirror of one")),
+        }
+    }
 }
 
 pub fn run(args: AuditArgs) -> ExitCode {
     let done = match args.command {
         Command::Verify(args) => verify_log(&args),
-        Command::Key { dir } => print_key(&dir),
+        Command::Export(args) => export::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Mirror(args) => copy(&args),
+        Command::Key { log, reach } => print_key(&log, &reach),
         Command::Show { dir, case } => show(&dir, case),
     };
     done.unwrap_or_else(|problem| {
@@ -79,32 +205,197 @@ pub fn run(args: AuditArgs) -> ExitCode {
     })
 }
 
+/// A small file.
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))
+    let named = |e: std::io::Error| format!("{}: {e}", path.display());
+    match std::fs::metadata(path).map_err(named)?.len() {
+        len if len > MAX_SMALL => Err(format!("{}: 文件过大 · too long", path.display())),
+        _ => std::fs::read(path).map_err(named),
+    }
 }
 
-fn verify_log(args: &VerifyArgs) -> Result<ExitCode, String> {
-    let mut options = Options::new(args.key.clone());
+fn pinned(path: &Path) -> Result<Pinned, String> {
+    let text = String::from_utf8(read(path)?).map_err(|e| format!("{}: {e}", path.display()))?;
+    Pinned::parse(&text).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// The key to judge by: given, or the only one of the policy; never one that the policy does not name.
+fn judged_by(key: Option<&VerifierKey>, policy: Option<&Pinned>) -> Result<VerifierKey, String> {
+    let named = policy.map(|policy| policy.witnesses.logs()).unwrap_or_default();
+    match (key, named) {
+        (Some(key), []) => Ok(key.clone()),
+        (Some(key), logs) if logs.contains(key) => Ok(key.clone()),
+        (Some(_), _) => Err("策略文件未列出该日志公钥 · the policy does not name this log's key".into()),
+        (None, [key]) => Ok(key.clone()),
+        (None, _) => {
+            Err("请给出 --key，或在策略文件中只列一个日志 · give --key, or a policy that names one log".into())
+        }
+    }
+}
+
+fn options(args: &VerifyArgs) -> Result<Options, String> {
+    let policy = args.policy.as_deref().map(pinned).transpose()?;
+    let mut options = Options::new(judged_by(args.key.as_ref(), policy.as_ref())?);
     options.origin = args.origin.clone();
     options.entries_are_ours = !args.foreign;
     options.old = args.old.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
-    if let Some(path) = &args.policy {
-        let text = String::from_utf8(read(path)?).map_err(|e| format!("{}: {e}", path.display()))?;
-        options.policy = Some(WitnessPolicy::parse(&text).map_err(|e| format!("{}: {e}", path.display()))?);
+    options.policy = policy;
+    options.anchors = args.anchor.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+    if let Some(path) = &args.tsa {
+        options.time_authorities = export::chain(path)?;
     }
-    let style = indicatif::ProgressStyle::with_template("{elapsed_precise} {pos} 条 entries  {per_sec}");
-    let bar = if args.json { indicatif::ProgressBar::hidden() } else { indicatif::ProgressBar::no_length() };
-    let bar = bar.with_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()));
-    let report = verify::verify(&args.log, &options, &mut |entries| bar.set_position(entries));
+    options.now = Some(UnixMillis::now());
+    options.since = args.since.as_deref().map(read).transpose()?;
+    if let Some(path) = &args.state {
+        options.keep_state = true;
+        if path.exists() {
+            let bytes = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
+            let state = State::decode(&bytes);
+            let state = state.ok_or(format!("{}: 状态文件损坏 · not a state file, or damaged", path.display()))?;
+            options.since = Some(state.note.clone());
+            options.state = Some(state);
+        }
+    }
+    if let Some(count) = args.sample {
+        let mut seed = [0; 32];
+        match args.seed {
+            Some(given) => seed = given.0,
+            None => SystemRandom::new().fill(&mut seed).map_err(|_| "no random bytes")?,
+        }
+        options.sample = Some((count, seed));
+    }
+    Ok(options)
+}
+
+/// A bar on the terminal; nothing where standard error is none.
+fn bar() -> indicatif::ProgressBar {
+    let style = "{elapsed_precise} {bar:30} {pos}/{len} 条 entries  {per_sec}  {eta}";
+    let style = indicatif::ProgressStyle::with_template(style);
+    let bar = indicatif::ProgressBar::new(0);
+    bar.with_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()))
+}
+
+fn verify_log(args: &VerifyArgs) -> Result<ExitCode, String> {
+    let target = Target::find(&args.log)?;
+    if let Target::Bundle(file) = &target {
+        return verify_bundle(file, args);
+    }
+    let options = options(args)?;
+    let bar = bar();
+    let mut progress = |entries, total| {
+        bar.set_length(total);
+        bar.set_position(entries);
+    };
+    let mut report = match &target {
+        Target::Url(prefix) => verify::verify_tree(&args.reach.open(prefix)?, &options, &mut progress),
+        Target::Folder(dir) => {
+            idle(dir)?;
+            verify::verify(dir, &options, &mut progress)
+        }
+        Target::Mirror(dir) | Target::Bundle(dir) => verify::verify(dir, &options, &mut progress),
+    };
     bar.finish_and_clear();
-    let text = if args.json { format!("{:#}\n", report.json()) } else { report.text() };
+    if let Some((_, seed)) = options.sample {
+        report.notes.push(format!("抽样种子 seed of the sample: {}", crate::terms::Digest(seed)));
+    }
+    if let (Some(path), Some(state)) = (&args.state, &report.state) {
+        keep(path, &state.encode())?;
+    }
+    tell(&report, args.json)
+}
+
+fn tell(report: &verify::Report, json: bool) -> Result<ExitCode, String> {
+    let text = if json { format!("{:#}\n", report.json()) } else { report.text() };
     std::io::stdout().write_all(text.as_bytes()).map_err(|e| e.to_string())?;
     Ok(ExitCode::from(report.exit_code()))
 }
 
-fn print_key(dir: &Path) -> Result<ExitCode, String> {
-    let text = String::from_utf8_lossy(&read(&dir.join("key"))?).into_owned();
-    let key: VerifierKey = text.trim_end().parse().map_err(|e| format!("{}: {e}", dir.join("key").display()))?;
+fn verify_bundle(file: &Path, args: &VerifyArgs) -> Result<ExitCode, String> {
+    let policy = args.policy.as_deref().map(pinned).transpose()?;
+    let mut keys = policy.as_ref().map(|policy| policy.witnesses.logs().to_vec()).unwrap_or_default();
+    keys.extend(args.key.clone().filter(|key| !keys.contains(key)));
+    if keys.is_empty() {
+        return Err("请给出 --key，或列有日志公钥的 --policy · give --key, or a policy that names the logs".into());
+    }
+    let source = std::fs::File::open(file).map_err(|e| format!("{}: {e}", file.display()))?;
+    let judged = evidence::verify(source, &keys, policy.as_ref(), Some(UnixMillis::now()));
+    let mut report = judged.report;
+    if let Some(certificate) = judged.sealed_by {
+        let print = certificate.fingerprint();
+        report.notes.push(format!("封装证书（是否可信由核验者判断） sealed by certificate {print}, not judged here"));
+    }
+    tell(&report, args.json)
+}
+
+/// Replaces a file so that after a crash either the old or the new one is there, whole.
+fn keep(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    let new = path.with_extension("new");
+    let written = std::fs::File::create(&new).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.and_then(|()| std::fs::rename(&new, path)).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// A running gateway changes its folder while it is read, and would look damaged.
+fn idle(dir: &Path) -> Result<(), String> {
+    let Ok(lock) = std::fs::File::open(dir.join("lock")) else { return Ok(()) };
+    match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockShared) {
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(format!(
+            "{}: 网关正在运行，请停机后核验，或用日志地址核验 · a gateway is running here: stop it, or verify its URL",
+            dir.display()
+        )),
+        _ => Ok(()), // unlocked again when the file is dropped
+    }
+}
+
+fn copy(args: &MirrorArgs) -> Result<ExitCode, String> {
+    let policy = args.policy.as_deref().map(pinned).transpose()?;
+    let key = judged_by(args.key.as_ref(), policy.as_ref())?;
+    let Target::Url(prefix) = Target::find(&args.url)? else {
+        return Err(format!("{}: 应为日志地址 · a URL is wanted", args.url));
+    };
+    let (url, bar) = (args.reach.open(&prefix)?, bar());
+    let done = mirror::run(&url, &args.dir, &key, &mut |entries, total| {
+        bar.set_length(total);
+        bar.set_position(entries);
+    });
+    bar.finish_and_clear();
+    match done {
+        Ok(copied) => {
+            println!(
+                "{}: {} 条（原有 {}），新写 {} 个文件 · {} entries ({} before), {} files written, {} held",
+                args.dir.display(),
+                copied.size,
+                copied.before,
+                copied.written,
+                copied.size,
+                copied.before,
+                copied.written,
+                copied.kept
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) if error.is_proof() => {
+            eprintln!("tongban audit: 日志已证伪 · the log is disproven: {error}");
+            Ok(ExitCode::from(1))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn print_key(log: &str, reach: &ReachArgs) -> Result<ExitCode, String> {
+    let bytes = match Target::find(log)? {
+        Target::Url(prefix) => {
+            let found = reach.open(&prefix)?.get("key").map_err(|e| format!("{prefix}/key: {e}"))?;
+            eprintln!("公钥由日志自身提供，请经其他渠道核对 · the log itself says so: compare it by another way");
+            found.ok_or(format!("{prefix}/key: 没有 · is not there"))?
+        }
+        Target::Folder(dir) | Target::Mirror(dir) => read(&dir.join("key"))?,
+        Target::Bundle(file) => read(&file)?,
+    };
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let key: VerifierKey = text.trim_end().parse().map_err(|e| format!("{log}: {e}"))?;
     println!("{key}");
     Ok(ExitCode::SUCCESS)
 }
@@ -116,10 +407,9 @@ fn show(dir: &Path, case: Option<Pseudonym>) -> Result<ExitCode, String> {
             .is_none_or(|case| EntryHead::parse(entry).is_ok_and(|head| head.case.is_some_and(|link| link.id == case)));
         if wanted { out.write_all(entry).and_then(|()| out.write_all(b"\n")) } else { Ok(()) }
     };
-    let shown = if dir.join("segments").is_dir() {
-        show_segments(dir, &mut print)
-    } else {
-        show_tiles(&TileFolder(dir.to_owned()), &mut print)
+    let shown = match Target::find(&dir.to_string_lossy())? {
+        Target::Folder(folder) => show_segments(&folder, &mut print),
+        _ => show_tiles(&TileFolder(dir.to_owned()), &mut print),
     };
     match shown.and_then(|()| out.flush()) {
         Ok(()) => Ok(ExitCode::SUCCESS),

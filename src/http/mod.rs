@@ -9,6 +9,7 @@
 pub mod api;
 pub mod guard;
 mod host;
+pub mod log;
 pub mod openapi;
 mod opening;
 pub mod problem;

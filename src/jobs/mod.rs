@@ -7,8 +7,11 @@
 //!  tidy (one replica at a time) ─▶ lines left out · proofs that ran out · files that nobody names
 //! ```
 
+pub mod anchors;
 pub mod deliver;
+pub mod log;
 mod tidy;
+pub mod witnesses;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -74,6 +74,19 @@ pub fn certificate(
     let mut serial = [0u8; 16];
     ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut serial)
         .map_err(|_| SuiteError::Signing("no randomness".into()))?;
+    numbered(serial, issuer, subject, spki, purpose, (from, to))
+}
+
+/// As [`certificate`], under a serial number of the caller's: the same arguments give the same octets wherever the
+/// issuer's signature algorithm is deterministic.
+pub fn numbered(
+    mut serial: [u8; 16],
+    issuer: &Issuer<'_>,
+    subject: &Subject<'_>,
+    spki: &[u8],
+    purpose: Use,
+    (from, to): (UnixMillis, UnixMillis),
+) -> Result<Vec<u8>, SuiteError> {
     serial[0] = serial[0] & 0x7f | 0x40; // positive, and always 16 octets
     let tbs = write::sequence(&[
         write::explicit(0, &write::small(2)),

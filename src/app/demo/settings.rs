@@ -8,6 +8,8 @@ use super::stamps;
 use super::world::{
     A, B, CLIENTS, ClientKind, Door, GATEWAYS, OFFICE, OUTLET, POLICE_B, SMALL_OUTLET, SOCIAL_SECURITY_B, World,
 };
+use crate::audit::note::{KeyKind, Signer};
+use crate::exchange::Key;
 use crate::terms::{Day, UnixMillis};
 
 /// Filings a day of each bank outlet; one more is refused.
@@ -19,9 +21,20 @@ pub const OUTLET_ITEMS: [&str; 2] = ["002009901000", "002014901000"];
 pub(super) fn write(world: &World, gateway: usize, now: UnixMillis) -> Result<(), String> {
     let home = world.gateway(gateway);
     files::write(&home.join("partners.toml"), partners(gateway, now).as_bytes(), PUBLIC)?;
+    files::write(&home.join("witnesses.txt"), witnesses(world, gateway)?.as_bytes(), PUBLIC)?;
     // The address of a store may hold a password.
     files::write(&world.config(gateway), config(world, gateway)?.as_bytes(), PRIVATE)?;
     Ok(())
+}
+
+/// Each gateway has the other one cosign its log.
+fn witnesses(world: &World, gateway: usize) -> Result<String, String> {
+    let other = if gateway == A { B } else { A };
+    let file = world.gateway(other).join("data/witness.key");
+    let seed = Key::read_or_make(&file).map_err(|e| files::said(&file, e))?;
+    let signer = Signer::from_seed(&format!("{}/witness", log_origin(other)), seed.octets());
+    let key = signer.map_err(|e| e.to_string())?.verifier(KeyKind::Cosignature);
+    Ok(format!("witness {} {key} {}\nquorum {}\n", GATEWAYS[other].id, world.url(Door::Log(other)), GATEWAYS[other].id))
 }
 
 /// Whom an outsider trusts for papers and licences of this federation.
@@ -65,7 +78,7 @@ fn config(world: &World, gateway: usize) -> Result<String, String> {
         out,
         "[seals]\nenvelope = {{ certificate = \"certs/envelope.pem\", key = \"certs/envelope.key\" }}\n{}{}{}\n\
          [assertion]\ncertificate = \"certs/assertion.pem\"\nkey = \"certs/assertion.key\"\n\n\
-         [log]\norigin = {:?}\nkey = \"certs/log.key\"\n\n\
+         [log]\norigin = {:?}\nkey = \"certs/log.key\"\nwitnesses = \"witnesses.txt\"\n\n\
          [directory]\nfile = \"../federation.jws\"\nurl = \"{}/v1/directory\"\n\
          anchors = \"../federation/services-ca.pem\"\noperator_key = \"../federation/operator.pem\"\n",
         stamp("collection"),
@@ -80,6 +93,15 @@ fn config(world: &World, gateway: usize) -> Result<String, String> {
             "\n[[window]]\nid = {:?}\nname = {:?}\nregion = {:?}\ncertificate = \"{}\"\n",
             client.id,
             client.name,
+            client.region,
+            fingerprint(world, client.id)?
+        );
+    }
+    for client in CLIENTS.iter().filter(|c| c.gateway == gateway && c.kind == ClientKind::Auditor) {
+        let _ = write!(
+            out,
+            "\n[[auditor]]\nid = {:?}\nkind = \"auditor\"\nplaces = [{:?}]\ncertificate = \"{}\"\n",
+            client.id,
             client.region,
             fingerprint(world, client.id)?
         );

@@ -93,6 +93,7 @@ pub enum ClientKind {
     Window,
     Outlet,
     Department,
+    Auditor,
 }
 
 /// A client of a gateway, known by its certificate.
@@ -115,7 +116,7 @@ pub const OUTLET: &str = "bank-440305-01";
 pub const SMALL_OUTLET: &str = "bank-440305-02";
 pub const OFFICE: &str = "office-419001";
 
-pub const CLIENTS: [Client; 6] = [
+pub const CLIENTS: [Client; 8] = [
     Client {
         id: WINDOW,
         name: "南山区政务服务中心跨省通办窗口",
@@ -165,6 +166,23 @@ pub const CLIENTS: [Client; 6] = [
         region: "419001",
         uri: "urn:tongban:system:office-419001",
     },
+    // Read the entries of the logs, each of its own gateway's.
+    Client {
+        id: "audit-440305",
+        name: "广东省审计人员（演示）",
+        kind: ClientKind::Auditor,
+        gateway: A,
+        region: "440000",
+        uri: "urn:tongban:auditor:audit-440305",
+    },
+    Client {
+        id: "audit-419001",
+        name: "河南省审计人员（演示）",
+        kind: ClientKind::Auditor,
+        gateway: B,
+        region: "410000",
+        uri: "urn:tongban:auditor:audit-419001",
+    },
 ];
 
 impl ClientKind {
@@ -173,6 +191,7 @@ impl ClientKind {
             Self::Window => "window",
             Self::Outlet => "outlet",
             Self::Department => "department",
+            Self::Auditor => "auditor",
         }
     }
 }

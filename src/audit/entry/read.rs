@@ -18,8 +18,16 @@ pub struct EntryHead {
     pub case: Option<CaseLink>,
     /// Leaf hash of the intent that this entry closes.
     pub of: Option<Digest>,
-    /// Origin of the log that the peer's receipt names.
-    pub peer: Option<String>,
+    /// The peer's receipt.
+    pub receipt: Option<Receipt>,
+}
+
+/// The leaf in a peer's log that mirrors an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    pub origin: String,
+    pub index: u64,
+    pub leaf: Digest,
 }
 
 /// An entry's place in the chain of its case.
@@ -107,6 +115,9 @@ struct RawUp<'a> {
 struct RawReceipt<'a> {
     #[serde(borrow)]
     origin: Option<Cow<'a, str>>,
+    index: Option<u64>,
+    #[serde(borrow)]
+    leaf: Option<Cow<'a, str>>,
 }
 
 impl EntryHead {
@@ -141,8 +152,15 @@ impl EntryHead {
             None => None,
             Some(text) => Some(digest(&text).ok_or(Malformed("of"))?),
         };
-        let peer = raw.up.and_then(|up| up.receipt?.origin).map(Cow::into_owned);
-        Ok(Self { kind, ts: raw.ts, case, of, peer })
+        let receipt = match raw.up.and_then(|up| up.receipt) {
+            None => None,
+            Some(RawReceipt { origin: Some(origin), index: Some(index), leaf: Some(leaf) }) => {
+                let leaf = digest(&leaf).ok_or(Malformed("up.receipt.leaf"))?;
+                Some(Receipt { origin: origin.into_owned(), index, leaf })
+            }
+            Some(_) => return Err(Malformed("up.receipt")),
+        };
+        Ok(Self { kind, ts: raw.ts, case, of, receipt })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::audit::entry::{CaseLink, Pseudonym};
+use crate::audit::evidence::index;
 use crate::terms::Digest;
 
 /// The last entry of each case: rebuilt when the log is opened, kept by the writer. About 45 bytes a case.
@@ -59,6 +60,12 @@ impl CaseChain {
 
     pub fn close_intent(&mut self, leaf: Digest) {
         self.pending_closed.push(leaf);
+    }
+
+    /// The last durable entry of every case.
+    pub fn lasts(&self) -> Vec<index::Last> {
+        let all = self.last.iter();
+        all.map(|(case, last)| index::Last { case: *case, seq: last.seq, index: last.index }).collect()
     }
 
     /// The batch is durable.

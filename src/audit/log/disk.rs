@@ -93,7 +93,7 @@ impl DiskFile for File {
 }
 
 /// Writes a small file so that after a crash either the old or the new content is there, whole.
-pub(super) fn replace(disk: &dyn Disk, dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+pub(in crate::audit) fn replace(disk: &dyn Disk, dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let (new, to) = (dir.join(format!("{name}.new")), dir.join(name));
     let file = disk.open(&new)?;
     file.set_len(0)?;

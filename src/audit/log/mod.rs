@@ -6,6 +6,7 @@
 //!  <dir>/checkpoint           the last signed checkpoint
 //!  <dir>/segments/000000.seg  the entries, 65,536 a file
 //!  <dir>/levels/0 …           the hashes, derived
+//!  <dir>/anchors/…            time-stamps over checkpoints, by their size
 //! ```
 
 mod chain;
@@ -30,9 +31,10 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::AuditError;
+use super::anchor;
 use super::bundle;
 use super::checkpoint::{self, Checkpoint};
-use super::entry::{Encoded, Entry};
+use super::entry::Entry;
 use super::merkle;
 use super::note::{KeyKind, Note, Signer, VerifierKey};
 use super::proof::TlogProof;
@@ -59,6 +61,8 @@ pub struct OpenOptions {
     pub signer: Signer,
     /// Time between checkpoints.
     pub interval: Duration,
+    /// How long a checkpoint waits for its witnesses before it is served without them; nought without witnesses.
+    pub patience: Duration,
     /// Checkpoints known elsewhere (witnesses, mirror, peers): the log must contain each of them.
     pub at_least: Vec<Checkpoint>,
     /// Bytes of a segment taken in advance.
@@ -70,7 +74,14 @@ impl OpenOptions {
     /// A checkpoint each second, 16 MiB taken in advance, the operating system's disk.
     pub fn new(signer: Signer) -> Self {
         let interval = Duration::from_secs(1);
-        Self { signer, interval, at_least: Vec::new(), preallocate: 16 << 20, disk: Arc::new(RealDisk) }
+        Self {
+            signer,
+            interval,
+            patience: Duration::ZERO,
+            at_least: Vec::new(),
+            preallocate: 16 << 20,
+            disk: Arc::new(RealDisk),
+        }
     }
 }
 
@@ -257,7 +268,8 @@ impl Log {
             disk: disk.clone(),
             dir: dir.to_owned(),
             signer: Arc::new(options.signer),
-            turn: Mutex::new(()),
+            patience: options.patience,
+            fresh: Mutex::new(None),
         });
         publisher.publish();
         let (interval, signing) = (options.interval, publisher.clone());
@@ -288,24 +300,34 @@ impl Log {
     /// known whether it was; the process must end ([`Log::fatal`]).
     pub async fn append(&self, entry: &Entry) -> Result<Committed, AuditError> {
         let (sender, answer) = oneshot::channel();
-        self.enqueue(entry.encode()?, Reply::Task(sender))?;
-        answer.await.unwrap_or(Err(AuditError::Closed))
+        self.enqueue(Job::Append(entry.encode()?, Reply::Task(sender)))?;
+        answer.await.map_or(Err(AuditError::Closed), |delivered| delivered.answer)
+    }
+
+    /// Records the map of all cases as of now; `entry` is of kind `index`, and its facts are filled in.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub async fn append_index(&self, entry: Entry) -> Result<Committed, AuditError> {
+        let (sender, answer) = oneshot::channel();
+        self.enqueue(Job::Index(entry, Reply::Task(sender)))?;
+        answer.await.map_or(Err(AuditError::Closed), |delivered| delivered.answer)
     }
 
     /// As [`Log::append`], for a thread without a runtime.
     pub fn append_blocking(&self, entry: &Entry) -> Result<Committed, AuditError> {
         let (sender, answer) = std::sync::mpsc::sync_channel(1);
-        self.enqueue(entry.encode()?, Reply::Thread(sender))?;
+        self.enqueue(Job::Append(entry.encode()?, Reply::Thread(sender)))?;
         answer.recv().unwrap_or(Err(AuditError::Closed))
     }
 
-    fn enqueue(&self, entry: Encoded, reply: Reply) -> Result<(), AuditError> {
+    fn enqueue(&self, job: Job) -> Result<(), AuditError> {
         use mpsc::error::TrySendError;
         if let Some(reason) = self.0.shared.dead() {
             return Err(AuditError::Dead(reason));
         }
         let queue = self.0.queue.as_ref().ok_or(AuditError::Closed)?;
-        queue.try_send(Job::Append(entry, reply)).map_err(|error| match error {
+        queue.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => AuditError::Busy,
             TrySendError::Closed(_) => AuditError::Closed,
         })
@@ -341,8 +363,18 @@ impl Log {
         self.0.publisher.publish();
     }
 
-    /// Adds the lines of witnesses to the checkpoint being served. Each line must verify under one of `witnesses`.
-    /// `false` when the log serves another checkpoint by now.
+    /// The checkpoint that witnesses are to cosign: served already, or waiting for them.
+    pub fn unwitnessed(&self) -> Published {
+        self.0.publisher.unwitnessed()
+    }
+
+    /// Serves the checkpoint that waits for its witnesses: enough of them have cosigned.
+    pub fn release(&self) {
+        self.0.publisher.release();
+    }
+
+    /// Adds the lines of witnesses to the checkpoint that waits for them, or is served. Each line must verify under one of `witnesses`.
+    /// `false` when the log has another checkpoint by now.
     pub fn add_cosignatures(&self, note: &str, witnesses: &[VerifierKey]) -> Result<bool, AuditError> {
         let entry = |e: super::note::NoteError| AuditError::Foreign(e.to_string());
         let parsed = Note::parse(note.as_bytes()).map_err(entry)?;
@@ -352,6 +384,20 @@ impl Log {
                 || (line.name == self.0.key.name() && line.key_id == self.0.key.id())
         };
         if parsed.signatures().iter().all(known) { self.0.publisher.add_lines(&parsed) } else { Ok(false) }
+    }
+
+    /// Keeps the anchor over the checkpoint of `size` entries in the log's folder. Blocks for a few disk syncs.
+    pub fn keep_anchor(&self, size: u64, bytes: &[u8]) -> Result<(), AuditError> {
+        self.0.publisher.keep_anchor(size, bytes).map_err(|e| AuditError::io("keeping an anchor", &e))
+    }
+
+    /// The newest anchor, as it was kept.
+    pub fn anchor(&self) -> Result<Vec<u8>, AuditError> {
+        let io = |e: std::io::Error| AuditError::io("reading an anchor", &e);
+        match anchor::newest(&self.0.publisher.dir).map_err(io)? {
+            Some(file) => std::fs::read(file).map_err(io),
+            None => Err(AuditError::NotFound),
+        }
     }
 
     /// The note verifier key, as `tongban audit key` prints it.
@@ -438,10 +484,9 @@ impl Log {
         Ok(TlogProof { extra: None, index, hashes, checkpoint: published.note.clone() })
     }
 
-    /// The proof that the published tree only adds to the tree of `old` entries; for witnesses.
-    pub fn consistency(&self, old: u64) -> Result<Vec<Digest>, AuditError> {
-        let size = self.0.shared.published.load().size;
-        if old > size {
+    /// The proof that the tree of `size` entries only adds to the tree of `old`; for witnesses.
+    pub fn consistency(&self, old: u64, size: u64) -> Result<Vec<Digest>, AuditError> {
+        if old > size || size > self.size() {
             return Err(AuditError::NotFound);
         }
         merkle::consistency(&Tiled(&self.0.shared.levels), old, size)

@@ -1,8 +1,13 @@
 //! Checkpoints: signed each interval when the log has grown, stored durably, only then served.
+//!
+//! ```text
+//!  signed ──no witnesses──▶ stored ──▶ served
+//!     └──▶ fresh: shown to witnesses only ──enough of them, or the wait is over──▶ stored ──▶ served
+//! ```
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Shared;
 use super::disk::{Disk, is_full, replace};
@@ -25,48 +30,86 @@ pub(super) struct Publisher {
     pub disk: Arc<dyn Disk>,
     pub dir: PathBuf,
     pub signer: Arc<Signer>,
-    /// One store at a time.
-    pub turn: Mutex<()>,
+    /// How long a checkpoint waits for its witnesses before it is served without them.
+    pub patience: Duration,
+    /// The checkpoint that waits for its witnesses; held while one is stored.
+    pub fresh: Mutex<Option<(Published, Instant)>>,
 }
 
 impl Publisher {
     pub fn run(&self, interval: Duration) {
         loop {
             let stopping = self.shared.wait(interval);
+            if stopping {
+                self.release();
+            }
             self.publish();
             if stopping {
-                return;
+                return self.release();
             }
         }
     }
 
-    /// Signs what is durable, if it has grown.
+    /// Signs what is durable, if it has grown; one that waits for its witnesses is waited for.
     pub fn publish(&self) {
-        let _turn = self.turn.lock().unwrap_or_else(|p| p.into_inner());
+        let mut fresh = self.fresh.lock().unwrap_or_else(|p| p.into_inner());
+        match fresh.take() {
+            Some((waiting, since)) if since.elapsed() < self.patience => {
+                *fresh = Some((waiting, since));
+                return;
+            }
+            Some((waiting, _)) => drop(self.store(waiting)),
+            None => {}
+        }
         let (head, served) = (self.shared.head(), self.shared.published.load());
         if head.size == served.size || self.shared.dead().is_some() {
             return;
         }
         let note = self.signer.sign(&Checkpoint::new(self.signer.name(), head.size, head.root).to_string());
-        self.store(Published { size: head.size, root: head.root, note });
+        let next = Published { size: head.size, root: head.root, note };
+        if self.patience.is_zero() {
+            self.store(next);
+        } else {
+            *fresh = Some((next, Instant::now()));
+        }
     }
 
-    /// Adds signature lines of witnesses to the checkpoint they were made for. `false` when another one is served
+    /// The checkpoint to be witnessed: the one that waits, or else the one that is served.
+    pub fn unwitnessed(&self) -> Published {
+        let fresh = self.fresh.lock().unwrap_or_else(|p| p.into_inner());
+        fresh.as_ref().map_or_else(|| (**self.shared.published.load()).clone(), |(waiting, _)| waiting.clone())
+    }
+
+    /// Serves the checkpoint that waits, now.
+    pub fn release(&self) {
+        let waiting = self.fresh.lock().unwrap_or_else(|p| p.into_inner()).take();
+        if let Some((waiting, _)) = waiting {
+            self.store(waiting);
+        }
+    }
+
+    /// Adds signature lines of witnesses to the checkpoint they were made for. `false` when another one is there
     /// meanwhile, or a line is there already.
     pub fn add_lines(&self, cosigned: &Note<'_>) -> Result<bool, AuditError> {
-        let _turn = self.turn.lock().unwrap_or_else(|p| p.into_inner());
+        let mut fresh = self.fresh.lock().unwrap_or_else(|p| p.into_inner());
+        if let Some((waiting, _)) = &mut *fresh
+            && let Some(note) = with_lines(&waiting.note, cosigned)
+        {
+            waiting.note = note;
+            return Ok(true);
+        }
         let served = self.shared.published.load();
-        let mut note = served.note.clone();
-        let Ok(current) = Note::parse(served.note.as_bytes()) else { return Ok(false) };
-        if current.text() != cosigned.text() {
-            return Ok(false);
+        match with_lines(&served.note, cosigned) {
+            Some(note) => Ok(self.store(Published { note, ..(**served).clone() })),
+            None => Ok(false),
         }
-        let is_new = |line: &&_| !current.signatures().contains(line);
-        cosigned.signatures().iter().filter(is_new).for_each(|line| note.push_str(line.line));
-        if note == served.note {
-            return Ok(false);
-        }
-        Ok(self.store(Published { note, ..(**served).clone() }))
+    }
+
+    /// Keeps the newest anchor, durable.
+    pub fn keep_anchor(&self, size: u64, bytes: &[u8]) -> std::io::Result<()> {
+        let folder = self.dir.join("anchors");
+        std::fs::create_dir_all(&folder)?;
+        replace(&*self.disk, &folder, &format!("{size:020}"), bytes)
     }
 
     fn store(&self, next: Published) -> bool {
@@ -85,4 +128,12 @@ impl Publisher {
             }
         }
     }
+}
+
+/// `note` with the lines of `cosigned` that it has not yet; `None` when there is none, or the text is another.
+fn with_lines(note: &str, cosigned: &Note<'_>) -> Option<String> {
+    let current = Note::parse(note.as_bytes()).ok()?;
+    let is_new = |line: &&_| !current.signatures().contains(line);
+    let lines: String = cosigned.signatures().iter().filter(is_new).map(|line| line.line).collect();
+    (current.text() == cosigned.text() && !lines.is_empty()).then(|| format!("{note}{lines}"))
 }

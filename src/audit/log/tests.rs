@@ -35,7 +35,7 @@ fn fill(log: &Log, count: u64) {
 }
 
 fn judge(dir: &Path) -> verify::Report {
-    verify::verify(dir, &verify::Options::new(signer().verifier(KeyKind::Ed25519)), &mut |_| {})
+    verify::verify(dir, &verify::Options::new(signer().verifier(KeyKind::Ed25519)), &mut |_, _| {})
 }
 
 fn last_segment(dir: &Path) -> PathBuf {
@@ -317,7 +317,7 @@ fn a_restored_older_folder_is_refused() {
     assert!(matches!(Log::open(old.path(), known), Err(AuditError::RolledBack(_))));
     let mut asked = verify::Options::new(signer().verifier(KeyKind::Ed25519));
     asked.old = vec![note.clone().into_bytes()];
-    let report = verify::verify(old.path(), &asked, &mut |_| {});
+    let report = verify::verify(old.path(), &asked, &mut |_, _| {});
     assert_eq!(report.verdict(Question::AppendOnly), Verdict::Disproven, "{}", report.text());
     // Its own newer checkpoint in the folder betrays cut-off entries as well.
     std::fs::write(old.path().join("checkpoint"), note).unwrap();
@@ -380,8 +380,8 @@ fn witnesses_sign_beside_the_log() {
     for (quorum, want) in [("w", Verdict::Proven), ("both", Verdict::Disproven)] {
         let stranger = Signer::from_seed("other.example", &[3; 32]).unwrap().verifier(KeyKind::Cosignature);
         let policy = format!("witness w {}\nwitness o {stranger}\ngroup both all w o\nquorum {quorum}\n", keys[0]);
-        asked.policy = Some(crate::audit::witness_policy::WitnessPolicy::parse(&policy).unwrap());
-        assert_eq!(verify::verify(dir.path(), &asked, &mut |_| {}).verdict(Question::Witnessed), want);
+        asked.policy = Some(verify::Pinned::parse(&policy).unwrap());
+        assert_eq!(verify::verify(dir.path(), &asked, &mut |_, _| {}).verdict(Question::Witnessed), want);
     }
 }
 

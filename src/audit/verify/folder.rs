@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::judge::{Judge, Place};
 use super::report::{Question, Report, Verdict};
 use super::{Options, Progress};
+use crate::audit::anchor::MAX_ANCHOR;
 use crate::audit::log::disk::DiskFile;
 use crate::audit::log::segment::{self, Chain, SEGMENT_ENTRIES, Visitor};
 use crate::terms::Digest;
@@ -17,8 +18,8 @@ const COMPARE: usize = 64 * 1024;
 const LEVELS: usize = 8;
 
 pub(super) fn verify(dir: &Path, options: &Options, progress: Progress<'_>) -> Report {
-    let note = std::fs::read(dir.join("checkpoint")).ok();
-    let (mut judge, _) = Judge::new(options, note.as_deref());
+    let note = small_file(&dir.join("checkpoint")).map_err(|error| error.to_string());
+    let (mut judge, _) = Judge::new(options, note.as_deref().map_err(String::as_str));
     small_files(dir, options, &mut judge);
     let segments = match listing(&dir.join("segments")) {
         Ok(names) => names,
@@ -81,11 +82,19 @@ fn listing(dir: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
+/// A file of at most [`MAX_ANCHOR`] bytes.
+fn small_file(path: &Path) -> io::Result<Vec<u8>> {
+    match std::fs::metadata(path)?.len() {
+        len if len > MAX_ANCHOR as u64 => Err(io::Error::other("a file that is too long")),
+        _ => std::fs::read(path),
+    }
+}
+
 fn small_files(dir: &Path, options: &Options, judge: &mut Judge<'_>) {
     let wrong = |judge: &mut Judge<'_>, file: &str, what: &str| {
         judge.fault(Question::Integrity, Verdict::Disproven, file, None, what);
     };
-    match std::fs::read(dir.join("key")) {
+    match small_file(&dir.join("key")) {
         Ok(key) if key == format!("{}\n", options.key).as_bytes() => {}
         Ok(_) => wrong(judge, "key", "not the key that was given"),
         Err(error) => wrong(judge, "key", &error.to_string()),
@@ -93,10 +102,26 @@ fn small_files(dir: &Path, options: &Options, judge: &mut Judge<'_>) {
     if std::fs::metadata(dir.join("lock")).is_ok_and(|meta| meta.len() > 0) {
         wrong(judge, "lock", "the lock file is not empty");
     }
-    let known = ["checkpoint", "key", "levels", "lock", "segments"];
+    anchors(dir, options, judge);
+    let known = ["anchors", "checkpoint", "key", "levels", "lock", "segments"];
     for name in listing(dir).unwrap_or_default() {
         if !known.contains(&name.as_str()) {
             judge.fault(Question::Integrity, Verdict::Undecided, &name, None, "a file that does not belong here");
+        }
+    }
+}
+
+fn anchors(dir: &Path, options: &Options, judge: &mut Judge<'_>) {
+    if options.time_authorities.is_empty() {
+        return;
+    }
+    for name in listing(&dir.join("anchors")).unwrap_or_default() {
+        match small_file(&dir.join("anchors").join(&name)) {
+            Ok(bytes) => judge.anchor(&bytes),
+            Err(error) => {
+                let file = format!("anchors/{name}");
+                judge.fault(Question::Anchored, Verdict::Undecided, &file, None, &error.to_string());
+            }
         }
     }
 }
@@ -128,7 +153,7 @@ impl Visitor for Each<'_, '_> {
 
     fn batch(&mut self, chain: &Chain) {
         self.levels.compare(&mut self.judge, COMPARE);
-        (self.progress)(chain.frontier.size());
+        (self.progress)(chain.frontier.size(), self.judge.report.size);
     }
 }
 

@@ -3,15 +3,23 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::Options;
+use super::pinned::witnessed;
 use super::report::{Fault, Question, Report, Verdict};
+use super::state::{Half, State, half};
+use crate::audit::anchor::{Anchor, AnchorError};
 use crate::audit::checkpoint::{self, SignedCheckpoint};
 use crate::audit::entry::{CaseLink, EntryHead, Kind, Pseudonym, Role, Unjudged};
+use crate::audit::evidence::index;
 use crate::audit::merkle::Frontier;
 use crate::audit::tile::HEIGHT;
 use crate::terms::Digest;
 
 /// Intents younger than this at the log's end may still be in flight, in milliseconds.
 const IN_FLIGHT_MS: i64 = 600_000;
+/// Open intents followed at most: a log with more is not one of ours, and memory stays bounded.
+const MAX_INTENTS: usize = 1_000_000;
+/// Leaves of maps hashed at most: years of daily maps of a large log would take hours.
+const MAX_MAP_WORK: u64 = 50_000_000;
 
 /// Where an entry was read from, for the report.
 #[derive(Clone, Copy)]
@@ -26,35 +34,54 @@ pub struct Judge<'o> {
     pub frontier: Frontier,
     /// Roots promised for sizes still to come: (who promised, root, which question it answers).
     promises: BTreeMap<u64, Vec<(String, Digest, Question)>>,
-    cases: HashMap<Pseudonym, (u32, Digest)>,
+    /// `seq`, leaf and index of each case's last entry.
+    cases: HashMap<Pseudonym, (u32, Half, u64)>,
+    /// Leaves hashed for maps so far, and maps that were not computed again.
+    map_work: u64,
+    maps_skipped: u64,
     cases_full: bool,
     intents: HashMap<Digest, (u64, i64)>,
+    intents_full: bool,
     last_ts: i64,
     kinds: HashMap<Kind, u64>,
+    note: Option<Vec<u8>>,
+    /// Whether entries were read, and not only hashes or a sample.
+    entries_seen: bool,
+    /// Chains that began below the checkpoint where this walk began, when nothing is known of them.
+    begun_before: Option<u64>,
 }
 
 impl<'o> Judge<'o> {
-    /// Takes the log's checkpoint and the older ones; `None` when the log's own checkpoint is no good.
-    pub fn new(options: &'o Options, note: Option<&[u8]>) -> (Self, Option<SignedCheckpoint>) {
+    /// Takes the log's checkpoint, or why there is none, and the older ones; `None` when the log's own is no good.
+    pub fn new(options: &'o Options, note: Result<&[u8], &str>) -> (Self, Option<SignedCheckpoint>) {
         let mut judge = Self {
             options,
             report: Report { origin: options.origin().to_owned(), ..Report::default() },
             frontier: Frontier::new(),
             promises: BTreeMap::new(),
             cases: HashMap::new(),
+            map_work: 0,
+            maps_skipped: 0,
             cases_full: false,
             intents: HashMap::new(),
+            intents_full: false,
             last_ts: i64::MIN,
             kinds: HashMap::new(),
+            note: None,
+            entries_seen: true,
+            begun_before: None,
         };
         judge.report.answer(Question::Integrity, Verdict::Proven);
         if options.entries_are_ours {
             judge.report.answer(Question::Complete, Verdict::Proven);
             judge.report.answer(Question::Content, Verdict::Proven);
         }
-        let Some(note) = note else {
-            judge.fault(Question::Integrity, Verdict::Undecided, "checkpoint", None, "there is no checkpoint");
-            return (judge, None);
+        let note = match note {
+            Ok(note) => note,
+            Err(why) => {
+                judge.fault(Question::Integrity, Verdict::Undecided, "checkpoint", None, why);
+                return (judge, None);
+            }
         };
         let signed = match checkpoint::open(note, &options.key, options.origin.as_deref()) {
             Ok(signed) => signed,
@@ -63,13 +90,15 @@ impl<'o> Judge<'o> {
                 return (judge, None);
             }
         };
+        judge.note = options.keep_state.then(|| note.to_vec());
         judge.report.size = signed.size();
         judge.report.root = Some(signed.root());
         judge.promise("checkpoint", &signed, Question::Integrity);
         judge.witnesses(&signed);
-        for (n, note) in options.old.iter().enumerate() {
+        for (n, note) in options.old.iter().chain(&options.since).enumerate() {
             judge.old(n, note, &signed);
         }
+        options.anchors.iter().for_each(|bytes| judge.anchor(bytes));
         judge.keep_promises("checkpoint");
         (judge, Some(signed))
     }
@@ -101,40 +130,130 @@ impl<'o> Judge<'o> {
         }
     }
 
-    fn witnesses(&mut self, signed: &SignedCheckpoint) {
-        let Some(policy) = &self.options.policy else { return };
-        match signed.cosigned_by(policy.witnesses()) {
-            Err(error) => self.fault(Question::Witnessed, Verdict::Disproven, "checkpoint", None, &error.to_string()),
-            Ok(signed_by) => {
-                for by in &signed_by {
-                    let name = policy.witness_name(by.key).unwrap_or("?").to_owned();
-                    self.report.witnesses.insert(name, by.time.unwrap_or(0));
-                }
-                if policy.is_met(|place| signed_by.iter().any(|by| by.key == place)) {
-                    self.report.answer(Question::Witnessed, Verdict::Proven);
-                } else {
-                    let what = "the quorum of the policy did not cosign";
-                    self.fault(Question::Witnessed, Verdict::Disproven, "checkpoint", None, what);
-                }
+    /// Judges an anchor; its checkpoint must then be one of this log's past.
+    pub fn anchor(&mut self, bytes: &[u8]) {
+        if self.options.time_authorities.is_empty() {
+            return;
+        }
+        let (key, origin) = (&self.options.key, self.options.origin.as_deref());
+        let judged = Anchor::parse(bytes).and_then(|anchor| anchor.verify(key, origin, &self.options.time_authorities));
+        let (signed, at) = match judged {
+            Ok(judged) => judged,
+            Err(error) => {
+                let verdict = match error {
+                    AnchorError::Authority(_) => Verdict::Undecided,
+                    _ => Verdict::Disproven,
+                };
+                return self.fault(Question::Anchored, verdict, "anchor", None, &error.to_string());
             }
+        };
+        if signed.size() > self.report.size {
+            let what =
+                format!("{} entries were stamped, the log shows {}: rolled back", signed.size(), self.report.size);
+            return self.fault(Question::AppendOnly, Verdict::Disproven, "anchor", None, &what);
+        }
+        self.report.answer(Question::Anchored, Verdict::Proven);
+        self.promise("the time-stamp", &signed, Question::Anchored);
+        if self.report.anchored.is_none_or(|(known, _)| known < at) {
+            self.report.anchored = Some((at, signed.size()));
+        }
+    }
+
+    /// After all anchors: is there one, and is it young enough?
+    fn anchored(&mut self) {
+        if self.options.time_authorities.is_empty() {
+            return;
+        }
+        let Some((at, _)) = self.report.anchored else {
+            let what = "no time-stamp that holds is at hand";
+            return self.fault(Question::Anchored, Verdict::Undecided, "anchor", None, what);
+        };
+        let max_age = self.options.policy.as_ref().and_then(|policy| policy.max_anchor_age_s);
+        if let (Some(max), Some(now)) = (max_age, self.options.now)
+            && now.0.saturating_sub(at.0) / 1000 > i64::try_from(max).unwrap_or(i64::MAX)
+        {
+            let what = "the newest time-stamp is older than the policy allows";
+            self.fault(Question::Anchored, Verdict::Disproven, "anchor", None, what);
+        }
+    }
+
+    fn witnesses(&mut self, signed: &SignedCheckpoint) {
+        if let Some(pinned) = &self.options.policy {
+            witnessed(&mut self.report, pinned, self.options.now, signed);
+        }
+    }
+
+    /// Begins after the entries of an older checkpoint, whose right edge is tied to the present root. `state` is what
+    /// an earlier verification remembers of its chains.
+    pub fn resume(&mut self, since: Frontier, state: Option<State>) {
+        self.report.since = Some(since.size());
+        match state {
+            Some(state) => {
+                (self.cases, self.intents, self.last_ts) = (state.cases, state.intents, state.last_ts);
+            }
+            None => self.begun_before = Some(0),
+        }
+        self.frontier = since;
+        self.keep_promises("checkpoint");
+    }
+
+    /// Promises about sizes below `size`, taken out: whoever knows the root there compares them.
+    pub fn promises_below(&mut self, size: u64) -> Vec<(u64, String, Digest, Question)> {
+        let later = self.promises.split_off(&size);
+        let before = std::mem::replace(&mut self.promises, later);
+        before.into_iter().flat_map(|(n, all)| all.into_iter().map(move |(w, d, q)| (n, w, d, q))).collect()
+    }
+
+    /// The entries were not read, and what they would have told stays open.
+    pub fn entries_unread(&mut self, file: &str, what: &str) {
+        if self.options.entries_are_ours {
+            self.fault(Question::Content, Verdict::Undecided, file, None, what);
+            self.fault(Question::Complete, Verdict::Undecided, file, None, what);
+        }
+        self.entries_seen = false;
+    }
+
+    /// Only a sample was read: where it holds, no more than that is said.
+    pub fn only_sampled(&mut self) {
+        self.report.answer(Question::Integrity, Verdict::Sampled);
+        if self.options.entries_are_ours {
+            self.report.answer(Question::Content, Verdict::Sampled);
+        }
+        self.report.verdicts.remove(&Question::Complete);
+        self.entries_seen = false;
+    }
+
+    /// One entry of a sample: its content only.
+    pub fn sampled(&mut self, bytes: &[u8], index: u64, place: Place<'_>) {
+        if !self.options.entries_are_ours {
+            return;
+        }
+        match EntryHead::parse(bytes) {
+            Ok(head) => *self.kinds.entry(head.kind).or_default() += 1,
+            Err(error) => self.unjudged(&error, index, place),
         }
     }
 
     /// The next entry and its leaf hash. `hash` hears of every tile hash that is now known.
-    pub fn entry(&mut self, bytes: &[u8], leaf: Digest, place: Place<'_>, mut hash: impl FnMut(u8, &Digest)) {
+    pub fn entry(&mut self, bytes: &[u8], leaf: Digest, place: Place<'_>, hash: impl FnMut(u8, &Digest)) {
         let index = self.frontier.size();
-        self.frontier.push_with(leaf, |height, node| {
-            if height.is_multiple_of(HEIGHT) {
-                hash((height / HEIGHT) as u8, node);
-            }
-        });
-        self.keep_promises(place.file);
+        self.leaf(leaf, place.file, hash);
         if self.options.entries_are_ours {
             self.content(bytes, index, leaf, place);
         }
     }
 
-    fn keep_promises(&mut self, file: &str) {
+    /// The next leaf hash, of an entry that is not seen.
+    pub fn leaf(&mut self, leaf: Digest, file: &str, mut hash: impl FnMut(u8, &Digest)) {
+        self.frontier.push_with(leaf, |height, node| {
+            if height.is_multiple_of(HEIGHT) {
+                hash((height / HEIGHT) as u8, node);
+            }
+        });
+        self.keep_promises(file);
+    }
+
+    pub fn keep_promises(&mut self, file: &str) {
         let size = self.frontier.size();
         let due = self.promises.first_key_value().is_some_and(|(at, _)| *at == size);
         let Some((_, promises)) = due.then(|| self.promises.pop_first()).flatten() else { return };
@@ -150,26 +269,36 @@ impl<'o> Judge<'o> {
     fn content(&mut self, bytes: &[u8], index: u64, leaf: Digest, place: Place<'_>) {
         let head = match EntryHead::parse(bytes) {
             Ok(head) => head,
-            Err(error) => {
-                let verdict = match error {
-                    Unjudged::Unknown => Verdict::Undecided,
-                    Unjudged::Malformed(_) => Verdict::Disproven,
-                };
-                return self.fault_at(Question::Content, verdict, place, Some(index), &error.to_string());
-            }
+            Err(error) => return self.unjudged(&error, index, place),
         };
         *self.kinds.entry(head.kind).or_default() += 1;
         self.last_ts = self.last_ts.max(head.ts);
-        if let Some(origin) = head.peer {
-            *self.report.peers.entry(origin).or_default() += 1;
+        if let Some(receipt) = head.receipt {
+            *self.report.peers.entry(receipt.origin).or_default() += 1;
+        }
+        if head.kind == Kind::Index {
+            self.index(bytes, index, place);
         }
         if let Some(link) = head.case {
             self.case(link, index, leaf, place);
         }
         match (head.kind.role(), head.of) {
-            (Role::Intent, None) => drop(self.intents.insert(leaf, (index, head.ts))),
+            (Role::Intent, None) if self.intents.len() < MAX_INTENTS => {
+                self.intents.insert(leaf, (index, head.ts));
+            }
+            (Role::Intent, None) => {
+                if !std::mem::replace(&mut self.intents_full, true) {
+                    let what = "too many open intents: later ones were not followed";
+                    self.fault_at(Question::Complete, Verdict::Undecided, place, Some(index), what);
+                }
+            }
             (Role::Closing, Some(of)) => {
-                if self.intents.remove(&of).is_none() {
+                let unknown = self.intents.remove(&of).is_none() && !self.intents_full;
+                if let Some(before) = &mut self.begun_before
+                    && unknown
+                {
+                    *before += 1;
+                } else if unknown {
                     let what = "closes an intent that is not open";
                     self.fault_at(Question::Complete, Verdict::Disproven, place, Some(index), what);
                 }
@@ -182,6 +311,32 @@ impl<'o> Judge<'o> {
         }
     }
 
+    /// The map of all cases is the one that the entries before it give.
+    fn index(&mut self, bytes: &[u8], index: u64, place: Place<'_>) {
+        let Some((cases, root)) = index::read(bytes) else {
+            return self.fault_at(Question::Content, Verdict::Disproven, place, Some(index), "an index without a map");
+        };
+        self.map_work += self.cases.len() as u64;
+        if self.cases_full || self.begun_before.is_some() || self.map_work > MAX_MAP_WORK {
+            self.maps_skipped += 1;
+            return;
+        }
+        let all = self.cases.iter();
+        let all = all.map(|(case, (seq, _, index))| index::Last { case: *case, seq: *seq, index: *index });
+        if cases != self.cases.len() as u64 || index::root(all.collect()) != root {
+            let what = "not the map of the cases before it";
+            self.fault_at(Question::Complete, Verdict::Disproven, place, Some(index), what);
+        }
+    }
+
+    fn unjudged(&mut self, error: &Unjudged, index: u64, place: Place<'_>) {
+        let verdict = match error {
+            Unjudged::Unknown => Verdict::Undecided,
+            Unjudged::Malformed(_) => Verdict::Disproven,
+        };
+        self.fault_at(Question::Content, verdict, place, Some(index), &error.to_string());
+    }
+
     fn case(&mut self, link: CaseLink, index: u64, leaf: Digest, place: Place<'_>) {
         let before = self.cases.get(&link.id).copied();
         if before.is_none() && self.cases.len() >= self.options.max_cases {
@@ -192,22 +347,47 @@ impl<'o> Judge<'o> {
             }
             return;
         }
-        let follows = match before {
-            None => link.seq == 1 && link.prev.is_none(),
-            Some((seq, prev)) => link.seq == seq.saturating_add(1) && link.prev == Some(prev),
+        let follows = match (before, &mut self.begun_before) {
+            (None, Some(unknown)) if link.seq > 1 && link.prev.is_some() => {
+                *unknown += 1;
+                true
+            }
+            (None, _) => link.seq == 1 && link.prev.is_none(),
+            (Some((seq, prev, _)), _) => {
+                link.seq == seq.saturating_add(1) && link.prev.as_ref().map(half) == Some(prev)
+            }
         };
         if !follows && !self.cases_full {
-            let want = before.map_or(1, |(seq, _)| seq.saturating_add(1));
+            let want = before.map_or(1, |(seq, ..)| seq.saturating_add(1));
             let what = format!("case {}: seq {} where {want} is due, or another `prev`", link.id, link.seq);
             self.fault_at(Question::Complete, Verdict::Disproven, place, Some(index), &what);
         }
-        self.cases.insert(link.id, (link.seq, leaf));
+        self.cases.insert(link.id, (link.seq, half(&leaf), index));
     }
 
-    /// After the last entry.
+    /// What the next verification can begin with; `None` unless everything asked was proven here.
+    fn state(&self, note: Option<&[u8]>) -> Option<State> {
+        let is_proven = self.report.verdict(Question::Integrity) == Verdict::Proven && self.report.exit_code() == 0;
+        let covered = self.entries_seen && self.frontier.size() == self.report.size;
+        let note = note.filter(|_| is_proven && covered && self.options.keep_state)?;
+        let (cases, intents) = (self.cases.clone(), self.intents.clone());
+        Some(State { note: note.to_vec(), last_ts: self.last_ts, cases, intents })
+    }
+
+    /// After the last entry: the report, and what the next verification can begin with.
     pub fn finish(mut self) -> Report {
         let size = self.frontier.size();
         self.report.entries = size;
+        if self.options.entries_are_ours && self.entries_seen && (self.report.root.is_none() || size < self.report.size)
+        {
+            // Nothing is said about entries that were not read, or that nobody signed.
+            self.report.answer(Question::Complete, Verdict::Undecided);
+            self.report.answer(Question::Content, Verdict::Undecided);
+        }
+        if let Some(unknown) = self.begun_before.filter(|n| *n > 0) {
+            let what = format!("{unknown} links to entries before the checkpoint; a kept state would prove them");
+            self.fault(Question::Complete, Verdict::Undecided, "entries", self.report.since, &what);
+        }
         for (at, promises) in std::mem::take(&mut self.promises) {
             for (who, _, question) in promises {
                 let what = format!("{who} covers {at} entries, {size} are there");
@@ -224,13 +404,18 @@ impl<'o> Judge<'o> {
                 self.report.notes.push(format!("条目 entry {index}: 尚无结果 intent without outcome yet"));
             }
         }
+        if self.maps_skipped > 0 {
+            self.report.notes.push(format!("{} 个索引未重算 index entries were not computed again", self.maps_skipped));
+        }
+        self.anchored();
         let anchors = self.kinds.get(&Kind::Anchor).copied().unwrap_or(0);
-        if anchors > 0 {
+        if anchors > 0 && self.options.time_authorities.is_empty() {
             self.report.notes.push(format!("{anchors} 个时间戳未核验 time-stamps in the log were not judged here"));
         }
         if !self.report.peers.is_empty() {
             self.report.notes.push("对端回执须在对端日志中核对 receipts are to be checked in the peers' logs".into());
         }
+        self.report.state = self.state(self.note.as_deref());
         self.report.kinds = self.kinds.iter().map(|(kind, count)| (kind.word(), *count)).collect();
         self.report
     }

@@ -10,8 +10,11 @@
 
 mod folder;
 mod judge;
+mod pinned;
 mod report;
+mod sample;
 mod sparse;
+mod state;
 mod tree;
 
 #[cfg(test)]
@@ -19,15 +22,19 @@ mod tests;
 
 use std::path::Path;
 
+pub use pinned::Pinned;
+pub(in crate::audit) use pinned::witnessed;
 pub use report::{Fault, Question, Report, Verdict};
 pub use sparse::{Sparse, SparseError};
-pub use tree::{Fetch, TileFolder};
+pub use state::State;
+pub use tree::{Fetch, MAX_RESOURCE, TileFolder, read_bundle};
 
 use super::note::VerifierKey;
-use super::witness_policy::WitnessPolicy;
+use crate::terms::UnixMillis;
+use crate::trust::certificate::Certificate;
 
-/// Hears how many entries have been judged.
-pub type Progress<'a> = &'a mut dyn FnMut(u64);
+/// Hears how many entries have been judged, and how many there are as far as is known.
+pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
 
 /// What the verifier brings along; nothing is taken from the log that is judged.
 #[derive(Clone, Debug)]
@@ -35,18 +42,46 @@ pub struct Options {
     pub key: VerifierKey,
     /// Origin of the log when it is not the name of its key.
     pub origin: Option<String>,
-    pub policy: Option<WitnessPolicy>,
+    pub policy: Option<Pinned>,
+    /// For the policy's limits of age; without it they are not asked about.
+    pub now: Option<UnixMillis>,
+    /// Authorities trusted for time-stamps; without them nothing is asked about time.
+    pub time_authorities: Vec<Certificate>,
+    /// Anchors at hand, besides the one that the log itself shows.
+    pub anchors: Vec<Vec<u8>>,
     /// Older checkpoints at hand, signed notes.
     pub old: Vec<Vec<u8>>,
     /// `false` for logs of other systems: entries are bytes then, and chains are not asked about.
     pub entries_are_ours: bool,
-    /// Cases followed at most, about 100 bytes each; more make `complete` undecided.
+    /// Cases followed at most, about 60 bytes each; more make `complete` undecided.
     pub max_cases: usize,
+    /// A signed checkpoint whose entries were verified before: they are not read again where tiles allow it.
+    pub since: Option<Vec<u8>>,
+    /// What the verification up to `since` remembers of chains and intents.
+    pub state: Option<State>,
+    /// Whether [`Report::state`] is wanted.
+    pub keep_state: bool,
+    /// Reads only so many entries, drawn with the seed.
+    pub sample: Option<(u64, [u8; 32])>,
 }
 
 impl Options {
     pub fn new(key: VerifierKey) -> Self {
-        Self { key, origin: None, policy: None, old: Vec::new(), entries_are_ours: true, max_cases: 4_000_000 }
+        Self {
+            key,
+            origin: None,
+            policy: None,
+            now: None,
+            time_authorities: Vec::new(),
+            anchors: Vec::new(),
+            old: Vec::new(),
+            entries_are_ours: true,
+            max_cases: 4_000_000,
+            since: None,
+            state: None,
+            keep_state: false,
+            sample: None,
+        }
     }
 
     fn origin(&self) -> &str {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::terms::Digest;
+use crate::terms::{Digest, UnixMillis};
 
 /// Most faults listed; more are counted.
 const MAX_FAULTS: usize = 100;
@@ -15,6 +15,8 @@ const MAX_FAULTS: usize = 100;
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Proven,
+    /// Holds for every entry of the sample that was asked for; the others were not read.
+    Sampled,
     Disproven,
     /// Something needed for an answer is missing or unknown.
     Undecided,
@@ -83,6 +85,9 @@ pub struct Report {
     pub root: Option<Digest>,
     /// Entries read.
     pub entries: u64,
+    /// Size of the checkpoint that was verified before; entries below it were not read again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
     pub verdicts: BTreeMap<Question, Verdict>,
     pub faults: Vec<Fault>,
     pub faults_not_listed: u64,
@@ -92,18 +97,25 @@ pub struct Report {
     pub peers: BTreeMap<String, u64>,
     /// Witnesses whose cosignatures hold, with Unix seconds.
     pub witnesses: BTreeMap<String, u64>,
+    /// Time of the newest time-stamp that holds, and the size of the checkpoint it is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anchored: Option<(UnixMillis, u64)>,
     /// What a reader should know, and no fault.
     pub notes: Vec<String>,
+    /// What the next verification can begin with, when everything asked was proven.
+    #[serde(skip)]
+    pub state: Option<super::State>,
 }
 
 impl Report {
-    pub(super) fn answer(&mut self, question: Question, verdict: Verdict) {
+    pub(in crate::audit) fn answer(&mut self, question: Question, verdict: Verdict) {
         // Disproven beats undecided beats proven, whatever the order of findings.
         let rank = |v: Verdict| match v {
             Verdict::NotAsked => 0,
             Verdict::Proven => 1,
-            Verdict::Undecided => 2,
-            Verdict::Disproven => 3,
+            Verdict::Sampled => 2,
+            Verdict::Undecided => 3,
+            Verdict::Disproven => 4,
         };
         let now = self.verdicts.entry(question).or_insert(Verdict::NotAsked);
         if rank(verdict) > rank(*now) {
@@ -111,7 +123,7 @@ impl Report {
         }
     }
 
-    pub(super) fn fault(&mut self, fault: Fault) {
+    pub(in crate::audit) fn fault(&mut self, fault: Fault) {
         self.answer(fault.question, fault.verdict);
         if self.faults.len() < MAX_FAULTS { self.faults.push(fault) } else { self.faults_not_listed += 1 }
     }
@@ -120,12 +132,12 @@ impl Report {
         self.verdicts.get(&question).copied().unwrap_or(Verdict::NotAsked)
     }
 
-    /// 0 proven, 1 disproven, 2 undecidable; what was not asked does not count.
+    /// 0 proven (or held in the sample that was asked for), 1 disproven, 2 undecidable; what was not asked does not count.
     pub fn exit_code(&self) -> u8 {
         match () {
             () if self.verdicts.values().any(|v| *v == Verdict::Disproven) => 1,
             () if self.verdicts.values().any(|v| *v == Verdict::Undecided) => 2,
-            () if self.verdict(Question::Integrity) == Verdict::Proven => 0,
+            () if matches!(self.verdict(Question::Integrity), Verdict::Proven | Verdict::Sampled) => 0,
             () => 2,
         }
     }
@@ -134,6 +146,9 @@ impl Report {
     pub fn text(&self) -> String {
         let mut out = String::new();
         let _ = writeln!(out, "日志 log: {}  条目 entries: {}", self.origin, self.size);
+        if let Some(since) = self.since {
+            let _ = writeln!(out, "自此检查点起核验 verified since: {since}");
+        }
         if let Some(root) = self.root {
             let _ = writeln!(out, "根哈希 root: {root}");
         }
@@ -141,6 +156,7 @@ impl Report {
             let ((zh, en), verdict) = (question.words(), self.verdict(question));
             let (mark, vzh, ven) = match verdict {
                 Verdict::Proven => ("✔", "已证明", "proven"),
+                Verdict::Sampled => ("✔", "抽样未见异常", "held in the sample"),
                 Verdict::Disproven => ("✘", "已证伪", "DISPROVEN"),
                 Verdict::Undecided => ("?", "无法判定", "undecided"),
                 Verdict::NotAsked => ("-", "未要求", "not asked"),
@@ -150,6 +166,9 @@ impl Report {
         for (name, time) in &self.witnesses {
             let _ =
                 writeln!(out, "  见证方 witness {name} at {}", crate::terms::UnixMillis::from_seconds(*time as i64));
+        }
+        if let Some((at, size)) = self.anchored {
+            let _ = writeln!(out, "  时间戳 time-stamp of {at} over {size} entries");
         }
         for (origin, count) in &self.peers {
             let _ = writeln!(out, "  对端回执 receipts of {origin}: {count}");

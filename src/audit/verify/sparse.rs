@@ -30,14 +30,16 @@ pub enum SparseError {
 pub struct Sparse<'a> {
     fetch: &'a dyn Fetch,
     size: u64,
-    /// Tiles whose hashes are tied to the root.
+    /// Tiles whose hashes are tied to the root: the right edge, and those above the leaves (one for 65,536 entries).
     trusted: RefCell<HashMap<(u8, u64), Vec<Digest>>>,
+    /// The last full tile of leaf hashes; the others are forgotten, so that memory stays bounded.
+    leaves: RefCell<(u64, Vec<Digest>)>,
 }
 
 impl<'a> Sparse<'a> {
     /// Reads the right edge of the tree and ties it to the checkpoint's root.
     pub fn new(fetch: &'a dyn Fetch, checkpoint: &Checkpoint) -> Result<Self, SparseError> {
-        let sparse = Self { fetch, size: checkpoint.size, trusted: RefCell::default() };
+        let sparse = Self { fetch, size: checkpoint.size, trusted: RefCell::default(), leaves: RefCell::default() };
         // The root is folded from the last tile of each level where that tile is partial; full tiles below have a
         // parent. From the top: the hashes of one level that no higher level covers.
         let mut edge: Vec<(u8, u64, Vec<Digest>)> = Vec::new();
@@ -92,6 +94,9 @@ impl<'a> Sparse<'a> {
         if let Some(hashes) = self.trusted.borrow().get(&(level, index)) {
             return Ok(hashes.clone());
         }
+        if level == 0 && !self.leaves.borrow().1.is_empty() && self.leaves.borrow().0 == index {
+            return Ok(self.leaves.borrow().1.clone());
+        }
         let parent = level.checked_add(1).filter(|l| *l < 8).ok_or(SparseError::Range)?;
         let tile = TilePath { level: Level::Hashes(level), index, width: 256 };
         if !tile.within(self.size) {
@@ -105,7 +110,10 @@ impl<'a> Sparse<'a> {
         if fold.root() != *want {
             return Err(SparseError::Forged(tile.to_string()));
         }
-        self.trusted.borrow_mut().insert((level, index), hashes.clone());
+        match level {
+            0 => *self.leaves.borrow_mut() = (index, hashes.clone()),
+            _ => drop(self.trusted.borrow_mut().insert((level, index), hashes.clone())),
+        }
         Ok(hashes)
     }
 
@@ -117,6 +125,11 @@ impl<'a> Sparse<'a> {
     /// Leaf hash of an entry.
     pub fn leaf(&self, index: u64) -> Result<Digest, SparseError> {
         if index < self.size { Tiled(self).node(0, index) } else { Err(SparseError::Range) }
+    }
+
+    /// The right edge of the first `size` entries.
+    pub fn frontier(&self, size: u64) -> Result<Frontier, SparseError> {
+        if size <= self.size { Frontier::at(&Tiled(self), size) } else { Err(SparseError::Range) }
     }
 
     /// Root of the first `size` entries, to be compared with an older checkpoint.

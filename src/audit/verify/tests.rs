@@ -89,7 +89,7 @@ fn a_served_log_verifies_as_a_stranger_sees_it() {
     }
     log.publish();
     let mut seen = 0;
-    let report = verify_tree(&log, &options(), &mut |n| seen = n);
+    let report = verify_tree(&log, &options(), &mut |n, _| seen = n);
     assert_eq!((report.exit_code(), report.size, seen), (0, log.size(), log.size()), "{}", report.text());
     assert_eq!(report.peers.get("peer"), Some(&log.size()));
     assert_eq!(report.json()["verdicts"]["integrity"], "proven");
@@ -99,20 +99,20 @@ fn a_served_log_verifies_as_a_stranger_sees_it() {
 fn every_changed_byte_of_a_served_log_is_found() {
     let mut log = served(&entries(258));
     log.insert("tile/0/000.p/9".into(), log["tile/0/000"][..9 * 32].to_vec()); // left over
-    assert_eq!(verify_tree(&log, &options(), &mut |_| {}).exit_code(), 0);
+    assert_eq!(verify_tree(&log, &options(), &mut |_, _| {}).exit_code(), 0);
     for (path, bytes) in log.clone() {
         for at in (0..bytes.len()).step_by(if bytes.len() > 1000 { 101 } else { 1 }) {
             log.get_mut(&path).unwrap()[at] ^= 4;
-            let report = verify_tree(&log, &options(), &mut |_| {});
+            let report = verify_tree(&log, &options(), &mut |_, _| {});
             assert_eq!(report.exit_code(), 1, "{path} byte {at}");
             log.get_mut(&path).unwrap()[at] ^= 4;
         }
         let whole = log.remove(&path).unwrap();
-        let missing = verify_tree(&log, &options(), &mut |_| {}).exit_code();
+        let missing = verify_tree(&log, &options(), &mut |_, _| {}).exit_code();
         assert_eq!(missing != 0, path != "tile/0/000.p/9", "{path} is missing");
         for cut in [whole[..whole.len() - 1].to_vec(), [&whole[..], b"x"].concat()] {
             log.insert(path.clone(), cut);
-            assert_ne!(verify_tree(&log, &options(), &mut |_| {}).exit_code(), 0, "{path} of another length");
+            assert_ne!(verify_tree(&log, &options(), &mut |_, _| {}).exit_code(), 0, "{path} of another length");
         }
         log.insert(path, whole);
     }
@@ -127,7 +127,7 @@ fn gaps_and_left_out_entries_show_in_the_chains() {
         full(Kind::CaseEvent).case(case).encode().unwrap().link(seq, prev.as_ref(), &mut bytes);
         all.push(bytes);
     }
-    let verdict = |entries: &[Vec<u8>]| verify_tree(&served(entries), &options(), &mut |_| {});
+    let verdict = |entries: &[Vec<u8>]| verify_tree(&served(entries), &options(), &mut |_, _| {});
     assert_eq!(verdict(&all).verdict(Question::Complete), Verdict::Proven);
     for gone in 0..3 {
         let mut fewer = all.clone();
@@ -148,8 +148,8 @@ fn a_rewritten_log_contradicts_an_old_checkpoint() {
     rewritten[7] = entries(1).remove(0);
     let mut asked = options();
     asked.old = vec![served(&honest[..20])["checkpoint"].clone()];
-    assert_eq!(verify_tree(&served(&honest), &asked, &mut |_| {}).exit_code(), 0);
-    let report = verify_tree(&served(&rewritten), &asked, &mut |_| {});
+    assert_eq!(verify_tree(&served(&honest), &asked, &mut |_, _| {}).exit_code(), 0);
+    let report = verify_tree(&served(&rewritten), &asked, &mut |_, _| {});
     assert_eq!(report.verdict(Question::Integrity), Verdict::Proven);
     assert_eq!(report.verdict(Question::AppendOnly), Verdict::Disproven);
 }
@@ -189,6 +189,197 @@ fn a_forged_tile_is_never_used() {
 
 #[test]
 fn an_empty_log_verifies() {
-    assert_eq!(verify_tree(&served(&[]), &options(), &mut |_| {}).exit_code(), 0);
-    assert_eq!(verify_tree(&BTreeMap::new(), &options(), &mut |_| {}).exit_code(), 2);
+    assert_eq!(verify_tree(&served(&[]), &options(), &mut |_, _| {}).exit_code(), 0);
+    let none = verify_tree(&BTreeMap::new(), &options(), &mut |_, _| {});
+    assert_eq!((none.exit_code(), none.verdict(Question::Complete)), (2, Verdict::Undecided));
+    let mut stranger = served(&[]);
+    stranger
+        .insert("checkpoint".into(), Signer::from_seed("other", &[1; 32]).unwrap().sign("other\n0\n\n").into_bytes());
+    let report = verify_tree(&stranger, &options(), &mut |_, _| {});
+    assert_eq!((report.exit_code(), report.verdict(Question::Content)), (1, Verdict::Undecided));
+}
+
+/// Chained entries: every fifth entry belongs to the same case.
+fn chained(count: usize) -> Vec<Vec<u8>> {
+    let mut last: BTreeMap<u8, (u32, Digest)> = BTreeMap::new();
+    let one = |n: usize| {
+        let (case, mut bytes) = ((n % 5) as u8, Vec::new());
+        let (seq, prev) = last.get(&case).map_or((1, None), |(seq, leaf)| (seq + 1, Some(*leaf)));
+        let entry = Entry::new(Kind::CaseEvent, UnixMillis(n as i64)).case(Pseudonym([case; 16]));
+        entry.encode().unwrap().link(seq, prev.as_ref(), &mut bytes);
+        last.insert(case, (seq, leaf_hash(&bytes)));
+        bytes
+    };
+    (0..count).map(one).collect()
+}
+
+/// A log that counts what is read, and refuses its entries when told so.
+struct Watched(BTreeMap<String, Vec<u8>>, std::cell::RefCell<Vec<String>>, bool);
+
+impl Watched {
+    fn new(log: BTreeMap<String, Vec<u8>>, refuses: bool) -> Self {
+        Self(log, std::cell::RefCell::default(), refuses)
+    }
+    fn bundles_read(&self) -> usize {
+        self.1.borrow().iter().filter(|path| path.starts_with("tile/entries/")).count()
+    }
+}
+
+impl Fetch for Watched {
+    fn get(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        self.1.borrow_mut().push(path.to_owned());
+        if self.2 && path.starts_with("tile/entries/") {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "not for us"));
+        }
+        Ok(self.0.get(path).cloned())
+    }
+}
+
+#[test]
+fn a_log_that_keeps_its_entries_to_itself_is_judged_by_hashes() {
+    let all = chained(256 * 2 + 7);
+    let mut asked = options();
+    asked.old = vec![served(&all[..300])["checkpoint"].clone()];
+    let report = verify_tree(&Watched::new(served(&all), true), &asked, &mut |_, _| {});
+    assert_eq!(report.exit_code(), 2, "{}", report.text());
+    for (question, want) in [
+        (Question::Integrity, Verdict::Proven),
+        (Question::AppendOnly, Verdict::Proven),
+        (Question::Complete, Verdict::Undecided),
+        (Question::Content, Verdict::Undecided),
+    ] {
+        assert_eq!(report.verdict(question), want, "{question:?}");
+    }
+    asked.entries_are_ours = false; // whoever asks for hashes only is told about hashes only
+    assert_eq!(verify_tree(&Watched::new(served(&all), true), &asked, &mut |_, _| {}).exit_code(), 0);
+    for path in served(&all).keys().filter(|path| path.starts_with("tile/") && !path.contains("entries")) {
+        let mut log = served(&all);
+        log.get_mut(path).unwrap()[40] ^= 1;
+        let report = verify_tree(&Watched::new(log, true), &asked, &mut |_, _| {});
+        assert_eq!(report.verdict(Question::Integrity), Verdict::Disproven, "{path}");
+    }
+}
+
+#[test]
+fn what_was_verified_before_is_not_read_again() {
+    let all = chained(256 * 6 + 9);
+    for since in [1, 255, 256, 700, 256 * 5, 256 * 6 + 9] {
+        let before = served(&all[..since]);
+        let mut first = options();
+        first.keep_state = true;
+        let state = verify_tree(&before, &first, &mut |_, _| {}).state.expect("all was proven");
+        let state = State::decode(&state.encode()).expect("a state reads as it was kept");
+        let now = Watched::new(served(&all), false);
+        let mut asked = options();
+        asked.since = Some(state.note.clone());
+        asked.state = Some(state);
+        let report = verify_tree(&now, &asked, &mut |_, _| {});
+        assert_eq!((report.exit_code(), report.since), (0, Some(since as u64)), "{}", report.text());
+        assert_eq!(report.entries, all.len() as u64);
+        assert_eq!(now.bundles_read(), 7 - since / 256, "since {since}");
+        // Without the state, links to what came before stay open; with all entries behind, none are there.
+        asked.state = None;
+        let want = if since == all.len() { Verdict::Proven } else { Verdict::Undecided };
+        assert_eq!(verify_tree(&now, &asked, &mut |_, _| {}).verdict(Question::Complete), want, "since {since}");
+    }
+}
+
+#[test]
+fn a_log_rewritten_below_the_older_checkpoint_is_found_without_reading_it() {
+    let all = chained(600);
+    let mut asked = options();
+    asked.since = Some(served(&all[..500])["checkpoint"].clone());
+    let mut other = all.clone();
+    other[3] = entries(1).remove(0);
+    let report = verify_tree(&served(&other), &asked, &mut |_, _| {});
+    assert_eq!(report.verdict(Question::AppendOnly), Verdict::Disproven, "{}", report.text());
+    let cut = verify_tree(&served(&all[..400]), &asked, &mut |_, _| {});
+    assert_eq!(cut.verdict(Question::AppendOnly), Verdict::Disproven, "{}", cut.text());
+    // A gap right after the checkpoint shows against the kept state.
+    let mut first = options();
+    first.keep_state = true;
+    let state = verify_tree(&served(&all[..500]), &first, &mut |_, _| {}).state;
+    let mut gap = all.clone();
+    gap.remove(501);
+    asked.state = state;
+    let report = verify_tree(&served(&gap), &asked, &mut |_, _| {});
+    assert_eq!(report.verdict(Question::AppendOnly), Verdict::Proven);
+    assert_eq!(report.verdict(Question::Complete), Verdict::Disproven, "{}", report.text());
+}
+
+#[test]
+fn a_sample_says_no_more_than_it_saw() {
+    let all = chained(256 * 4 + 30);
+    let mut asked = options();
+    asked.sample = Some((40, [3; 32]));
+    asked.old = vec![served(&all[..77])["checkpoint"].clone()];
+    let report = verify_tree(&served(&all), &asked, &mut |_, _| {});
+    assert_eq!(report.exit_code(), 0, "{}", report.text());
+    assert_eq!(report.verdict(Question::Integrity), Verdict::Sampled);
+    assert_eq!(report.verdict(Question::AppendOnly), Verdict::Proven);
+    assert_eq!(report.verdict(Question::Complete), Verdict::NotAsked);
+    asked.sample = Some((20_000, [3; 32])); // as good as everything
+    for path in served(&all).keys().filter(|path| path.starts_with("tile/entries")) {
+        let mut log = served(&all);
+        log.get_mut(path).unwrap()[40] ^= 1;
+        assert_eq!(verify_tree(&log, &asked, &mut |_, _| {}).exit_code(), 1, "{path}");
+    }
+    asked.old.clear();
+    assert_eq!(verify_tree(&served(&[]), &asked, &mut |_, _| {}).exit_code(), 0);
+}
+
+#[test]
+fn cosignatures_must_be_enough_and_young_enough() {
+    let witness = Signer::from_seed("w.example", &[9; 32]).unwrap();
+    let mut log = served(&entries(3));
+    let note = String::from_utf8(log["checkpoint"].clone()).unwrap();
+    let text = note.split_once("\n\n").unwrap().0.to_owned() + "\n";
+    log.insert("checkpoint".into(), format!("{note}{}", witness.cosign(&text, 1_000_000)).into_bytes());
+    let key = witness.verifier(KeyKind::Cosignature);
+    for (policy, now_s, want) in [
+        (format!("witness w {key}\nquorum w\n"), 9_000_000, Verdict::Proven),
+        (format!("witness w {key}\nquorum w\n#tongban max-checkpoint-age 600\n"), 1_000_600, Verdict::Proven),
+        (format!("witness w {key}\nquorum w\n#tongban max-checkpoint-age 600\n"), 1_000_601, Verdict::Disproven),
+        (format!("witness w {key}\nquorum w\n#tongban max-checkpoint-age 600\n"), 999_000, Verdict::Disproven),
+        (format!("witness w {key}\nquorum none\n#tongban max-checkpoint-age 600\n"), 1_000_601, Verdict::Disproven),
+        ("quorum none\n#tongban max-checkpoint-age 600\n".into(), 1_000_000, Verdict::Disproven),
+    ] {
+        let mut asked = options();
+        asked.policy = Some(Pinned::parse(&policy).unwrap());
+        asked.now = Some(UnixMillis(now_s * 1000));
+        assert_eq!(verify_tree(&log, &asked, &mut |_, _| {}).verdict(Question::Witnessed), want, "{policy} at {now_s}");
+    }
+}
+
+#[test]
+fn a_time_stamp_holds_for_its_own_past_only() {
+    use crate::audit::anchor::tests::Authority;
+    let (tsa, honest) = (Authority::new(), entries(40));
+    let at = UnixMillis(1_771_000_000_000);
+    let note = |entries: &[Vec<u8>]| String::from_utf8(served(entries)["checkpoint"].clone()).unwrap();
+    let mut rewritten = honest.clone();
+    rewritten[3] = entries(1).remove(0);
+    let mut asked = options();
+    asked.time_authorities = vec![tsa.root.clone()];
+    let anchored = |log: &[Vec<u8>], anchor: Option<String>, asked: &Options| {
+        let mut log = served(log);
+        log.extend(anchor.map(|anchor| ("anchor".to_owned(), anchor.into_bytes())));
+        let report = verify_tree(&log, asked, &mut |_, _| {});
+        (report.verdict(Question::Anchored), report.verdict(Question::AppendOnly), report.anchored)
+    };
+    let stamp = tsa.stamp(&note(&honest[..20]), at).to_string();
+    let (not_asked, good) = (Verdict::NotAsked, Some((at, 20)));
+    assert_eq!(anchored(&honest, Some(stamp.clone()), &asked), (Verdict::Proven, not_asked, good));
+    assert_eq!(anchored(&rewritten, Some(stamp.clone()), &asked).0, Verdict::Disproven);
+    assert_eq!(anchored(&honest[..10], Some(stamp.clone()), &asked).1, Verdict::Disproven, "rolled back");
+    assert_eq!(anchored(&honest, None, &asked).0, Verdict::Undecided);
+    assert_eq!(anchored(&honest, Some("rubbish".into()), &asked).0, Verdict::Disproven);
+    let other = Authority::new().stamp(&note(&honest[..20]), at).to_string();
+    assert_eq!(anchored(&honest, Some(other), &asked).0, Verdict::Undecided);
+    asked.policy = Some(Pinned::parse("quorum none\n#tongban max-anchor-age 60\n").unwrap());
+    for (later_s, want) in [(60, Verdict::Proven), (61, Verdict::Disproven)] {
+        asked.now = Some(UnixMillis(at.0 + later_s * 1000));
+        assert_eq!(anchored(&honest, Some(stamp.clone()), &asked).0, want);
+    }
+    assert_eq!(anchored(&honest, Some(stamp), &options()), (not_asked, not_asked, None));
 }

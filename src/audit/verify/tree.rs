@@ -9,19 +9,25 @@ use std::path::{Path, PathBuf};
 
 use super::judge::{Judge, Place};
 use super::report::{Question, Report, Verdict};
-use super::{Options, Progress};
+use super::sparse::{Sparse, SparseError};
+use super::{Options, Progress, sample};
 use crate::audit::bundle;
-use crate::audit::merkle::leaf_hash;
-use crate::audit::tile::{Level, TilePath, tiles_at};
+use crate::audit::checkpoint::{self, SignedCheckpoint};
+use crate::audit::merkle::{Frontier, leaf_hash};
+use crate::audit::tile::{Level, TileHashes, TilePath, WIDTH, nodes_at, parse_hashes};
 use crate::terms::Digest;
 
 /// Longest resource read, in bytes: a full bundle of longest entries.
 pub const MAX_RESOURCE: u64 = 256 * 65_537;
+/// Bundles announced before they are read.
+const AHEAD: u64 = 4;
 
 /// Gets resources of a log by path.
 pub trait Fetch {
-    /// `None` when there is no such resource.
+    /// `None` when there is no such resource; an error of kind `PermissionDenied` when it is not for this reader.
     fn get(&self, path: &str) -> io::Result<Option<Vec<u8>>>;
+    /// Will be asked for next, in this order; a fetcher over a network may begin.
+    fn ahead(&self, _paths: &[String]) {}
     /// All paths below `tile/`, when they can be listed.
     fn list(&self) -> io::Result<Option<Vec<String>>> {
         Ok(None)
@@ -47,8 +53,10 @@ impl Fetch for TileFolder {
         let mut folders = vec![self.0.join("tile")];
         while let Some(folder) = folders.pop() {
             for item in std::fs::read_dir(folder)? {
-                let path = item?.path();
-                if path.is_dir() {
+                let item = item?;
+                let path = item.path();
+                // Links are not followed: a folder that contains itself would never end.
+                if item.file_type()?.is_dir() {
                     folders.push(path);
                 } else if let Ok(rest) = path.strip_prefix(&self.0) {
                     paths.push(slashed(rest));
@@ -65,27 +73,85 @@ fn slashed(path: &Path) -> String {
 
 pub(super) fn verify(fetch: &dyn Fetch, options: &Options, progress: Progress<'_>) -> Report {
     let note = match fetch.get("checkpoint") {
-        Ok(note) => note,
-        Err(error) => {
-            let (mut judge, _) = Judge::new(options, None);
-            judge.fault(Question::Integrity, Verdict::Undecided, "checkpoint", None, &error.to_string());
-            return judge.finish();
-        }
+        Ok(note) => note.ok_or_else(|| "there is no checkpoint".to_owned()),
+        Err(error) => Err(error.to_string()),
     };
-    let (judge, signed) = Judge::new(options, note.as_deref());
+    let (mut judge, signed) = Judge::new(options, note.as_deref().map_err(String::as_str));
     let Some(signed) = signed else { return judge.finish() };
-    let mut walk = Walk { fetch, judge, leftovers: BTreeMap::new(), tiles: HashMap::new(), size: signed.size() };
+    let size = signed.size();
+    if !options.time_authorities.is_empty() {
+        match fetch.get("anchor") {
+            Ok(Some(anchor)) => judge.anchor(&anchor),
+            Ok(None) => {}
+            Err(error) => judge.fault(Question::Anchored, Verdict::Undecided, "anchor", None, &error.to_string()),
+        }
+        judge.keep_promises("checkpoint");
+    }
+    if let Some((count, seed)) = options.sample {
+        return sample::verify(fetch, judge, signed.checkpoint(), (count, seed), progress);
+    }
+    let mut tiles = HashMap::new();
+    if let Some(since) = since(options, size) {
+        match resume(fetch, &signed, since, &mut judge, &mut tiles) {
+            Ok(frontier) => judge.resume(frontier, options.state.clone()),
+            Err(error) => {
+                let verdict = sample::verdict(&error);
+                judge.fault(Question::Integrity, verdict, "tile", None, &error.to_string());
+                return judge.finish();
+            }
+        }
+    }
+    let mut walk = Walk { fetch, judge, leftovers: BTreeMap::new(), tiles, size, hashes_only: false };
     walk.list_leftovers();
-    for tile in tiles_at(Level::Entries, signed.size()) {
+    let start = walk.judge.frontier.size() / WIDTH;
+    for index in start..size.div_ceil(WIDTH) {
+        walk.ahead(index);
+        let tile = TilePath { level: Level::Entries, index, width: (size - index * WIDTH).min(WIDTH) as u16 };
         if !walk.bundle(tile) {
             break; // without these entries nothing after them can be judged
         }
-        progress(walk.judge.frontier.size());
+        progress(walk.judge.frontier.size(), size);
     }
-    if walk.judge.frontier.size() == signed.size() {
+    if walk.judge.frontier.size() == size {
         walk.partial_tiles();
     }
     walk.judge.finish()
+}
+
+/// Size of the checkpoint to begin after: a good one of this log that is not larger than the present one.
+fn since(options: &Options, size: u64) -> Option<u64> {
+    let signed = checkpoint::open(options.since.as_deref()?, &options.key, options.origin.as_deref()).ok()?;
+    (1..=size).contains(&signed.size()).then_some(signed.size())
+}
+
+/// Ties the older checkpoints to the present root by tiles alone, and gives the tree's edge at `since`.
+fn resume(
+    fetch: &dyn Fetch,
+    signed: &SignedCheckpoint,
+    since: u64,
+    judge: &mut Judge<'_>,
+    tiles: &mut HashMap<u8, (u64, Vec<u8>)>,
+) -> Result<Frontier, SparseError> {
+    let sparse = Sparse::new(fetch, signed.checkpoint())?;
+    sample::keep_promises(&sparse, judge, since + 1)?;
+    for level in 0..8u8 {
+        let nodes = nodes_at(Level::Hashes(level), since);
+        let (index, begun) = (nodes / WIDTH, (nodes % WIDTH) as usize);
+        let hashes = if begun == 0 { Vec::new() } else { sparse.hashes(level, index * WIDTH, begun)? };
+        tiles.insert(level, (index, hashes.iter().flat_map(|hash| hash.0).collect()));
+    }
+    sparse.frontier(since)
+}
+
+/// Bundle `index` of a log of `size` entries, or the full one that replaced it.
+pub fn read_bundle(fetch: &dyn Fetch, index: u64, size: u64) -> io::Result<Option<(TilePath, Vec<u8>)>> {
+    let width = size.saturating_sub(index * WIDTH).min(WIDTH) as u16;
+    let tile = TilePath { level: Level::Entries, index, width };
+    let full = TilePath { width: 256, ..tile };
+    match fetch.get(&tile.to_string())? {
+        None if !tile.is_full() => Ok(fetch.get(&full.to_string())?.map(|bytes| (full, bytes))),
+        found => Ok(found.map(|bytes| (tile, bytes))),
+    }
 }
 
 struct Walk<'a> {
@@ -96,6 +162,8 @@ struct Walk<'a> {
     /// The tile being filled at each level: its index and hashes so far.
     tiles: HashMap<u8, (u64, Vec<u8>)>,
     size: u64,
+    /// Entries are refused to this reader: the tree is judged from its leaf hashes.
+    hashes_only: bool,
 }
 
 impl Walk<'_> {
@@ -150,24 +218,77 @@ impl Walk<'_> {
         None
     }
 
+    /// Says what will be read soon.
+    fn ahead(&self, index: u64) {
+        let last = self.size.div_ceil(WIDTH);
+        let soon = (index..last.min(index + AHEAD)).flat_map(|index| {
+            let width = (self.size - index * WIDTH).min(WIDTH) as u16;
+            let entries = TilePath { level: Level::Entries, index, width };
+            let hashes = TilePath { level: Level::Hashes(0), index, width };
+            let entries = (!self.hashes_only).then_some(entries);
+            entries.into_iter().chain([hashes]).map(|tile| tile.to_string())
+        });
+        self.fetch.ahead(&soon.collect::<Vec<_>>());
+    }
+
+    /// Judges the leaf hashes of a tile instead of its entries; `false` when they are not there.
+    fn leaves(&mut self, tile: TilePath) -> bool {
+        let tile = TilePath { level: Level::Hashes(0), ..tile };
+        let Some((found, bytes)) = self.resource(tile) else { return false };
+        let path = found.to_string();
+        let Some(hashes) = parse_hashes(&bytes, found.width) else {
+            self.broken(&path, Verdict::Disproven, "not the number of hashes that its path says");
+            return false;
+        };
+        let known = (self.judge.frontier.size() - tile.index * WIDTH) as usize;
+        let mut full = Vec::new();
+        for leaf in hashes.iter().take(usize::from(tile.width)).skip(known) {
+            let tiles = &mut self.tiles;
+            self.judge.leaf(*leaf, &path, |level, hash| grow(tiles, &mut full, level, hash));
+        }
+        for (level, index, hashes) in full.into_iter().filter(|(level, ..)| *level > 0) {
+            self.hash_tile(TilePath { level: Level::Hashes(level), index, width: 256 }, &hashes);
+        }
+        true
+    }
+
     /// Judges the entries of a bundle; `false` when they are not there.
     fn bundle(&mut self, tile: TilePath) -> bool {
-        let Some((found, bytes)) = self.resource(tile) else { return false };
+        if self.hashes_only {
+            return self.leaves(tile);
+        }
+        match self.fetch.get(&tile.to_string()) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.hashes_only = true;
+                self.judge.entries_unread(&tile.to_string(), &format!("{error}; judged by hashes alone"));
+                return self.leaves(tile);
+            }
+            Ok(Some(bytes)) => self.entries(tile, tile, bytes),
+            Ok(None) | Err(_) => match self.resource(tile) {
+                Some((found, bytes)) => self.entries(tile, found, bytes),
+                None => false,
+            },
+        }
+    }
+
+    fn entries(&mut self, tile: TilePath, found: TilePath, bytes: Vec<u8>) -> bool {
         let path = found.to_string();
         let Some(entries) = bundle::parse(&bytes, found.width) else {
             self.broken(&path, Verdict::Disproven, "not the number of entries that its path says");
             return false;
         };
+        let known = (self.judge.frontier.size() - tile.index * WIDTH) as usize;
+        let begun = self.tiles.get(&0).map(|(_, hashes)| hashes.clone()).unwrap_or_default();
+        for (entry, leaf) in entries.iter().take(known).zip(begun.chunks(32)) {
+            if leaf_hash(entry).0 != *leaf {
+                self.broken(&path, Verdict::Disproven, "an entry that was verified before has changed");
+                return false;
+            }
+        }
         let mut full = Vec::new();
-        for entry in entries.iter().take(usize::from(tile.width)) {
-            self.judge.entry(entry, leaf_hash(entry), Place { file: &path, offset: None }, |level, hash| {
-                let tile = self.tiles.entry(level).or_default();
-                tile.1.extend_from_slice(&hash.0);
-                if tile.1.len() == 256 * 32 {
-                    full.push((level, tile.0, std::mem::take(&mut tile.1)));
-                    tile.0 += 1;
-                }
-            });
+        for entry in entries.iter().take(usize::from(tile.width)).skip(known) {
+            let (tiles, place) = (&mut self.tiles, Place { file: &path, offset: None });
+            self.judge.entry(entry, leaf_hash(entry), place, |level, hash| grow(tiles, &mut full, level, hash));
         }
         for (level, index, hashes) in full {
             self.hash_tile(TilePath { level: Level::Hashes(level), index, width: 256 }, &hashes);
@@ -213,10 +334,22 @@ impl Walk<'_> {
     fn partial_tiles(&mut self) {
         let mut open: Vec<(u8, (u64, Vec<u8>))> = std::mem::take(&mut self.tiles).into_iter().collect();
         open.sort_unstable();
-        for (level, (index, hashes)) in open.into_iter().filter(|(_, (_, hashes))| !hashes.is_empty()) {
+        let read = |level: u8| level == 0 && self.hashes_only; // its hashes are the leaves that were judged
+        let open: Vec<_> = open.into_iter().filter(|(l, (_, hashes))| !hashes.is_empty() && !read(*l)).collect();
+        for (level, (index, hashes)) in open {
             let width = (hashes.len() / 32) as u16;
             self.hash_tile(TilePath { level: Level::Hashes(level), index, width }, &hashes);
         }
+    }
+}
+
+/// Adds a hash to the tile being filled at its level; a tile that is full now is handed on.
+fn grow(tiles: &mut HashMap<u8, (u64, Vec<u8>)>, full: &mut Vec<(u8, u64, Vec<u8>)>, level: u8, hash: &Digest) {
+    let tile = tiles.entry(level).or_default();
+    tile.1.extend_from_slice(&hash.0);
+    if tile.1.len() == WIDTH as usize * 32 {
+        full.push((level, tile.0, std::mem::take(&mut tile.1)));
+        tile.0 += 1;
     }
 }
 

@@ -58,7 +58,7 @@ fn laying_twice_changes_nothing_and_ports_change_configurations_only() {
     let second = everything(folder.path());
     let mut names = changed(&first, &second);
     names.sort();
-    assert_eq!(names, ["federation.jws", "tongban.toml", "tongban.toml"]);
+    assert_eq!(names, ["federation.jws", "tongban.toml", "tongban.toml", "witnesses.txt", "witnesses.txt"]);
     let two = directory(&moved, NOW);
     assert_eq!((one.version, two.version), (1, 2));
     assert_eq!(two.member("gw-419001").unwrap().api, "https://127.0.0.1:21010");
@@ -80,6 +80,7 @@ fn configurations_contracts_and_directory_are_what_the_gateways_read() {
         assert_eq!(config.gateway.id, GATEWAYS[gateway].id);
         assert_eq!(config.windows.len(), [1, 2][gateway]);
         assert_eq!(config.systems.len(), [0, 3][gateway]);
+        assert_eq!(config.auditors.len(), 1);
         let file = world.gateway(gateway).join("partners.toml");
         let text = std::fs::read_to_string(&file).unwrap();
         let catalogue = crate::catalogue::Catalogue::embedded().unwrap();

@@ -1,0 +1,129 @@
+//! The evidence of one case, in one sealed file that is checked without any network (ASiC-E).
+//!
+//! ```text
+//!  manifest.json                          what is here, and how it hangs together
+//!  logs/0/checkpoint                      our log, with the cosignatures of its witnesses
+//!  logs/0/entries/000000000042.json       the entries of the case, byte for byte
+//!  logs/0/proofs/000000000042.tlog-proof  that each is in the log
+//!  logs/1/…                               the entries of the peer's log that ours name
+//!  documents/…  certificates/…            papers and containers of the case; who sealed them
+//! ```
+//! An inclusion proof cannot show that nothing was left out. Three things do: the chain of the case (`seq`, `prev`)
+//! for its middle, the [`index`] entry for its end, and the peer's receipts for the other side.
+//! The same log, case and checkpoint give the same bytes.
+
+pub mod index;
+
+mod check;
+mod gather;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use super::AuditError;
+use super::checkpoint::CheckpointError;
+use super::verify::SparseError;
+use crate::terms::Digest;
+
+pub use check::{Judged, verify};
+pub use gather::{Half, gather, named_by_peers};
+
+/// Version of the manifest.
+pub const VERSION: u32 = 1;
+pub const MANIFEST: &str = "manifest.json";
+/// Most entries of a case that are exported.
+pub const MAX_ENTRIES: usize = 100_000;
+
+/// What a bundle holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    pub v: u32,
+    /// Pseudonym of the case in the log of [`Manifest::logs`]`[0]`.
+    pub case: String,
+    /// Its number, where the exporter knew it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case_no: Option<String>,
+    /// Ours first, then peers'.
+    pub logs: Vec<LogPart>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<IndexPart>,
+    pub documents: Vec<DocumentPart>,
+    pub certificates: Vec<String>,
+}
+
+/// Entries of one log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogPart {
+    pub origin: String,
+    /// Verifier key as the exporter knows it; whoever checks brings their own.
+    pub key: String,
+    pub size: u64,
+    pub entries: Vec<u64>,
+}
+
+/// Where the case stands in the map of an `index` entry: its last entry as of then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IndexPart {
+    /// The `index` entry.
+    pub entry: u64,
+    /// Last entry of the case before it, and its `seq`.
+    pub last: u64,
+    pub seq: u32,
+    /// Place in the sorted map.
+    pub place: u64,
+    pub proof: Vec<Digest>,
+}
+
+/// A file of the case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DocumentPart {
+    /// Path in the bundle.
+    pub path: String,
+    pub media: String,
+    pub digest: Digest,
+    pub size: u64,
+}
+
+/// Why no bundle can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum EvidenceError {
+    #[error("reading {file}: {source}")]
+    Read { file: String, source: io::Error },
+    #[error("the log's checkpoint: {0}")]
+    Checkpoint(#[from] CheckpointError),
+    #[error("{file} byte {offset}: {what}")]
+    Damaged { file: String, offset: u64, what: &'static str },
+    #[error("the log has no entry of this case")]
+    NoCase,
+    #[error("the case has more than {MAX_ENTRIES} entries")]
+    TooMany,
+    #[error("entry {0}: the hashes on disk do not lead to the signed root")]
+    Proof(u64),
+    #[error(transparent)]
+    Log(#[from] AuditError),
+    #[error("the peer's log: {0}")]
+    Peer(#[from] SparseError),
+}
+
+/// Path of an entry.
+pub fn entry_path(log: usize, index: u64) -> String {
+    format!("logs/{log}/entries/{index:012}.json")
+}
+
+/// Path of its proof.
+pub fn proof_path(log: usize, index: u64) -> String {
+    format!("logs/{log}/proofs/{index:012}.tlog-proof")
+}
+
+/// Path of a log's checkpoint.
+pub fn checkpoint_path(log: usize) -> String {
+    format!("logs/{log}/checkpoint")
+}

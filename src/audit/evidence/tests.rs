@@ -1,0 +1,212 @@
+//! Bundles as they are made, and as somebody with every key would like them to be.
+
+use std::io;
+
+use super::*;
+use crate::audit::checkpoint::Checkpoint;
+use crate::audit::entry::{Entry, Evidence, PeerReceipt, Upstream, Word};
+use crate::audit::note::{KeyKind, Signer, VerifierKey};
+use crate::audit::verify::{Fetch, Pinned, Question, Verdict};
+use crate::audit::{Committed, Kind, Log, OpenOptions, Pseudonym};
+use crate::terms::UnixMillis;
+use crate::trust::asic::{self, Part};
+use crate::trust::certificate::Certificate;
+use crate::trust::issue::{self, Issuer, Subject, Use};
+use crate::trust::suite::{SignatureAlgorithm, Signer as _, SigningKey};
+
+const CASE: Pseudonym = Pseudonym([7; 16]);
+const PAPER: &[u8] = b"a receipt";
+
+fn signer(name: &str) -> Signer {
+    Signer::from_seed(name, &[7; 32]).unwrap()
+}
+
+fn key(name: &str) -> VerifierKey {
+    signer(name).verifier(KeyKind::Ed25519)
+}
+
+fn open(dir: &std::path::Path, name: &str) -> Log {
+    Log::open(dir, OpenOptions::new(signer(name))).unwrap()
+}
+
+fn event(n: i64) -> Entry {
+    Entry::new(Kind::CaseEvent, UnixMillis(1_771_000_000_000 + n))
+}
+
+/// A log in which our case has five entries among those of others, and the peer's log that one of them names.
+fn world() -> (tempfile::TempDir, tempfile::TempDir, Log) {
+    let (ours, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let peer = open(theirs.path(), "peer.example/gw");
+    let mirrored: Vec<Committed> = (0..5).map(|n| peer.append_blocking(&event(n)).unwrap()).collect();
+    peer.publish();
+    let log = open(ours.path(), "own.example/gw");
+    let word = |text: &str| Word::new(text).unwrap();
+    let others = |n: i64| {
+        for k in 0..70 {
+            log.append_blocking(&event(n).case(Pseudonym([100 + (k % 9) as u8; 16]))).unwrap();
+        }
+    };
+    others(1);
+    let paper = Evidence { digest: Some(Digest::of(PAPER)), ..Evidence::default() };
+    log.append_blocking(&event(2).case(CASE).evidence(paper)).unwrap();
+    others(3);
+    let intent = log.append_blocking(&Entry::new(Kind::CaseIntent, UnixMillis(5)).case(CASE)).unwrap();
+    let receipt = PeerReceipt {
+        origin: Some(word("peer.example/gw")),
+        index: Some(mirrored[3].index),
+        leaf: Some(mirrored[3].leaf),
+    };
+    let up = Upstream { receipt: Some(receipt), ..Upstream::default() };
+    let outcome = Entry::new(Kind::CaseOutcome, UnixMillis(6)).case(CASE).of(intent.leaf).up(up);
+    log.append_blocking(&outcome).unwrap();
+    log.append_blocking(&event(7).case(CASE)).unwrap();
+    others(8);
+    log.append_blocking(&event(9).case(CASE)).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(log.append_index(Entry::new(Kind::Index, UnixMillis(10)))).unwrap();
+    others(11);
+    log.publish();
+    (ours, theirs, peer)
+}
+
+impl Fetch for &Log {
+    fn get(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.read(path).ok().map(|resource| resource.bytes))
+    }
+}
+
+fn halves(ours: &std::path::Path, peer: &Log) -> Vec<Half> {
+    let own = gather(ours, &key("own.example/gw"), &CASE).unwrap();
+    let theirs = named_by_peers(&peer, &key("peer.example/gw"), &own.receipts()).unwrap().unwrap();
+    vec![own, theirs]
+}
+
+fn sealed(halves: &[Half], documents: &[(&str, &[u8])]) -> Vec<u8> {
+    let part = |(path, bytes): &(&str, &[u8])| DocumentPart {
+        path: format!("documents/{path}"),
+        media: "text/plain".into(),
+        digest: Digest::of(bytes),
+        size: bytes.len() as u64,
+    };
+    let manifest = Manifest {
+        v: VERSION,
+        case: CASE.to_string(),
+        case_no: None,
+        logs: halves.iter().map(|half| half.part.clone()).collect(),
+        index: halves[0].index.clone(),
+        documents: documents.iter().map(part).collect(),
+        certificates: Vec::new(),
+    };
+    let mut files = vec![(MANIFEST.to_owned(), serde_json::to_vec(&manifest).unwrap())];
+    files.extend(halves.iter().enumerate().flat_map(|(log, half)| half.files(log)));
+    files.extend(documents.iter().map(|(path, bytes)| (format!("documents/{path}"), bytes.to_vec())));
+    seal(&files)
+}
+
+fn seal(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let pair = ring::signature::Ed25519KeyPair::from_seed_unchecked(&[5; 32]).unwrap();
+    let key = SigningKey::Ed25519(pair);
+    assert_eq!(key.algorithm(), SignatureAlgorithm::Ed25519);
+    let (subject, spki) = (Subject::named("exporter", "test"), key.public_key().to_spki());
+    let span = (UnixMillis(0), UnixMillis(4_000_000_000_000));
+    let der = issue::numbered([1; 16], &Issuer::root(&key, &subject), &subject, &spki, Use::Signer, span).unwrap();
+    let chain = [Certificate::parse(&der).unwrap()];
+    let parts = files.iter().map(|(name, bytes)| Part::whole(name, "text/plain", bytes)).collect();
+    asic::seal(Vec::new(), parts, &key, &chain, UnixMillis(1_771_000_000_000)).unwrap()
+}
+
+fn judge(bundle: Vec<u8>) -> crate::audit::verify::Report {
+    verify(bundle, &[key("own.example/gw"), key("peer.example/gw")], None, None).report
+}
+
+#[test]
+fn a_case_is_proven_from_one_file_and_two_exports_are_the_same() {
+    let (ours, _theirs, peer) = world();
+    let first = sealed(&halves(ours.path(), &peer), &[("receipt.txt", PAPER)]);
+    assert_eq!(first, sealed(&halves(ours.path(), &peer), &[("receipt.txt", PAPER)]));
+    let report = judge(first.clone());
+    assert_eq!(report.exit_code(), 0, "{}", report.text());
+    for question in [Question::Integrity, Question::Complete, Question::Content] {
+        assert_eq!(report.verdict(question), Verdict::Proven, "{question:?}");
+    }
+    assert_eq!((report.entries, report.peers.get("peer.example/gw")), (6, Some(&1)));
+    // A key that nobody pinned proves nothing.
+    let strangers = verify(first.clone(), &[key("peer.example/gw")], None, None).report;
+    assert_eq!(strangers.exit_code(), 2);
+    let half = verify(first.clone(), &[key("own.example/gw")], None, None).report;
+    assert_eq!(
+        (half.verdict(Question::Integrity), half.verdict(Question::Complete)),
+        (Verdict::Proven, Verdict::Undecided)
+    );
+    let strict = Pinned::parse(&format!("witness w {}\nquorum w\n", signer("w").verifier(KeyKind::Cosignature)));
+    let unwitnessed = verify(first, &[key("own.example/gw")], strict.ok().as_ref(), None).report;
+    assert_eq!(unwitnessed.verdict(Question::Witnessed), Verdict::Disproven);
+}
+
+#[test]
+fn an_entry_left_out_is_found_wherever_it_stood() {
+    let (ours, _theirs, peer) = world();
+    let whole = halves(ours.path(), &peer).remove(0).entries.len();
+    for gone in 0..whole {
+        let mut all = halves(ours.path(), &peer);
+        let index = all[0].entries.remove(gone).0;
+        all[0].part.entries.retain(|at| *at != index);
+        let report = judge(sealed(&all, &[]));
+        assert_eq!(report.verdict(Question::Integrity), Verdict::Proven, "sealed again by who made it");
+        assert_eq!(report.verdict(Question::Complete), Verdict::Disproven, "{gone}: {}", report.text());
+    }
+    // Without the index entry, the end is open.
+    let mut all = halves(ours.path(), &peer);
+    all[0].index = None;
+    assert_eq!(judge(sealed(&all, &[])).verdict(Question::Complete), Verdict::Undecided);
+    // Without the peer's half, its side is.
+    let mut all = halves(ours.path(), &peer);
+    all.pop();
+    assert_eq!(judge(sealed(&all, &[])).verdict(Question::Complete), Verdict::Undecided);
+}
+
+#[test]
+fn what_the_exporter_changes_is_found() {
+    let (ours, _theirs, peer) = world();
+    let bundle = sealed(&halves(ours.path(), &peer), &[]);
+    let files = |bytes: &Vec<u8>| {
+        let open = asic::open(bytes.clone(), &crate::formats::zip::Limits::default()).unwrap();
+        let read = |name: &str| (name.to_owned(), open.archive.read(name, 1 << 20).unwrap());
+        open.archive.files().map(|file| read(&file.name)).collect::<Vec<_>>()
+    };
+    for at in (0..bundle.len()).step_by(37) {
+        let mut bent = bundle.clone();
+        bent[at] ^= 1;
+        if judge(bent.clone()).exit_code() == 0 {
+            // The archive's own clock and version fields say nothing about the case.
+            assert_eq!(files(&bent), files(&bundle), "byte {at}");
+        }
+    }
+    // Changed, and sealed again by who holds the sealing key: the log's own proofs do not hold any more.
+    let changes: [fn(&mut Vec<Half>); 4] = [
+        |all| all[0].entries[0].1[60] ^= 1,
+        |all| all[0].entries[1].2.hashes[0].0[3] ^= 1,
+        |all| all[1].entries[0].1[60] ^= 1,
+        |all| {
+            let forged = Checkpoint::new("own.example/gw", all[0].part.size, Digest::of(b"other"));
+            all[0].checkpoint = Signer::from_seed("own.example/gw", &[8; 32]).unwrap().sign(&forged.to_string());
+        },
+    ];
+    for (n, change) in changes.iter().enumerate() {
+        let mut all = halves(ours.path(), &peer);
+        change(&mut all);
+        assert_eq!(judge(sealed(&all, &[])).verdict(Question::Integrity), Verdict::Disproven, "change {n}");
+    }
+    let mut files = vec![(MANIFEST.to_owned(), b"{}".to_vec())];
+    assert_eq!(judge(seal(&files)).exit_code(), 1);
+    files.clear();
+    assert_eq!(judge(seal(&files)).exit_code(), 1);
+    assert_eq!(judge(b"not a bundle".to_vec()).exit_code(), 1);
+}
+
+#[test]
+fn a_case_that_is_not_there_has_no_bundle() {
+    let (ours, _theirs, _peer) = world();
+    assert!(matches!(gather(ours.path(), &key("own.example/gw"), &Pseudonym([8; 16])), Err(EvidenceError::NoCase)));
+    assert!(matches!(gather(ours.path(), &key("peer.example/gw"), &CASE), Err(EvidenceError::Checkpoint(_))));
+}

@@ -1,0 +1,124 @@
+//! The auditor's own policy, pinned on the auditor's side: nothing is taken from the log that is judged.
+//!
+//! A C2SP tlog-policy file; what that format has no words for stands in its comments, behind `#tongban`:
+//!
+//! ```text
+//!  log     gov.example/gw/1+…              keys of logs that may be judged by this policy
+//!  witness hebei   hebei.example+…
+//!  group   neighbours any hebei
+//!  quorum  neighbours
+//!  #tongban max-checkpoint-age 600         seconds: older cosignatures do not count
+//!  #tongban max-anchor-age 7200            seconds: an older newest time-stamp is too old
+//! ```
+//! Other readers of tlog-policy skip these lines. A line of this kind that is not understood is refused: a limit that
+//! is mistyped must not silently be none.
+
+use super::report::{Fault, Question, Report, Verdict};
+use crate::audit::checkpoint::{SignedCheckpoint, decimal};
+use crate::audit::witness_policy::{PolicyError, WitnessPolicy};
+use crate::terms::UnixMillis;
+
+const MARK: &str = "#tongban";
+/// How far a witness's clock may run ahead of ours, in seconds.
+const CLOCK_LEEWAY_S: u64 = 300;
+
+/// Witnesses and quorum, and how old a checkpoint may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pinned {
+    pub witnesses: WitnessPolicy,
+    /// Seconds since the cosignature; older ones do not count towards the quorum.
+    pub max_checkpoint_age_s: Option<u64>,
+    /// Seconds since the newest time-stamp.
+    pub max_anchor_age_s: Option<u64>,
+}
+
+impl Pinned {
+    /// Reads a policy file.
+    ///
+    /// # Errors
+    /// The line that is not understood; lines count from 1.
+    pub fn parse(text: &str) -> Result<Self, PolicyError> {
+        let witnesses = WitnessPolicy::parse(text)?;
+        let mut pinned = Self { witnesses, max_checkpoint_age_s: None, max_anchor_age_s: None };
+        for (n, line) in text.lines().enumerate() {
+            let Some(rest) = line.trim_start().strip_prefix(MARK) else { continue };
+            let wrong = |reason| PolicyError::Line { line: n + 1, reason };
+            let words: Vec<&str> = rest.split_ascii_whitespace().collect();
+            let ["max-checkpoint-age" | "max-anchor-age", seconds] = words[..] else {
+                return Err(wrong("after #tongban: max-checkpoint-age SECONDS or max-anchor-age SECONDS"));
+            };
+            let seconds = decimal(seconds).filter(|s| *s > 0).ok_or(wrong("a number of seconds above 0 is wanted"))?;
+            let limit = match words[0] {
+                "max-checkpoint-age" => &mut pinned.max_checkpoint_age_s,
+                _ => &mut pinned.max_anchor_age_s,
+            };
+            if limit.replace(seconds).is_some() {
+                return Err(wrong("a limit that was given before"));
+            }
+        }
+        Ok(pinned)
+    }
+}
+
+/// Judges the cosignatures of a checkpoint: enough of them, true, and young enough where `now` is known.
+pub(in crate::audit) fn witnessed(
+    report: &mut Report,
+    pinned: &Pinned,
+    now: Option<UnixMillis>,
+    signed: &SignedCheckpoint,
+) {
+    let policy = &pinned.witnesses;
+    let fault = |report: &mut Report, what: String| {
+        let (question, verdict, file) = (Question::Witnessed, Verdict::Disproven, "checkpoint".to_owned());
+        report.fault(Fault { question, verdict, file, offset: None, index: None, what });
+    };
+    let signed_by = match signed.cosigned_by(policy.witnesses()) {
+        Err(error) => return fault(report, error.to_string()),
+        Ok(signed_by) => signed_by,
+    };
+    for by in &signed_by {
+        let name = policy.witness_name(by.key).unwrap_or("?").to_owned();
+        report.witnesses.insert(name, by.time.unwrap_or(0));
+    }
+    let now_s = now.map(|now| u64::try_from(now.0 / 1000).unwrap_or(0));
+    let is_fresh = |time: Option<u64>| match (pinned.max_checkpoint_age_s, now_s) {
+        (Some(max), Some(now)) => {
+            time.is_some_and(|t| t.saturating_add(max) >= now && t <= now.saturating_add(CLOCK_LEEWAY_S))
+        }
+        _ => true,
+    };
+    let met = |fresh: bool| {
+        policy.is_met(|place| signed_by.iter().any(|by| by.key == place && (!fresh || is_fresh(by.time))))
+    };
+    // A quorum of none says nothing about age: with a limit, some witness must have signed lately.
+    let lately = pinned.max_checkpoint_age_s.is_none() || signed_by.iter().any(|by| is_fresh(by.time));
+    let what = match (met(true) && lately, met(false)) {
+        (true, _) => return report.answer(Question::Witnessed, Verdict::Proven),
+        (false, true) if signed_by.is_empty() => "no witness cosigned, so the checkpoint's age is not known",
+        (false, true) => "cosigned, but not within the age that the policy allows",
+        (false, false) => "the quorum of the policy did not cosign",
+    };
+    fault(report, what.to_owned());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_stand_in_comments_and_are_never_mistyped_away() {
+        for (text, want) in [
+            ("quorum none\n", Some((None, None))),
+            ("quorum none\n# tongban is fine\n#tongban max-checkpoint-age 600\n", Some((Some(600), None))),
+            ("#tongban max-anchor-age 7200 \nquorum none\n", Some((None, Some(7200)))),
+            ("quorum none\n#tongban max-checkpoint-age 10m\n", None),
+            ("quorum none\n#tongban max-checkpoint-age 0\n", None),
+            ("quorum none\n#tongban max-chekpoint-age 600\n", None),
+            ("quorum none\n#tongban max-anchor-age 1\n#tongban max-anchor-age 2\n", None),
+            ("#tongban max-anchor-age 1\n", None), // no quorum
+        ] {
+            let got = Pinned::parse(text).ok().map(|p| (p.max_checkpoint_age_s, p.max_anchor_age_s));
+            assert_eq!(got, want, "{text}");
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! The log's own address: checkpoints and hashes for everyone, entries for auditors and mirrors, and every reading of
+//! entries on record.
+//!
+//! ```text
+//!  GET /checkpoint · /key · /tile/N/…      anyone
+//!  POST /add-checkpoint                    a peer's log ─▶ our cosignature (C2SP tlog-witness)
+//!  GET /witness                            the key of our cosignatures
+//!  GET /anchor                             the newest time-stamp over a checkpoint
+//!  GET /tile/entries/…                     client certificate ─▶ [[auditor]] ─▶ the rules ─▶ line ─▶ answer
+//!                                               │no            │no            │no
+//!                                               └──────────────┴─────────────┴─▶ 403, on record too
+//! ```
+//! A line for each bundle would feed itself: whoever follows the log reads the line about their own reading, and makes
+//! the next. So a reader's first bundle opens a reading, with a line that is durable before the bundle leaves; the
+//! reading's end, at most [`READING_MS`] later, is a second line with what was read. Two lines, however much is read.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use rustls_pki_types::CertificateDer;
+use tokio::sync::{Mutex, watch};
+
+use super::serve::Connection;
+use super::{METHOD, NOT_FOUND, TOO_LARGE, guard, problem};
+use crate::audit::entry::{Actor, Decision, Outcome};
+use crate::audit::error::ENTRIES;
+use crate::audit::log::Resource;
+use crate::audit::note::VerifierKey;
+use crate::audit::tile::{Level, TilePath};
+use crate::audit::witness::{MAX_REQUEST, Witness, WitnessError};
+use crate::audit::{AuditError, Entry, Kind};
+use crate::gateway::intake::SLOW;
+use crate::gateway::ledger::{self, Trace, word};
+use crate::gateway::{Rooms, stopped};
+use crate::policy::{Ask, Kind as WhoKind, LogReading, Permit, Who};
+use crate::terms::{Digest, Refusal, RegionCode, UnixMillis};
+use crate::upstream::Body;
+use crate::upstream::body::{full, whole};
+
+/// Longest reading, in milliseconds.
+const READING_MS: i64 = 300_000;
+/// Longest wait for the body of a request to cosign.
+const BODY_WAIT: Duration = Duration::from_secs(10);
+/// How often ended readings are looked for, in seconds.
+const LOOK_S: u64 = 30;
+
+/// Somebody who may read entries, known by a client certificate; the rules still have their say.
+#[derive(Clone, Debug)]
+pub struct Auditor {
+    pub id: String,
+    /// A mirror of the supervising office, not a person.
+    pub is_mirror: bool,
+    /// Whose logs it may read.
+    pub places: Vec<RegionCode>,
+}
+
+/// Who reads. All strangers count as one: they must not be able to fill the log, nor our memory.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Reader {
+    Known(String),
+    Stranger,
+}
+
+/// Bundles read, or asked for in vain, by one reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reading {
+    since: UnixMillis,
+    count: u64,
+    first: u64,
+    last: u64,
+    is_allowed: bool,
+}
+
+/// Readings that are open now.
+#[derive(Debug, Default)]
+struct Readings(HashMap<Reader, Reading>);
+
+impl Readings {
+    /// Counts one bundle into an open reading; `false` when one has to be opened, with a line, first.
+    fn count(&mut self, reader: &Reader, bundle: u64, is_allowed: bool, now: UnixMillis) -> bool {
+        match self.0.get_mut(reader) {
+            Some(open) if open.is_allowed == is_allowed && now.0 - open.since.0 < READING_MS => {
+                (open.count, open.first, open.last) = (open.count + 1, open.first.min(bundle), open.last.max(bundle));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Opens a reading; gives the one before it, whose end is not on record yet.
+    fn open(&mut self, reader: Reader, bundle: u64, is_allowed: bool, now: UnixMillis) -> Option<Reading> {
+        self.0.insert(reader, Reading { since: now, count: 1, first: bundle, last: bundle, is_allowed })
+    }
+
+    /// Takes out those that are over by `now`.
+    fn ended(&mut self, now: UnixMillis) -> Vec<(Reader, Reading)> {
+        let over = |reading: &Reading| now.0 - reading.since.0 >= READING_MS;
+        let mut ended: Vec<_> = self.0.extract_if(|_, reading| over(reading)).collect();
+        ended.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        ended
+    }
+}
+
+/// The log's address.
+pub struct LogDoor {
+    rooms: Arc<Rooms>,
+    /// By SHA-256 of the client certificate.
+    auditors: HashMap<Digest, Auditor>,
+    readings: Mutex<Readings>,
+    witness: Arc<Witness>,
+}
+
+impl LogDoor {
+    pub fn new(rooms: Arc<Rooms>, auditors: HashMap<Digest, Auditor>, witness: Witness) -> Self {
+        Self { rooms, auditors, readings: Mutex::default(), witness: Arc::new(witness) }
+    }
+
+    /// Answers one request.
+    pub async fn answer(self: Arc<Self>, request: Request<Body>, connection: Connection) -> Response<Body> {
+        let answer = match *request.method() == Method::POST && request.uri().path() == "/add-checkpoint" {
+            true => self.cosign(request).await,
+            false => self.read(&request, &connection.client).await,
+        };
+        answer.unwrap_or_else(|refusal| problem::answer(&refusal, "", None))
+    }
+
+    /// Cosigns a checkpoint of a log that the directory lists, as C2SP tlog-witness says. The log's signature says who
+    /// asks; no certificate is wanted.
+    async fn cosign(&self, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+        guard::check(&request)?;
+        let body = whole(request.into_body(), MAX_REQUEST);
+        let body = tokio::time::timeout(BODY_WAIT, body).await.map_err(|_| Refusal::new(&SLOW, "a slow body"))?;
+        let body = body.map_err(|_| Refusal::new(&TOO_LARGE, "a body that is cut off, or too large"))?;
+        let directory = self.rooms.directory.load();
+        let others = directory.members.iter().filter(|member| member.id != self.rooms.me.id);
+        let logs: Vec<VerifierKey> = others.filter_map(|member| member.log_key.parse().ok()).collect();
+        let (witness, now_s) = (self.witness.clone(), u64::try_from(UnixMillis::now().0 / 1000).unwrap_or(0));
+        let judged = tokio::task::spawn_blocking(move || witness.add_checkpoint(&body, &logs, now_s)).await;
+        match judged.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "cosigning was cut off"))? {
+            Ok(line) => Ok(text(line)),
+            Err(error) => Ok(refused_to_cosign(&error)),
+        }
+    }
+
+    async fn read<B>(
+        &self,
+        request: &Request<B>,
+        client: &[CertificateDer<'static>],
+    ) -> Result<Response<Body>, Refusal> {
+        guard::check(request)?;
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Err(Refusal::new(&METHOD, "the log is read, not written"));
+        }
+        let path = request.uri().path().trim_start_matches('/').to_owned();
+        match path.as_str() {
+            "key" => return Ok(text(format!("{}\n", self.rooms.log.key()))),
+            "anchor" => {
+                let log = self.rooms.log.clone();
+                let found = tokio::task::spawn_blocking(move || log.anchor()).await;
+                let found = found.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "reading was cut off"))?;
+                let none = |_| Refusal::new(&NOT_FOUND, "no time-stamp over this log yet");
+                return Ok(text(String::from_utf8_lossy(&found.map_err(none)?).into_owned()));
+            }
+            "witness" => return Ok(text(format!("{}\n", self.witness.key()))),
+            _ => {}
+        }
+        let tile = TilePath::parse(&path);
+        if let Some(TilePath { level: Level::Entries, index, .. }) = tile {
+            self.allow(index, client, UnixMillis::now()).await?;
+        }
+        let log = self.rooms.log.clone();
+        let found = tokio::task::spawn_blocking(move || log.read(&path)).await;
+        match found.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "reading was cut off"))? {
+            Ok(resource) => Ok(resource_answer(resource)),
+            Err(AuditError::NotFound) => Err(Refusal::new(&NOT_FOUND, "no such resource of this log")),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// May this client read entries? The answer is on record before it is given.
+    async fn allow(&self, bundle: u64, client: &[CertificateDer<'static>], now: UnixMillis) -> Result<(), Refusal> {
+        let known = client.first().map(|leaf| Digest::of(leaf)).and_then(|print| {
+            let auditor = self.auditors.get(&print)?;
+            Some((auditor, print))
+        });
+        let judged = match known {
+            Some((auditor, _)) => self.decide(auditor, now),
+            None => Err(Refusal::new(&ENTRIES, "no certificate of an auditor or a mirror")),
+        };
+        let reader = known.map_or(Reader::Stranger, |(auditor, _)| Reader::Known(auditor.id.clone()));
+        let mut readings = self.readings.lock().await;
+        if !readings.count(&reader, bundle, judged.is_ok(), now) {
+            let line = self.opening(known, &judged, bundle, now);
+            self.rooms.log.append(&line).await?;
+            if let Some(before) = readings.open(reader.clone(), bundle, judged.is_ok(), now) {
+                self.rooms.log.append(&self.closing(&reader, &before, now)).await?;
+            }
+        }
+        judged.map(|_| ())
+    }
+
+    fn decide(&self, auditor: &Auditor, now: UnixMillis) -> Result<Permit, Refusal> {
+        let kind = if auditor.is_mirror { WhoKind::Supervisor } else { WhoKind::Auditor };
+        let mut who = Who::new(kind, &auditor.id);
+        who.places = auditor.places.clone();
+        let ask = Ask::Audit(LogReading {
+            who,
+            log: self.rooms.log.key().name().to_owned(),
+            place: self.rooms.me.region,
+            about: None,
+            unmasked: false,
+            ground: None,
+        });
+        self.rooms.policies.decide(&ask, now).map_err(|denial| denial.refusal())
+    }
+
+    fn trace(&self, now: UnixMillis) -> Trace {
+        Trace { id: String::new(), method: "GET", route: "/tile/entries/{*tile}", at: now }
+    }
+
+    fn opening(
+        &self,
+        known: Option<(&Auditor, Digest)>,
+        judged: &Result<Permit, Refusal>,
+        bundle: u64,
+        now: UnixMillis,
+    ) -> Entry {
+        let kind = if judged.is_ok() { Kind::AuditRead } else { Kind::Deny };
+        let actor = match known {
+            Some((auditor, print)) => Actor {
+                kind: word(if auditor.is_mirror { "mirror" } else { "auditor" }),
+                staff: word(&auditor.id),
+                session: Some(print),
+                ..Actor::default()
+            },
+            None => Actor { kind: word("stranger"), ..Actor::default() },
+        };
+        let (decision, status) = match judged {
+            Ok(permit) => (ledger::allowed(permit), 200),
+            Err(refusal) => {
+                let reason = word(refusal.told.code);
+                (Decision { verdict: word("deny"), reason, ..Decision::default() }, refusal.told.status)
+            }
+        };
+        let entry = self.trace(now).entry(&self.rooms, kind).actor(actor).dec(decision);
+        facts(entry.out(Outcome { status: Some(status), ..Outcome::default() }), &[("bundle", bundle)])
+    }
+
+    fn closing(&self, reader: &Reader, reading: &Reading, now: UnixMillis) -> Entry {
+        let kind = if reading.is_allowed { Kind::AuditRead } else { Kind::Deny };
+        let actor = match reader {
+            Reader::Known(id) => Actor { staff: word(id), ..Actor::default() },
+            Reader::Stranger => Actor { kind: word("stranger"), ..Actor::default() },
+        };
+        let since = u64::try_from(reading.since.0).unwrap_or(0);
+        let all = [("bundles", reading.count), ("first", reading.first), ("last", reading.last), ("since", since)];
+        facts(self.trace(now).entry(&self.rooms, kind).actor(actor), &all)
+    }
+
+    /// Writes the lines of readings that have ended; all of them when the gateway stops.
+    pub async fn settle(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        loop {
+            let stopping = tokio::select! {
+                () = stopped(&mut stop) => true,
+                () = tokio::time::sleep(Duration::from_secs(LOOK_S)) => false,
+            };
+            let now = UnixMillis::now();
+            let by = if stopping { UnixMillis(i64::MAX) } else { now };
+            let ended = self.readings.lock().await.ended(by);
+            for (reader, reading) in ended {
+                if let Err(error) = self.rooms.log.append(&self.closing(&reader, &reading, now)).await {
+                    tracing::warn!(%error, "what was read could not be put on record");
+                }
+            }
+            if stopping {
+                return;
+            }
+        }
+    }
+}
+
+fn facts(entry: Entry, all: &[(&str, u64)]) -> Entry {
+    all.iter().fold(entry, |entry, (name, value)| match (word(name), word(&value.to_string())) {
+        (Some(name), Some(value)) => entry.fact(name, value),
+        _ => entry,
+    })
+}
+
+/// The answers that C2SP tlog-witness lays down.
+fn refused_to_cosign(error: &WitnessError) -> Response<Body> {
+    let (line, kind) = match error {
+        WitnessError::Size(size) | WitnessError::Split(size) => (format!("{size}\n"), "text/x.tlog.size"),
+        other => (format!("{other}\n"), "text/plain; charset=utf-8"),
+    };
+    let mut response = text(line);
+    *response.status_mut() = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+fn text(line: String) -> Response<Body> {
+    let mut response = Response::new(full(line));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+fn resource_answer(resource: Resource) -> Response<Body> {
+    let mut response = Response::new(full(resource.bytes));
+    *response.status_mut() = StatusCode::OK;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(resource.content_type));
+    let cache = if resource.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_who_follows_the_log_makes_two_lines_not_a_loop() {
+        let (mut readings, reader) = (Readings::default(), Reader::Known("auditor-1".into()));
+        let mut lines = 0;
+        for second in 0..600i64 {
+            let now = UnixMillis(second * 1000);
+            // Each look reads the newest bundle, which holds the line about the look before.
+            if !readings.count(&reader, second as u64, true, now) {
+                lines += 1 + u64::from(readings.open(reader.clone(), second as u64, true, now).is_some());
+            }
+            lines += readings.ended(now).len() as u64;
+        }
+        lines += readings.ended(UnixMillis(i64::MAX)).len() as u64;
+        assert_eq!(lines, 4, "ten minutes are two readings");
+    }
+
+    #[test]
+    fn a_reading_tells_what_was_read_and_a_refusal_is_no_reading() {
+        let (mut readings, reader) = (Readings::default(), Reader::Stranger);
+        assert!(!readings.count(&reader, 9, false, UnixMillis(0)));
+        assert_eq!(readings.open(reader.clone(), 9, false, UnixMillis(0)), None);
+        assert!(readings.count(&reader, 4, false, UnixMillis(5)));
+        assert!(readings.count(&reader, 30, false, UnixMillis(9)));
+        assert!(!readings.count(&reader, 4, true, UnixMillis(10)), "what is allowed is another line");
+        assert!(readings.ended(UnixMillis(READING_MS - 1)).is_empty());
+        let want = Reading { since: UnixMillis(0), count: 3, first: 4, last: 30, is_allowed: false };
+        assert_eq!(readings.ended(UnixMillis(READING_MS)), [(reader, want)]);
+    }
+}

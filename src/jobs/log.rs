@@ -1,0 +1,38 @@
+//! What time sets going in the audit log: the map of all cases, each day and before the gateway stops.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::audit::entry::{Entry, Node};
+use crate::audit::{AuditError, Committed, Kind};
+use crate::gateway::{Rooms, ledger, stopped};
+use crate::terms::UnixMillis;
+
+/// How often the day is looked at, in seconds.
+const LOOK_S: u64 = 60;
+
+/// Writes the map of all cases when a new day has begun; runs until `stop` turns true.
+pub async fn daily(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
+    let mut day = UnixMillis::now().day();
+    loop {
+        tokio::select! {
+            () = stopped(&mut stop) => return,
+            () = tokio::time::sleep(Duration::from_secs(LOOK_S)) => {}
+        }
+        let now = UnixMillis::now();
+        if now.day() != day {
+            match index(&rooms, now).await {
+                Ok(_) => day = now.day(),
+                Err(error) => tracing::warn!(%error, "the map of cases is not in the log yet"),
+            }
+        }
+    }
+}
+
+/// Puts the map of all cases into the log: shows from then on that a case has no further entries before it.
+pub async fn index(rooms: &Rooms, now: UnixMillis) -> Result<Committed, AuditError> {
+    let node = Node { name: ledger::word(&rooms.me.id), ..Node::default() };
+    rooms.log.append_index(Entry::new(Kind::Index, now).node(node)).await
+}

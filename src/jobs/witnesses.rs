@@ -1,0 +1,169 @@
+//! Asks our witnesses to cosign each new checkpoint. A witness that sleeps stops nothing: after a while the checkpoint
+//! is served without it, and the operator is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, StatusCode, header};
+use tokio::sync::watch;
+
+use crate::audit::log::Published;
+use crate::audit::note::{Note, VerifierKey};
+use crate::audit::witness;
+use crate::audit::witness_policy::WitnessPolicy;
+use crate::gateway::{Rooms, stopped};
+use crate::terms::UnixMillis;
+use crate::upstream::Client;
+use crate::upstream::body::full;
+
+/// How long a checkpoint waits for its witnesses before it is served without them.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+/// How often a new checkpoint is looked for.
+const LOOK: Duration = Duration::from_millis(100);
+/// Longest wait for one witness.
+const WAIT: Duration = Duration::from_millis(1_500);
+/// Largest answer: a few signature lines.
+const MAX_ANSWER: usize = 16 * 1024;
+/// Times a witness may correct our idea of what it holds.
+const CORRECTIONS: usize = 3;
+
+/// A witness as we know it.
+struct Witness {
+    name: String,
+    url: String,
+    key: VerifierKey,
+    /// Size of the checkpoint it cosigned last, as far as we know.
+    holds: u64,
+}
+
+/// Our witnesses and the quorum they must reach.
+pub struct Witnesses {
+    policy: WitnessPolicy,
+    all: Vec<Witness>,
+    /// Whether the last checkpoint reached the quorum; told when it changes.
+    is_met: Option<bool>,
+    done: u64,
+}
+
+impl Witnesses {
+    /// Those of the policy that have an address; the others cosign by ways of their own.
+    pub fn new(policy: WitnessPolicy) -> Self {
+        let witness = |(place, key): (usize, &VerifierKey)| {
+            let url = policy.witness_url(place)?.trim_end_matches('/').to_owned();
+            Some(Witness { name: key.name().to_owned(), url, key: key.clone(), holds: 0 })
+        };
+        let all = policy.witnesses().iter().enumerate().filter_map(witness).collect();
+        Self { policy, all, is_met: None, done: 0 }
+    }
+
+    /// Asks about every new checkpoint until `stop` turns true.
+    pub async fn run(mut self, rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) -> Self {
+        loop {
+            tokio::select! {
+                () = stopped(&mut stop) => return self,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            self.round(&rooms).await;
+        }
+    }
+
+    /// Asks every witness about the newest checkpoint, if it is new; serves it when enough have cosigned.
+    pub async fn round(&mut self, rooms: &Rooms) {
+        let target = rooms.log.unwitnessed();
+        if target.size == self.done {
+            return;
+        }
+        let asked = self.all.iter_mut().map(|witness| ask(witness, rooms, &target));
+        for (name, outcome) in futures_util::future::join_all(asked).await {
+            if let Err(why) = outcome {
+                tracing::debug!(witness = name, why, "did not cosign");
+            }
+        }
+        self.done = target.size;
+        let cosigned = rooms.log.unwitnessed();
+        let is_met = cosigned.size == target.size && is_met(&self.policy, &cosigned.note);
+        if is_met {
+            rooms.log.release();
+        }
+        if self.is_met.replace(is_met) != Some(is_met) {
+            match is_met {
+                true => tracing::info!(size = target.size, "the witnesses' quorum is reached"),
+                false => tracing::error!(size = target.size, "checkpoints are served WITHOUT the witnesses' quorum"),
+            }
+        }
+    }
+}
+
+fn is_met(policy: &WitnessPolicy, note: &str) -> bool {
+    let signed = Note::parse(note.as_bytes()).and_then(|note| note.verify(policy.witnesses()));
+    let signed = signed.unwrap_or_default();
+    policy.is_met(|place| signed.iter().any(|by| by.key == place))
+}
+
+async fn ask(witness: &mut Witness, rooms: &Rooms, target: &Published) -> (String, Result<(), String>) {
+    let mut outcome = Err("its idea of our size changes all the time".to_owned());
+    for _ in 0..CORRECTIONS {
+        match once(witness, rooms, target).await {
+            Ok(Some(size)) if size > target.size => {
+                // Either our folder is an older copy, or somebody else writes under our key.
+                tracing::error!(
+                    witness = witness.name,
+                    size,
+                    ours = target.size,
+                    "A WITNESS HOLDS A LONGER LOG OF OURS"
+                );
+                outcome = Err(format!("it holds {size} entries, we have {}", target.size));
+                break;
+            }
+            Ok(Some(size)) => witness.holds = size,
+            Ok(None) => {
+                witness.holds = target.size;
+                outcome = Ok(());
+                break;
+            }
+            Err(why) => {
+                outcome = Err(why);
+                break;
+            }
+        }
+    }
+    (witness.name.clone(), outcome)
+}
+
+/// The way to the member whose log stands at the witness's address: under its own authority, and nobody else's.
+fn client_for(witness: &Witness, rooms: &Rooms) -> Result<Client, String> {
+    let directory = rooms.directory.load();
+    let member = directory.members.iter().find(|member| member.log.trim_end_matches('/') == witness.url);
+    let member = member.ok_or_else(|| format!("{}: no member of the directory has its log there", witness.url))?;
+    rooms.peer(&member.id, UnixMillis::now()).map_err(|e| e.to_string())
+}
+
+/// `None` when it cosigned, or the size it holds when ours was wrong.
+async fn once(witness: &Witness, rooms: &Rooms, target: &Published) -> Result<Option<u64>, String> {
+    let client = client_for(witness, rooms)?;
+    let old = witness.holds.min(target.size);
+    let proof = rooms.log.consistency(old, target.size).map_err(|e| e.to_string())?;
+    let request = Request::post(format!("{}/add-checkpoint", witness.url))
+        .header(header::CONTENT_TYPE, "text/plain; charset=utf-8")
+        .body(full(witness::request(old, &proof, &target.note)))
+        .map_err(|e| e.to_string())?;
+    let response = client.fetch(request, WAIT, MAX_ANSWER).await.map_err(|e| e.to_string())?;
+    let (status, body) = (response.status(), response.into_body());
+    let text = std::str::from_utf8(&body).map_err(|_| "its answer is not UTF-8")?;
+    match status {
+        StatusCode::OK => {
+            let (body, _) = target.note.split_once("\n\n").ok_or("our own note has no signatures")?;
+            let cosigned = format!("{body}\n\n{text}");
+            rooms.log.add_cosignatures(&cosigned, std::slice::from_ref(&witness.key)).map_err(|e| e.to_string())?;
+            Ok(None)
+        }
+        StatusCode::CONFLICT => match text.trim_end().parse() {
+            Ok(size) if size != old => Ok(Some(size)),
+            _ => {
+                tracing::error!(witness = witness.name, size = old, "A WITNESS HOLDS ANOTHER LOG OF OURS");
+                Err("it holds another checkpoint of this size".into())
+            }
+        },
+        status => Err(format!("HTTP {}: {}", status.as_u16(), text.lines().next().unwrap_or_default())),
+    }
+}
