@@ -66,8 +66,8 @@ async fn database(server: &str) -> String {
 fn second_replica(folder: &Path, base: u16) -> std::path::PathBuf {
     let (one, two) = (folder.join("gw-440305"), folder.join("gw-440305-2"));
     fs::create_dir_all(two.join("data")).unwrap();
-    for shared in ["certs", "authorities", "partners.toml", "data/vault", "data/master.key", "data/pseudonym.key"] {
-        symlink(one.join(shared), two.join(shared)).unwrap();
+    for same in ["certs", "authorities", "partners.toml"] {
+        symlink(one.join(same), two.join(same)).unwrap();
     }
     let key = SigningKey::generate(SignatureAlgorithm::Ed25519).unwrap();
     fs::write(two.join("log.key"), pem::encode("PRIVATE KEY", &key)).unwrap();
@@ -77,6 +77,8 @@ fn second_replica(folder: &Path, base: u16) -> std::path::PathBuf {
         assert!(config.contains(&from));
         config = config.replace(&from, &to);
     }
+    let shared = format!("[gateway]\nshared = {:?}\n", one.join("data"));
+    config = config.replace("[gateway]\n", &shared);
     for (from, to) in [("certs/log.key", "log.key"), ("example/gw-440305\"", "example/gw-440305/2\"")] {
         assert!(config.contains(from), "{from}");
         config = config.replace(from, to);

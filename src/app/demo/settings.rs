@@ -63,6 +63,7 @@ fn config(world: &World, gateway: usize) -> Result<String, String> {
          partners = \"partners.toml\"\n\n\
          [gateway]\nid = {:?}\nname = {:?}\ndivision = {:?}\ndata = \"data\"\nstore = {:?}\nenquiry = \"12345\"\n\n\
          [listen]\napi = \"{}\"\nlog = \"{}\"\nadmin = \"{}\"\nmetrics = \"{}\"\n\n\
+         [limits]\nfilings = 1000\n\n\
          [tls]\ncertificate = \"certs/tls.pem\"\nkey = \"certs/tls.key\"\nclient_anchors = \"authorities/clients.pem\"\n\n",
         plan.name,
         plan.id,
