@@ -1,6 +1,6 @@
 # Two commands for a newcomer: `cargo run --release -- demo` and `make test`.
 
-.PHONY: test lint demo docs
+.PHONY: test lint demo docs fuzz-smoke
 
 # Everything: unit tests, whole-system tests through real sockets, policy cases; on SQLite and on a real PostgreSQL.
 test:
@@ -17,3 +17,14 @@ demo:
 # Rewrites the documents that are generated from the code; tests fail while they are out of date.
 docs:
 	UPDATE_DOCS=1 cargo test --lib -- docs_errors_page_is_current manual
+
+# Every fuzz target for a few seconds, from seeds made here. Installs cargo-fuzz where it is missing; needs a C++ compiler.
+FUZZ_SECONDS ?= 5
+fuzz-smoke: export RUSTC_BOOTSTRAP = 1
+fuzz-smoke:
+	command -v cargo-fuzz || cargo install --locked cargo-fuzz
+	cargo run --example fuzz-seeds
+	cargo fuzz build
+	for target in $$(cargo fuzz list); do \
+		cargo fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -rss_limit_mb=1024 -timeout=10 || exit 1; \
+	done

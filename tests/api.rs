@@ -83,6 +83,7 @@ async fn the_interface_from_outside() {
     answers_are_as_described(&federation, &document).await;
     withdrawn(&federation, &document).await;
     online_from_filing_to_result(&federation).await;
+    signed_out(&federation).await;
     hosts(&federation).await;
     staff_at_other_desks(&federation).await;
 }
@@ -99,7 +100,8 @@ async fn without_rights(federation: &Federation, document: &Value) {
     ];
     for (template, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
-            let public = operation["security"] == json!([]);
+            // What a logout token says needs no other credential: it is tried elsewhere.
+            let public = operation["security"] == json!([]) && template != "/v1/backchannel-logout";
             let path = template
                 .replace("{no}", no)
                 .replace("{code}", "002009901000")
@@ -270,4 +272,35 @@ async fn staff_at_other_desks(federation: &Federation) {
     let anybody = federation.anybody(0);
     let headers = vec![("authorization", format!("Bearer {}", federation.token("clerk")))];
     assert_eq!(anybody.get("/v1/cases", &headers).await.json["code"], "TB-GW-0101");
+}
+
+/// What an issuer ends is over at once, at this gateway; a later sign-in counts again.
+async fn signed_out(federation: &Federation) {
+    use tongban::app::demo::{jws, tokens};
+    let anybody = federation.anybody(0);
+    let citizen = vec![("authorization", format!("Bearer {}", federation.token("lisi")))];
+    assert_eq!(anybody.get("/v1/cases", &citizen).await.status, 200);
+    let world = tongban::app::demo::World::open(federation.folder.path()).expect("the demonstration's folder");
+    let key = tongban::trust::suite::load_key(&world.federation().join(format!("{}.key", tokens::CITIZENS)));
+    let key = key.expect("the issuer's key");
+    let now = tongban::terms::UnixMillis::now().seconds();
+    let issuer = federation.told["issuers"][0]["issuer"].as_str().expect("an issuer");
+    let claims = |aud: &str| {
+        json!({
+            "iss": issuer, "aud": aud, "iat": now, "exp": now + 60, "jti": format!("test-{now}-{aud}"), "sub": "lisi",
+            "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+        })
+    };
+    for (aud, status) in [("gw-419001", 401), ("gw-440305", 200)] {
+        let token = jws::token(&key, "logout+jwt", json!({"kid": tokens::CITIZENS}), &claims(aud)).unwrap();
+        let form = ("application/x-www-form-urlencoded", format!("logout_token={token}").into_bytes());
+        let answer = anybody.send("POST", "/v1/backchannel-logout", &Headers::new(), Some(form)).await;
+        assert_eq!(answer.status, status, "{aud}: {}", answer.text());
+    }
+    let refused = anybody.get("/v1/cases", &citizen).await;
+    assert_eq!((refused.status, refused.json["code"].as_str()), (401, Some("TB-IDN-0013")), "{}", refused.text());
+    // Tokens count whole seconds: one made later is of a later second.
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let again = vec![("authorization", format!("Bearer {}", federation.token("lisi")))];
+    assert_eq!(anybody.get("/v1/cases", &again).await.status, 200);
 }

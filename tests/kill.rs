@@ -1,77 +1,193 @@
 //! Killed at any moment, started again: every case arrives exactly once, and no log is broken.
 
+mod tools;
+
 use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use sqlx::Row;
+use tools::{Dice, announced, audit, demo, ports};
 
-/// How often the whole federation is killed.
-const KILLS: u64 = 20;
+/// How often the whole federation is killed, and how often one of its gateways.
+const KILLS: usize = 20;
+/// Longest wait for anything that must happen.
+const WAIT: Duration = Duration::from_secs(150);
+const LOOK: Duration = Duration::from_millis(50);
 
-fn demo(folder: &Path, base: u16) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tongban"));
-    command.args(["demo", "--once", "--port-base", &base.to_string(), "--data"]).arg(folder);
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    command
+const GATEWAYS: [&str; 2] = ["gw-440305", "gw-419001"];
+
+/// The next moment of a kill: anything from the first steps of a start to the end of a walk.
+fn moment(dice: &mut Dice, most_ms: u64) -> Duration {
+    Duration::from_millis(100 + dice.below(most_ms))
 }
 
-/// A small generator with a fixed seed: the same moments at every run of the test.
-fn moments() -> impl Iterator<Item = Duration> {
-    let mut state = 0x2026_1125_u64;
-    std::iter::repeat_with(move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        Duration::from_millis(300 + (state >> 33) % 3_500)
-    })
+/// Starts a demonstration that says what it does in a file.
+fn start(folder: &Path, base: u16, more: &[&str]) -> Child {
+    let said = || File::options().create(true).append(true).open(folder.join("said.txt")).expect("a file");
+    let mut command = demo(folder, base);
+    command.args(more).stdin(Stdio::null()).stdout(said()).stderr(said()).spawn().expect("the binary runs")
 }
 
-fn killed(mut child: Child, after: Duration) {
-    std::thread::sleep(after);
-    let _ = child.kill(); // SIGKILL: nothing is flushed, nothing is told
+fn said(folder: &Path) -> String {
+    fs::read_to_string(folder.join("said.txt")).unwrap_or_default()
+}
+
+/// SIGKILL: nothing is flushed, nothing is told.
+fn kill(mut child: Child) {
+    let _ = child.kill();
     let _ = child.wait();
 }
 
-async fn column(folder: &Path, gateway: &str, sql: &'static str) -> Vec<String> {
+fn signal(pid: u32, signal: Signal) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| kill_process(pid, signal).is_ok())
+}
+
+/// Waits for what must come.
+fn wait_for<T>(what: &str, folder: &Path, mut look: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + WAIT;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < until, "{what} did not come:\n{}", said(folder));
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn column(folder: &Path, gateway: &str, sql: &'static str) -> Vec<String> {
     sqlx::any::install_default_drivers();
     let url = format!("sqlite:{}", folder.join(gateway).join("data/store.db").display());
-    let pool = sqlx::AnyPool::connect(&url).await.expect("the store opens");
-    let rows = sqlx::query(sql).fetch_all(&pool).await.expect("rows");
-    rows.iter().map(|row| row.get(0)).collect()
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let pool = sqlx::AnyPool::connect(&url).await.expect("the store opens");
+        let rows = sqlx::query(sql).fetch_all(&pool).await.expect("rows");
+        rows.iter().map(|row| row.get(0)).collect()
+    })
+}
+
+/// Cases as the office has them: number, and acts done.
+fn office(folder: &Path) -> Vec<(String, u64)> {
+    let files = tools::files(&folder.join("office/cases"));
+    let read = |file: &Path| serde_json::from_slice::<Value>(&fs::read(file).ok()?).ok();
+    let cases = files.iter().filter_map(|file| read(file));
+    cases.map(|c| (c["case"].as_str().unwrap_or_default().to_owned(), c["done"].as_u64().unwrap_or(0))).collect()
+}
+
+/// Starts once more and lets everything that waits arrive: a delivery that was refused while the other side was down
+/// waits longer and longer. Then compares what was kept, sent, taken and decided, and verifies both logs.
+fn every_case_arrived_once(folder: &Path, base: u16) {
+    let before = said(folder).len();
+    let mut run = start(folder, base, &[]);
+    wait_for("the end of the walk", folder, || said(folder)[before..].contains("全部").then_some(()));
+    wait_for("the last delivery", folder, || {
+        let waits = |gateway| !column(folder, gateway, "SELECT id FROM outbox WHERE done_at IS NULL").is_empty();
+        let decided = office(folder).iter().all(|(_, done)| *done == 4);
+        (decided && !GATEWAYS.into_iter().any(waits)).then_some(())
+    });
+    assert!(signal(run.id(), Signal::TERM));
+    assert!(run.wait().expect("it ends").success(), "{}", said(folder));
+
+    let sent = column(folder, GATEWAYS[0], "SELECT no FROM case_record WHERE side = 'collecting'");
+    let taken = column(folder, GATEWAYS[1], "SELECT no FROM case_record WHERE side = 'owning'");
+    let all = column(folder, GATEWAYS[1], "SELECT no FROM case_record");
+    let decided: Vec<_> = office(folder).into_iter().map(|(case, _)| case).collect();
+    println!("{} cases sent, {} taken, {} decided", sent.len(), taken.len(), decided.len());
+    assert!(sent.len() > 3, "cases were filed between the kills: {}", sent.len());
+    for (which, cases) in [("sent", &sent), ("taken", &taken), ("all", &all), ("decided", &decided)] {
+        assert_eq!(cases.iter().collect::<BTreeSet<_>>().len(), cases.len(), "{which}: no case is there twice");
+    }
+    let set = |cases: &[String]| cases.iter().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(set(&taken), set(&sent), "every case that was kept arrived, and no other");
+    assert_eq!(set(&decided), set(&all), "every case came to the office, and no other");
+    let messages = tools::files(&folder.join("office/messages")).len();
+    assert_eq!(messages, decided.len(), "one case file each");
+    let open = column(folder, GATEWAYS[0], "SELECT no FROM case_record WHERE state <> 'closed'");
+    assert_eq!(open, Vec::<String>::new(), "the window has seen the end of every case");
+    for gateway in [0, 1] {
+        let proven = audit(folder, gateway);
+        assert_eq!(proven.status.code(), Some(0), "{}", tools::text(&proven));
+    }
 }
 
 #[test]
-fn killed_twenty_times_every_case_arrives_once() {
+fn the_federation_killed_twenty_times() {
     let folder = tempfile::tempdir().unwrap();
-    // Below the ports that the system gives to outgoing connections.
-    let base = 12_000 + (std::process::id() % 100) as u16 * 30;
-    for after in moments().take(KILLS as usize) {
-        killed(demo(folder.path(), base).spawn().expect("the binary runs"), after);
+    let (base, mut dice) = (ports(0), Dice::new("the federation"));
+    for _ in 0..KILLS {
+        let run = start(folder.path(), base, &["--once"]);
+        std::thread::sleep(moment(&mut dice, 5_000));
+        kill(run);
     }
-    // A delivery that was refused while the other side was down waits longer and longer: a few more runs let it through.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut found = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..6 {
-        let mut run = demo(folder.path(), base);
-        let run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).output().expect("the binary runs");
-        let said = [run.stdout, run.stderr].concat();
-        assert!(run.status.success(), "{}", String::from_utf8_lossy(&said));
-        found = runtime.block_on(async {
-            let collected = "SELECT no FROM case_record WHERE side = 'collecting'";
-            (
-                column(folder.path(), "gw-440305", collected).await,
-                column(folder.path(), "gw-440305", "SELECT id FROM outbox WHERE done_at IS NULL").await,
-                column(folder.path(), "gw-419001", "SELECT no FROM case_record WHERE side = 'owning'").await,
-            )
-        });
-        if found.1.is_empty() {
-            break;
+    every_case_arrived_once(folder.path(), base);
+}
+
+#[test]
+fn either_gateway_killed_twenty_times() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (base, mut dice) = (ports(1), Dice::new("either gateway"));
+    let (mut kills, mut walks) = ([0, 0], 0);
+    let total = |kills: [usize; 2]| kills[0] + kills[1];
+    while total(kills) < KILLS {
+        let mut run = start(folder, base, &["--once"]);
+        walks += 1;
+        let ended = loop {
+            let ended = |run: &mut Child| run.try_wait().expect("a child of ours");
+            if total(kills) == KILLS {
+                break wait_for("the end of the walk", folder, || ended(&mut run));
+            }
+            let next = Instant::now() + moment(&mut dice, 3_500);
+            if let Some(status) = wait_until(next, || ended(&mut run)) {
+                break status;
+            }
+            let gateway = dice.below(2) as usize;
+            let Some(pid) = pid(folder, gateway) else { continue }; // not ready yet, or ending
+            if !signal(pid, Signal::KILL) {
+                continue;
+            }
+            kills[gateway] += 1;
+            // The demonstration notices, and starts it again (unless it was about to end anyway).
+            let again = wait_for("another process", folder, || {
+                let again = pid_now(folder, gateway).filter(|now| *now != pid).map(|_| None);
+                again.or_else(|| ended(&mut run).map(Some))
+            });
+            if let Some(status) = again {
+                break status;
+            }
+        };
+        assert!(ended.success(), "a walk did not come out, whoever was killed in it:\n{}", said(folder));
+        assert!(walks < 60, "the walks are over before anything is killed");
+    }
+    println!("killed: Nanshan {} times, Jiyuan {} times, in {walks} walks", kills[0], kills[1]);
+    every_case_arrived_once(folder, base);
+}
+
+/// Looks until `until`; gives what ended the wait early.
+fn wait_until(until: Instant, mut look: impl FnMut() -> Option<ExitStatus>) -> Option<ExitStatus> {
+    while Instant::now() < until {
+        if let Some(found) = look() {
+            return Some(found);
         }
+        std::thread::sleep(LOOK.min(until.saturating_duration_since(Instant::now())));
     }
-    let (sent, waiting, taken) = found;
-    assert!(sent.len() > 3, "cases were filed between the kills: {}", sent.len());
-    assert_eq!(waiting, Vec::<String>::new(), "nothing waits to be sent");
-    let once: BTreeSet<_> = taken.iter().collect();
-    assert_eq!(once.len(), taken.len(), "no case is there twice");
-    assert_eq!(once, sent.iter().collect(), "every case that was kept arrived, and no other");
+    None
+}
+
+/// The process of a gateway, as `federation.json` names it.
+fn pid_now(folder: &Path, gateway: usize) -> Option<u32> {
+    announced(folder)?["gateways"][gateway]["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())
+}
+
+/// The same, when that process is really a gateway of this folder: an old file may name a number that is another's now.
+fn pid(folder: &Path, gateway: usize) -> Option<u32> {
+    let pid = pid_now(folder, gateway)?;
+    let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let config = folder.join(GATEWAYS[gateway]).join("tongban.toml");
+    String::from_utf8_lossy(&words).contains(&*config.to_string_lossy()).then_some(pid)
 }

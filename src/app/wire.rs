@@ -20,7 +20,9 @@ use crate::gateway::intake::Bounds;
 use crate::gateway::rooms::{Envelope, Me, Peers, Rooms, Stamp, System, SystemKind, Window};
 use crate::http::log::Auditor;
 use crate::http::tls;
-use crate::identity::book::{BindingRule, ClaimNames, IssuerBook, IssuerEntry, Kind as PersonKind, Profile, Reach};
+use crate::identity::book::{IssuerBook, IssuerEntry, Kind as PersonKind, Reach};
+use crate::identity::cache::VerdictCache;
+use crate::identity::revocation::Revocations;
 use crate::jobs::anchors::Anchors;
 use crate::jobs::witnesses::{self, Witnesses};
 use crate::lookups::Lookups;
@@ -36,6 +38,9 @@ use crate::upstream::{Client, ClientTls};
 
 /// Octets of shared-data answers kept in memory.
 const CACHE_OCTETS: u64 = 64 << 20;
+
+/// Clock difference to issuers that is forgiven, in seconds.
+const LEEWAY_S: i64 = 10;
 
 /// A sentence for the operator: which file, what is wrong.
 pub type Wrong = String;
@@ -120,6 +125,8 @@ pub async fn rooms(config: &Config) -> Result<Arc<Rooms>, Wrong> {
         replica: replica()?,
         directory: ArcSwap::from_pointee(directory),
         issuers: ArcSwap::from_pointee(book),
+        verdicts: VerdictCache::default(),
+        ended: ArcSwap::from_pointee(Revocations::default()),
         keys_wanted: Notify::new(),
         windows,
         callers,
@@ -298,6 +305,7 @@ fn replica() -> Result<String, Wrong> {
 
 /// The issuers of the directory, as tokens are checked against them; key sets come later, in the background.
 pub fn book(directory: &Directory, me: &str) -> Result<IssuerBook, Wrong> {
+    let api = directory.member(me).map(|member| member.api.clone());
     let entries = directory.issuers.iter().map(|issuer| {
         let populations = issuer.populations.iter().flat_map(|word| match word.as_str() {
             "citizen" => vec![PersonKind::Citizen],
@@ -307,21 +315,22 @@ pub fn book(directory: &Directory, me: &str) -> Result<IssuerBook, Wrong> {
         });
         IssuerEntry {
             issuer: issuer.issuer.clone(),
-            // A token is for us when it names us: one that was taken to another gateway is of no use here.
-            audiences: vec![me.to_owned()],
+            // A token is for us when it names us, by id or address (RFC 8707): one that was taken to another gateway is
+            // of no use here.
+            audiences: [me.to_owned()].into_iter().chain(api.clone()).collect(),
             algorithms: issuer.algorithms.iter().filter_map(|a| crate::identity::jose::algorithm(a)).collect(),
-            profile: Profile::AtJwt,
-            claims: ClaimNames::default(),
+            profile: issuer.profile,
+            claims: issuer.claims.clone(),
             populations: populations.collect(),
             reach: match issuer.places.is_empty() {
                 true => Reach::Everywhere,
                 false => Reach::Within(issuer.places.iter().map(|p| p.division()).collect()),
             },
             acr_levels: issuer.levels.clone(),
-            actors: Vec::new(),
-            binding: BindingRule::Optional,
+            actors: issuer.actors.clone(),
+            binding: issuer.binding,
             max_lifetime_s: issuer.max_lifetime_s as i64,
-            leeway_s: 10,
+            leeway_s: LEEWAY_S,
         }
     });
     IssuerBook::new(entries).map_err(|e| e.to_string())

@@ -13,13 +13,16 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 
-use crate::licences::{CoverageRule, Indication, Profile, Report, Revocation, TimeBasis, verify};
+use crate::formats::zip::{Archive, Source};
+use crate::licences::{
+    CoverageRule, Finding, Indication, Profile, Report, Revocation, SubIndication, TimeBasis, verify_with,
+};
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
 use crate::trust::pem;
 
-/// Check sealed OFD files, offline.
+/// Check sealed and signed files, offline: OFD, PDF, ASiC, CMS, seals.
 #[derive(Args, Clone, Debug)]
 pub struct VerifyArgs {
     /// Files or folders; `-` reads one file from standard input.
@@ -28,6 +31,9 @@ pub struct VerifyArgs {
     /// One JSON object a line and file.
     #[arg(long)]
     pub json: bool,
+    /// What a detached signature (CMS, or the value of a seal's signature) is over.
+    #[arg(long, value_name = "FILE")]
+    pub content: Option<PathBuf>,
     /// Trust this certificate (DER or PEM) for signers and seal makers.
     #[arg(long, value_name = "FILE")]
     pub anchor: Vec<PathBuf>,
@@ -58,6 +64,9 @@ pub struct VerifyArgs {
     /// Whether certificate status must be known [default: if-available].
     #[arg(long, value_enum)]
     pub revocation: Option<RevocationArg>,
+    /// Which archives are taken [default: any].
+    #[arg(long, value_enum)]
+    pub container: Option<ContainerArg>,
     /// All of the above from a TOML file; options given here count more.
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
@@ -89,6 +98,16 @@ pub enum RevocationArg {
     Ignore,
 }
 
+/// What a file may hold besides what its seals speak for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ContainerArg {
+    /// Comments, attributes, gaps: seen in genuine files, and told.
+    Any,
+    /// Nothing: an octet changed anywhere in the file is found, also where no seal speaks for it.
+    Exact,
+}
+
 /// The policy file: the same names as the options, paths relative to the file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -103,12 +122,21 @@ struct PolicyFile {
     time_basis: Option<BasisArg>,
     coverage: Option<CoverageArg>,
     revocation: Option<RevocationArg>,
+    container: Option<ContainerArg>,
+}
+
+/// How the files are judged.
+struct Judge {
+    profile: Profile,
+    container: ContainerArg,
+    /// What a detached signature is about.
+    content: Option<File>,
 }
 
 /// Runs the command.
 pub fn run(args: VerifyArgs) -> ExitCode {
-    let profile = match profile(&args) {
-        Ok(profile) => profile,
+    let judge = match judge(&args) {
+        Ok(judge) => judge,
         Err(message) => {
             eprintln!("tongban verify: {message}");
             return ExitCode::from(2);
@@ -122,7 +150,7 @@ pub fn run(args: VerifyArgs) -> ExitCode {
         }
     }
     let with_folder = args.files.iter().any(|path| path.is_dir());
-    let worst = examine_all(&files, &profile, args.json, with_folder);
+    let worst = examine_all(&files, &judge, args.json, with_folder);
     match worst {
         _ if unreadable => ExitCode::from(2),
         None | Some(Indication::Indeterminate) => ExitCode::from(2),
@@ -131,7 +159,10 @@ pub fn run(args: VerifyArgs) -> ExitCode {
     }
 }
 
-/// Files named are taken as they are; of folders, the `.ofd` files, in order of name.
+/// What folders are searched for; a detached signature has to be named with its content.
+const ENDINGS: [&str; 7] = ["ofd", "pdf", "asice", "sce", "asics", "scs", "esl"];
+
+/// Files named are taken as they are; of folders, those with an ending of [`ENDINGS`], in order of name.
 fn collect(path: &Path, named: bool, out: &mut Vec<PathBuf>) -> io::Result<()> {
     if path.as_os_str() == "-" {
         out.push(path.to_owned());
@@ -144,15 +175,15 @@ fn collect(path: &Path, named: bool, out: &mut Vec<PathBuf>) -> io::Result<()> {
         entries.sort();
         return entries.iter().try_for_each(|entry| collect(entry, false, out));
     }
-    let is_ofd = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("ofd"));
-    if named || kind.is_file() && is_ofd {
+    let known = path.extension().is_some_and(|e| ENDINGS.iter().any(|ending| e.eq_ignore_ascii_case(ending)));
+    if named || kind.is_file() && known {
         out.push(path.to_owned());
     }
     Ok(())
 }
 
 /// All cores take files from one list; results are printed in the order of the list.
-fn examine_all(files: &[PathBuf], profile: &Profile, json: bool, with_folder: bool) -> Option<Indication> {
+fn examine_all(files: &[PathBuf], judge: &Judge, json: bool, with_folder: bool) -> Option<Indication> {
     let bar = if with_folder && io::stderr().is_terminal() {
         let bar = ProgressBar::new(files.len() as u64);
         bar.set_style(
@@ -172,7 +203,7 @@ fn examine_all(files: &[PathBuf], profile: &Profile, json: bool, with_folder: bo
                 loop {
                     let n = next.fetch_add(1, Ordering::Relaxed);
                     let Some(path) = files.get(n) else { break };
-                    let report = examine(path, profile);
+                    let report = examine(path, judge);
                     bar.inc(1);
                     let mut printer = printer.lock().unwrap_or_else(|e| e.into_inner());
                     bar.suspend(|| printer.take(n, &report));
@@ -210,25 +241,58 @@ impl Printer {
     }
 }
 
-/// What comes through standard input is held in memory; more than this is refused.
-const STDIN_MAX: u64 = 256 << 20;
+/// More than this through standard input is refused.
+const STDIN_MAX: u64 = 1 << 30;
 
-fn examine(path: &Path, profile: &Profile) -> Report {
+/// Standard input in a file without a name: archives are read from their end, and memory stays small.
+fn spooled() -> io::Result<File> {
+    let flags = rustix::fs::OFlags::TMPFILE | rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
+    let mut file =
+        File::from(rustix::fs::open(std::env::temp_dir(), flags, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?);
+    let taken = io::copy(&mut io::stdin().lock().take(STDIN_MAX + 1), &mut file)?;
+    if taken > STDIN_MAX { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(file) }
+}
+
+fn examine(path: &Path, judge: &Judge) -> Report {
     let name = path.display().to_string();
-    if path.as_os_str() == "-" {
-        let mut bytes = Vec::new();
-        return match io::stdin().lock().take(STDIN_MAX + 1).read_to_end(&mut bytes) {
-            Ok(n) if n as u64 <= STDIN_MAX => verify(&name, bytes, profile),
-            _ => verify(&name, Vec::new(), profile),
-        };
-    }
-    match File::open(path) {
-        Ok(file) => verify(&name, file, profile),
-        Err(_) => verify(&name, Vec::new(), profile), // reported as a file that is no archive
+    let opened = if path.as_os_str() == "-" { spooled() } else { File::open(path) };
+    match opened {
+        Ok(file) => judged(&name, &file, judge),
+        Err(_) => judged(&name, &Vec::new(), judge), // reported as a file that is no archive
     }
 }
 
-fn profile(args: &VerifyArgs) -> Result<Profile, String> {
+fn judged<S: Source>(name: &str, source: &S, judge: &Judge) -> Report {
+    let content = judge.content.as_ref().map(|file| file as &dyn Source);
+    let mut report = verify_with(name, source, content, &judge.profile);
+    let mut start = [0; 2];
+    let is_archive = source.read_at(0, &mut start).is_ok() && start == *b"PK";
+    if is_archive && judge.container == ContainerArg::Exact && report.indication != Indication::TotalFailed {
+        let loose =
+            Archive::open(source, &judge.profile.zip).and_then(|zip| Ok(zip.loose_end()?.map(|e| e.name.clone())));
+        match loose {
+            Ok(None) => {}
+            Ok(Some(entry)) => report.findings.push(Finding::note(1, "ZIP_LOOSE_END", entry)),
+            Err(error) => report.findings.push(Finding::note(1, error.code(), error.to_string())),
+        }
+        nothing_odd(&mut report);
+    }
+    report
+}
+
+/// What is odd about the archive, and otherwise only told, decides.
+fn nothing_odd(report: &mut Report) {
+    let is_odd = |f: &Finding| f.outcome.is_none() && f.code.starts_with("ZIP_");
+    for finding in report.findings.iter_mut().filter(|f| is_odd(f)) {
+        let outcome = (Indication::TotalFailed, SubIndication::FormatFailure);
+        finding.outcome = Some(outcome);
+        if report.indication != Indication::TotalFailed {
+            (report.indication, report.sub_indication, report.code) = (outcome.0, Some(outcome.1), Some(finding.code));
+        }
+    }
+}
+
+fn judge(args: &VerifyArgs) -> Result<Judge, String> {
     let mut policy = PolicyFile::default();
     if let Some(path) = &args.policy {
         let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -277,7 +341,9 @@ fn profile(args: &VerifyArgs) -> Result<Profile, String> {
         Some(RevocationArg::Ignore) => Revocation::Ignore,
         Some(RevocationArg::IfAvailable) | None => Revocation::IfAvailable,
     };
-    Ok(profile)
+    let content = args.content.as_ref().map(|path| File::open(path).map_err(|e| format!("{}: {e}", path.display())));
+    let container = args.container.or(policy.container).unwrap_or(ContainerArg::Any);
+    Ok(Judge { profile, container, content: content.transpose()? })
 }
 
 fn certificates<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> Result<Vec<Certificate>, String> {
@@ -317,8 +383,12 @@ mod tests {
         args: VerifyArgs,
     }
 
+    fn judge_of(line: &[&str]) -> Result<Judge, String> {
+        judge(&Cli::try_parse_from([&["verify"], line].concat()).map_err(|e| e.to_string())?.args)
+    }
+
     fn profile_of(line: &[&str]) -> Result<Profile, String> {
-        profile(&Cli::try_parse_from([&["verify"], line].concat()).map_err(|e| e.to_string())?.args)
+        judge_of(line).map(|judge| judge.profile)
     }
 
     #[test]
@@ -327,7 +397,8 @@ mod tests {
         let policy = folder.path().join("policy.toml");
         std::fs::write(
             &policy,
-            "at = \"2025-06-01T00:00:00Z\"\ntime-basis = \"claimed\"\ncoverage = \"strict\"\nrevocation = \"require\"\n",
+            "at = \"2025-06-01T00:00:00Z\"\ntime-basis = \"claimed\"\ncoverage = \"strict\"\nrevocation = \"require\"\n\
+             container = \"exact\"\n",
         )
         .unwrap();
         let policy = policy.to_str().unwrap();
@@ -340,9 +411,12 @@ mod tests {
             "strict",
             "--revocation",
             "require",
+            "--container",
+            "exact",
         ];
         for line in [&["f", "--policy", policy][..], &[&["f"][..], &options].concat()] {
-            let profile = profile_of(line).unwrap();
+            let Judge { profile, container, .. } = judge_of(line).unwrap();
+            assert_eq!(container, ContainerArg::Exact);
             assert_eq!(profile.at.to_string(), "2025-06-01T00:00:00.000Z");
             assert_eq!((profile.time_basis, profile.coverage), (TimeBasis::Claimed, CoverageRule::Strict));
             assert_eq!(profile.revocation, Revocation::Require);
@@ -350,6 +424,7 @@ mod tests {
         let mixed =
             profile_of(&["f", "--policy", policy, "--time-basis", "now", "--revocation", "if-available"]).unwrap();
         assert_eq!((mixed.time_basis, mixed.revocation), (TimeBasis::Now, Revocation::IfAvailable));
+        assert_eq!(judge_of(&["f"]).unwrap().container, ContainerArg::Any);
         let plain = profile_of(&["f"]).unwrap();
         assert_eq!((plain.time_basis, plain.coverage), (TimeBasis::TimeStamp, CoverageRule::Protect));
         for wrong in
@@ -360,17 +435,18 @@ mod tests {
     }
 
     #[test]
-    fn folders_give_their_ofd_files_in_order() {
+    fn folders_give_their_signed_files_in_order() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["b.ofd", "a.OFD", "c.txt"] {
+        for name in ["b.ofd", "a.OFD", "c.txt", "d.pdf"] {
             std::fs::write(folder.path().join(name), b"").unwrap();
         }
         std::os::unix::fs::symlink(folder.path(), folder.path().join("loop")).unwrap();
         let mut files = Vec::new();
         collect(folder.path(), true, &mut files).unwrap();
         let names: Vec<_> = files.iter().filter_map(|f| f.file_name()?.to_str()).collect();
-        assert_eq!(names, ["a.OFD", "b.ofd"]);
-        let worst = examine_all(&files, &Profile::new(UnixMillis(0)), true, false);
+        assert_eq!(names, ["a.OFD", "b.ofd", "d.pdf"]);
+        let judge = Judge { profile: Profile::new(UnixMillis(0)), container: ContainerArg::Any, content: None };
+        let worst = examine_all(&files, &judge, true, false);
         assert_eq!(worst, Some(Indication::TotalFailed)); // empty files are no archives
     }
 }

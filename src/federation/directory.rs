@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD as B64;
 use serde::{Deserialize, Serialize};
 
 use super::{FederationError, signed};
+use crate::identity::book::{BindingRule, ClaimNames, Profile};
 use crate::terms::{Digest, RegionCode, UnixMillis};
 use crate::trust::crl::Crl;
 
@@ -83,7 +84,6 @@ pub struct Issuer {
     pub issuer: String,
     /// Where its discovery document is; TLS anchors are those of the directory.
     pub discovery: String,
-    pub audiences: Vec<String>,
     pub algorithms: Vec<String>,
     /// `citizen`, `staff`, `machine`.
     pub populations: Vec<String>,
@@ -91,6 +91,22 @@ pub struct Issuer {
     /// `acr` value → real-name level 1–4.
     pub levels: BTreeMap<String, u8>,
     pub max_lifetime_s: u64,
+    /// `at_jwt` (RFC 9068), or `oidc` for issuers whose access tokens are plain JWTs.
+    #[serde(default = "at_jwt")]
+    pub profile: Profile,
+    /// What this issuer calls the claims we read.
+    #[serde(default)]
+    pub claims: ClaimNames,
+    /// Whether its tokens must be bound to a key or certificate of their holder.
+    #[serde(default)]
+    pub binding: BindingRule,
+    /// Subjects that may stand in `act`.
+    #[serde(default)]
+    pub actors: Vec<String>,
+}
+
+fn at_jwt() -> Profile {
+    Profile::AtJwt
 }
 
 /// Trust anchors by purpose, in DER.

@@ -16,9 +16,11 @@ pub mod tag {
     pub const OID: u8 = 0x06;
     pub const UTF8_STRING: u8 = 0x0c;
     pub const PRINTABLE_STRING: u8 = 0x13;
+    pub const T61_STRING: u8 = 0x14;
     pub const IA5_STRING: u8 = 0x16;
     pub const UTC_TIME: u8 = 0x17;
     pub const GENERALIZED_TIME: u8 = 0x18;
+    pub const VISIBLE_STRING: u8 = 0x1a;
     pub const BMP_STRING: u8 = 0x1e;
     pub const SEQUENCE: u8 = 0x30;
     pub const SET: u8 = 0x31;
@@ -242,7 +244,9 @@ impl Oid {
             }
             start = b & 0x80 == 0;
         }
-        if content.is_empty() || content.len() > 64 || !start {
+        // No arc beyond what `Display` can tell: two identifiers never print alike.
+        let longest = content.split(|b| b & 0x80 == 0).map(<[u8]>::len).max().unwrap_or(0);
+        if content.is_empty() || content.len() > 64 || longest > 16 || !start {
             Err(DerError::Value)
         } else {
             Ok(Self(content.to_vec()))

@@ -1,15 +1,16 @@
 //! Floor 1: file formats read strictly, once.
 //!
 //! ```text
-//!  bytes ──▶ zip · xml · der ──▶ values whose shape nobody has to doubt again
+//!  bytes ──▶ zip · xml · der · pdf ──▶ values whose shape nobody has to doubt again
 //!                 │no
 //!                 ▼
-//!            a named error, and a fine code a report can print (ZIP_…, XML_…)
+//!            a named error, and a fine code a report can print (ZIP_…, XML_…, PDF_…)
 //! ```
 //! Two programs that read one file differently are a way to show one text and sign another. So what is ambiguous is
 //! refused here, and what is merely odd (vendor octets around an archive) is told as a finding.
 
 pub mod der;
+pub mod pdf;
 pub mod xml;
 pub mod zip;
 

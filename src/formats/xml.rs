@@ -8,7 +8,10 @@
 //!                      └─ field("BaseLoc")    attribute or child element, whichever the producer chose
 //! ```
 //! Names are local names: producers mix namespace URIs within one package. There is no search among descendants, since
-//! that is how one element is verified and another is read. No DTD, no entities but the five, UTF-8 only.
+//! that is how one element is verified and another is read. No DTD, no entities but the five. UTF-8, UTF-16 with its mark,
+//! and GB 18030 where it is declared: what is declared and what is there must agree.
+
+use std::borrow::Cow;
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
@@ -25,7 +28,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { size: 16 << 20, nodes: 500_000, depth: 64 }
+        Self { size: 8 << 20, nodes: 250_000, depth: 64 }
     }
 }
 
@@ -38,7 +41,7 @@ pub enum XmlError {
     Dtd,
     #[error("an entity that is not one of the five")]
     Entity,
-    #[error("not UTF-8")]
+    #[error("characters in another encoding than the one declared, or in one that is not taken")]
     Encoding,
     #[error("too big: {0}")]
     TooBig(&'static str),
@@ -129,8 +132,8 @@ pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Element, XmlError> {
     if bytes.len() > limits.size {
         return Err(XmlError::TooBig("octets"));
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| XmlError::Encoding)?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (text, coding) = decode(bytes)?;
+    let text: &str = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut reader = Reader::from_str(text);
     reader.config_mut().expand_empty_elements = true;
     let (mut open, mut root): (Vec<Element>, Option<Element>) = (Vec::new(), None);
@@ -175,13 +178,16 @@ pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Element, XmlError> {
                     None => return Err(XmlError::Syntax("text outside the root element".to_owned())),
                 }
             }
-            Event::Decl(decl) => match decl.encoding() {
-                None => {}
-                Some(Ok(name)) if name.eq_ignore_ascii_case("utf-8") || name.eq_ignore_ascii_case("utf8") => {}
-                // Declared otherwise but plain ASCII: every reader sees the same text.
-                Some(Ok(name)) if text.is_ascii() && !name.to_ascii_lowercase().starts_with("utf-") => {}
-                _ => return Err(XmlError::Encoding),
-            },
+            Event::Decl(decl) => {
+                let agree = match decl.encoding() {
+                    None => true,
+                    Some(Ok(name)) => coding.is_called(name.as_ref(), text),
+                    Some(Err(_)) => false,
+                };
+                if !agree {
+                    return Err(XmlError::Encoding);
+                }
+            }
             Event::DocType(_) => return Err(XmlError::Dtd),
             Event::PI(_) | Event::Comment(_) => {}
             Event::Empty(_) => return Err(XmlError::Syntax("an empty element unexpanded".to_owned())),
@@ -192,6 +198,57 @@ pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Element, XmlError> {
         return Err(XmlError::Syntax("cut off".to_owned()));
     }
     root.ok_or_else(|| XmlError::Syntax("no element".to_owned()))
+}
+
+/// How characters were found to be written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    Utf8,
+    Utf16,
+    Gb18030,
+}
+
+impl Coding {
+    /// Whether a declaration may call it so.
+    fn is_called(self, name: &str, text: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        match self {
+            // Declared otherwise but plain ASCII: every reader sees the same text.
+            Self::Utf8 => matches!(name.as_str(), "utf-8" | "utf8") || text.is_ascii() && !name.starts_with("utf-"),
+            Self::Utf16 => name.starts_with("utf-16"),
+            Self::Gb18030 => GB.contains(&name.as_str()),
+        }
+    }
+}
+
+const GB: [&str; 3] = ["gb18030", "gbk", "gb2312"];
+
+/// To characters, without replacing any.
+fn decode(bytes: &[u8]) -> Result<(Cow<'_, str>, Coding), XmlError> {
+    let units: fn([u8; 2]) -> u16 = match bytes {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ => {
+            if let Ok(text) = std::str::from_utf8(bytes) {
+                return Ok((Cow::Borrowed(text), Coding::Utf8));
+            }
+            // Only a declaration tells GB 18030 from damage.
+            let head = String::from_utf8_lossy(&bytes[..bytes.len().min(128)]).to_ascii_lowercase();
+            let declared = head.starts_with("<?xml")
+                && head.split("?>").next().is_some_and(|d| d.contains("\"gb") || d.contains("'gb"));
+            let text = encoding_rs::GB18030.decode_without_bom_handling_and_without_replacement(bytes);
+            return match text {
+                Some(text) if declared => Ok((text, Coding::Gb18030)),
+                _ => Err(XmlError::Encoding),
+            };
+        }
+    };
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    let text: Result<String, _> = char::decode_utf16(pairs.iter().map(|pair| units(*pair))).collect();
+    match text {
+        Ok(text) if rest.is_empty() => Ok((Cow::Owned(text), Coding::Utf16)),
+        _ => Err(XmlError::Encoding),
+    }
 }
 
 fn begin(start: &BytesStart<'_>, nodes: &mut usize) -> Result<Element, XmlError> {
@@ -307,6 +364,37 @@ mod tests {
         }
         let deep = "<a>".repeat(20_000) + &"</a>".repeat(20_000);
         assert_eq!(read(&deep), Err(XmlError::TooBig("depth")));
+    }
+
+    #[test]
+    fn characters_are_read_as_declared() {
+        let utf16 = |text: &str, big: bool| -> Vec<u8> {
+            let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+            units.flat_map(|u| if big { u.to_be_bytes() } else { u.to_le_bytes() }).collect()
+        };
+        let gb = |text: &str| encoding_rs::GB18030.encode(text).0.into_owned();
+        let with = |name: &str| format!("<?xml version=\"1.0\" encoding=\"{name}\"?><a>证照</a>");
+        for (bytes, want) in [
+            (with("UTF-8").into_bytes(), true),
+            (utf16(&with("UTF-16"), true), true),
+            (utf16(&with("utf-16le"), false), true),
+            (utf16("<a>证照</a>", false), true),
+            (gb(&with("GB18030")), true),
+            (gb(&with("gb2312")), true),
+            (gb("<a>证照</a>"), false),        // nobody says what it is
+            (with("GBK").into_bytes(), false), // a reader that believes the declaration sees something else
+            (utf16(&with("UTF-8"), true), false),
+            (with("UTF-16").into_bytes(), false),
+            (gb(&with("Big5")), false),
+            ([&utf16("<a>证照</a>", false)[..], &[0]].concat(), false),
+            (vec![0xff, 0xfe, 0x00, 0xd8], false), // half of a pair
+        ] {
+            let got = parse(&bytes, &Limits::default());
+            match got {
+                Ok(element) => assert!(want && element.text == "证照", "{bytes:02x?}"),
+                Err(error) => assert!(!want && error.code() == "XML_ENCODING", "{error} {bytes:02x?}"),
+            }
+        }
     }
 
     #[test]

@@ -6,10 +6,10 @@ use http::HeaderMap;
 
 use super::rooms::Rooms;
 use super::who::{Person, PersonKind};
-use crate::identity::access::{self, Caller, Presented};
+use crate::identity::access::{self, Caller, Expect, Presented};
 use crate::identity::book::Kind;
 use crate::identity::error::{Challenge, IdentityError};
-use crate::policy::Role;
+use crate::policy::{Ask, Role};
 use crate::store::once;
 use crate::terms::{Digest, Refusal, UnixMillis};
 
@@ -27,13 +27,15 @@ pub struct Door<'a> {
 }
 
 impl Door<'_> {
-    fn lines(&self, name: &str) -> Vec<&str> {
-        self.headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).collect()
+    /// All lines of a header; one that is not text is no line to pass over.
+    fn lines(&self, name: &str) -> Result<Vec<&str>, Refusal> {
+        let lines: Result<Vec<_>, _> = self.headers.get_all(name).iter().map(|v| v.to_str()).collect();
+        lines.map_err(|_| refused(&IdentityError::TokenMalformed("a header that is not ASCII"), false))
     }
 
     /// Who sends the request. `None` when there is no token at all.
     pub async fn caller(&self, rooms: &Arc<Rooms>) -> Result<Option<Person>, Refusal> {
-        let headers = self.lines("authorization");
+        let headers = self.lines("authorization")?;
         if headers.is_empty() {
             return Ok(None);
         }
@@ -42,7 +44,7 @@ impl Door<'_> {
             scheme,
             method: self.method,
             url: self.url,
-            proofs: self.lines("dpop"),
+            proofs: self.lines("dpop")?,
             certificate: self.certificate,
         };
         self.check(rooms, token, &presented).await.map(Some)
@@ -51,7 +53,7 @@ impl Door<'_> {
     /// In whose name. The applicant's own device proved possession at the window's reader, so this token is bound to the
     /// terminal's certificate or to nothing.
     pub async fn subject(&self, rooms: &Arc<Rooms>) -> Result<Option<Person>, Refusal> {
-        match self.lines(SUBJECT_TOKEN)[..] {
+        match self.lines(SUBJECT_TOKEN)?[..] {
             [] => Ok(None),
             [token] => {
                 let presented = Presented {
@@ -69,13 +71,16 @@ impl Door<'_> {
 
     async fn check(&self, rooms: &Arc<Rooms>, token: &str, presented: &Presented<'_>) -> Result<Person, Refusal> {
         let dpop = presented.scheme.eq_ignore_ascii_case("dpop");
-        let book = rooms.issuers.load_full();
-        let checked = match access::check(token, presented, &book, self.now) {
-            Err(IdentityError::UnknownKey { .. } | IdentityError::KeysUnavailable { .. }) => {
+        let judge = || {
+            let (book, ended) = (rooms.issuers.load(), rooms.ended.load());
+            rooms.verdicts.check(token, presented, &book, &Expect::default(), &**ended, self.now)
+        };
+        let checked = match judge() {
+            Err(error) if error.needs().is_some() => {
                 // A newer key set may help; the refresher limits how often it is asked for.
                 rooms.keys_wanted.notify_one();
                 tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-                access::check(token, presented, &rooms.issuers.load_full(), self.now)
+                judge()
             }
             other => other,
         };
@@ -120,6 +125,27 @@ fn person(caller: &Caller) -> Person {
         bound: caller.is_bound(),
     }
 }
+
+/// A no of the rules about the level, with the challenge that tells a client how to mend it (RFC 9470).
+pub fn step_up(rooms: &Rooms, person: &Person, ask: &Ask, refusal: Refusal) -> Refusal {
+    let Some((level, minutes)) = ask.level_needed().filter(|_| refusal.told.code == LEVEL_TOLD) else { return refusal };
+    let book = rooms.issuers.load();
+    let strong = book.get(&person.issuer).map(|issuer| {
+        let enough = issuer.entry.acr_levels.iter().filter(|(_, have)| **have >= level);
+        enough.map(|(acr, _)| acr.as_str()).collect::<Vec<_>>().join(" ")
+    });
+    let error = IdentityError::AcrInsufficient {
+        have: person.level,
+        want: level,
+        max_age_s: Some(i64::from(minutes) * 60),
+        acr_values: strong.unwrap_or_default(),
+    };
+    let challenge = refused(&error, person.bound);
+    challenge.headers.into_iter().fold(refusal, |refusal, (name, value)| refusal.header(name, value))
+}
+
+/// The code under which the rules refuse a level that is too low or too old.
+const LEVEL_TOLD: &str = "TB-POL-0202";
 
 /// A person is needed, and there is none.
 pub fn required(person: Option<Person>) -> Result<Person, Refusal> {

@@ -14,6 +14,7 @@ mod facts;
 pub mod intake;
 pub mod keep;
 pub mod ledger;
+pub mod logout;
 pub mod lookup;
 pub mod multipart;
 pub mod onward;

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use http::{HeaderValue, Request, Response, Uri};
 
-use super::facts;
 use super::ledger::{self, Trace};
 use super::peer::{self, Vouched};
 use super::rooms::{Rooms, System, SystemKind};
 use super::who::{Person, Terminal};
 use super::word;
+use super::{door, facts};
 use crate::audit::Kind;
 use crate::audit::entry::{Outcome, Upstream};
 use crate::policy::{Ask, Kind as WhoKind, Passing, Permit, RouteFacts, Who};
@@ -157,7 +157,10 @@ fn permitted(
         },
         person: None,
     });
-    rooms.policies.decide(&ask, trace.at).map_err(|denial| denial.refusal())
+    rooms.policies.decide(&ask, trace.at).map_err(|denial| match asker {
+        Asker::Person { person, .. } => door::step_up(rooms, person, &ask, denial.refusal()),
+        Asker::Peer { .. } => denial.refusal(),
+    })
 }
 
 /// The signed token for a department's system.

@@ -12,6 +12,8 @@ use crate::catalogue::Catalogue;
 use crate::exchange::{Key, Vault};
 use crate::federation::{Directory, FederationError};
 use crate::identity::book::IssuerBook;
+use crate::identity::cache::VerdictCache;
+use crate::identity::revocation::Revocations;
 use crate::lookups::Lookups;
 use crate::partners::{Contracts, Rates};
 use crate::policy::PolicyBook;
@@ -95,6 +97,10 @@ pub struct Rooms {
     pub rates: ArcSwap<Rates>,
     pub directory: ArcSwap<Directory>,
     pub issuers: ArcSwap<IssuerBook>,
+    /// Tokens judged a moment ago.
+    pub verdicts: VerdictCache,
+    /// Sessions and subjects that their issuers ended.
+    pub ended: ArcSwap<Revocations>,
     /// A token named a key we do not know: the refresher looks for a newer key set.
     pub keys_wanted: tokio::sync::Notify,
     /// By SHA-256 of the client certificate.

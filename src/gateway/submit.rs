@@ -18,7 +18,7 @@ use super::intake::{Intake, Upload};
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
 use super::who::{NO_SUBJECT, Person, PersonKind, Terminal, WRONG_KIND};
-use super::{facts, keep, prove};
+use super::{door, facts, keep, prove};
 use crate::audit::Committed;
 use crate::catalogue::owner::{Choice, Ownership, PlaceFact, PlaceFacts};
 use crate::catalogue::words::{Mode, Scope};
@@ -231,7 +231,8 @@ fn allowed(placed: Placed, rooms: &Rooms) -> Result<Allowed, Refusal> {
         facts::scope(placed.scope),
         known.citizen.as_person(rooms, known.present(), now),
     );
-    let permit = rooms.policies.decide(&ask, now).map_err(|denial| denial.refusal())?;
+    let permit = rooms.policies.decide(&ask, now);
+    let permit = permit.map_err(|denial| door::step_up(rooms, &known.citizen, &ask, denial.refusal()))?;
     let quota = outlet.as_ref().map(|allowed: &OutletAllowed| {
         QuotaPlan::of(allowed, &known.actor.subject, &known.citizen.pseudonym(rooms).to_string())
     });

@@ -19,13 +19,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::BodyExt;
-
 use rustls_pki_types::CertificateDer;
 use tokio::sync::{Mutex, watch};
 
 use super::serve::Connection;
-use super::{MALFORMED, METHOD, NOT_FOUND, TOO_LARGE, guard, problem};
+use super::{METHOD, NOT_FOUND, TOO_LARGE, guard, problem};
 use crate::audit::entry::{Actor, Decision, Outcome};
 use crate::audit::error::ENTRIES;
 use crate::audit::log::Resource;
@@ -33,15 +31,18 @@ use crate::audit::note::VerifierKey;
 use crate::audit::tile::{Level, TilePath};
 use crate::audit::witness::{MAX_REQUEST, Witness, WitnessError};
 use crate::audit::{AuditError, Entry, Kind};
+use crate::gateway::intake::SLOW;
 use crate::gateway::ledger::{self, Trace, word};
 use crate::gateway::{Rooms, stopped};
 use crate::policy::{Ask, Kind as WhoKind, LogReading, Permit, Who};
 use crate::terms::{Digest, Refusal, RegionCode, UnixMillis};
 use crate::upstream::Body;
-use crate::upstream::body::full;
+use crate::upstream::body::{full, whole};
 
 /// Longest reading, in milliseconds.
 const READING_MS: i64 = 300_000;
+/// Longest wait for the body of a request to cosign.
+const BODY_WAIT: Duration = Duration::from_secs(10);
 /// How often ended readings are looked for, in seconds.
 const LOOK_S: u64 = 30;
 
@@ -129,14 +130,9 @@ impl LogDoor {
     /// asks; no certificate is wanted.
     async fn cosign(&self, request: Request<Body>) -> Result<Response<Body>, Refusal> {
         guard::check(&request)?;
-        let (mut incoming, mut body) = (request.into_body(), Vec::new());
-        while let Some(frame) = incoming.frame().await {
-            let frame = frame.map_err(|_| Refusal::new(&MALFORMED, "a body that is cut off"))?;
-            body.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
-            if body.len() > MAX_REQUEST {
-                return Err(Refusal::new(&TOO_LARGE, "longer than a request to a witness can be"));
-            }
-        }
+        let body = whole(request.into_body(), MAX_REQUEST);
+        let body = tokio::time::timeout(BODY_WAIT, body).await.map_err(|_| Refusal::new(&SLOW, "a slow body"))?;
+        let body = body.map_err(|_| Refusal::new(&TOO_LARGE, "a body that is cut off, or too large"))?;
         let directory = self.rooms.directory.load();
         let others = directory.members.iter().filter(|member| member.id != self.rooms.me.id);
         let logs: Vec<VerifierKey> = others.filter_map(|member| member.log_key.parse().ok()).collect();

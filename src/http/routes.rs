@@ -29,6 +29,7 @@ pub enum Call {
     Document,
     Verify,
     LookUp,
+    Logout,
     OpenApi,
     Errors,
     OfficeAct,
@@ -73,6 +74,7 @@ routes! {
     GET "/v1/cases/{no}/documents/{*path}" Document Person "下载文书" "Fetch a receipt, paper or material of a case";
     POST "/v1/verify" Verify Person "核验证照" "Verify a licence or sealed paper";
     POST "/v1/lookups" LookUp Person "共享数据查询" "Look up shared data for a case";
+    POST "/v1/backchannel-logout" Logout Anyone "统一注销通知" "An issuer ends a session (OIDC back-channel logout)";
     GET "/v1/openapi.json" OpenApi Anyone "接口说明" "This interface as OpenAPI 3.1";
     GET "/v1/errors" Errors Anyone "错误代码" "All codes with their sentences";
     POST "/office/v1/cases/{no}/acts" OfficeAct Office "部门办理" "An approval system acts on a case: accept, review, decide";

@@ -310,7 +310,7 @@ fn signed_by_another(unverified: &Unverified<'_>, name: &str, book: &IssuerBook)
     keys.take(4).any(|key| unverified.clone().verify(key).is_ok())
 }
 
-fn audiences(claims: &Object) -> Result<Vec<String>, IdentityError> {
+pub(super) fn audiences(claims: &Object) -> Result<Vec<String>, IdentityError> {
     let odd = IdentityError::TokenAudience("neither a text nor a list of texts");
     match claims.get("aud") {
         Some(Value::String(one)) => Ok(vec![one.clone()]),

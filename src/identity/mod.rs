@@ -24,6 +24,7 @@ pub mod handoff;
 pub mod issue;
 pub mod jose;
 pub mod keys;
+pub mod logout;
 pub mod refresh;
 pub mod revocation;
 pub mod ring_provider;

@@ -20,13 +20,15 @@ use tokio::sync::watch;
 
 use crate::audit::{Entry, Kind};
 use crate::exchange::outbox;
-use crate::gateway::Rooms;
+use crate::gateway::{Rooms, logout};
 use crate::store::Dialect;
 use crate::terms::{Refusal, UnixMillis};
 use deliver::Deliveries;
 
 /// How often the outbox is looked at, in milliseconds; news of a case wakes it at once.
 const LOOK_MS: u64 = 500;
+/// How often ended sessions are read anew, in milliseconds: the bound within which every replica knows of an end.
+const ENDED_MS: u64 = 2_000;
 /// How often housekeeping runs, in seconds.
 const HOUSEKEEPING_S: u64 = 30;
 /// How long deliveries under way may take to end when the house stops, in seconds.
@@ -39,6 +41,7 @@ pub async fn run(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
     }
     let mut news = rooms.news.subscribe();
     let mut housekeeping = tokio::time::interval(Duration::from_secs(HOUSEKEEPING_S));
+    let mut ended = tokio::time::interval(Duration::from_millis(ENDED_MS));
     let mut deliveries = Deliveries::new(rooms.clone());
     let mut round = 0;
     loop {
@@ -46,6 +49,11 @@ pub async fn run(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
             () = crate::gateway::stopped(&mut stop) => break,
             _ = news.recv() => {}
             () = tokio::time::sleep(Duration::from_millis(LOOK_MS)) => {}
+            _ = ended.tick() => {
+                if let Err(error) = logout::refresh(&rooms, UnixMillis::now()).await {
+                    tracing::warn!(%error, "ended sessions could not be read");
+                }
+            }
             _ = housekeeping.tick() => {
                 if let Err(error) = tidy::round(&rooms, round, UnixMillis::now()).await {
                     tracing::warn!(%error, "housekeeping failed");

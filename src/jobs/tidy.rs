@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::audit::{Entry, Kind};
 use crate::exchange::{ExchangeError, records};
 use crate::gateway::{Rooms, keep, ledger};
-use crate::store::{lease, once};
+use crate::store::{lease, once, revoked};
 use crate::terms::{Refusal, UnixMillis};
 
 /// The lease of housekeeping and how long it is held, in milliseconds.
@@ -30,6 +30,7 @@ pub async fn round(rooms: &Arc<Rooms>, number: u64, now: UnixMillis) -> Result<(
     left_out(rooms, now, UnixMillis(now.0 - CUT_OFF_MS)).await?;
     let mut tx = rooms.store.begin().await?;
     once::forget_expired(&mut tx, now, PROOFS).await?;
+    revoked::forget_expired(&mut tx, now).await?;
     tx.commit(()).await?;
     unnamed(rooms, number).await
 }

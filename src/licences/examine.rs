@@ -2,22 +2,18 @@
 
 use std::collections::HashSet;
 
-use super::chain;
-use super::cms;
 use super::ofd::{self, Kind, Listed, SignatureXml, shown};
+use super::package::Package;
 use super::profile::Profile;
-use super::report::{CertificateFacts, SealFacts, SignatureVerdict, TimeBasis};
-use super::ses::{self, SealSignature, SignTime, SignerList, Version};
-use super::suite::{self, CheckMethod, Fault};
+use super::report::SignatureVerdict;
+use super::seals;
+use super::ses::{self, SealSignature};
+use super::signed_data;
+use super::suite::{self, CheckMethod};
 use super::times;
-use super::verdict::{Finding, Indication, SubIndication::*};
-use super::verify::Package;
+use super::verdict::{Finding, SubIndication::*};
 use crate::formats::zip::Source;
-use crate::trust::certificate::Certificate;
 use crate::trust::suite::DigestAlgorithm;
-
-/// Producers write Beijing time with a `Z`: intervals are wider by this at both ends, and the report says when it counted.
-pub(super) const ZONE_SLACK_S: i64 = 8 * 3_600;
 
 /// Examines one signature. `own` collects the files that belong to it and cannot cover themselves.
 pub(super) fn signature<S: Source>(
@@ -25,7 +21,7 @@ pub(super) fn signature<S: Source>(
     listed: &Listed,
     own: &mut HashSet<String>,
 ) -> SignatureVerdict {
-    let mut verdict = blank(package.profile, &listed.id, &listed.file, listed.kind);
+    let mut verdict = SignatureVerdict::blank(package.profile, &shown(&listed.id), &listed.file, listed.kind.word());
     own.insert(listed.file.clone());
     if let Err(finding) = examine(package, listed, own, &mut verdict) {
         verdict.findings.push(finding);
@@ -34,31 +30,10 @@ pub(super) fn signature<S: Source>(
     verdict
 }
 
-fn blank(profile: &Profile, id: &str, file: &str, kind: Kind) -> SignatureVerdict {
-    SignatureVerdict {
-        id: shown(id),
-        file: file.to_owned(),
-        kind: kind.word(),
-        format: "",
-        provider: None,
-        claimed_at: None,
-        proven_at: None,
-        basis: profile.time_basis,
-        judged_at: profile.at,
-        seal: None,
-        certificates: Vec::new(),
-        covered: Vec::new(),
-        findings: Vec::new(),
-        indication: Indication::TotalPassed,
-        sub_indication: None,
-        code: None,
-    }
-}
-
 /// See [`super::verify::detached`].
 pub(super) fn detached(xml: &[u8], value: &[u8], profile: &Profile) -> SignatureVerdict {
     const FILE: &str = "Signature.xml";
-    let mut verdict = blank(profile, "", FILE, Kind::Seal);
+    let mut verdict = SignatureVerdict::blank(profile, "", FILE, Kind::Seal.word());
     let mut run = || -> Result<(), Finding> {
         let (parsed, findings) = ofd::signature_xml(xml.to_vec(), FILE, |loc| ofd::resolve(FILE, loc))?;
         verdict.findings.extend(findings);
@@ -67,11 +42,12 @@ pub(super) fn detached(xml: &[u8], value: &[u8], profile: &Profile) -> Signature
         match form(value) {
             Form::Ses => {
                 let signature = ses::signature(value).map_err(|e| Finding::format(8, e.code(), e.to_string()))?;
-                seal_signature(profile, &parsed, &signature, &mut verdict)
+                seals::applied(profile, Some(&suite::sm3(xml)), &signature, &mut verdict);
+                Ok(())
             }
             Form::Cms => {
                 (verdict.kind, verdict.format) = (Kind::Sign.word(), "CMS");
-                cms::examine(profile, xml, value, &mut verdict)
+                signed_data::examine(profile, xml, value, &mut verdict)
             }
             Form::Raw => Err(Finding::doubt(11, "RAW_SIGNATURE_NO_CERT", NoSigningCertificateFound, FILE)),
             Form::None => Err(Finding::format(8, "SIGNED_VALUE_DER", FILE)),
@@ -109,7 +85,8 @@ fn examine<S: Source>(
                 verdict.findings.push(Finding::note(8, "SIGN_HOLDS_SEAL", xml.signed_value.as_str()));
             }
             seal_file(package, &xml, Some(&signature), verdict)?;
-            seal_signature(package.profile, &xml, &signature, verdict)
+            seals::applied(package.profile, Some(&suite::sm3(&xml.bytes)), &signature, verdict);
+            Ok(())
         }
         Form::Cms => {
             // The picture on the page comes from the seal file, which this kind of value does not vouch for.
@@ -118,7 +95,7 @@ fn examine<S: Source>(
                 verdict.findings.push(Finding::note(8, "SEAL_HOLDS_CMS", xml.signed_value.as_str()));
             }
             verdict.format = "CMS";
-            cms::examine(package.profile, &xml.bytes, &value, verdict)
+            signed_data::examine(package.profile, &xml.bytes, &value, verdict)
         }
         Form::Raw => {
             verdict.format = "RAW";
@@ -194,7 +171,7 @@ fn seal_file<S: Source>(
     Ok(())
 }
 
-enum Form {
+pub(super) enum Form {
     Ses,
     Cms,
     /// A bare SM2 signature.
@@ -204,7 +181,7 @@ enum Form {
 
 /// What a signed value is, by its first octets: OID first is CMS, SEQUENCE first is a seal signature, INTEGER first is a
 /// bare signature.
-fn form(value: &[u8]) -> Form {
+pub(super) fn form(value: &[u8]) -> Form {
     use crate::formats::der::{Reader, tag};
     if value.len() == 64 {
         return Form::Raw;
@@ -218,136 +195,5 @@ fn form(value: &[u8]) -> Form {
         Some(&tag::INTEGER) if outer.full.len() == value.len() && value.len() < 100 => Form::Raw,
         Some(_) => Form::Ses,
         None => Form::None,
-    }
-}
-
-/// Steps 9 to 20 for a seal.
-fn seal_signature(
-    profile: &Profile,
-    xml: &SignatureXml,
-    signature: &SealSignature<'_>,
-    verdict: &mut SignatureVerdict,
-) -> Result<(), Finding> {
-    let seal = &signature.seal;
-    verdict.format = signature.version.word();
-    verdict.seal = Some(SealFacts {
-        id: shown(&seal.id),
-        name: shown(&seal.name),
-        kind: seal.kind,
-        vid: shown(&seal.vid),
-        valid_from: seal.valid_from,
-        valid_to: seal.valid_to,
-        picture: (
-            shown(&seal.picture.kind.to_lowercase()),
-            seal.picture.data.len(),
-            seal.picture.width,
-            seal.picture.height,
-        ),
-    });
-    let says = match signature.version {
-        Version::V1 => seal.header_version == 1,
-        Version::V4 => seal.header_version == 4,
-        Version::V5 => true,
-    };
-    if !says {
-        verdict.findings.push(Finding::note(8, "SES_HEADER_VERSION", seal.header_version.to_string()));
-    }
-    let path = signature.property.trim_start_matches('/');
-    if path != verdict.file {
-        verdict.findings.push(Finding::note(9, "PROPERTY_INFO", shown(&signature.property)));
-    }
-    if suite::sm3(&xml.bytes) != signature.data_hash.padded(32)[..] {
-        verdict.findings.push(Finding::failed(9, "DATA_HASH_MISMATCH", HashFailure, verdict.file.as_str()));
-    }
-
-    let signer = Certificate::parse(signature.signer).ok();
-    let maker = Certificate::parse(seal.maker).ok();
-    match &signer {
-        None => {
-            let why = NoSigningCertificateFound;
-            verdict.findings.push(Finding::doubt(11, "SIGNER_CERT_UNREADABLE", why, ""));
-        }
-        Some(cert) => {
-            let value = signature.signature.signature();
-            let fault = suite::check(cert, &signature.algorithm, signature.signed, &value);
-            push_fault(verdict, fault, 10, "SES_SIGNATURE");
-        }
-    }
-    match &seal.signers {
-        SignerList::Certificates(list) if list.contains(&signature.signer) => {}
-        SignerList::Digests(list)
-            if list.iter().any(|(kind, d)| suite::names_certificate(kind, d, signature.signer)) => {}
-        _ => verdict.findings.push(Finding::doubt(12, "SIGNER_NOT_IN_SEAL", SigConstraintsFailure, "")),
-    }
-    match &maker {
-        None => {
-            let why = NoSigningCertificateFound;
-            verdict.findings.push(Finding::doubt(13, "MAKER_CERT_UNREADABLE", why, ""));
-        }
-        Some(cert) => {
-            let fault = suite::check(cert, &seal.algorithm, &seal.signed, &seal.signature.signature());
-            push_fault(verdict, fault, 13, "SEAL_SIGNATURE");
-        }
-    }
-    if seal.time_stamp.is_some() {
-        verdict.findings.push(Finding::note(20, "SEAL_TIMESTAMP_NOT_USED", ""));
-    }
-
-    let claimed = match &signature.time {
-        SignTime::Claimed(written) => Some(*written),
-        SignTime::Token(token) => {
-            // V1 may carry a token in place of a time; what it is a token of, the standard leaves open.
-            verdict.findings.push(Finding::note(20, "TIMESTAMP_AS_TIME", ""));
-            chain::token_time(token).map(|at| times::Written { at, local: false })
-        }
-        SignTime::Unreadable => None,
-    };
-    let within = Some((seal.valid_from, seal.valid_to));
-    let times = chain::times(profile, verdict, claimed, within, signature.time_stamp, signature.signature.octets);
-    if let Some(cert) = signer {
-        chain::judge(profile, chain::Role::Signer, &cert, &[], &times, verdict);
-    }
-    if let Some(cert) = maker {
-        chain::judge(profile, chain::Role::Maker, &cert, &[], &times, verdict);
-        if signature.signer == seal.maker && !profile.anchors.makers.iter().any(|a| a.der() == seal.maker) {
-            // A body that makes its own seal is not a seal maker, whoever certified it.
-            verdict.findings.push(Finding::doubt(17, "MAKER_NOT_AUTHORISED", ChainConstraintsFailure, "signer"));
-        }
-    }
-    Ok(())
-}
-
-fn push_fault(verdict: &mut SignatureVerdict, fault: Result<(), Fault>, step: u8, code: &'static str) {
-    let finding = match fault {
-        Ok(()) => return,
-        Err(Fault::Raw) => Finding::note(step, "SIGNATURE_RAW64", code),
-        Err(Fault::Algorithm(oid)) => Finding::doubt(step, "SIGNATURE_ALG", CryptoConstraintsFailure, oid),
-        Err(Fault::Bad) => Finding::failed(step, code, SigCryptoFailure, ""),
-    };
-    verdict.findings.push(finding);
-}
-
-/// Facts on a certificate before its chain is known.
-pub(super) fn facts(role: &'static str, cert: &Certificate) -> CertificateFacts {
-    CertificateFacts {
-        role,
-        subject: cert.subject_text(),
-        issuer: cert.issuer_text(),
-        serial: crate::terms::digest::hex(cert.serial()),
-        not_before: cert.not_before(),
-        not_after: cert.not_after(),
-        sha256: cert.fingerprint(),
-        chain: Vec::new(),
-        status: "not_asked",
-        status_age_s: None,
-        revoked_at: None,
-    }
-}
-
-/// The basis a policy ends up with.
-pub(super) fn basis(policy: TimeBasis, proven: bool) -> TimeBasis {
-    match policy {
-        TimeBasis::TimeStamp if !proven => TimeBasis::Now,
-        other => other,
     }
 }

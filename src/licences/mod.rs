@@ -3,7 +3,7 @@
 //! ```text
 //!                    Profile: anchors, lists, time, rules
 //!                          │
-//!  OFD file ──▶ verify ────┴──▶ Report ──▶ judge(need) ──▶ VerifiedLicence
+//!  any file ──▶ verify ────┴──▶ Report ──▶ judge(need) ──▶ VerifiedLicence
 //!               21 steps        verdicts,   holder, type,   the only way to
 //!                               findings,   issuer, period  have one
 //!                               data
@@ -12,29 +12,41 @@
 //! Standards: GB/T 33190 (OFD), GB/T 38540 and GM/T 0031 (seals), GM/T 0099 and GB/T 35275 (signatures), GB/T 36903 and
 //! 36904 (licence data), ETSI EN 319 102-1 (the words of a verdict).
 
-mod chain;
-mod cms;
+mod asic;
+#[cfg(test)]
+mod containers;
 mod data;
 mod examine;
 mod judge;
+mod loose;
 pub mod make;
 pub mod ofd;
+mod package;
+mod pdf;
 mod profile;
 mod report;
+#[cfg(test)]
+mod schema;
+mod seals;
 pub mod ses;
+mod signed_data;
 mod suite;
 pub mod times;
+mod trusted;
+#[cfg(test)]
+mod variations;
 #[cfg(test)]
 mod vectors;
 mod verdict;
 mod verify;
+mod when;
 
 pub use data::{Datum, LicenceData, NoDatum, names};
 pub use judge::{Holder, LicenceError, Need, VerifiedLicence, judge};
 pub use profile::{Anchors, CoverageRule, Profile, Revocation};
-pub use report::{CertificateFacts, Coverage, Report, SealFacts, SignatureVerdict, TimeBasis};
+pub use report::{CertificateFacts, Coverage, Format, Report, SealFacts, SignatureVerdict, TimeBasis};
 pub use verdict::{Finding, Indication, Outcome, SubIndication};
-pub use verify::{detached, verify};
+pub use verify::{detached, verify, verify_with};
 
 use crate::terms::Told;
 

@@ -17,7 +17,7 @@ use crate::formats::zip::{Archive, Source};
 /// Largest XML file of the signature structure: 8 MiB is some 60,000 references.
 const XML_MAX: u64 = 8 << 20;
 /// Largest SignedValue or seal: pictures of seals are some 10–100 kB.
-pub(super) const BLOB_MAX: u64 = 16 << 20;
+pub(super) const BLOB_MAX: u64 = 8 << 20;
 
 /// Why a location does not name a place in the package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,8 +227,9 @@ pub fn signature_list<S: Source>(archive: &Archive<S>, loc: &str) -> Result<(Str
             return Err(Finding::format(2, "SIG_ID_DUPLICATE", format!("{file}: {id}")));
         }
         let kind = match field("Type")? {
-            None | Some("Seal" | "") => Kind::Seal,
-            Some("Sign") => Kind::Sign,
+            None => Kind::Seal,
+            Some(word) if word.is_empty() || word.eq_ignore_ascii_case("Seal") => Kind::Seal,
+            Some(word) if word.eq_ignore_ascii_case("Sign") => Kind::Sign,
             Some(other) => {
                 return Err(Finding::format(2, "SIG_TYPE", format!("{file}: {}", other.escape_debug())));
             }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::data::LicenceData;
+use super::profile::Profile;
 use super::verdict::{Finding, Indication, SubIndication, deciding};
 use crate::terms::{Digest, Next, UnixMillis};
 
@@ -91,18 +92,58 @@ pub struct SignatureVerdict {
 }
 
 impl SignatureVerdict {
+    /// Nothing is known yet.
+    pub(super) fn blank(profile: &Profile, id: &str, file: &str, kind: &'static str) -> Self {
+        Self {
+            id: id.to_owned(),
+            file: file.to_owned(),
+            kind,
+            format: "",
+            provider: None,
+            claimed_at: None,
+            proven_at: None,
+            basis: profile.time_basis,
+            judged_at: profile.at,
+            seal: None,
+            certificates: Vec::new(),
+            covered: Vec::new(),
+            findings: Vec::new(),
+            indication: Indication::TotalPassed,
+            sub_indication: None,
+            code: None,
+        }
+    }
+
     pub fn passed(&self) -> bool {
         self.indication == Indication::TotalPassed
     }
 
     pub(super) fn conclude(&mut self) {
         (self.indication, self.sub_indication, self.code) = conclude(self.findings.iter());
+        bound(&mut self.findings);
     }
 
     /// The signer's subject, once known.
     pub fn signer(&self) -> Option<&CertificateFacts> {
         self.certificates.iter().find(|c| c.role == "signer")
     }
+}
+
+/// Most findings of one signature or file: more than a person reads, and little memory. A file can bring forth any number.
+const FINDINGS_MAX: usize = 500;
+
+const MORE: &str = "MORE_FINDINGS";
+
+/// Leaves out findings beyond [`FINDINGS_MAX`], never one that decides, and tells how many.
+pub(super) fn bound(findings: &mut Vec<Finding>) {
+    if findings.len() <= FINDINGS_MAX + 1 && findings.last().is_some_and(|f| f.code == MORE) {
+        return;
+    }
+    let Some(more) = findings.len().checked_sub(FINDINGS_MAX).filter(|more| *more > 0) else { return };
+    // The worst first; those of one kind stay in their order.
+    findings.sort_by_key(|f| (std::cmp::Reverse(f.outcome.map(|(indication, _)| indication)), f.step));
+    findings.truncate(FINDINGS_MAX);
+    findings.push(Finding::note(21, MORE, more.to_string()));
 }
 
 /// Worst of the findings.
@@ -124,10 +165,51 @@ pub struct Coverage {
     pub uncovered: Vec<String>,
 }
 
+/// What a file is, told by its octets, never by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// GB/T 33190, with seals or plain signatures.
+    Ofd,
+    /// ETSI EN 319 162-1 with CAdES: several files and manifests.
+    AsicE,
+    /// The same: one file and its signature.
+    AsicS,
+    /// ISO 32000 with PAdES, or with national signatures.
+    Pdf,
+    /// SignedData by itself (RFC 5652, GB/T 35275).
+    Cms,
+    /// The value of a seal's signature by itself (`SES_Signature`).
+    SealSignature,
+    /// A seal that is not applied (`SESeal`, `.esl`): passing says that the seal is genuine, and nothing of any document.
+    Seal,
+    Unknown,
+}
+
+impl Format {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ofd => "OFD",
+            Self::AsicE => "ASiC-E",
+            Self::AsicS => "ASiC-S",
+            Self::Pdf => "PDF",
+            Self::Cms => "CMS",
+            Self::SealSignature => "SES_Signature",
+            Self::Seal => "SESeal",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether a pass says something about a document, and not about a seal alone.
+    pub fn is_document(self) -> bool {
+        !matches!(self, Self::Seal | Self::Unknown)
+    }
+}
+
 /// Everything found about one file. See [`crate::licences::verify`].
 #[derive(Clone, Debug)]
 pub struct Report {
     pub file: String,
+    pub format: Format,
     /// Of the whole file; `None` when it could not be read.
     pub sha256: Option<Digest>,
     /// Time of validation.
@@ -187,6 +269,7 @@ impl Report {
         let (zh, en) = self.sentence();
         json!({
             "file": self.file,
+            "format": self.format.word(),
             "sha256": self.sha256,
             "at": self.at.to_string(),
             "indication": self.indication.word(),
@@ -214,7 +297,7 @@ impl Report {
         };
         let sub = self.sub_indication.map(|s| format!(" / {s}")).unwrap_or_default();
         let code = self.code.map(|c| format!(" ({c})")).unwrap_or_default();
-        line(0, &format!("{}: {}{sub}{code}", self.file, self.indication));
+        line(0, &format!("{} [{}]: {}{sub}{code}", self.file, self.format.word(), self.indication));
         line(1, &zh);
         line(1, &en);
         if let Some(next) = self.next() {

@@ -216,11 +216,20 @@ fn integer(element: &Element<'_>, what: &'static str) -> Result<i64, SesError> {
     Ok(bytes.iter().fold(sign, |n, &b| n << 8 | i64::from(b)))
 }
 
-/// IA5, UTF-8 or Printable: producers mix them. Octets that are not UTF-8 are shown as replacement characters.
+/// Any string type: producers mix them. Octets that are not UTF-8 are shown as replacement characters.
 fn text(element: &Element<'_>, what: &'static str) -> Result<String, SesError> {
     match element.tag {
-        tag::IA5_STRING | tag::UTF8_STRING | tag::PRINTABLE_STRING => {
+        tag::IA5_STRING | tag::UTF8_STRING | tag::PRINTABLE_STRING | tag::VISIBLE_STRING => {
             Ok(String::from_utf8_lossy(element.content).into_owned())
+        }
+        tag::T61_STRING => Ok(element.content.iter().map(|&b| char::from(b)).collect()),
+        tag::BMP_STRING => {
+            let (units, rest) = element.content.as_chunks::<2>();
+            let units = units.iter().map(|pair| u16::from_be_bytes(*pair));
+            match char::decode_utf16(units).collect() {
+                Ok(text) if rest.is_empty() => Ok(text),
+                _ => Err(SesError::Structure(what)),
+            }
         }
         _ => Err(SesError::Structure(what)),
     }
@@ -233,12 +242,17 @@ fn oid(element: &Element<'_>, what: &'static str) -> Result<Oid, SesError> {
     Ok(Oid::from_content(element.content)?)
 }
 
+/// A time type, or a string type with a time in it: some producers print where they should encode.
+fn written(element: &Element<'_>, what: &'static str) -> Result<Option<times::Written>, SesError> {
+    let text = match element.tag {
+        tag::UTC_TIME | tag::GENERALIZED_TIME => String::from_utf8_lossy(element.content).into_owned(),
+        _ => text(element, what)?,
+    };
+    Ok(times::read(&text))
+}
+
 fn time(element: &Element<'_>, what: &'static str) -> Result<UnixMillis, SesError> {
-    if !matches!(element.tag, tag::UTC_TIME | tag::GENERALIZED_TIME) {
-        return Err(SesError::Structure(what));
-    }
-    let text = std::str::from_utf8(element.content).ok();
-    text.and_then(times::read).map(|w| w.at).ok_or(SesError::Structure(what))
+    written(element, what)?.map(|w| w.at).ok_or(SesError::Structure(what))
 }
 
 /// `timeStamp [0] EXPLICIT BIT STRING`; the token is in the bit string, or (seen in drafts) directly inside the tag.
@@ -421,10 +435,10 @@ fn signature_v4<'a>(
     if seal.version == Version::V1 {
         return Err(SesError::VersionMix);
     }
-    let time = match (time_info.tag, std::str::from_utf8(time_info.content).ok().and_then(times::read)) {
-        (tag::GENERALIZED_TIME | tag::UTC_TIME, Some(written)) => SignTime::Claimed(written),
-        (tag::GENERALIZED_TIME | tag::UTC_TIME, None) => SignTime::Unreadable,
-        _ => return Err(SesError::Structure("timeInfo")),
+    let time = match time_info.tag {
+        // As V1 has it: opaque, in a BIT STRING.
+        tag::BIT_STRING => opaque_time(bits(time_info, "timeInfo")?.octets),
+        _ => written(time_info, "timeInfo")?.map_or(SignTime::Unreadable, SignTime::Claimed),
     };
     let (data_hash, signature) = (bits(data_hash, "dataHash")?, bits(value, "signer signature")?);
     one_habit(&data_hash, &signature)?;
@@ -445,7 +459,9 @@ fn signature_v4<'a>(
 /// V1 leaves the inside of `timeInfo` open: text, a DER time, or a time-stamp token.
 fn opaque_time(octets: &[u8]) -> SignTime<'_> {
     let inner = match octets.first() {
-        Some(&(tag::UTC_TIME | tag::GENERALIZED_TIME)) => only(octets).map(|e| e.content).unwrap_or(octets),
+        Some(&(tag::UTC_TIME | tag::GENERALIZED_TIME | tag::PRINTABLE_STRING)) => {
+            only(octets).map(|e| e.content).unwrap_or(octets)
+        }
         Some(&tag::SEQUENCE) => return SignTime::Token(octets),
         _ => octets,
     };

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use crate::formats::der::Oid;
 use crate::trust::certificate::Certificate;
-use crate::trust::suite::{DigestAlgorithm, Hasher, PublicKey, SignatureAlgorithm, SuiteError, sm2_suite};
+use crate::trust::suite::{DigestAlgorithm, Hasher, SignatureAlgorithm};
 
 /// What a `CheckMethod` says.
 pub(super) enum CheckMethod {
@@ -71,25 +71,14 @@ pub(super) enum Fault {
 
 /// Checks a signature by the key of `cert`.
 pub(super) fn check(cert: &Certificate, algorithm: &Oid, message: &[u8], signature: &[u8]) -> Result<(), Fault> {
-    let unknown = |_: SuiteError| Fault::Algorithm(algorithm.to_string());
-    let algorithm = if SM2_SPELLINGS.iter().any(|spelling| algorithm.is(spelling)) {
+    let algorithm = if SignatureAlgorithm::SM2_SPELLINGS.iter().any(|spelling| algorithm.is(spelling)) {
         SignatureAlgorithm::Sm2Sm3
     } else {
-        SignatureAlgorithm::from_oid(algorithm).map_err(unknown)?
+        SignatureAlgorithm::from_oid(algorithm).map_err(|_| Fault::Algorithm(algorithm.to_string()))?
     };
-    match cert.public_key().map_err(|_| Fault::Bad)? {
-        // No DER signature of SM2 has 64 octets and begins otherwise than with SEQUENCE and its length.
-        PublicKey::Sm2(point) if algorithm == SignatureAlgorithm::Sm2Sm3 && is_raw(signature) => {
-            sm2_suite::verify_raw(&point, message, signature).map_err(|_| Fault::Bad)?;
-            Err(Fault::Raw)
-        }
-        key => key.verify(algorithm, message, signature).map_err(|_| Fault::Bad),
+    match cert.verify_tolerant(algorithm, message, signature) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(Fault::Raw),
+        Err(_) => Err(Fault::Bad),
     }
 }
-
-fn is_raw(signature: &[u8]) -> bool {
-    signature.len() == 64 && signature[..2] != [0x30, 62]
-}
-
-/// The key's own identifiers, and one without its ".1", stand for SM2 with SM3 in genuine files.
-const SM2_SPELLINGS: [&str; 3] = ["1.2.156.10197.501", "1.2.156.10197.1.301", "1.2.156.10197.1.301.1"];

@@ -1,35 +1,36 @@
-//! The examination of a file, step by step.
+//! One examination for all formats.
 //!
 //! ```text
-//!   1 archive          5 references      9 digest of Signature.xml   13 seal maker     17 key usage
-//!   2 XML structure    6 algorithm      10 signer's signature        14 signing time   18 revocation
-//!   3 signed at all?   7 file digests   11 certificate there         15 … certificate  19 validity now
-//!   4 files there      8 signed value   12 signer in the seal        16 chains         20 time-stamp
-//!                                                                                      21 coverage
+//!  octets ─┬─ PK ──▶ archive ─┬─ OFD.xml ──────────▶ package   21 steps
+//!          │                  └─ ASiC's media type ─▶ asic      a verdict per manifest
+//!          ├─ %PDF ─────────────────────────────────▶ pdf       a verdict per signature, and what came after it
+//!          └─ DER, PEM ─────────────────────────────▶ loose     SignedData, seal signature, seal
+//!                                                       │
+//!                                     one Report: the worst of all verdicts
 //! ```
-//! Model: ETSI EN 319 102-1. All findings are kept; the worst decides, and of two as bad the one of the earlier step, so
-//! that the verdict does not depend on the order in which things are computed.
+//! Model: ETSI EN 319 102-1. What a file is, its octets say.
 
-use std::collections::{HashMap, HashSet};
-use std::io::Read;
+use std::io;
 
-use super::examine;
-use super::ofd::{self, ENTRANCE, Listed};
-use super::profile::{CoverageRule, Profile};
-use super::report::{Coverage, Report, SignatureVerdict, conclude};
-use super::suite;
-use super::verdict::{Finding, Indication, SubIndication};
-use super::{data, verdict};
+use super::profile::Profile;
+use super::report::{Coverage, Format, Report, SignatureVerdict, bound, conclude};
+use super::verdict::{Finding, Indication};
+use super::{asic, data, examine, loose, package, pdf};
 use crate::formats::zip::{Archive, Source, ZipError};
 use crate::terms::Digest;
-use crate::trust::suite::{DigestAlgorithm, Hasher};
 
-/// Examines one OFD file. Never fails: what cannot be read is a finding.
+/// Examines one file. Never fails: what cannot be read is a finding.
 ///
 /// `name` is only repeated in the report. Nothing is fetched; `profile` holds all that is trusted and known.
 pub fn verify<S: Source>(name: &str, source: S, profile: &Profile) -> Report {
+    verify_with(name, source, None, profile)
+}
+
+/// As [`verify`], with the content that a detached signature is over.
+pub fn verify_with<S: Source>(name: &str, source: S, content: Option<&dyn Source>, profile: &Profile) -> Report {
     let mut report = Report {
         file: name.to_owned(),
+        format: Format::Unknown,
         sha256: digest_of_all(&source).ok(),
         at: profile.at,
         indication: Indication::TotalPassed,
@@ -40,13 +41,51 @@ pub fn verify<S: Source>(name: &str, source: S, profile: &Profile) -> Report {
         coverage: Coverage::default(),
         data: data::LicenceData::default(),
     };
-    if let Err(finding) = package(source, profile, &mut report) {
+    if let Err(finding) = by_format(source, content, profile, &mut report) {
         report.findings.push(finding);
+    }
+    if content.is_some() && !matches!(report.format, Format::Cms | Format::SealSignature) {
+        report.findings.push(Finding::note(1, "CONTENT_NOT_USED", "only a detached signature is over other content"));
     }
     let all = report.findings.iter().chain(report.signatures.iter().flat_map(|s| &s.findings));
     (report.indication, report.sub_indication, report.code) = conclude(all);
+    bound(&mut report.findings);
     report
 }
+
+fn by_format<S: Source>(
+    source: S,
+    content: Option<&dyn Source>,
+    profile: &Profile,
+    report: &mut Report,
+) -> Result<(), Finding> {
+    let mut head = [0; 16];
+    let n = source.size().map_or(0, |size| size.min(16)) as usize;
+    let head = if source.read_at(0, &mut head[..n]).is_ok() { &head[..n] } else { &[] };
+    if head.starts_with(b"%PDF-") {
+        report.format = Format::Pdf;
+        return pdf::examine(&source, profile, report);
+    }
+    let archive = match Archive::open(&source, &profile.zip) {
+        // An archive may have anything before it; what is none may be DER.
+        Err(ZipError::NoEnd) if head.starts_with(&[0x30]) || head.starts_with(PEM) => {
+            return loose::examine(&source, content, profile, report);
+        }
+        opened => opened.map_err(|e| Finding::format(1, e.code(), e.to_string()))?,
+    };
+    for odd in archive.findings() {
+        report.findings.push(Finding::note(1, odd.code(), ""));
+    }
+    if let Some(format) = asic::format(&archive) {
+        report.format = format;
+        asic::examine(&archive, profile, report)
+    } else {
+        report.format = Format::Ofd;
+        package::examine(archive, profile, report)
+    }
+}
+
+const PEM: &[u8] = b"-----BEGIN ";
 
 /// Examines the signature files of a package that is not at hand: what they say of each other, not of the package.
 /// Steps 4 to 7 and 21 are left out, so a pass here is no pass of any file.
@@ -54,166 +93,36 @@ pub fn detached(signature_xml: &[u8], signed_value: &[u8], profile: &Profile) ->
     examine::detached(signature_xml, signed_value, profile)
 }
 
-fn digest_of_all<S: Source>(source: &S) -> std::io::Result<Digest> {
+fn digest_of_all<S: Source>(source: &S) -> io::Result<Digest> {
     let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-    let (mut at, size, mut buf) = (0, source.size()?, vec![0; 64 << 10]);
-    while at < size {
-        let n = (size - at).min(buf.len() as u64) as usize;
+    in_pieces(source, 0, source.size()?, &mut |piece| context.update(piece))?;
+    Ok(Digest(context.finish().as_ref().try_into().map_err(|_| io::ErrorKind::InvalidData)?))
+}
+
+/// Hands on a range of octets in pieces of bounded size.
+pub(super) fn in_pieces<S: Source + ?Sized>(
+    source: &S,
+    from: u64,
+    len: u64,
+    take: &mut dyn FnMut(&[u8]),
+) -> io::Result<()> {
+    let (mut at, end, mut buf) = (from, from.saturating_add(len), vec![0; 64 << 10]);
+    while at < end {
+        let n = (end - at).min(buf.len() as u64) as usize;
         source.read_at(at, &mut buf[..n])?;
-        context.update(&buf[..n]);
+        take(&buf[..n]);
         at += n as u64;
     }
-    Ok(Digest(context.finish().as_ref().try_into().expect("SHA-256 is 32 octets")))
-}
-
-/// The archive and what was computed of it once, for all signatures.
-pub(super) struct Package<'p, S> {
-    pub archive: Archive<S>,
-    pub profile: &'p Profile,
-    /// SM3 of every file: each is read once, for CRC and digest together.
-    pub sm3: HashMap<String, Vec<u8>>,
-}
-
-fn package<S: Source>(source: S, profile: &Profile, report: &mut Report) -> Result<(), Finding> {
-    let broken = |e: ZipError| Finding::format(1, e.code(), e.to_string());
-    let archive = Archive::open(source, &profile.zip).map_err(broken)?;
-    for odd in archive.findings() {
-        report.findings.push(Finding::note(1, odd.code(), ""));
-    }
-    let entrance = ofd::entrance(&archive)?;
-    let (lists, listed) = listed(&archive, &entrance, report)?;
-    if listed.is_empty() {
-        // Even an unsigned archive must be whole before it is called unsigned.
-        archive.check_all().map_err(broken)?;
-        if !report.findings.iter().any(|f| f.outcome.is_some()) {
-            report.findings.push(Finding::doubt(3, "NOT_SIGNED", SubIndication::SignedDataNotFound, ""));
-        }
-        report.data = data::collect(&archive, &entrance, &HashMap::new());
-        report.findings.extend(report.data.findings());
-        return Ok(());
-    }
-    let sm3 = digests(&archive).map_err(broken)?;
-    let package = Package { archive, profile, sm3 };
-    let ids: HashSet<&str> = listed.iter().map(|l| l.id.as_str()).collect();
-    let mut own = HashSet::new();
-    for line in &listed {
-        let mut signature = examine::signature(&package, line, &mut own);
-        if let Some(base) = &line.relative
-            && !ids.contains(base.as_str())
-        {
-            let why = SubIndication::SigConstraintsFailure;
-            signature.findings.push(Finding::doubt(4, "SIG_RELATIVE_MISSING", why, ofd::shown(base)));
-        }
-        signature.conclude();
-        report.signatures.push(signature);
-    }
-    own.extend(lists);
-    report.coverage = coverage(&package, &report.signatures, &own, entrance.bodies.len());
-    if !report.coverage.uncovered.is_empty() {
-        let names = report.coverage.uncovered.iter().take(8).map(|n| ofd::shown(n)).collect::<Vec<_>>();
-        let why = SubIndication::SigConstraintsFailure;
-        report.findings.push(Finding::doubt(21, "UNSIGNED_FILES", why, names.join(", ")));
-    }
-    if package.archive.find("OFDEntries.xml").is_some() {
-        // GM/T 0099: it lists names only, and proves nothing about contents.
-        report.findings.push(Finding::note(21, "PACKAGE_INTEGRITY_FILE", "OFDEntries.xml"));
-    }
-    let mut vouched: HashMap<&str, Vec<&[u8]>> = HashMap::new();
-    for signature in report.signatures.iter().filter(|s| s.indication != Indication::TotalFailed) {
-        for (name, digest) in &signature.covered {
-            vouched.entry(name).or_default().push(digest);
-        }
-    }
-    report.data = data::collect(&package.archive, &entrance, &vouched);
-    report.findings.extend(report.data.findings());
     Ok(())
 }
 
-/// All signature lists of all documents: their entry names, and their lines.
-fn listed<S: Source>(
-    archive: &Archive<S>,
-    entrance: &ofd::Entrance,
-    report: &mut Report,
-) -> Result<(Vec<String>, Vec<Listed>), Finding> {
-    let (mut lists, mut listed) = (Vec::new(), Vec::<Listed>::new());
-    for loc in entrance.bodies.iter().filter_map(|body| body.signatures.as_deref()) {
-        match ofd::signature_list(archive, loc) {
-            Ok((file, _)) if lists.contains(&file) => {}
-            Ok((file, lines)) => {
-                lists.push(file);
-                listed.extend(lines);
-            }
-            // A missing list is told, and the other documents are still examined.
-            Err(finding) if finding.outcome == Some(MISSING) => report.findings.push(finding),
-            Err(finding) => return Err(finding),
-        }
+/// A whole source that must be small.
+pub(super) fn whole<S: Source + ?Sized>(source: &S, limit: u64) -> io::Result<Vec<u8>> {
+    let size = source.size()?;
+    if size > limit {
+        return Err(io::ErrorKind::FileTooLarge.into());
     }
-    Ok((lists, listed))
-}
-
-const MISSING: (Indication, SubIndication) = (Indication::Indeterminate, SubIndication::SignedDataNotFound);
-
-fn digests<S: Source>(archive: &Archive<S>) -> Result<HashMap<String, Vec<u8>>, ZipError> {
-    let mut out = HashMap::new();
-    let mut buf = vec![0; 32 << 10];
-    for entry in archive.entries() {
-        let (mut reader, mut hasher) = (archive.reader(entry), Hasher::new(DigestAlgorithm::Sm3));
-        loop {
-            match reader.read(&mut buf).map_err(ZipError::from_io)? {
-                0 => break,
-                n => hasher.update(&buf[..n]),
-            }
-        }
-        if !entry.is_folder() {
-            out.insert(entry.name.clone(), hasher.finish());
-        }
-    }
+    let mut out = vec![0; size as usize];
+    source.read_at(0, &mut out)?;
     Ok(out)
-}
-
-/// Every file must be covered by a signature that did not fail, save the signatures' own files, and OFD.xml of a package
-/// of one document where the policy says so. (A file passes only if all its signatures pass, so "did not fail" is
-/// enough here and keeps the list readable when a chain is missing.)
-fn coverage<S: Source>(
-    package: &Package<'_, S>,
-    signatures: &[SignatureVerdict],
-    own: &HashSet<String>,
-    bodies: usize,
-) -> Coverage {
-    let covered: HashSet<&str> = signatures
-        .iter()
-        .filter(|s| s.indication != Indication::TotalFailed)
-        .flat_map(|s| s.covered.iter().map(|(name, _)| name.as_str()))
-        .collect();
-    let entrance_free = package.profile.coverage == CoverageRule::Protect && bodies == 1;
-    let mut out = Coverage::default();
-    for entry in package.archive.files() {
-        let name = entry.name.as_str();
-        let place = if covered.contains(name) {
-            &mut out.covered
-        } else if own.contains(name) || name == ENTRANCE && entrance_free {
-            &mut out.exempt
-        } else {
-            &mut out.uncovered
-        };
-        place.push(entry.name.clone());
-    }
-    out
-}
-
-impl<S: Source> Package<'_, S> {
-    /// Whether the file has that digest; `None` when it is not there.
-    pub fn matches(&self, file: &str, algorithm: DigestAlgorithm, digest: &[u8]) -> Result<Option<bool>, Finding> {
-        let Some(sm3) = self.sm3.get(file) else { return Ok(None) };
-        if algorithm == DigestAlgorithm::Sm3 {
-            return Ok(Some(sm3 == digest));
-        }
-        let entry = self.archive.find(file).ok_or_else(|| verdict::Finding::format(1, "ZIP_MISSING_ENTRY", file))?;
-        let mut reader = self.archive.reader(entry);
-        let actual = suite::digest_stream(algorithm, &mut reader).map_err(|e| {
-            let e = ZipError::from_io(e);
-            Finding::format(1, e.code(), e.to_string())
-        })?;
-        Ok(Some(actual == digest))
-    }
 }

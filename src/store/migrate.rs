@@ -24,6 +24,11 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
           CREATE TABLE counter (key TEXT NOT NULL, day TEXT NOT NULL, used BIGINT NOT NULL, PRIMARY KEY (key, day));
           CREATE TABLE once (key TEXT PRIMARY KEY, expires BIGINT NOT NULL);
           CREATE INDEX once_expires ON once (expires);",
+}, Migration {
+    version: 1002,
+    name: "what was ended before its time",
+    sql: "CREATE TABLE revoked (kind TEXT NOT NULL, issuer TEXT NOT NULL, id TEXT NOT NULL, at BIGINT NOT NULL,
+            expires BIGINT NOT NULL, PRIMARY KEY (kind, issuer, id))",
 }];
 
 /// A number for PostgreSQL's advisory lock, so that two replicas starting together migrate one after the other.

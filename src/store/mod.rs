@@ -14,6 +14,7 @@ pub mod counter;
 pub mod lease;
 pub mod migrate;
 pub mod once;
+pub mod revoked;
 
 use std::str::FromStr;
 use std::time::Duration;

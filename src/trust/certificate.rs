@@ -1,8 +1,8 @@
 //! X.509 certificates (RFC 5280), SM2 and international, read strictly and kept as received.
 
 use super::name;
-use super::suite::{PublicKey, SignatureAlgorithm, SuiteError};
-use crate::formats::der::{DerError, Oid, Reader, tag};
+use super::suite::{Identifier, PublicKey, SignatureAlgorithm, SuiteError, sm2_suite};
+use crate::formats::der::{DerError, Reader, tag};
 use crate::terms::{Digest, UnixMillis};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,13 +55,14 @@ pub struct NameConstraints {
 pub struct Certificate {
     der: Vec<u8>,
     tbs: std::ops::Range<usize>,
+    version: u8,
     serial: Vec<u8>,
     issuer: Vec<u8>,
     subject: Vec<u8>,
     not_before: UnixMillis,
     not_after: UnixMillis,
     spki: Vec<u8>,
-    algorithm: Oid,
+    algorithm: Identifier,
     signature: Vec<u8>,
     pub extensions: Extensions,
 }
@@ -95,7 +96,7 @@ impl Certificate {
         let mut whole = outer.sequence()?;
         outer.done()?;
         let tbs_element = whole.expect(tag::SEQUENCE)?;
-        let algorithm_element = whole.expect(tag::SEQUENCE)?;
+        let outer_algorithm = Identifier::read(&mut whole)?;
         // Producers on OpenSSL count trailing zero bits as unused: the octets are the signature all the same.
         let (signature, _) = whole.bit_string()?;
         whole.done()?;
@@ -108,9 +109,8 @@ impl Certificate {
             return Err(CertificateError::Form("a version above 3"));
         }
         let serial = tbs.integer()?.to_vec();
-        let inner_algorithm = tbs.expect(tag::SEQUENCE)?;
-        let algorithm = inner_algorithm.inside().oid()?;
-        if algorithm != algorithm_element.inside().oid()? {
+        let algorithm = Identifier::read(&mut tbs)?;
+        if algorithm != outer_algorithm {
             return Err(CertificateError::Form("two different signature algorithms"));
         }
         let issuer = tbs.expect(tag::SEQUENCE)?.full.to_vec();
@@ -131,6 +131,7 @@ impl Certificate {
         Ok(Self {
             der: der.to_vec(),
             tbs: start..start + tbs_element.full.len(),
+            version: version as u8 + 1,
             serial,
             issuer,
             subject,
@@ -145,6 +146,10 @@ impl Certificate {
 
     pub fn der(&self) -> &[u8] {
         &self.der
+    }
+    /// 1 to 3; only the third has extensions.
+    pub fn version(&self) -> u8 {
+        self.version
     }
     /// INTEGER octets, as received.
     pub fn serial(&self) -> &[u8] {
@@ -185,12 +190,31 @@ impl Certificate {
 
     /// The algorithm it was signed with.
     pub fn algorithm(&self) -> Result<SignatureAlgorithm, SuiteError> {
-        SignatureAlgorithm::from_oid(&self.algorithm)
+        SignatureAlgorithm::from_identifier(&self.algorithm)
     }
 
     /// Verifies a signature that the holder made.
     pub fn verify(&self, algorithm: SignatureAlgorithm, message: &[u8], signature: &[u8]) -> Result<(), SuiteError> {
         self.public_key()?.verify(algorithm, message, signature)
+    }
+
+    /// As [`Certificate::verify`], but takes an SM2 signature of `r‖s` in 64 octets, too: one vendor's habit. `true` if it
+    /// came so, which is to be reported.
+    pub fn verify_tolerant(
+        &self,
+        algorithm: SignatureAlgorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, SuiteError> {
+        match self.public_key()? {
+            // No DER signature of SM2 has 64 octets and begins otherwise than with SEQUENCE and its length.
+            PublicKey::Sm2(point)
+                if algorithm == SignatureAlgorithm::Sm2Sm3 && signature.len() == 64 && signature[..2] != [0x30, 62] =>
+            {
+                sm2_suite::verify_raw(&point, message, signature).map(|()| true)
+            }
+            key => key.verify(algorithm, message, signature).map(|()| false),
+        }
     }
 
     /// Whether `issuer`'s key signed this certificate.

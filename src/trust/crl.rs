@@ -1,8 +1,8 @@
 //! Certificate revocation lists (RFC 5280 §5): read, tied to their issuer, asked by serial.
 
 use super::certificate::{Certificate, CertificateError, KeyUsage};
-use super::suite::{SignatureAlgorithm, SuiteError};
-use crate::formats::der::{Oid, Reader, tag};
+use super::suite::{Identifier, SignatureAlgorithm, SuiteError};
+use crate::formats::der::{Reader, tag};
 use crate::terms::UnixMillis;
 
 /// A list as received.
@@ -11,7 +11,7 @@ pub struct Crl {
     der: Vec<u8>,
     tbs: std::ops::Range<usize>,
     issuer: Vec<u8>,
-    algorithm: Oid,
+    algorithm: Identifier,
     signature: Vec<u8>,
     this_update: UnixMillis,
     next_update: Option<UnixMillis>,
@@ -36,14 +36,14 @@ impl Crl {
         let mut whole = outer.sequence()?;
         outer.done()?;
         let tbs_element = whole.expect(tag::SEQUENCE)?;
-        let outer_algorithm = whole.sequence()?.oid()?;
+        let outer_algorithm = Identifier::read(&mut whole)?;
         let (signature, _) = whole.bit_string()?;
         whole.done()?;
         let mut tbs = tbs_element.inside();
         if tbs.peek() == Some(tag::INTEGER) && tbs.small()? != 1 {
             return Err(CertificateError::Form("a list of an unknown version"));
         }
-        let algorithm = tbs.sequence()?.oid()?;
+        let algorithm = Identifier::read(&mut tbs)?;
         if algorithm != outer_algorithm {
             return Err(CertificateError::Form("two different signature algorithms"));
         }
@@ -116,7 +116,7 @@ impl Crl {
         {
             return Ok(false);
         }
-        let algorithm = SignatureAlgorithm::from_oid(&self.algorithm)?;
+        let algorithm = SignatureAlgorithm::from_identifier(&self.algorithm)?;
         match issuer.verify(algorithm, &self.der[self.tbs.clone()], &self.signature) {
             Ok(()) => Ok(true),
             Err(SuiteError::Signature | SuiteError::Key) => Ok(false),

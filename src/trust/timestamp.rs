@@ -200,9 +200,10 @@ impl Token {
         }
         let nonce = if info.peek() == Some(tag::INTEGER) { Some(info.unsigned()?.to_vec()) } else { None };
         info.optional(tag::context(0))?; // the authority's name: the certificate has it
-        if !info.is_empty() {
-            return Err(TimeStampError::Form("extensions that are not understood"));
+        if let Some(extensions) = info.optional(tag::context(1))? {
+            no_critical(extensions.inside())?;
         }
+        info.done()?;
         Ok(Self { der: der.to_vec(), data, algorithm, imprint, policy, serial, at, accuracy_ms, nonce })
     }
 
@@ -216,7 +217,12 @@ impl Token {
     /// [`TimeStampError::Imprint`] for another message, [`TimeStampError::Authority`] for a certificate whose extended
     /// key usage is not time-stamping alone (RFC 3161 §2.3), [`TimeStampError::Cms`] for a signature that does not hold.
     pub fn verify<'a>(&'a self, message: &[u8], known: &'a [Certificate]) -> Result<Stamp<'a>, TimeStampError> {
-        if self.algorithm.of(message) != self.imprint {
+        self.verify_digest(&self.algorithm.of(message), known)
+    }
+
+    /// As [`Token::verify`], with the message's digest by [`Token::algorithm`], for messages not in memory.
+    pub fn verify_digest<'a>(&'a self, digest: &[u8], known: &'a [Certificate]) -> Result<Stamp<'a>, TimeStampError> {
+        if digest != self.imprint {
             return Err(TimeStampError::Imprint);
         }
         let [signer] = self.data.signers.as_slice() else {
@@ -260,6 +266,20 @@ pub fn respond(
     Ok(write::sequence(&[write::sequence(&[write::small(0)]), token]))
 }
 
+/// Extensions say more about the authority, such as that it is a qualified one; only a critical one must be understood.
+fn no_critical(mut list: Reader<'_>) -> Result<(), TimeStampError> {
+    while !list.is_empty() {
+        let mut extension = list.sequence()?;
+        extension.oid()?;
+        if extension.peek() == Some(tag::BOOLEAN) && extension.boolean()? {
+            return Err(TimeStampError::Form("a critical extension that is not understood"));
+        }
+        extension.octet_string()?;
+        extension.done()?;
+    }
+    Ok(())
+}
+
 fn imprint(algorithm: DigestAlgorithm, digest: &[u8]) -> Vec<u8> {
     write::sequence(&[algorithm.identifier(), write::octet_string(digest)])
 }
@@ -276,7 +296,8 @@ fn read_imprint(reader: &mut Reader<'_>) -> Result<(DigestAlgorithm, Vec<u8>), T
     }
 }
 
-/// GeneralizedTime with an optional fraction, which must not end with a zero (RFC 3161 §2.4.2).
+/// GeneralizedTime with an optional fraction. It should not end with a zero (RFC 3161 §2.4.2); what some authorities write
+/// all the same is as readable, and signed as received.
 fn read_time(reader: &mut Reader<'_>) -> Result<UnixMillis, TimeStampError> {
     let element = reader.expect(tag::GENERALIZED_TIME)?;
     let wrong = TimeStampError::Form("a time that is not one");
@@ -285,7 +306,7 @@ fn read_time(reader: &mut Reader<'_>) -> Result<UnixMillis, TimeStampError> {
         None => (digits, &[][..]),
         Some(at) => (&digits[..at], &digits[at + 1..]),
     };
-    let neat = fraction.iter().all(u8::is_ascii_digit) && fraction.len() <= 9 && fraction.last() != Some(&b'0');
+    let neat = fraction.iter().all(u8::is_ascii_digit) && fraction.len() <= 9;
     if !neat || (fraction.is_empty() && whole.len() != digits.len()) {
         return Err(wrong);
     }
@@ -376,12 +397,12 @@ mod tests {
     }
 
     #[test]
-    fn times_have_neat_fractions() {
+    fn times_may_have_fractions() {
         for (text, want) in [
             ("20260213100000Z", Some("2026-02-13T10:00:00.000Z")),
             ("20260213100000.5Z", Some("2026-02-13T10:00:00.500Z")),
             ("20260213100000.123456Z", Some("2026-02-13T10:00:00.123Z")),
-            ("20260213100000.50Z", None), // a needless zero
+            ("20260213100000.50Z", Some("2026-02-13T10:00:00.500Z")), // a needless zero
             ("20260213100000.Z", None),
             ("20260213100000", None), // local time
             ("20260213100000+0800", None),

@@ -11,6 +11,7 @@ use super::{jws, pki::Pair, stamps};
 use crate::catalogue::Catalogue;
 use crate::federation::directory::{Anchors, Octets};
 use crate::federation::{Directory, Issuer, Member as Entry, signed};
+use crate::identity::book::{BindingRule, ClaimNames, Profile};
 use crate::terms::digest::hex;
 use crate::terms::{Digest, UnixMillis};
 use crate::trust::certificate::Certificate;
@@ -121,12 +122,15 @@ fn issuer(world: &World) -> Issuer {
     Issuer {
         issuer: world.issuer(),
         discovery: format!("{}/.well-known/openid-configuration", world.issuer()),
-        audiences: GATEWAYS.iter().map(|g| g.id.to_owned()).collect(),
         algorithms: vec!["ES256".into(), "RS256".into()],
         populations: vec!["citizen".into(), "staff".into()],
         places: vec![],
         levels,
         max_lifetime_s: TOKEN_LIFE_S,
+        profile: Profile::AtJwt,
+        claims: ClaimNames::default(),
+        binding: BindingRule::Optional,
+        actors: Vec::new(),
     }
 }
 

@@ -31,8 +31,8 @@ use crate::upstream::{Client, ClientTls};
 /// First wait before a gateway is started again; doubles up to the longest while it keeps failing.
 const AGAIN: Duration = Duration::from_millis(100);
 const AGAIN_MAX: Duration = Duration::from_secs(5);
-/// A gateway that ran for this long was well: the next wait is the first again.
-const WELL: Duration = Duration::from_secs(10);
+/// A gateway that ran for this long had started well: the next wait is the first again.
+const WELL: Duration = Duration::from_secs(2);
 /// Longest wait for a gateway that was asked to end; its own drain takes at most ten seconds.
 const END: Duration = Duration::from_secs(20);
 /// Longest wait until both are ready.

@@ -44,7 +44,9 @@ pub(super) fn trust(world: &World) -> Result<(), String> {
                 signer-anchor = [\"federation/signers-ca.pem\"]\n\
                 maker-anchor = [\"federation/makers-ca.pem\"]\n\
                 crl = [\"federation/signers-ca.crl\", \"federation/makers-ca.crl\"]\n\
-                time-basis = \"claimed\"\ncoverage = \"strict\"\nrevocation = \"require\"\n";
+                time-basis = \"claimed\"\ncoverage = \"strict\"\nrevocation = \"require\"\n\
+                # Our own papers hold nothing that no seal speaks for; licences of other makers may.\n\
+                container = \"exact\"\n";
     files::write(&world.trust(), text.as_bytes(), PUBLIC).map(|_| ())
 }
 
@@ -61,6 +63,7 @@ fn config(world: &World, gateway: usize) -> Result<String, String> {
          partners = \"partners.toml\"\n\n\
          [gateway]\nid = {:?}\nname = {:?}\ndivision = {:?}\ndata = \"data\"\nstore = {:?}\nenquiry = \"12345\"\n\n\
          [listen]\napi = \"{}\"\nlog = \"{}\"\nadmin = \"{}\"\nmetrics = \"{}\"\n\n\
+         [limits]\nfilings = 1000\n\n\
          [tls]\ncertificate = \"certs/tls.pem\"\nkey = \"certs/tls.key\"\nclient_anchors = \"authorities/clients.pem\"\n\n",
         plan.name,
         plan.id,

@@ -53,6 +53,12 @@ pub async fn run(
     once: bool,
     screen: &Screen,
 ) -> Result<bool, String> {
+    // One ear from the beginning to the end: a signal that comes between two steps is not lost.
+    let (tell, mut told) = watch::channel(false);
+    tokio::spawn(async move {
+        until_told().await;
+        let _ = tell.send(true);
+    });
     let mut teller = Teller::new(screen.clone());
     screen.line(format_args!("通办网关演示 · Tongban demonstration\n数据 data: {}", folder.display()));
     teller.chapter("联盟", "The federation");
@@ -82,7 +88,7 @@ pub async fn run(
     };
     let papers = tokio::select! {
         papers = walked => papers,
-        () = until_told() => {
+        _ = told.wait_for(|told| *told) => {
             running.end().await;
             return Err("被中断 · told to end before the walk was over".into());
         }
@@ -96,7 +102,7 @@ pub async fn run(
     offline::walk(&mut teller, &world, papers.as_ref()).await;
     let well = teller.conclude();
     addresses(&teller, &world);
-    until_told().await;
+    let _ = told.wait_for(|told| *told).await;
     running.end().await;
     Ok(well)
 }

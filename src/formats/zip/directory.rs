@@ -97,6 +97,7 @@ fn find_end<S: Source>(source: &S, size: u64, findings: &mut Vec<Finding>) -> Re
         let agree = same(entries.into(), 0xffff, end.entries)
             && same(dir_size.into(), 0xffff_ffff, end.size)
             && same(dir_offset.into(), 0xffff_ffff, end.offset);
+        findings.push(Finding::Attributes); // versions, which nothing repeats
         return if agree { Ok(end) } else { Err(ZipError::Ambiguous) };
     }
     if disk != 0 || directory_disk != 0 || here != entries {
@@ -136,8 +137,11 @@ fn find_end64<S: Source>(source: &S, end_at: u64) -> Result<Option<End>, ZipErro
 
 /// What the local header must repeat.
 struct Head<'a> {
+    needed: u16,
     flags: u16,
     method: u16,
+    /// Time and date.
+    when: u32,
     raw_name: &'a [u8],
 }
 
@@ -150,32 +154,20 @@ fn central<'a>(
     if c.u32()? != CENTRAL {
         return Err(ZipError::Directory("a record without its signature"));
     }
-    let (made_by, _needed, flags, method) = (c.u16()?, c.u16()?, c.u16()?, c.u16()?);
-    let (_when, crc) = (c.u32()?, c.u32()?);
+    let (made_by, needed, flags, method) = (c.u16()?, c.u16()?, c.u16()?, c.u16()?);
+    let (when, crc) = (c.u32()?, c.u32()?);
     let (packed, size) = (c.u32()?, c.u32()?);
     let (name_len, extra_len, comment_len) = (c.u16()?, c.u16()?, c.u16()?);
-    let (disk, _internal, external, offset) = (c.u16()?, c.u16()?, c.u32()?, c.u32()?);
+    let (disk, internal, external, offset) = (c.u16()?, c.u16()?, c.u32()?, c.u32()?);
     let raw_name = c.take(name_len.into())?;
     let extra = c.take(extra_len.into())?;
     if !c.take(comment_len.into())?.is_empty() {
         findings.push(Finding::Comment);
     }
-    let name = match std::str::from_utf8(raw_name) {
-        Ok(name) => {
-            if flags & FLAG_UTF8 == 0 && !name.is_ascii() {
-                findings.push(Finding::NameEncoding);
-            }
-            name.to_owned()
-        }
-        Err(_) if flags & FLAG_UTF8 != 0 => {
-            return Err(ZipError::Name { name: "?".to_owned(), why: "marked as UTF-8 and is not" });
-        }
-        // GBK or CP437: nothing in an OFD refers to such a name, so one reversible reading is enough.
-        Err(_) => {
-            findings.push(Finding::NameEncoding);
-            raw_name.iter().map(|&b| char::from(b)).collect()
-        }
-    };
+    let (name, plain) = names::read(raw_name, flags & FLAG_UTF8 != 0, unicode_path(extra, raw_name))?;
+    if !plain {
+        findings.push(Finding::NameEncoding);
+    }
     if flags & (1 | 1 << 6 | 1 << 13) != 0 {
         return Err(ZipError::Encrypted(shown(&name)));
     }
@@ -186,6 +178,9 @@ fn central<'a>(
     let on_unix = matches!(made_by >> 8, 3 | 19);
     if kind == 0o120_000 || on_unix && !matches!(kind, 0 | 0o100_000 | 0o040_000) {
         return Err(ZipError::Special(shown(&name)));
+    }
+    if !extra.is_empty() || !is_plain(made_by, needed, internal, external, name.ends_with('/')) {
+        findings.push(Finding::Attributes);
     }
     let mut wide = Wide::find(extra, &name)?;
     let size = wide.resolve(size)?;
@@ -208,7 +203,21 @@ fn central<'a>(
     }
     let header_at = offset.checked_add(shift).ok_or(ZipError::Directory("offset"))?;
     let entry = Entry { name, size, packed, crc, stored: method == 0, header_at, has_extra: false, data_at: 0 };
-    Ok((entry, Head { flags, method, raw_name }))
+    Ok((entry, Head { needed, flags, method, when, raw_name }))
+}
+
+/// Whether what the directory says of an entry's maker and attributes is what every plain file or folder has: of MS-DOS
+/// without attributes, or of Unix with the usual mode. No other octet in one place is plain again.
+fn is_plain(made_by: u16, needed: u16, internal: u16, external: u32, folder: bool) -> bool {
+    let (host, version) = (made_by >> 8, made_by & 0xff);
+    let usual = match (host, folder) {
+        (0, false) => 0,
+        (0, true) => 0x10,
+        (3, false) => 0o100_644 << 16,
+        (3, true) => 0o040_755 << 16,
+        _ => return false,
+    };
+    version == needed && internal == 0 && external == usual
 }
 
 const FLAG_DESCRIPTOR: u16 = 1 << 3;
@@ -234,7 +243,7 @@ fn lay_out<S: Source>(
             no_hidden_record(source, free_from, entry.header_at)?;
             findings.push(if place == 0 { Finding::Prefix } else { Finding::Gap });
         }
-        free_from = local(source, entry, &heads[n], directory_at)?;
+        free_from = local(source, entry, &heads[n], directory_at, findings)?;
     }
     if free_from < directory_at {
         no_hidden_record(source, free_from, directory_at)?;
@@ -253,7 +262,13 @@ fn no_hidden_record<S: Source>(source: &S, from: u64, to: u64) -> Result<(), Zip
 }
 
 /// Checks one local header and its data descriptor; gives the first octet after the record.
-fn local<S: Source>(source: &S, entry: &mut Entry, head: &Head<'_>, directory_at: u64) -> Result<u64, ZipError> {
+fn local<S: Source>(
+    source: &S,
+    entry: &mut Entry,
+    head: &Head<'_>,
+    directory_at: u64,
+    findings: &mut Vec<Finding>,
+) -> Result<u64, ZipError> {
     let differs = |what| ZipError::LocalMismatch { name: shown(&entry.name), what };
     let beyond = || ZipError::Overlap(shown(&entry.name));
     let mut raw = [0; 30];
@@ -265,7 +280,7 @@ fn local<S: Source>(source: &S, entry: &mut Entry, head: &Head<'_>, directory_at
     if c.u32()? != LOCAL {
         return Err(differs("no header there"));
     }
-    let (_needed, flags, method, _when) = (c.u16()?, c.u16()?, c.u16()?, c.u32()?);
+    let (needed, flags, method, when) = (c.u16()?, c.u16()?, c.u16()?, c.u32()?);
     let (crc, packed, size) = (c.u32()?, c.u32()?, c.u32()?);
     let (name_len, extra_len) = (u64::from(c.u16()?), u64::from(c.u16()?));
     let data_at = entry.header_at + 30 + name_len + extra_len;
@@ -273,7 +288,7 @@ fn local<S: Source>(source: &S, entry: &mut Entry, head: &Head<'_>, directory_at
     let mut rest = vec![0; (name_len + extra_len) as usize];
     source.read_at(entry.header_at + 30, &mut rest)?;
     let (name, extra) = rest.split_at(name_len as usize);
-    if name != head.raw_name {
+    if name != head.raw_name || unicode_path(extra, name).is_some_and(|path| path != entry.name.as_bytes()) {
         return Err(ZipError::LocalName(shown(&entry.name)));
     }
     if method != head.method {
@@ -282,6 +297,9 @@ fn local<S: Source>(source: &S, entry: &mut Entry, head: &Head<'_>, directory_at
     // Encryption and descriptor bits change how data are read; the others are hints.
     if (flags ^ head.flags) & (1 | FLAG_DESCRIPTOR | 1 << 6 | 1 << 13) != 0 {
         return Err(differs("flags"));
+    }
+    if (needed, flags, when) != (head.needed, head.flags, head.when) {
+        findings.push(Finding::HeadersDiffer);
     }
     let mut wide = Wide::find(extra, &entry.name)?;
     let (size, packed) = (wide.resolve(size)?, wide.resolve(packed)?);
@@ -296,6 +314,9 @@ fn local<S: Source>(source: &S, entry: &mut Entry, head: &Head<'_>, directory_at
     let end = if with_descriptor { data_end + descriptor(source, entry, data_end, directory_at)? } else { data_end };
     entry.data_at = data_at;
     entry.has_extra = extra_len > 0;
+    if entry.has_extra {
+        findings.push(Finding::Attributes);
+    }
     Ok(end)
 }
 
@@ -348,6 +369,19 @@ impl<'a> Wide<'a> {
     fn resolve(&mut self, small: u32) -> Result<u64, ZipError> {
         if small == u32::MAX { self.0.u64() } else { Ok(small.into()) }
     }
+}
+
+/// Info-ZIP's Unicode Path: the name in UTF-8, valid while the CRC of the name beside it holds (APPNOTE 4.6.9).
+fn unicode_path<'a>(extra: &'a [u8], raw_name: &[u8]) -> Option<&'a [u8]> {
+    let mut c = Cursor(extra);
+    while c.0.len() >= 4 {
+        let (tag, len) = (c.u16().ok()?, c.u16().ok()?);
+        let mut body = Cursor(c.take(len.into()).ok()?);
+        if tag == 0x7075 && body.array::<1>().ok()? == [1] && body.u32().ok()? == crc32fast::hash(raw_name) {
+            return Some(body.0);
+        }
+    }
+    None
 }
 
 /// Little-endian numbers off the front of a slice.

@@ -76,6 +76,27 @@ impl<S: Source + ?Sized> Source for &S {
     }
 }
 
+/// A source with one octet replaced.
+struct Patched<'a, S> {
+    source: &'a S,
+    at: u64,
+    octet: u8,
+}
+
+impl<S: Source> Source for Patched<'_, S> {
+    fn size(&self) -> io::Result<u64> {
+        self.source.size()
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.source.read_at(offset, buf)?;
+        let here = self.at.checked_sub(offset).and_then(|n| usize::try_from(n).ok());
+        if let Some(octet) = here.and_then(|n| buf.get_mut(n)) {
+            *octet = self.octet;
+        }
+        Ok(())
+    }
+}
+
 /// How much an archive may ask of us. Sizes in octets.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -96,7 +117,7 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { entries: 20_000, directory: 8 << 20, entry_size: 512 << 20, total_size: 1 << 30, ratio: 250 }
+        Self { entries: 20_000, directory: 4 << 20, entry_size: 512 << 20, total_size: 1 << 30, ratio: 250 }
     }
 }
 
@@ -186,7 +207,8 @@ impl ZipError {
     }
 }
 
-/// Odd, seen in genuine files, and harmless: reported, not refused.
+/// Odd, seen in genuine files, and harmless: reported, not refused. An archive without any of these, and
+/// without a [`Archive::loose_end`], holds no octet that could be another one unnoticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Finding {
     /// Octets before the first entry.
@@ -199,6 +221,11 @@ pub enum Finding {
     Comment,
     /// A name outside ASCII not marked as UTF-8.
     NameEncoding,
+    /// Local header and directory give another version, time, or hint about packing.
+    HeadersDiffer,
+    /// The directory says more of an entry than that it is a plain file or folder: the maker's version, attributes,
+    /// extra fields.
+    Attributes,
 }
 
 impl Finding {
@@ -209,6 +236,8 @@ impl Finding {
             Self::Gap => "ZIP_GAP",
             Self::Comment => "ZIP_COMMENT",
             Self::NameEncoding => "ZIP_NAME_ENCODING",
+            Self::HeadersDiffer => "ZIP_HEADERS_DIFFER",
+            Self::Attributes => "ZIP_ATTRIBUTES",
         }
     }
 }
@@ -303,6 +332,24 @@ impl<S: Source> Archive<S> {
 
     pub fn source(&self) -> &S {
         &self.source
+    }
+
+    /// The first entry whose packed data end in bits that mean nothing and are not zero: a deflate stream ends anywhere in
+    /// its last octet, and no checksum speaks for the rest of it. Unpacks every entry up to eight times.
+    pub fn loose_end(&self) -> Result<Option<&Entry>, ZipError> {
+        for entry in self.entries.iter().filter(|e| !e.stored && e.packed > 0) {
+            let last = entry.data_at + entry.packed - 1;
+            let mut octet = [0];
+            self.source.read_at(last, &mut octet)?;
+            let set = (0..8).map(|bit| 1 << bit).filter(|bit| octet[0] & bit != 0);
+            for bit in set {
+                let without = Patched { source: &self.source, at: last, octet: octet[0] & !bit };
+                if io::copy(&mut EntryReader::new(&without, entry), &mut io::sink()).is_ok() {
+                    return Ok(Some(entry));
+                }
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -134,6 +134,35 @@ fn what_two_readers_could_understand_differently_is_refused() {
     assert_eq!(code_of(&folder), "ZIP_BAD_NAME", "a file that is a folder too");
 }
 
+/// Whether an archive is as a careful maker writes it, to the last bit.
+fn is_exact(bytes: &[u8]) -> bool {
+    let Ok(zip) = Archive::open(bytes, &Limits::default()) else { return false };
+    zip.findings().is_empty() && zip.check_all().is_ok() && matches!(zip.loose_end(), Ok(None))
+}
+
+#[test]
+fn no_octet_is_another_one_unnoticed() {
+    let mut writer = Writer::new(Vec::new(), DosTime::day_of(crate::terms::UnixMillis(1_790_000_000_000)));
+    writer.add("mimetype", Packing::Stored, b"application/x").unwrap();
+    writer.add("文/a.xml", Packing::Deflated, b"<a>one two three, one two three</a>").unwrap();
+    writer.add("dir/", Packing::Stored, b"").unwrap();
+    writer.add_from("b", Packing::Deflated, &mut &b"streamed, with a descriptor"[..]).unwrap();
+    let bytes = writer.finish().unwrap();
+    assert!(is_exact(&bytes));
+    let mut loose = 0;
+    for at in 0..bytes.len() {
+        for change in 1..=u8::MAX {
+            let mut bent = bytes.clone();
+            bent[at] ^= change;
+            assert!(!is_exact(&bent), "octet {at} xor {change:#04x}");
+            loose += u32::from(
+                code_of(&bent) == "ok" && Archive::open(&*bent, &Limits::default()).unwrap().findings().is_empty(),
+            );
+        }
+    }
+    assert!(loose > 0, "some changes are found by the loose end only");
+}
+
 #[test]
 fn bombs_are_seen_before_they_are_opened() {
     let zeros = vec![0; 8 << 20];

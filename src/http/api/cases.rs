@@ -213,3 +213,13 @@ pub async fn office_act(asked: &Asked, no: CaseNo, request: Request<Body>) -> Re
         "leaf": ledger::receipt(&asked.rooms, done.committed),
     })))
 }
+
+/// The form of OIDC back-channel logout: one member, `logout_token`.
+pub async fn logout(asked: &Asked, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    let form = input::body(request, input::FORM_MAX).await?;
+    let form = String::from_utf8_lossy(&form);
+    let token = form.split('&').find_map(|pair| pair.strip_prefix("logout_token="));
+    let token = token.ok_or_else(|| Refusal::new(&CONTENT, "logout_token is missing"))?;
+    crate::gateway::logout::take(&asked.rooms, &asked.trace, token).await?;
+    Ok(ok(&json!({})))
+}

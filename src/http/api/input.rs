@@ -16,6 +16,8 @@ use crate::upstream::body::{NotWhole, whole};
 
 /// Largest JSON body in octets.
 pub const JSON_MAX: usize = 1 << 20;
+/// Largest form of a few members in octets.
+pub const FORM_MAX: usize = 32 << 10;
 
 /// A query parameter, percent-decoded.
 pub fn query(asked: &Asked, name: &str) -> Option<String> {

@@ -173,6 +173,7 @@ async fn dispatch(
         Call::Document => cases::document(&asked, case()?, param("path")).await,
         Call::Verify => cases::verify(&asked, request).await,
         Call::LookUp => cases::look_up(&asked, request).await,
+        Call::Logout => cases::logout(&asked, request).await,
         Call::OpenApi => Ok(ok(&openapi::document())),
         Call::Errors => Ok(ok(&openapi::errors())),
         Call::OfficeAct => cases::office_act(&asked, case()?, request).await,

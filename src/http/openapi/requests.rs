@@ -81,6 +81,7 @@ pub fn body(call: Call) -> Option<(&'static str, Value)> {
             ("place", text()),
             ("requester", text()),
         ])),
+        Call::Logout => Some(("application/x-www-form-urlencoded", closed(&[("logout_token", text())]))),
         Call::Verify => Some(("application/octet-stream", binary())),
         Call::PeerMessage => Some((crate::gateway::keep::ASICE, binary())),
         _ => None,

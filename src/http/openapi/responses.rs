@@ -32,6 +32,7 @@ pub fn good(call: Call) -> Vec<(&'static str, &'static str, Option<Value>)> {
                 ("fetched_at", time()),
             ])),
         )],
+        Call::Logout => vec![("200", JSON, Some(closed(&[])))],
         Call::OpenApi => vec![("200", JSON, Some(json!({ "type": "object" })))],
         Call::Errors => vec![("200", JSON, Some(errors()))],
         Call::OfficeAct => vec![(

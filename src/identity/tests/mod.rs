@@ -5,6 +5,7 @@ mod delegated;
 mod dpop_attacks;
 mod gateways;
 mod keys_and_rotation;
+mod logged_out;
 mod vectors;
 
 use std::collections::BTreeMap;

@@ -16,8 +16,8 @@ pub use make::{Spelling, TimeStamp, sign_detached, sign_detached_with};
 pub use verify::{Content, Signed, Verified, verify_detached};
 
 use super::certificate::{Certificate, CertificateError};
-use super::suite::{DigestAlgorithm, SignatureAlgorithm, SuiteError};
-use crate::formats::der::{DerError, Element, Oid, Reader, tag, write};
+use super::suite::{DigestAlgorithm, Identifier, SignatureAlgorithm, SuiteError};
+use crate::formats::der::{DerError, Element, Reader, tag, write};
 use crate::terms::{Explain, Next, Told, refusal::tolds};
 
 pub(super) const SIGNED_DATA: [&str; 2] = ["1.2.840.113549.1.7.2", "1.2.156.10197.6.1.4.2.2"];
@@ -137,8 +137,8 @@ pub enum SignerId {
 pub struct SignerInfo {
     pub id: SignerId,
     pub digest: DigestAlgorithm,
-    /// OID of the signature algorithm as received: a key's own OID says nothing about the digest.
-    pub algorithm: Oid,
+    /// The signature algorithm as received: a key's own OID says nothing about the digest.
+    pub algorithm: Identifier,
     pub signature: Vec<u8>,
     pub signed: Option<Attributes>,
     pub unsigned: Vec<Attribute>,
@@ -285,7 +285,7 @@ fn signer_info(element: &Element<'_>) -> Result<SignerInfo, CmsError> {
             list: attributes(set.content)?,
         }),
     };
-    let algorithm = info.sequence()?.oid()?;
+    let algorithm = Identifier::read(&mut info)?;
     let signature = info.octet_string()?.to_vec();
     let unsigned = match info.optional(tag::context(1))? {
         None => Vec::new(),
@@ -311,15 +311,17 @@ impl SignerInfo {
     pub fn signature_algorithm(&self) -> Result<SignatureAlgorithm, CmsError> {
         use DigestAlgorithm as D;
         use SignatureAlgorithm as S;
-        let dotted = self.algorithm.to_string();
+        let dotted = self.algorithm.oid.to_string();
         let algorithm = match (dotted.as_str(), self.digest) {
             ("1.2.840.113549.1.1.1", D::Sha256) => S::RsaPkcs1Sha256,
             ("1.2.840.113549.1.1.1", D::Sha384) => S::RsaPkcs1Sha384,
             ("1.2.840.113549.1.1.1", D::Sha512) => S::RsaPkcs1Sha512,
             ("1.2.840.10045.2.1", D::Sha256) => S::EcdsaP256Sha256,
             ("1.2.840.10045.2.1", D::Sha384) => S::EcdsaP384Sha384,
-            ("1.2.156.10197.1.301.1" | "1.2.156.10197.1.301" | "1.2.840.10045.2.1", D::Sm3) => S::Sm2Sm3,
-            _ => S::from_oid(&self.algorithm).map_err(CmsError::Suite)?,
+            ("1.2.840.10045.2.1", D::Sm3) => S::Sm2Sm3,
+            // The key's own identifiers, and one without its ".1", stand for SM2 with SM3 in genuine files.
+            (oid, D::Sm3) if S::SM2_SPELLINGS.contains(&oid) => S::Sm2Sm3,
+            _ => S::from_identifier(&self.algorithm).map_err(CmsError::Suite)?,
         };
         // A signature algorithm with one digest over attributes with another is allowed for Ed25519 only (RFC 8419).
         if algorithm.digest() != self.digest && algorithm != S::Ed25519 {

@@ -7,7 +7,7 @@ use super::{
 use crate::formats::der::{Reader, tag};
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
-use crate::trust::suite::{DigestAlgorithm, PublicKey, SignatureAlgorithm, SuiteError, sm2_suite};
+use crate::trust::suite::{DigestAlgorithm, SignatureAlgorithm, SuiteError};
 
 /// What was signed.
 #[derive(Clone, Copy)]
@@ -130,7 +130,8 @@ impl SignedData {
                     return Err(CmsError::Digest);
                 }
                 if let Some(value) = attributes.one(SIGNING_TIME)? {
-                    signed.signing_time = Some(Reader::new(value).time()?);
+                    // A claim nobody can read is no claim.
+                    signed.signing_time = Reader::new(value).time().ok();
                 }
                 if let Some(value) = attributes.one(SIGNING_CERTIFICATE_V2)? {
                     names_certificate(value, certificate)?;
@@ -175,21 +176,10 @@ fn check(
     message: &[u8],
     signature: &[u8],
 ) -> Result<bool, CmsError> {
-    let key = certificate.public_key().map_err(CmsError::Suite)?;
-    let (raw, result) = match &key {
-        // No DER signature of SM2 has 64 octets and begins otherwise than with SEQUENCE and its length.
-        PublicKey::Sm2(point)
-            if algorithm == SignatureAlgorithm::Sm2Sm3 && signature.len() == 64 && signature[..2] != [0x30, 62] =>
-        {
-            (true, sm2_suite::verify_raw(point, message, signature))
-        }
-        _ => (false, key.verify(algorithm, message, signature)),
-    };
-    match result {
-        Ok(()) => Ok(raw),
-        Err(SuiteError::Signature | SuiteError::Encoding) => Err(CmsError::Signature),
-        Err(other) => Err(CmsError::Suite(other)),
-    }
+    certificate.verify_tolerant(algorithm, message, signature).map_err(|error| match error {
+        SuiteError::Signature | SuiteError::Encoding => CmsError::Signature,
+        other => CmsError::Suite(other),
+    })
 }
 
 /// ESS signing-certificate-v2 (RFC 5035 §3): its first entry must be the digest of the signer's certificate.

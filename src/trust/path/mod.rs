@@ -3,7 +3,9 @@
 //! ```text
 //!  leaf ─▶ issuers by name, then by signature ─▶ … ─▶ anchor      (bounded: depth, signatures, comparisons)
 //!                                                       │ every complete chain
-//!            dates · authority bits · depth · names · purpose · revocation ─▶ Path │ the most telling PathError
+//!            dates · authority bits · depth · names · purpose · revocation
+//!                                                       │
+//!                 judge ─▶ Path │ the most telling PathError       survey ─▶ the best chain, all that speaks against it
 //! ```
 //! RFC 5280 §6 for all suites alike; a chain may mix them. For TLS the stricter rules of [`strict`] come on top, because
 //! the library that checks handshakes is lenient there. Outcomes carry the words of ETSI EN 319 102-1.
@@ -95,6 +97,22 @@ pub struct Path {
     pub chain: Vec<Certificate>,
     /// What is known about the revocation of each certificate below the anchor, in the same order.
     pub statuses: Vec<Status>,
+}
+
+/// The best chain there is, and everything that speaks against it: for reports that tell more than one reason.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    pub path: Path,
+    /// In the order of examination; none when [`judge`] would say yes.
+    pub faults: Vec<Fault>,
+}
+
+/// One thing that speaks against a chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Place in the chain; 0 is the leaf.
+    pub place: usize,
+    pub error: PathError,
 }
 
 /// Why there is no chain to rely on.
@@ -212,6 +230,32 @@ pub fn judge(question: &Question<'_>) -> Result<Path, PathError> {
 
 /// [`judge`] with at most `depth` authorities between leaf and anchor.
 pub fn judge_within(question: &Question<'_>, depth: usize) -> Result<Path, PathError> {
+    let (best, no_chain) = search(question, depth, question.at)?;
+    match best {
+        None => Err(no_chain),
+        Some(survey) => match survey.faults.into_iter().next() {
+            None => Ok(survey.path),
+            Some(fault) => Err(fault.error),
+        },
+    }
+}
+
+/// Finds the best chain and tells all that speaks against it. Dates and revocation are judged at `question.at`; the age
+/// of revocation data is that at `known_at`, the time of validation.
+///
+/// # Errors
+/// When no chain reaches an anchor.
+pub fn survey(question: &Question<'_>, known_at: UnixMillis) -> Result<Survey, PathError> {
+    let (best, no_chain) = search(question, DEFAULT_DEPTH, known_at)?;
+    best.ok_or(no_chain)
+}
+
+/// The best complete chain, if there is one, and why there is none otherwise.
+fn search(
+    question: &Question<'_>,
+    depth: usize,
+    known_at: UnixMillis,
+) -> Result<(Option<Survey>, PathError), PathError> {
     if question.anchors.is_empty() {
         return Err(PathError::NoAnchors);
     }
@@ -219,35 +263,37 @@ pub fn judge_within(question: &Question<'_>, depth: usize) -> Result<Path, PathE
     let mut search = Search {
         question,
         depth,
+        known_at,
         work: Work { signatures: MOST_SIGNATURES, comparisons: MOST_COMPARISONS },
         chain: vec![leaf],
-        worst: PathError::NoChain(leaf.subject_text()),
+        best: None,
+        no_chain: PathError::NoChain(leaf.subject_text()),
     };
-    let found = if question.anchors.iter().any(|anchor| anchor.der() == leaf.der()) {
-        search.complete().map(Some)
+    let ended = if question.anchors.iter().any(|anchor| anchor.der() == leaf.der()) {
+        search.complete().map(|_| ())
     } else {
-        search.extend()
+        search.extend().map(|_| ())
     };
-    match found {
-        Ok(Some(path)) => Ok(path),
-        Ok(None) => Err(search.worst),
-        Err(Stop::No(error)) => Err(error),
-        Err(Stop::Work) => Err(PathError::TooMuchWork(leaf.subject_text())),
+    match ended {
+        Ok(()) => Ok((search.best, search.no_chain)),
+        Err(Exhausted) => Err(PathError::TooMuchWork(leaf.subject_text())),
     }
 }
 
 struct Search<'a, 'q> {
     question: &'q Question<'a>,
     depth: usize,
+    known_at: UnixMillis,
     work: Work,
     /// Leaf first.
     chain: Vec<&'a Certificate>,
-    worst: PathError,
+    best: Option<Survey>,
+    no_chain: PathError,
 }
 
 impl Search<'_, '_> {
-    /// Extends the chain by every possible issuer, anchors first. `Err` only when the bounds are reached.
-    fn extend(&mut self) -> Result<Option<Path>, Stop> {
+    /// Extends the chain by every possible issuer, anchors first, until one chain holds: then `true`.
+    fn extend(&mut self) -> Result<bool, Exhausted> {
         let last = self.chain[self.chain.len() - 1];
         let question = self.question;
         let anchors = question.anchors.iter().map(|c| (c, true));
@@ -264,57 +310,63 @@ impl Search<'_, '_> {
                 // Same name, other key: a namesake is no issuer.
                 Err(SuiteError::Signature | SuiteError::Key) => continue,
                 Err(error) => {
-                    self.note(PathError::Suite { certificate: last.subject_text(), error });
+                    self.no_chain = PathError::Suite { certificate: last.subject_text(), error };
                     continue;
                 }
             }
             self.chain.push(issuer);
-            let found = if anchor {
-                match self.complete() {
-                    Ok(path) => Some(path),
-                    Err(Stop::Work) => return Err(Stop::Work),
-                    Err(Stop::No(error)) => {
-                        self.note(error);
-                        None
-                    }
-                }
-            } else {
-                self.extend()?
-            };
-            if found.is_some() {
-                return Ok(found);
-            }
+            let holds = if anchor { self.complete()? } else { self.extend()? };
             self.chain.pop();
+            if holds {
+                return Ok(true);
+            }
         }
-        Ok(None)
+        Ok(false)
     }
 
-    fn note(&mut self, error: PathError) {
-        if error.weight() > self.worst.weight() {
-            self.worst = error;
+    /// Judges a chain that reaches an anchor, and keeps it if it is the best so far; `true` when nothing speaks against it.
+    fn complete(&mut self) -> Result<bool, Exhausted> {
+        let (faults, statuses) = self.faults()?;
+        let holds = faults.is_empty();
+        let rank = |faults: &[Fault]| faults.iter().map(|f| f.error.weight()).min().unwrap_or(u8::MAX);
+        if self.best.as_ref().is_none_or(|best| rank(&faults) > rank(&best.faults)) {
+            let chain = self.chain.iter().map(|c| (*c).clone()).collect();
+            self.best = Some(Survey { path: Path { chain, statuses }, faults });
         }
+        Ok(holds)
     }
 
-    /// Judges a chain that reaches an anchor.
-    fn complete(&mut self) -> Result<Path, Stop> {
+    /// What speaks against the chain, and what is known of revocation.
+    fn faults(&mut self) -> Result<(Vec<Fault>, Vec<Status>), Exhausted> {
         let question = self.question;
-        for certificate in &self.chain {
+        let mut faults = Vec::new();
+        for (place, certificate) in self.chain.iter().enumerate() {
             if !certificate.valid_at(question.at) {
-                let certificate = certificate.subject_text();
-                return Err(Stop::No(PathError::Validity { certificate, at: question.at }));
+                let error = PathError::Validity { certificate: certificate.subject_text(), at: question.at };
+                faults.push(Fault { place, error });
             }
-            if !certificate.extensions.unknown_critical.is_empty() {
-                return no(certificate, "a critical extension that is not understood");
+            if place > 0 {
+                faults.extend(fault(place, understood(certificate))?);
             }
         }
-        leaf(question.leaf, question.purpose)?;
-        authorities(&self.chain, question.purpose)?;
+        faults.extend(fault(0, leaf(question.leaf, question.purpose))?);
+        let (place, held) = authorities(&self.chain, question.purpose);
+        faults.extend(fault(place, held)?);
         if matches!(question.purpose, Purpose::TlsServer | Purpose::TlsClient) {
-            strict::check(&self.chain)?;
+            faults.extend(fault(0, strict::check(&self.chain))?);
         }
-        names::check(&self.chain, &mut self.work)?;
-        let statuses = revocation::check(&self.chain, question, &mut self.work)?;
-        Ok(Path { chain: self.chain.iter().map(|c| (*c).clone()).collect(), statuses })
+        faults.extend(fault(0, names::check(&self.chain, &mut self.work))?);
+        let statuses = revocation::statuses(&self.chain, question, self.known_at, &mut self.work)?;
+        faults.extend(revocation::faults(&statuses, question));
+        Ok((faults, statuses))
+    }
+}
+
+fn fault(place: usize, held: Result<(), Stop>) -> Result<Option<Fault>, Exhausted> {
+    match held {
+        Ok(()) => Ok(None),
+        Err(Stop::No(error)) => Ok(Some(Fault { place, error })),
+        Err(Stop::Work) => Err(Exhausted),
     }
 }
 
@@ -349,8 +401,27 @@ fn extended_use(purpose: Purpose) -> Option<&'static str> {
     }
 }
 
-/// May the leaf do what it is asked about?
+/// May a certificate do what it is asked about, wherever it comes from? Part of [`judge`] and [`survey`].
+///
+/// # Errors
+/// [`PathError::Constraint`], or [`PathError::Suite`] for a key that is none.
+pub fn fit(certificate: &Certificate, purpose: Purpose) -> Result<(), PathError> {
+    leaf(certificate, purpose).map_err(|stop| match stop {
+        Stop::No(error) => error,
+        Stop::Work => PathError::TooMuchWork(certificate.subject_text()),
+    })
+}
+
+fn understood(certificate: &Certificate) -> Result<(), Stop> {
+    if certificate.extensions.unknown_critical.is_empty() {
+        Ok(())
+    } else {
+        no(certificate, "a critical extension that is not understood")
+    }
+}
+
 fn leaf(leaf: &Certificate, purpose: Purpose) -> Result<(), Stop> {
+    understood(leaf)?;
     // Real seal certificates carry more bits than they need: what counts is that a signing bit is among them. The
     // encipherment half of a dual pair has none.
     let bits = match purpose {
@@ -379,32 +450,37 @@ fn leaf(leaf: &Certificate, purpose: Purpose) -> Result<(), Stop> {
     }
 }
 
-/// May the authorities above it issue what they issued? The anchor's own bits count only for TLS: elsewhere an anchor is
-/// trusted by decision, and real roots lack some of them.
-fn authorities(chain: &[&Certificate], purpose: Purpose) -> Result<(), Stop> {
+/// May the authorities above it issue what they issued? If not, which cannot, and why.
+///
+/// The anchor's own bits count only for TLS: elsewhere an anchor is trusted by decision, and real roots lack some of them.
+/// But a certificate that is trusted for itself does not become an authority by that: it must say that it is one, or be
+/// a root of the time before certificates could.
+fn authorities(chain: &[&Certificate], purpose: Purpose) -> (usize, Result<(), Stop>) {
     let tls = matches!(purpose, Purpose::TlsServer | Purpose::TlsClient);
     let mut below = 0; // authorities between this one and the leaf, self-issued ones not counted (§6.1.4 (l))
     for (n, authority) in chain.iter().enumerate().skip(1) {
         let anchor = n + 1 == chain.len();
         let extensions = &authority.extensions;
         let (ca, depth) = extensions.basic_constraints.unwrap_or((false, None));
-        if !ca && (tls || !anchor || extensions.basic_constraints.is_some()) {
-            return no(authority, "an issuer that is no authority");
+        let self_issued = authority.subject() == authority.issuer();
+        let old_root = anchor && !tls && self_issued && authority.version() < 3;
+        if !ca && !old_root {
+            return (n, no(authority, "an issuer that is no authority"));
         }
         if extensions.key_usage.is_some_and(|usage| !usage.has(KeyUsage::KEY_CERT_SIGN)) && (tls || !anchor) {
-            return no(authority, "an authority whose key is not for certificates");
+            return (n, no(authority, "an authority whose key is not for certificates"));
         }
         if depth.is_some_and(|most| below > most) {
-            return no(authority, "more authorities than one above allows");
+            return (n, no(authority, "more authorities than one above allows"));
         }
         if let (Some(wanted), Some(uses), false) = (extended_use(purpose), &extensions.extended_key_usage, anchor)
             && !uses.iter().any(|u| u == wanted || u == ANY_USE)
         {
-            return no(authority, "an authority that is not for this purpose");
+            return (n, no(authority, "an authority that is not for this purpose"));
         }
-        if authority.subject() != authority.issuer() {
+        if !self_issued {
             below += 1;
         }
     }
-    Ok(())
+    (0, Ok(()))
 }

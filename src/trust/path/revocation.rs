@@ -1,6 +1,6 @@
 //! Is it revoked, and how old is that answer?
 
-use super::{Exhausted, PathError, Question, Stop, Work};
+use super::{Exhausted, Fault, PathError, Question, Work};
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::{Crl, Revoked};
@@ -24,9 +24,10 @@ pub struct Status {
     pub as_of: Option<UnixMillis>,
     /// From there to the time asked about, in seconds; 0 when the list is newer.
     pub age_s: Option<i64>,
-    /// The list was to be replaced before the time asked about, says not when, or is of a time when the certificate had
-    /// already run out and may have been dropped from it.
+    /// The list was to be replaced before the time asked about, or says not when.
     pub stale: bool,
+    /// The list is of a time when the certificate had already run out and may have been dropped from it.
+    pub after_end: bool,
     /// An entry, also one that takes effect after the time asked about.
     pub revoked: Option<Revoked>,
 }
@@ -34,24 +35,36 @@ pub struct Status {
 /// certificateIssuer: entries of an indirect list may be about other authorities' certificates.
 const CERTIFICATE_ISSUER: &str = "2.5.29.29";
 
-pub(super) fn check(chain: &[&Certificate], question: &Question<'_>, work: &mut Work) -> Result<Vec<Status>, Stop> {
+/// What is known at `known_at` about each certificate below the anchor.
+pub(super) fn statuses(
+    chain: &[&Certificate],
+    question: &Question<'_>,
+    known_at: UnixMillis,
+    work: &mut Work,
+) -> Result<Vec<Status>, Exhausted> {
     let pairs = chain.iter().zip(chain.iter().skip(1));
     if question.revocation == Revocation::Ignore {
         return Ok(pairs.map(|(c, _)| Status { certificate: c.subject_text(), ..Status::default() }).collect());
     }
-    let mut statuses = Vec::new();
-    for (n, (certificate, issuer)) in pairs.enumerate() {
-        let status = status(certificate, issuer, question.crls, question.at, work)?;
+    pairs.map(|(certificate, issuer)| status(certificate, issuer, question.crls, known_at, work)).collect()
+}
+
+/// What speaks against the chain at the time asked about.
+pub(super) fn faults(statuses: &[Status], question: &Question<'_>) -> Vec<Fault> {
+    let mut out = Vec::new();
+    for (place, status) in statuses.iter().enumerate() {
+        let certificate = status.certificate.clone();
         if let Some(entry) = status.revoked.as_ref().filter(|entry| entry.at <= question.at) {
-            let (certificate, since) = (certificate.subject_text(), entry.at);
-            return Err(Stop::No(PathError::Revoked { certificate, since, reason: entry.reason, authority: n > 0 }));
+            let (since, reason) = (entry.at, entry.reason);
+            let error = PathError::Revoked { certificate, since, reason, authority: place > 0 };
+            out.push(Fault { place, error });
+        } else if question.revocation == Revocation::Require
+            && (status.as_of.is_none() || status.stale || status.after_end)
+        {
+            out.push(Fault { place, error: PathError::NoStatus(certificate) });
         }
-        if question.revocation == Revocation::Require && (status.as_of.is_none() || status.stale) {
-            return Err(Stop::No(PathError::NoStatus(certificate.subject_text())));
-        }
-        statuses.push(status);
     }
-    Ok(statuses)
+    out
 }
 
 fn status(
@@ -85,7 +98,8 @@ fn status(
             certificate: name,
             as_of: Some(crl.this_update()),
             age_s: Some((at.seconds() - crl.this_update().seconds()).max(0)),
-            stale: crl.next_update().is_none_or(|next| next < at) || crl.this_update() > certificate.not_after(),
+            stale: crl.next_update().is_none_or(|next| next < at),
+            after_end: crl.this_update() > certificate.not_after(),
             revoked,
         },
     })

@@ -3,6 +3,9 @@
 use super::SuiteError;
 use crate::formats::der::{Oid, write};
 
+/// SM3 as GM/T 0006 spells it where SM3 with a key could be meant, too.
+const SM3_WITHOUT_KEY: &str = "1.2.156.10197.1.401.1";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DigestAlgorithm {
     Sha256,
@@ -24,6 +27,9 @@ impl DigestAlgorithm {
     /// # Errors
     /// [`SuiteError::Weak`], [`SuiteError::UnknownAlgorithm`].
     pub fn from_oid(oid: &Oid) -> Result<Self, SuiteError> {
+        if oid.is(SM3_WITHOUT_KEY) {
+            return Ok(Self::Sm3);
+        }
         if let Some((algorithm, _)) = Self::OIDS.iter().find(|(_, dotted)| oid.is(dotted)) {
             return Ok(*algorithm);
         }
@@ -35,6 +41,15 @@ impl DigestAlgorithm {
 
     pub fn oid(self) -> &'static str {
         Self::OIDS.iter().find(|(a, _)| *a == self).map_or("", |(_, dotted)| dotted)
+    }
+
+    /// Octets of a digest.
+    pub fn size(self) -> usize {
+        match self {
+            Self::Sha256 | Self::Sm3 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
     }
 
     /// `AlgorithmIdentifier` in DER, without parameters.

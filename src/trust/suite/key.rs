@@ -2,7 +2,7 @@
 
 use ring::signature as rs;
 
-use super::{SignatureAlgorithm, SuiteError, sm2_suite};
+use super::{DigestAlgorithm, RSA_PSS, SignatureAlgorithm, SuiteError, identifier, sm2_suite};
 use crate::formats::der::{DerError, Oid, Reader, tag, write};
 
 /// What a key can verify.
@@ -15,6 +15,8 @@ pub enum PublicKey {
     Ed25519(Vec<u8>),
     /// `RSAPublicKey` in DER; 2,048 to 8,192 bits.
     Rsa(Vec<u8>),
+    /// The same, of a key that makes RSASSA-PSS signatures only, and with one digest only if it says so.
+    RsaPss(Vec<u8>, Option<DigestAlgorithm>),
 }
 
 const EC: &str = "1.2.840.10045.2.1";
@@ -31,17 +33,27 @@ impl PublicKey {
     /// [`SuiteError::UnknownAlgorithm`] for another curve; [`SuiteError::Key`] for a point off its curve, explicit curve
     /// parameters other than those of SM2, or an RSA key of an odd size.
     pub fn from_spki(spki: &[u8]) -> Result<Self, SuiteError> {
-        let (algorithm, curve, bits) = split(spki).map_err(|_| SuiteError::Key)?;
-        if algorithm.is(RSA) {
-            return rsa_bits(bits)
-                .ok()
-                .filter(|n| (2_048..=8_192).contains(n))
-                .map(|_| Self::Rsa(bits.to_vec()))
-                .ok_or(SuiteError::Key);
+        let (algorithm, parameters, bits) = split(spki).map_err(|_| SuiteError::Key)?;
+        let of_good_size = || rsa_bits(bits).is_ok_and(|n| (2_048..=8_192).contains(&n));
+        if algorithm.is(RSA) && parameters == Parameters::None {
+            return if of_good_size() { Ok(Self::Rsa(bits.to_vec())) } else { Err(SuiteError::Key) };
+        }
+        if algorithm.is(RSA_PSS) {
+            let digest = match parameters {
+                Parameters::None => None,
+                Parameters::Sequence(octets) => Some(identifier::read_pss(octets)?.digest()),
+                Parameters::Oid(_) => return Err(SuiteError::Key),
+            };
+            return if of_good_size() { Ok(Self::RsaPss(bits.to_vec(), digest)) } else { Err(SuiteError::Key) };
         }
         if algorithm.is(ED25519) {
             return if bits.len() == 32 { Ok(Self::Ed25519(bits.to_vec())) } else { Err(SuiteError::Key) };
         }
+        let curve = match parameters {
+            Parameters::None => None,
+            Parameters::Oid(curve) => Some(curve),
+            Parameters::Sequence(octets) => Some(explicit_sm2(octets).map_err(|_| SuiteError::Key)?),
+        };
         // Some SM2 certificates name the curve as the algorithm itself, alone or a second time as its parameter.
         let curve = match curve {
             Some(curve) if algorithm.is(EC) || algorithm.is(SM2) && curve.is(SM2) => curve,
@@ -72,6 +84,8 @@ impl PublicKey {
             Self::Sm2(p) => (write::sequence(&[write::oid(EC), write::oid(SM2)]), p),
             Self::Ed25519(k) => (write::sequence(&[write::oid(ED25519)]), k),
             Self::Rsa(k) => (write::sequence(&[write::oid(RSA), write::null()]), k),
+            Self::RsaPss(k, None) => (write::sequence(&[write::oid(RSA_PSS)]), k),
+            Self::RsaPss(k, Some(digest)) => (identifier::pss(*digest, digest.size() as u16), k),
         };
         write::sequence(&[identifier, write::bit_string(bits)])
     }
@@ -83,51 +97,90 @@ impl PublicKey {
         };
         use SignatureAlgorithm as A;
         match (self, algorithm) {
+            // ECDSA algorithms name a digest, and go with either curve (RFC 5758 §3.2).
+            (Self::P256(k), A::EcdsaP384Sha384) => by_ring(&rs::ECDSA_P256_SHA384_ASN1, k),
+            (Self::P384(k), A::EcdsaP256Sha256) => by_ring(&rs::ECDSA_P384_SHA256_ASN1, k),
             (Self::P256(k), A::EcdsaP256Sha256) => by_ring(&rs::ECDSA_P256_SHA256_ASN1, k),
             (Self::P384(k), A::EcdsaP384Sha384) => by_ring(&rs::ECDSA_P384_SHA384_ASN1, k),
             (Self::Ed25519(k), A::Ed25519) => by_ring(&rs::ED25519, k),
             (Self::Rsa(k), A::RsaPkcs1Sha256) => by_ring(&rs::RSA_PKCS1_2048_8192_SHA256, k),
             (Self::Rsa(k), A::RsaPkcs1Sha384) => by_ring(&rs::RSA_PKCS1_2048_8192_SHA384, k),
             (Self::Rsa(k), A::RsaPkcs1Sha512) => by_ring(&rs::RSA_PKCS1_2048_8192_SHA512, k),
+            (Self::RsaPss(_, Some(only)), A::RsaPss { digest, .. }) if *only != digest => Err(SuiteError::Key),
+            (Self::Rsa(k) | Self::RsaPss(k, _), A::RsaPss { digest, salt }) => pss(k, digest, salt, message, signature),
             (Self::Sm2(k), A::Sm2Sm3) => sm2_suite::verify(k, message, signature),
             _ => Err(SuiteError::Key),
         }
     }
 }
 
-/// Algorithm, named curve and key octets of a `SubjectPublicKeyInfo`.
-fn split(spki: &[u8]) -> Result<(Oid, Option<Oid>, &[u8]), DerError> {
+/// RSASSA-PSS. The curve-and-RSA library of all else knows one salt length only; signers use others.
+fn pss(key: &[u8], digest: DigestAlgorithm, salt: u16, message: &[u8], signature: &[u8]) -> Result<(), SuiteError> {
+    use rsa::pkcs1::DecodeRsaPublicKey;
+    use rsa::pss::{Signature, VerifyingKey};
+    use rsa::signature::Verifier;
+    let key = rsa::PublicKey::from_pkcs1_der(key).map_err(|_| SuiteError::Key)?;
+    let signature = Signature::try_from(signature).map_err(|_| SuiteError::Encoding)?;
+    let salt = usize::from(salt);
+    match digest {
+        DigestAlgorithm::Sha256 => {
+            VerifyingKey::<rsa::sha2::Sha256>::new_with_salt_len(key, salt).verify(message, &signature)
+        }
+        DigestAlgorithm::Sha384 => {
+            VerifyingKey::<rsa::sha2::Sha384>::new_with_salt_len(key, salt).verify(message, &signature)
+        }
+        DigestAlgorithm::Sha512 => {
+            VerifyingKey::<rsa::sha2::Sha512>::new_with_salt_len(key, salt).verify(message, &signature)
+        }
+        DigestAlgorithm::Sm3 => return Err(SuiteError::UnknownAlgorithm("RSASSA-PSS with SM3".to_owned())),
+    }
+    .map_err(|_| SuiteError::Signature)
+}
+
+/// Parameters of a key's algorithm.
+#[derive(PartialEq)]
+enum Parameters<'a> {
+    /// Absent, or NULL.
+    None,
+    /// A named curve.
+    Oid(Oid),
+    /// Explicit curve parameters, or those of RSASSA-PSS.
+    Sequence(&'a [u8]),
+}
+
+/// Algorithm, parameters and key octets of a `SubjectPublicKeyInfo`.
+fn split(spki: &[u8]) -> Result<(Oid, Parameters<'_>, &[u8]), DerError> {
     let mut outer = Reader::new(spki);
     let mut inside = outer.sequence()?;
     outer.done()?;
     let mut identifier = inside.sequence()?;
     let algorithm = identifier.oid()?;
-    let curve = match identifier.peek() {
-        None => None,
+    let parameters = match identifier.peek() {
+        None => Parameters::None,
         Some(tag::NULL) => {
             identifier.element()?;
-            None
+            Parameters::None
         }
-        Some(tag::OID) => Some(identifier.oid()?),
-        Some(tag::SEQUENCE) => Some(explicit_sm2(identifier.element()?.content)?),
+        Some(tag::OID) => Parameters::Oid(identifier.oid()?),
+        Some(tag::SEQUENCE) => Parameters::Sequence(identifier.element()?.full),
         Some(_) => return Err(DerError::Value),
     };
     identifier.done()?;
     let (bits, unused) = inside.bit_string()?;
     inside.done()?;
-    if unused == 0 { Ok((algorithm, curve, bits)) } else { Err(DerError::Value) }
+    if unused == 0 { Ok((algorithm, parameters, bits)) } else { Err(DerError::Value) }
 }
 
 /// Explicit curve parameters (X9.62 `ECParameters`) are taken only when they are octet for octet those of SM2: any other
 /// set could hide a curve on which discrete logarithms are easy.
-fn explicit_sm2(content: &[u8]) -> Result<Oid, DerError> {
+fn explicit_sm2(octets: &[u8]) -> Result<Oid, DerError> {
     const P: &str = "fffffffeffffffffffffffffffffffffffffffff00000000ffffffffffffffff";
     const A: &str = "fffffffeffffffffffffffffffffffffffffffff00000000fffffffffffffffc";
     const B: &str = "28e9fa9e9d9f5e344d5a9e4bcf6509a7f39789f515ab8f92ddbcbd414d940e93";
     const G: &str = "0432c4ae2c1f1981195f9904466a39c9948fe30bbff2660be1715a4589334c74c7bc3736a2f4f6779c59bdcee36b692153d0a9877cc62a474002df32e52139f0a0";
     const N: &str = "fffffffeffffffffffffffffffffffff7203df6b21c6052b53bbf40939d54123";
     let hex = crate::terms::digest::hex;
-    let mut reader = Reader::new(content);
+    let mut reader = Reader::new(octets).sequence()?;
     let mut good = reader.small()? == 1;
     let mut field = reader.sequence()?;
     good &= field.oid()?.is("1.2.840.10045.1.1") && hex(field.unsigned()?) == P;

@@ -7,6 +7,7 @@
 //! What is weak (MD5, SHA-1) is known by name only, so that it can be refused by name.
 
 mod digest;
+mod identifier;
 pub mod key;
 pub mod signer;
 pub mod sm2_suite;
@@ -14,6 +15,7 @@ pub mod sm2_suite;
 mod vectors;
 
 pub use digest::{DigestAlgorithm, Hasher, hmac_sm3};
+pub use identifier::Identifier;
 pub use key::PublicKey;
 pub use signer::{Signer, SigningKey, load_key};
 
@@ -45,9 +47,17 @@ pub enum SignatureAlgorithm {
     RsaPkcs1Sha256,
     RsaPkcs1Sha384,
     RsaPkcs1Sha512,
+    /// RSASSA-PSS (RFC 8017 §8.1), MGF1 with the same digest; `salt` in octets.
+    RsaPss {
+        digest: DigestAlgorithm,
+        salt: u16,
+    },
     /// SM2 with SM3, default identity, Z_A always.
     Sm2Sm3,
 }
+
+/// id-RSASSA-PSS: an algorithm of signatures, and of keys that make no others.
+pub(super) const RSA_PSS: &str = "1.2.840.113549.1.1.10";
 
 impl SignatureAlgorithm {
     const OIDS: [(Self, &'static str); 7] = [
@@ -59,10 +69,14 @@ impl SignatureAlgorithm {
         (Self::RsaPkcs1Sha512, "1.2.840.113549.1.1.13"),
         (Self::Sm2Sm3, "1.2.156.10197.1.501"),
     ];
+    /// The key's own identifiers, and one without its ".1": what genuine seals and signatures have for SM2 with SM3.
+    pub const SM2_SPELLINGS: [&'static str; 3] = ["1.2.156.10197.501", "1.2.156.10197.1.301", "1.2.156.10197.1.301.1"];
     /// Known by name to be refused: RSA with MD5 and SHA-1, ECDSA with SHA-1.
     const WEAK: [&'static str; 4] =
         ["1.2.840.113549.1.1.4", "1.2.840.113549.1.1.5", "1.2.840.10045.4.1", "1.2.840.113549.1.1.2"];
 
+    /// By OID alone, which says everything for all but RSASSA-PSS; see [`SignatureAlgorithm::from_identifier`].
+    ///
     /// # Errors
     /// [`SuiteError::Weak`], [`SuiteError::UnknownAlgorithm`].
     pub fn from_oid(oid: &Oid) -> Result<Self, SuiteError> {
@@ -76,26 +90,28 @@ impl SignatureAlgorithm {
     }
 
     pub fn oid(self) -> &'static str {
-        Self::OIDS.iter().find(|(a, _)| *a == self).map_or("", |(_, dotted)| dotted)
+        Self::OIDS.iter().find(|(a, _)| *a == self).map_or(RSA_PSS, |(_, dotted)| dotted)
     }
 
     /// The digest that goes with it in CMS.
     pub fn digest(self) -> DigestAlgorithm {
         match self {
             Self::Sm2Sm3 => DigestAlgorithm::Sm3,
+            Self::RsaPss { digest, .. } => digest,
             Self::EcdsaP384Sha384 | Self::RsaPkcs1Sha384 => DigestAlgorithm::Sha384,
             Self::Ed25519 | Self::RsaPkcs1Sha512 => DigestAlgorithm::Sha512,
             Self::EcdsaP256Sha256 | Self::RsaPkcs1Sha256 => DigestAlgorithm::Sha256,
         }
     }
 
-    /// `AlgorithmIdentifier` in DER: RSA with NULL parameters, all others without.
+    /// `AlgorithmIdentifier` in DER: RSA with NULL parameters, RSASSA-PSS with its own, all others without.
     pub fn identifier(self) -> Vec<u8> {
         use crate::formats::der::write;
         match self {
             Self::RsaPkcs1Sha256 | Self::RsaPkcs1Sha384 | Self::RsaPkcs1Sha512 => {
                 write::sequence(&[write::oid(self.oid()), write::null()])
             }
+            Self::RsaPss { digest, salt } => identifier::pss(digest, salt),
             _ => write::sequence(&[write::oid(self.oid())]),
         }
     }

@@ -18,7 +18,7 @@ use crate::upstream::{Client, ClientTls};
 const WAIT: Duration = Duration::from_secs(20);
 const ANSWER_MAX: usize = 16 << 20;
 /// Longest time without an answer of the gateway's own, and the pause between two tries.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// What is asked.
@@ -49,6 +49,7 @@ impl Answer {
 /// A client of one gateway, with a certificate of its own.
 pub struct Window {
     client: Client,
+    tls: ClientTls,
     base: String,
 }
 
@@ -67,7 +68,7 @@ impl Window {
     fn with(world: &World, identity: Option<Identity>, gateway: usize) -> Result<Self, String> {
         let anchors = certificates(&world.tls_anchors(gateway)).map_err(|e| e.to_string())?;
         let tls = ClientTls::new(&anchors, identity).map_err(|e| e.to_string())?;
-        Ok(Self { client: Client::new(&tls), base: world.url(Door::Api(gateway)) })
+        Ok(Self { client: Client::new(&tls), tls, base: world.url(Door::Api(gateway)) })
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -78,18 +79,24 @@ impl Window {
     /// done once, however often it is sent.
     async fn send(&self, request: &Asking<'_>) -> Result<Answer, String> {
         let until = Instant::now() + PATIENCE;
+        let mut answer = self.once(request).await;
         loop {
-            let answer = self.once(request).await;
             let passing = answer.as_ref().map_or(true, |a| matches!(a.status.as_u16(), 502..=504));
             if !passing || Instant::now() > until {
                 return answer;
             }
             tokio::time::sleep(PAUSE).await;
+            // A client of its own: a breaker would leave the gateway alone long after it is back.
+            answer = self.ask(&Client::new(&self.tls), request).await;
         }
     }
 
     /// Asks once.
     pub async fn once(&self, asking: &Asking<'_>) -> Result<Answer, String> {
+        self.ask(&self.client, asking).await
+    }
+
+    async fn ask(&self, client: &Client, asking: &Asking<'_>) -> Result<Answer, String> {
         let method = if asking.body.is_some() { "POST" } else { "GET" };
         let mut request = Request::builder().uri(self.url(asking.path)).method(method);
         for (name, value) in asking.headers {
@@ -100,7 +107,7 @@ impl Window {
             None => request.body(empty()),
         };
         let request = request.map_err(|e| e.to_string())?;
-        let response = self.client.fetch(request, WAIT, ANSWER_MAX).await.map_err(|e| e.to_string())?;
+        let response = client.fetch(request, WAIT, ANSWER_MAX).await.map_err(|e| e.to_string())?;
         let json = serde_json::from_slice(response.body()).unwrap_or_default();
         Ok(Answer { status: response.status(), json, bytes: response.into_body() })
     }

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::process::Command;
@@ -47,7 +48,7 @@ async fn all(teller: &mut Teller, world: &World, papers: Option<&Papers>) -> Res
         teller.work(&format!("核验 {id} 的日志"), &format!("The log of {id}"));
         let log = path(&world.gateway(gateway).join("data/log"));
         let line = ["audit", "verify", &log, "--key", &log_key(world, gateway)?].map(str::to_owned);
-        let said = command(&line).await?;
+        let said = proven(&line).await?;
         let words = ["日志 log", "根哈希 root", "完整性", "办件链"];
         let told: Vec<_> = said.lines().filter(|line| words.iter().any(|w| line.contains(w))).collect();
         teller.done(&told.join(" · "), &log);
@@ -63,6 +64,19 @@ async fn all(teller: &mut Teller, world: &World, papers: Option<&Papers>) -> Res
         teller.screen.line(format_args!("      {} {}", program(), words.join(" ")));
     }
     Ok(())
+}
+
+/// The verdict on a log. One that is being written may look torn for a moment; one that is torn stays so.
+async fn proven(line: &[String]) -> Result<String, String> {
+    const TRIES: u32 = 8;
+    const PAUSE: Duration = Duration::from_millis(500);
+    for _ in 1..TRIES {
+        if let Ok(said) = command(line).await {
+            return Ok(said);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    command(line).await
 }
 
 /// Lines of a log, in order.

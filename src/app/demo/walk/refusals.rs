@@ -141,6 +141,7 @@ async fn replay(teller: &mut Teller, world: &World, window: &Window) -> Result<(
     for _ in 0..TRIES {
         let proof = proof(&key, "GET", &url, Some(&token), UnixMillis::now())?;
         let headers = [("authorization", format!("DPoP {token}")), ("dpop", proof)];
+        let window = Window::new(world, WINDOW, A)?; // without memory of failures
         match window.once(&Asking { path: "/v1/cases", headers: &headers, body: None }).await.and_then(Answer::good) {
             Ok(_) => {
                 let answer = window.call("/v1/cases", &headers, None).await?;

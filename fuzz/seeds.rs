@@ -1,0 +1,164 @@
+//! Writes a seed corpus: for each target a few inputs that its parser takes, made here with keys made here.
+//!
+//! Usage: `cargo run --example fuzz-seeds [FOLDER]`, `fuzz/corpus` by default.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use tongban::audit::note;
+use tongban::formats::der::write;
+use tongban::formats::zip::{DosTime, Packing, Writer};
+use tongban::licences::make::{Paper, PaperKind, SealSpec, make_seal, seal};
+use tongban::terms::UnixMillis;
+use tongban::trust::asic::{self, Part};
+use tongban::trust::certificate::Certificate;
+use tongban::trust::cms::{self, Spelling};
+use tongban::trust::issue::{self, Issuer, Subject, Use};
+use tongban::trust::suite::{DigestAlgorithm, SignatureAlgorithm, Signer, SigningKey};
+use tongban::trust::{pem, timestamp};
+
+const AT: UnixMillis = UnixMillis(1_790_000_000_000);
+const YEAR_MS: i64 = 365 * 86_400_000;
+
+type Done<T> = Result<T, Box<dyn Error>>;
+
+struct Party {
+    key: SigningKey,
+    certificate: Certificate,
+}
+
+fn party(algorithm: SignatureAlgorithm, purpose: Use) -> Done<Party> {
+    let key = SigningKey::from_pkcs8(&SigningKey::generate(algorithm)?)?;
+    let subject = Subject { dns: &["localhost"], uris: &["urn:seed"], ..Subject::named("seed", "测试") };
+    let (from, to) = (UnixMillis(AT.0 - YEAR_MS), UnixMillis(AT.0 + YEAR_MS));
+    let spki = key.public_key().to_spki();
+    let der = issue::certificate(&Issuer::root(&key, &subject), &subject, &spki, purpose, from, to)?;
+    Ok(Party { key, certificate: Certificate::parse(&der)? })
+}
+
+fn main() -> Done<()> {
+    let folder = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "fuzz/corpus".to_owned()));
+    let keep = |target: &str, name: &str, octets: &[u8]| -> Done<()> {
+        let folder = folder.join(target);
+        std::fs::create_dir_all(&folder)?;
+        Ok(std::fs::write(folder.join(name), octets)?)
+    };
+    for (suite, algorithm) in [("sm2", SignatureAlgorithm::Sm2Sm3), ("p256", SignatureAlgorithm::EcdsaP256Sha256)] {
+        let (root, signer) = (party(algorithm, Use::Root)?, party(algorithm, Use::Signer)?);
+        let tsa = party(algorithm, Use::TimeStamping)?;
+        let chain = std::slice::from_ref(&signer.certificate);
+        for (name, who) in [("root", &root), ("signer", &signer), ("tsa", &tsa)] {
+            keep("certificate", &format!("{suite}-{name}"), who.certificate.der())?;
+            keep("der", &format!("{suite}-{name}"), who.certificate.der())?;
+            keep("pem", &format!("{suite}-{name}"), pem::encode("CERTIFICATE", who.certificate.der()).as_bytes())?;
+        }
+        let issuer = Issuer::of(&root.key, &root.certificate);
+        let revoked = [(signer.certificate.serial().to_vec(), AT)];
+        keep("crl", suite, &issue::crl(&issuer, &revoked, 1, AT, UnixMillis(AT.0 + YEAR_MS))?)?;
+        let request = timestamp::Request::over(algorithm.digest(), b"message", [7; 8]);
+        let stamps = std::slice::from_ref(&tsa.certificate);
+        let response = timestamp::respond(&request, &tsa.key, stamps, "1.2.3", 1, AT)?;
+        keep("timestamp", &format!("{suite}-request"), &request.to_der())?;
+        keep("timestamp", &format!("{suite}-response"), &response)?;
+        keep("timestamp", &format!("{suite}-token"), timestamp::token_of(&response, &request)?.der())?;
+        let digest = algorithm.digest().of(b"content");
+        for (name, spelling) in [("rfc", Spelling::International), ("gb", Spelling::National)] {
+            let signed = cms::sign_detached_with(&signer.key, chain, &digest, AT, spelling, None)?;
+            keep("cms", &format!("{suite}-{name}"), &signed)?;
+            keep("ofd", &format!("{suite}-{name}-p7s"), &signed)?;
+            keep("pdf", &format!("{suite}-{name}"), &pdf(&signed))?;
+        }
+        let parts = vec![Part::whole("a.json", "application/json", b"{}")];
+        keep("asic", suite, &asic::seal(Vec::new(), parts, &signer.key, chain, AT)?)?;
+    }
+    sealed(&keep)?;
+    texts(&keep)
+}
+
+/// OFD with a seal, and its parts.
+fn sealed(keep: &dyn Fn(&str, &str, &[u8]) -> Done<()>) -> Done<()> {
+    let (maker, signer) =
+        (party(SignatureAlgorithm::Sm2Sm3, Use::Signer)?, party(SignatureAlgorithm::Sm2Sm3, Use::Signer)?);
+    let spec = SealSpec {
+        id: "41900100000017",
+        name: "测试业务受理专用章",
+        kind: 4,
+        signers: std::slice::from_ref(&signer.certificate),
+        created: AT,
+        valid_from: AT,
+        valid_to: UnixMillis(AT.0 + YEAR_MS),
+        picture: b"\x89PNG",
+        size_mm: 40,
+    };
+    let stamp = make_seal(&spec, &maker.key, &maker.certificate)?;
+    keep("ses", "seal", &stamp)?;
+    let paper = Paper::new(PaperKind::Licence, "1")
+        .field("证照名称", "测试")
+        .data(serde_json::json!({ "certificateName": "测试", "certificateHolderCode": "990101199202290010" }));
+    let ofd = seal(&paper, &stamp, &signer.key, &signer.certificate, AT)?;
+    keep("ofd", "sealed", &ofd)?;
+    keep("zip", "sealed", &ofd)?;
+    let archive = tongban::formats::zip::Archive::open(ofd.as_slice(), &Default::default())?;
+    for entry in archive.files() {
+        let octets = archive.read(&entry.name, 1 << 20)?;
+        let name = entry.name.replace('/', "-");
+        match entry.name.rsplit('.').next() {
+            Some("xml") => keep("xml", &name, &octets)?,
+            Some("dat" | "esl") => keep("ses", &name, &octets)?,
+            _ => {}
+        }
+    }
+    let mut writer = Writer::new(Vec::new(), DosTime::EPOCH);
+    writer.add("文/", Packing::Stored, b"")?;
+    writer.add_from("文/a", Packing::Deflated, &mut &[7u8; 4096][..])?;
+    keep("zip", "folder", &writer.finish()?)
+}
+
+/// A signed PDF of the smallest kind; the value is a signature over something else.
+fn pdf(value: &[u8]) -> Vec<u8> {
+    let hex: String = value.iter().map(|b| format!("{b:02x}")).collect();
+    let mut out = b"%PDF-1.7\n".to_vec();
+    let mut table = "xref\n0 1\n0000000000 65535 f\r\n".to_owned();
+    let head = "<</Type/Sig/SubFilter/ETSI.CAdES.detached/Contents";
+    for number in 1..=3 {
+        table += &format!("{number} 1\n{:010} 00000 n\r\n", out.len());
+        let body = match number {
+            1 => "<</Type/Catalog/AcroForm<</Fields[2 0 R]>>>>".to_owned(),
+            2 => "<</FT/Sig/T(a)/V 3 0 R>>".to_owned(),
+            _ => {
+                let from = out.len() + "3 0 obj\n".len() + head.len();
+                format!("{head}<{hex}>/ByteRange[0 {from} {} 20]>>", from + hex.len() + 2)
+            }
+        };
+        out.extend(format!("{number} 0 obj\n{body}\nendobj\n").into_bytes());
+    }
+    let start = out.len();
+    out.extend(format!("{table}trailer\n<</Size 4/Root 1 0 R>>\nstartxref\n{start}\n%%EOF\n").into_bytes());
+    out
+}
+
+/// Seeds that are texts.
+fn texts(keep: &dyn Fn(&str, &str, &[u8]) -> Done<()>) -> Done<()> {
+    keep(
+        "xml",
+        "prefix",
+        "<?xml version='1.0'?><o:a xmlns:o='u' b='&lt;'>证<c/><![CDATA[d]]>&#x4e2d;</o:a>".as_bytes(),
+    )?;
+    let utf16: Vec<u8> = "\u{feff}<a>证照</a>".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    keep("xml", "utf16", &utf16)?;
+    keep(
+        "der",
+        "times",
+        &write::sequence(&[write::generalized_time(AT), write::certificate_time(AT), write::small(300)]),
+    )?;
+    keep("json", "object", br#"{"a":[1,2.5,-3e2,"\u4e2d",true,null],"b":{"c":""}}"#)?;
+    keep("token", "jwt", b"eyJhbGciOiJFUzI1NiIsImtpZCI6ImEiLCJ0eXAiOiJhdCtqd3QifQ.eyJpc3MiOiJhIn0.AAAA")?;
+    keep("policy", "rule", b"@id(\"a\") permit(principal, action, resource) when { context.a == 1 };")?;
+    let key = note::Signer::from_seed("example.com/log", &[7; 32])?;
+    let digest = DigestAlgorithm::Sha256.of(b"");
+    let root: String = pem::encode("X", &digest).lines().nth(1).unwrap_or_default().to_owned();
+    keep("note", "checkpoint", key.sign(&format!("example.com/log\n1\n{root}\n")).as_bytes())?;
+    keep("tile", "full", b"tile/0/x001/234")?;
+    keep("tile", "partial", b"tile/1/000.p/7")?;
+    keep("tile", "hashes", &[&[0, 2][..], &[7; 64]].concat())
+}

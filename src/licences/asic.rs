@@ -1,0 +1,289 @@
+//! ASiC-E and ASiC-S with CAdES (ETSI EN 319 162-1), whoever made them: a verdict per signature.
+//!
+//! ```text
+//!  ASiC-E: mimetype · files… · META-INF/*ASiCManifest*.xml ◀─over─ META-INF/*.p7s     one pair per signature
+//!                                 └─ a digest of every file
+//!  ASiC-S: mimetype · one file ◀─over─ META-INF/signature.p7s
+//! ```
+//! The steps are those of an OFD package: manifest for Signature.xml, CAdES signature for the signed value.
+
+use std::collections::HashSet;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as B64;
+
+use super::ofd::{self, shown};
+use super::profile::{CoverageRule, Profile};
+use super::report::{Format, Report, SignatureVerdict};
+use super::signed_data::{self, Octets, Unpacked};
+use super::verdict::{Finding, Indication, SubIndication::*};
+use crate::formats::xml::{self, XmlError};
+use crate::formats::zip::{Archive, Entry, Source, ZipError};
+use crate::trust::suite::DigestAlgorithm;
+
+const MIMETYPE: &str = "mimetype";
+const E_TYPE: &[u8] = b"application/vnd.etsi.asic-e+zip";
+const S_TYPE: &[u8] = b"application/vnd.etsi.asic-s+zip";
+const META: &str = "META-INF/";
+/// Largest manifest.
+const XML_MAX: u64 = 8 << 20;
+
+/// Whether an archive is a container, and of which kind; OFD packages are none unless they say so.
+pub(super) fn format<S: Source>(archive: &Archive<S>) -> Option<Format> {
+    let says = archive.read(MIMETYPE, 256).ok();
+    match says.as_deref().map(<[u8]>::trim_ascii) {
+        Some(E_TYPE) => Some(Format::AsicE),
+        Some(S_TYPE) => Some(Format::AsicS),
+        // The media type may be left out, or in ASiC-S be that of the file inside (§4.3.3.1).
+        _ if archive.find(ofd::ENTRANCE).is_some() => None,
+        _ if archive.files().any(|e| is_manifest(&e.name)) => Some(Format::AsicE),
+        _ if archive.files().any(|e| is_meta(&e.name, ".p7s")) => Some(Format::AsicS),
+        _ => None,
+    }
+}
+
+fn is_meta(name: &str, ending: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.strip_prefix("meta-inf/").is_some_and(|rest| !rest.contains('/') && rest.ends_with(ending))
+}
+
+fn is_manifest(name: &str) -> bool {
+    is_meta(name, ".xml") && name.to_ascii_lowercase().contains("asicmanifest")
+}
+
+pub(super) fn examine<S: Source>(archive: &Archive<S>, profile: &Profile, report: &mut Report) -> Result<(), Finding> {
+    let mut own: HashSet<String> = HashSet::from([MIMETYPE.to_owned()]);
+    if let Some(entry) = archive.find(MIMETYPE)
+        && (entry.header_at != 0 || !entry.stored || entry.has_extra)
+    {
+        // A program that looks at the first octets only would not know the file; its content is the same.
+        report.findings.push(Finding::note(2, "ASIC_MIMETYPE_PLACE", ""));
+    }
+    let parts = match report.format {
+        Format::AsicS => simple(archive)?,
+        _ => extended(archive)?,
+    };
+    for part in &parts {
+        own.extend(part.manifest.clone());
+        own.insert(part.signature.clone());
+        let mut verdict = SignatureVerdict::blank(profile, &shown(&part.signature), &part.signature, "Sign");
+        if let Err(finding) = signature(archive, part, profile, &mut verdict) {
+            verdict.findings.push(finding);
+        }
+        verdict.conclude();
+        report.signatures.push(verdict);
+    }
+    others(archive, &own, report);
+    if report.signatures.is_empty() && !report.findings.iter().any(|f| f.outcome.is_some()) {
+        report.findings.push(Finding::doubt(3, "NOT_SIGNED", SignedDataNotFound, ""));
+    }
+    // Also what nobody signed must be whole.
+    archive.check_all().map_err(damaged)?;
+    cover(archive, &own, profile, report);
+    Ok(())
+}
+
+/// One signature and what it is over.
+struct Part {
+    /// In ASiC-E.
+    manifest: Option<String>,
+    signature: String,
+    /// In ASiC-S: the one file.
+    file: Option<String>,
+}
+
+fn simple<S: Source>(archive: &Archive<S>) -> Result<Vec<Part>, Finding> {
+    let files: Vec<&Entry> = archive.files().filter(|e| e.name != MIMETYPE && !e.name.starts_with(META)).collect();
+    let [file] = files[..] else {
+        return Err(Finding::format(2, "ASIC_S_FILES", format!("{} files where one must be", files.len())));
+    };
+    let signatures = archive.files().filter(|e| is_meta(&e.name, ".p7s"));
+    Ok(signatures.map(|e| Part { manifest: None, signature: e.name.clone(), file: Some(file.name.clone()) }).collect())
+}
+
+fn extended<S: Source>(archive: &Archive<S>) -> Result<Vec<Part>, Finding> {
+    let mut parts: Vec<Part> = Vec::new();
+    for entry in archive.files().filter(|e| is_manifest(&e.name)) {
+        let root = manifest(archive, &entry.name)?;
+        let reference = root.one("SigReference").map_err(|e| bad_xml(&entry.name, &e))?;
+        let signature = name_of(reference.attr("URI"), &entry.name)?;
+        if parts.iter().any(|p| p.signature == signature) {
+            // Which of the two would a reader take for what was signed?
+            return Err(Finding::format(2, "ASIC_TWO_MANIFESTS", shown(&signature)));
+        }
+        parts.push(Part { manifest: Some(entry.name.clone()), signature, file: None });
+    }
+    Ok(parts)
+}
+
+fn manifest<S: Source>(archive: &Archive<S>, name: &str) -> Result<xml::Element, Finding> {
+    let bytes = archive.read(name, XML_MAX).map_err(damaged)?;
+    let root = xml::parse(&bytes, &xml::Limits::default()).and_then(|root| root.named("ASiCManifest"));
+    root.map_err(|e| bad_xml(name, &e))
+}
+
+fn bad_xml(name: &str, error: &XmlError) -> Finding {
+    Finding::format(2, error.code(), format!("{}: {error}", shown(name)))
+}
+
+fn damaged(error: ZipError) -> Finding {
+    Finding::format(1, error.code(), error.to_string())
+}
+
+/// The entry that a URI names: relative to the root of the container, percent-encoded (§4.4.3.2).
+fn name_of(uri: Option<&str>, place: &str) -> Result<String, Finding> {
+    let uri = uri.ok_or_else(|| Finding::format(5, "ASIC_REFERENCE", shown(place)))?;
+    let wrong = || Finding::format(5, "REF_LOC_SHAPE", shown(uri));
+    let (mut octets, mut rest) = (Vec::new(), uri.as_bytes());
+    while let [first, tail @ ..] = rest {
+        rest = match (first, tail) {
+            (b'%', [high, low, tail @ ..]) => {
+                let digit = |b: &u8| char::from(*b).to_digit(16).ok_or_else(wrong);
+                octets.push((digit(high)? * 16 + digit(low)?) as u8);
+                tail
+            }
+            _ => {
+                octets.push(*first);
+                tail
+            }
+        };
+    }
+    let name = String::from_utf8(octets).map_err(|_| wrong())?;
+    let name = name.strip_prefix("./").or(name.strip_prefix('/')).unwrap_or(&name);
+    if name.split('/').any(|part| matches!(part, "" | "." | "..")) || name.contains(['\\', ':', '#', '?']) {
+        return Err(wrong());
+    }
+    Ok(name.to_owned())
+}
+
+/// Steps 4 to 20.
+fn signature<S: Source>(
+    archive: &Archive<S>,
+    part: &Part,
+    profile: &Profile,
+    verdict: &mut SignatureVerdict,
+) -> Result<(), Finding> {
+    if let Some(name) = &part.manifest {
+        verdict.file.clone_from(name);
+        references(archive, name, verdict)?;
+    }
+    let Some(entry) = archive.find(&part.signature) else {
+        return Err(Finding::doubt(4, "SIGNED_VALUE_MISSING", SignedDataNotFound, shown(&part.signature)));
+    };
+    if !is_meta(&part.signature, ".p7s") {
+        // A time-stamp or an evidence record in place of a signature: nobody has signed.
+        return Err(Finding::doubt(8, "ASIC_NOT_CADES", SigConstraintsFailure, shown(&part.signature)));
+    }
+    verdict.format = "CAdES";
+    let value = archive.read(&entry.name, ofd::BLOB_MAX).map_err(damaged)?;
+    let data = signed_data::with_one_signer(&value)?;
+    let signer = &data.signers[0];
+    if data.content.is_some() {
+        return Err(Finding::format(8, "CMS_STRUCTURE", "content inside a detached signature"));
+    }
+    match (&part.manifest, &part.file) {
+        (Some(name), _) => {
+            let bytes = archive.read(name, XML_MAX).map_err(damaged)?;
+            signed_data::over(profile, &data, signer, Some(&Plain(&bytes)), verdict)
+        }
+        (None, Some(name)) => {
+            let file = archive.find(name).ok_or_else(|| Finding::format(1, "ZIP_MISSING_ENTRY", shown(name)))?;
+            let content = Unpacked(archive, file);
+            verdict.covered.push((name.clone(), Vec::new()));
+            signed_data::over(profile, &data, signer, Some(&content), verdict)
+        }
+        (None, None) => Ok(()),
+    }
+}
+
+struct Plain<'a>(&'a [u8]);
+
+impl Octets for Plain<'_> {
+    fn each(&self, take: &mut dyn FnMut(&[u8])) -> std::io::Result<()> {
+        self.0.each(take)
+    }
+}
+
+/// Steps 4 to 7: every file of a manifest.
+fn references<S: Source>(archive: &Archive<S>, place: &str, verdict: &mut SignatureVerdict) -> Result<(), Finding> {
+    let root = manifest(archive, place)?;
+    let mut seen = HashSet::new();
+    for reference in root.all("DataObjectReference") {
+        let name = name_of(reference.attr("URI"), place)?;
+        if !seen.insert(name.clone()) {
+            return Err(Finding::format(5, "REF_DUPLICATE", shown(&name)));
+        }
+        let method = reference.one("DigestMethod").map_err(|e| bad_xml(place, &e))?.attr("Algorithm").unwrap_or("");
+        let Some(algorithm) = DigestAlgorithm::from_uri(method) else {
+            let code = if WEAK.contains(&method) { "REF_DIGEST_ALG_WEAK" } else { "REF_DIGEST_ALG" };
+            verdict.findings.push(Finding::doubt(6, code, CryptoConstraintsFailure, shown(method)));
+            continue;
+        };
+        let value = reference.one("DigestValue").map_err(|e| bad_xml(place, &e))?;
+        let value: String = value.text.split_ascii_whitespace().collect();
+        let Ok(digest) = B64.decode(value) else {
+            verdict.findings.push(Finding::format(5, "REF_CHECKVALUE_BASE64", shown(&name)));
+            continue;
+        };
+        let Some(entry) = archive.find(&name) else {
+            verdict.findings.push(Finding::doubt(4, "REF_FILE_MISSING", SignedDataNotFound, shown(&name)));
+            continue;
+        };
+        let found = signed_data::digests(&Unpacked(archive, entry), &[algorithm]);
+        let found = found.map_err(|e| damaged(ZipError::from_io(e)))?;
+        if found.first().is_some_and(|(_, found)| *found == digest) {
+            verdict.covered.push((name, digest));
+        } else {
+            verdict.findings.push(Finding::failed(7, "REF_DIGEST_MISMATCH", HashFailure, shown(&name)));
+        }
+    }
+    if seen.is_empty() {
+        return Err(Finding::format(5, "REF_NONE", shown(place)));
+    }
+    Ok(())
+}
+
+const WEAK: [&str; 2] = ["http://www.w3.org/2000/09/xmldsig#sha1", "http://www.w3.org/2001/04/xmldsig-more#md5"];
+
+/// Signatures of other kinds: they are told, so that nobody takes them for judged.
+fn others<S: Source>(archive: &Archive<S>, own: &HashSet<String>, report: &mut Report) {
+    for entry in archive.files().filter(|e| !own.contains(&e.name)) {
+        let name = entry.name.to_ascii_lowercase();
+        let (code, refuse) = match () {
+            () if is_meta(&name, ".xml") && name.contains("signatures") => ("ASIC_XADES", report.signatures.is_empty()),
+            () if is_meta(&name, ".p7s") => ("ASIC_SIGNATURE_NOT_IN_MANIFEST", true),
+            () if is_meta(&name, ".tst") => ("ASIC_TIMESTAMP_NOT_USED", false),
+            () if is_meta(&name, ".ers") => ("ASIC_EVIDENCE_NOT_USED", false),
+            () => continue,
+        };
+        let detail = shown(&entry.name);
+        report.findings.push(if refuse {
+            Finding::doubt(8, code, SigConstraintsFailure, detail)
+        } else {
+            Finding::note(8, code, detail)
+        });
+    }
+}
+
+/// Step 21.
+fn cover<S: Source>(archive: &Archive<S>, own: &HashSet<String>, profile: &Profile, report: &mut Report) {
+    let held = report.signatures.iter().filter(|s| s.indication != Indication::TotalFailed);
+    let covered: HashSet<String> = held.flat_map(|s| s.covered.iter().map(|(name, _)| name.clone())).collect();
+    for entry in archive.files() {
+        let name = &entry.name;
+        // Lists and metadata of the packer say nothing that a reader shows.
+        let packers = profile.coverage == CoverageRule::Protect && name.starts_with(META);
+        let place = if covered.contains(name) {
+            &mut report.coverage.covered
+        } else if own.contains(name) || packers {
+            &mut report.coverage.exempt
+        } else {
+            &mut report.coverage.uncovered
+        };
+        place.push(name.clone());
+    }
+    if !report.coverage.uncovered.is_empty() && !report.signatures.is_empty() {
+        let names: Vec<_> = report.coverage.uncovered.iter().take(8).map(|n| shown(n)).collect();
+        report.findings.push(Finding::doubt(21, "UNSIGNED_FILES", SigConstraintsFailure, names.join(", ")));
+    }
+}

@@ -1,0 +1,198 @@
+//! Signatures outside of OFD: SignedData, seals and signed values by themselves, ASiC.
+
+use rsa::Generate;
+use rsa::pkcs8::EncodePrivateKey;
+
+use super::variations::kit::{Draft, Party, World, at, party_of};
+use super::variations::packing::{Shape, pack};
+use super::*;
+use crate::formats::zip::Source;
+use crate::terms::UnixMillis;
+use crate::trust::asic::{self, Part};
+use crate::trust::cms::{self, Spelling};
+use crate::trust::issue::Use;
+use crate::trust::suite::{DigestAlgorithm, SignatureAlgorithm, Signer, SigningKey};
+
+const TEXT: &[u8] = "内容 content".as_bytes();
+const AT: &str = "2026-02-13T02:00:00Z";
+
+fn key(algorithm: SignatureAlgorithm) -> SigningKey {
+    let pkcs8 = match algorithm {
+        SignatureAlgorithm::RsaPkcs1Sha256 => {
+            rsa::PrivateKey::try_generate().unwrap().to_pkcs8_der().unwrap().as_bytes().to_vec()
+        }
+        other => SigningKey::generate(other).unwrap().to_vec(),
+    };
+    SigningKey::from_pkcs8(&pkcs8).unwrap()
+}
+
+fn profile(signer: &Party) -> Profile {
+    let mut profile = Profile::new(at("2026-03-01T00:00:00Z"));
+    profile.anchors.signers = vec![signer.cert.clone()];
+    profile
+}
+
+fn signed(signer: &Party, content: &[u8], spelling: Spelling) -> Vec<u8> {
+    let digest = signer.key.algorithm().digest().of(content);
+    let chain = std::slice::from_ref(&signer.cert);
+    cms::sign_detached_with(&signer.key, chain, &digest, at(AT), spelling, None).unwrap()
+}
+
+fn code(octets: &[u8], content: Option<&[u8]>, profile: &Profile) -> (Format, Indication, Option<&'static str>) {
+    let content = content.map(<[u8]>::to_vec);
+    let content = content.as_ref().map(|c| c as &dyn Source);
+    let report = verify_with("f", octets.to_vec(), content, profile);
+    (report.format, report.indication, report.code)
+}
+
+#[test]
+fn signed_data_of_all_suites() {
+    use Indication::*;
+    use SignatureAlgorithm::{EcdsaP256Sha256, Ed25519, RsaPkcs1Sha256, Sm2Sm3};
+    for (algorithm, spelling) in [
+        (EcdsaP256Sha256, Spelling::International),
+        (Ed25519, Spelling::International),
+        (RsaPkcs1Sha256, Spelling::International),
+        (Sm2Sm3, Spelling::International),
+        (Sm2Sm3, Spelling::National),
+    ] {
+        let signer = party_of(key(algorithm), "签名人", Use::Signer);
+        let der = signed(&signer, TEXT, spelling);
+        let trusted = profile(&signer);
+        let ask = |der: &[u8], content| code(der, content, &trusted);
+        assert_eq!(ask(&der, Some(TEXT)), (Format::Cms, TotalPassed, None), "{algorithm:?}");
+        assert_eq!(ask(&der, Some(b"x")), (Format::Cms, TotalFailed, Some("CMS_DIGEST_MISMATCH")));
+        assert_eq!(ask(&der, None), (Format::Cms, Indeterminate, Some("CMS_NO_CONTENT")));
+        let nobody = Profile::new(trusted.at);
+        assert_eq!(code(&der, Some(TEXT), &nobody), (Format::Cms, Indeterminate, Some("NO_ANCHORS")));
+        let text = crate::trust::pem::encode("CMS", &der);
+        assert_eq!(ask(text.as_bytes(), Some(TEXT)), (Format::Cms, TotalPassed, None));
+        let mut bent = der.clone();
+        let last = bent.len() - 3;
+        bent[last] ^= 1;
+        assert_eq!(ask(&bent, Some(TEXT)), (Format::Cms, TotalFailed, Some("CMS_SIGNATURE")));
+        let trailing = [&der[..], b"x"].concat();
+        assert_eq!(ask(&trailing, Some(TEXT)).1, TotalFailed);
+        assert_eq!(ask(&der[..der.len() - 1], Some(TEXT)).1, TotalFailed);
+    }
+}
+
+#[test]
+fn seals_and_signed_values_by_themselves() {
+    use Indication::*;
+    let world = World::new();
+    for v1 in [false, true] {
+        let draft = Draft { v1, ..Draft::default() };
+        let seal = draft.seal(&world);
+        let value = draft.value(&world, &seal, TEXT, "/a");
+        let profile = world.profile();
+        assert_eq!(code(&seal, None, &profile), (Format::Seal, TotalPassed, None));
+        assert_eq!(code(&value, Some(TEXT), &profile), (Format::SealSignature, TotalPassed, None));
+        let other = (Format::SealSignature, TotalFailed, Some("DATA_HASH_MISMATCH"));
+        assert_eq!(code(&value, Some(b"x"), &profile), other);
+        assert_eq!(code(&value, None, &profile), (Format::SealSignature, Indeterminate, Some("CONTENT_MISSING")));
+        let mut late = profile.clone();
+        late.at = at("2030-01-01T00:00:00Z");
+        assert_eq!(code(&seal, None, &late), (Format::Seal, Indeterminate, Some("SEAL_NOT_VALID")));
+        let mut stranger = profile.clone();
+        stranger.anchors.makers = vec![world.signer.cert.clone()];
+        assert_eq!(code(&seal, None, &stranger), (Format::Seal, Indeterminate, Some("MAKER_NO_CHAIN")));
+        let at = seal.windows(4).position(|w| w == b"\x89PNG").unwrap();
+        let mut bent = seal.clone();
+        bent[at + 1] ^= 1;
+        assert_eq!(code(&bent, None, &profile), (Format::Seal, TotalFailed, Some("SEAL_SIGNATURE")));
+        assert!(!verify("s", seal, &profile).format.is_document());
+    }
+}
+
+fn manifest(uri: &str, algorithm: DigestAlgorithm, files: &[(&str, &[u8])]) -> Vec<u8> {
+    use base64::Engine;
+    let mut out = format!(
+        "<asic:ASiCManifest xmlns:asic=\"http://uri.etsi.org/02918/v1.2.1#\" xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\">\
+         <asic:SigReference URI=\"{uri}\" MimeType=\"application/x-pkcs7-signature\"/>"
+    );
+    for (name, bytes) in files {
+        let digest = base64::engine::general_purpose::STANDARD.encode(algorithm.of(bytes));
+        out += &format!(
+            "<asic:DataObjectReference URI=\"{name}\"><ds:DigestMethod Algorithm=\"{}\"/>\
+             <ds:DigestValue>\n{digest}\n</ds:DigestValue></asic:DataObjectReference>",
+            algorithm.uri()
+        );
+    }
+    (out + "</asic:ASiCManifest>").into_bytes()
+}
+
+#[test]
+fn containers_of_others() {
+    use Indication::*;
+    const E: &[u8] = b"application/vnd.etsi.asic-e+zip";
+    const S: &[u8] = b"application/vnd.etsi.asic-s+zip";
+    const P7S: &str = "META-INF/signature001.p7s";
+    let signer = party_of(key(SignatureAlgorithm::EcdsaP256Sha256), "签名人", Use::Signer);
+    let other = party_of(key(SignatureAlgorithm::Sm2Sm3), "另一人", Use::Signer);
+    let mut profile = profile(&signer);
+    profile.anchors.signers.push(other.cert.clone());
+    let run = |files: &[(&str, &[u8])], strict: bool| {
+        let files: Vec<_> = files.iter().map(|(n, b)| ((*n).to_owned(), b.to_vec())).collect();
+        let mut profile = profile.clone();
+        if strict {
+            profile.coverage = CoverageRule::Strict;
+        }
+        code(&pack(&files, &Shape::default()), None, &profile)
+    };
+    let sha384 = DigestAlgorithm::Sha384;
+    let one = manifest(P7S, sha384, &[("a.txt", b"a"), ("%E6%96%87/b.txt", b"b")]);
+    let p7s = signed(&signer, &one, Spelling::International);
+    let base: [(&str, &[u8]); 5] =
+        [("mimetype", E), ("a.txt", b"a"), ("文/b.txt", b"b"), ("META-INF/ASiCManifest001.xml", &one), (P7S, &p7s)];
+    let passed = (Format::AsicE, TotalPassed, None);
+    assert_eq!(run(&base, true), passed);
+    assert_eq!(run(&base[1..], true), passed); // the media type may be left out
+    let with = |extra: &[(&'static str, Vec<u8>)], strict| {
+        let extra: Vec<(&str, &[u8])> = extra.iter().map(|(n, b)| (*n, &b[..])).collect();
+        run(&[&base[..], &extra].concat(), strict)
+    };
+    let e = |indication, code| (Format::AsicE, indication, Some(code));
+    assert_eq!(with(&[("c.txt", b"c".to_vec())], false), e(Indeterminate, "UNSIGNED_FILES"));
+    assert_eq!(with(&[("META-INF/manifest.xml", b"<m/>".to_vec())], false), passed);
+    assert_eq!(with(&[("META-INF/manifest.xml", b"<m/>".to_vec())], true), e(Indeterminate, "UNSIGNED_FILES"));
+    let loose = ("META-INF/signature9.p7s", p7s.clone());
+    assert_eq!(with(&[loose], false), e(Indeterminate, "ASIC_SIGNATURE_NOT_IN_MANIFEST"));
+    let second = manifest("META-INF/s2.p7s", DigestAlgorithm::Sm3, &[("a.txt", b"a"), ("c.txt", b"c")]);
+    let value = signed(&other, &second, Spelling::National);
+    let both =
+        [("c.txt", b"c".to_vec()), ("META-INF/ASiCManifest2.xml", second.clone()), ("META-INF/s2.p7s", value.clone())];
+    assert_eq!(with(&both, true), passed);
+    let mut bent = both.clone();
+    bent[0].1 = b"d".to_vec();
+    assert_eq!(with(&bent, true), e(TotalFailed, "REF_DIGEST_MISMATCH"));
+    let of_another = ("META-INF/ASiCManifest2.xml", manifest(P7S, sha384, &[("a.txt", b"a")]));
+    assert_eq!(with(&[of_another], true), e(TotalFailed, "ASIC_TWO_MANIFESTS"));
+    let climbing = manifest(P7S, sha384, &[("../a.txt", b"a")]);
+    let p7s_of_it = signed(&signer, &climbing, Spelling::International);
+    let files: [(&str, &[u8]); 3] = [("a.txt", b"a"), ("META-INF/ASiCManifest.xml", &climbing), (P7S, &p7s_of_it)];
+    assert_eq!(run(&files, true), e(TotalFailed, "REF_LOC_SHAPE"));
+    assert_eq!(run(&base[..4], true), e(Indeterminate, "SIGNED_VALUE_MISSING"));
+    assert_eq!(run(&base[..3], true), e(Indeterminate, "NOT_SIGNED"));
+
+    let over = signed(&signer, b"a", Spelling::International);
+    let simple: [(&str, &[u8]); 3] = [("mimetype", S), ("a.txt", b"a"), ("META-INF/signature.p7s", &over)];
+    let s = |indication, code| (Format::AsicS, indication, code);
+    assert_eq!(run(&simple, true), s(TotalPassed, None));
+    let changed: [(&str, &[u8]); 3] = [simple[0], ("a.txt", b"b"), simple[2]];
+    assert_eq!(run(&changed, true), s(TotalFailed, Some("CMS_DIGEST_MISMATCH")));
+    assert_eq!(run(&[&simple[..], &[("b.txt", b"b")]].concat(), true), s(TotalFailed, Some("ASIC_S_FILES")));
+}
+
+/// What goes between gateways is judged by the same examination.
+#[test]
+fn containers_of_our_own() {
+    let signer = party_of(key(SignatureAlgorithm::Sm2Sm3), "网关", Use::Signer);
+    let parts = vec![Part::whole("message.json", "application/json", b"{}")];
+    let chain = std::slice::from_ref(&signer.cert);
+    let bytes = asic::seal(Vec::new(), parts, &signer.key, chain, UnixMillis(at(AT).0)).unwrap();
+    let mut profile = profile(&signer);
+    profile.coverage = CoverageRule::Strict;
+    let report = verify("case.asice", bytes, &profile);
+    assert!(report.passed() && report.findings.is_empty(), "{}", report.to_text());
+}

@@ -1,0 +1,195 @@
+//! Signed PDF: PAdES baseline (ETSI EN 319 142-1), national SignedData, and national seals in the same place.
+//!
+//! ```text
+//!  [0 … first) ── contents ── [second … end) ── what came later
+//!        └──────── signed ────────┘                 │
+//!        steps 8 to 20 as for all formats      step 21: nothing, validation data, further signatures, or a change
+//! ```
+//! What came after a signature was not signed by it. A change makes the verdict indeterminate, also if somebody else signed
+//! it; validation data do not, nor do further signatures that changed nothing but what signing needs.
+
+use super::examine::{Form, form};
+use super::ofd::shown;
+use super::profile::Profile;
+use super::report::{Report, SignatureVerdict};
+use super::signed_data::{self, Ranges};
+use super::verdict::{Finding, Indication, SubIndication::*};
+use super::{seals, ses, times, when};
+use crate::formats::der::Reader;
+use crate::formats::pdf::{Document, Kind, PdfError, Signature, Update};
+use crate::formats::zip::{Source, ZipError};
+use crate::terms::UnixMillis;
+use crate::trust::suite::DigestAlgorithm;
+
+pub(super) fn examine<S: Source>(source: &S, profile: &Profile, report: &mut Report) -> Result<(), Finding> {
+    let document = Document::open(source).map_err(|e| broken(&e))?;
+    let signatures = document.signatures().map_err(|e| broken(&e))?;
+    if !signatures.iter().any(|s| s.kind == Kind::Signature) {
+        report.findings.push(Finding::doubt(3, "NOT_SIGNED", SignedDataNotFound, ""));
+    }
+    // What stamps of the document prove, they prove for all signatures before them.
+    let mut proven: Vec<(u64, UnixMillis)> = Vec::new();
+    for (n, signature) in signatures.iter().enumerate().filter(|(_, s)| s.kind == Kind::TimeStamp) {
+        let mut verdict = blank(profile, n, signature, "DocTimeStamp");
+        match stamp(source, profile, signature, &mut verdict) {
+            Ok(at) => proven.push((signature.end, at)),
+            Err(finding) => verdict.findings.push(finding),
+        }
+        keep(verdict, report);
+    }
+    for (n, signature) in signatures.iter().enumerate().filter(|(_, s)| s.kind == Kind::Signature) {
+        let mut verdict = blank(profile, n, signature, "Sign");
+        verdict.claimed_at = signature.date.as_deref().and_then(date);
+        let later = proven.iter().filter(|(end, _)| *end >= signature.end);
+        verdict.proven_at = later.map(|(_, at)| *at).min();
+        if let Err(finding) = judge(source, profile, signature, &mut verdict) {
+            verdict.findings.push(finding);
+        }
+        let update = document.update_after(signature.end).map_err(|e| broken(&e))?;
+        verdict.findings.extend(after(signature, update));
+        verdict.covered.push((revision(signature), Vec::new()));
+        keep(verdict, report);
+    }
+    for verdict in report.signatures.iter().filter(|v| v.indication != Indication::TotalFailed) {
+        report.coverage.covered.extend(verdict.covered.iter().map(|(name, _)| name.clone()));
+    }
+    Ok(())
+}
+
+fn broken(error: &PdfError) -> Finding {
+    match error {
+        PdfError::Encrypted | PdfError::Filter => {
+            Finding::doubt(2, error.code(), SigConstraintsFailure, error.to_string())
+        }
+        PdfError::Signature(_) => Finding::format(5, error.code(), error.to_string()),
+        _ => Finding::format(2, error.code(), error.to_string()),
+    }
+}
+
+fn blank(profile: &Profile, n: usize, signature: &Signature, kind: &'static str) -> SignatureVerdict {
+    let mut verdict = SignatureVerdict::blank(profile, &(n + 1).to_string(), &shown(&signature.field), kind);
+    verdict.provider = Some(shown(&signature.sub_filter)).filter(|s| !s.is_empty());
+    verdict
+}
+
+fn keep(mut verdict: SignatureVerdict, report: &mut Report) {
+    verdict.conclude();
+    report.signatures.push(verdict);
+}
+
+/// The octets a signature is over.
+fn ranges<'a, S: Source>(source: &'a S, signature: &Signature) -> Ranges<'a, S> {
+    Ranges(source, vec![(0, signature.first), (signature.second, signature.end - signature.second)])
+}
+
+fn revision(signature: &Signature) -> String {
+    format!("0..{},{}..{}", signature.first, signature.second, signature.end)
+}
+
+/// The value without the zeros that fill its place.
+fn value(signature: &Signature) -> Result<&[u8], Finding> {
+    let mut reader = Reader::new(&signature.contents);
+    let element = reader.element().map_err(|e| Finding::format(8, "SIGNED_VALUE_DER", e.to_string()))?;
+    if reader.rest().iter().all(|b| *b == 0) {
+        Ok(element.full)
+    } else {
+        Err(Finding::format(8, "PDF_CONTENTS_TRAILING", ""))
+    }
+}
+
+/// Steps 6 to 20.
+fn judge<S: Source>(
+    source: &S,
+    profile: &Profile,
+    signature: &Signature,
+    verdict: &mut SignatureVerdict,
+) -> Result<(), Finding> {
+    let value = value(signature)?;
+    let octets = ranges(source, signature);
+    match (form(value), signature.sub_filter.as_str()) {
+        (_, "adbe.pkcs7.sha1" | "adbe.x509.rsa_sha1") => {
+            let detail = shown(&signature.sub_filter);
+            Err(Finding::doubt(6, "REF_DIGEST_ALG_WEAK", CryptoConstraintsFailure, detail))
+        }
+        (Form::Cms, _) => {
+            verdict.format = "CMS";
+            let data = signed_data::with_one_signer(value)?;
+            signed_data::over(profile, &data, &data.signers[0], Some(&octets), verdict)
+        }
+        (Form::Ses, _) => {
+            let parsed = ses::signature(value).map_err(|e| Finding::format(8, e.code(), e.to_string()))?;
+            let sm3 = digest(&octets, DigestAlgorithm::Sm3)?;
+            // Where this kind of signature names a file, it is none of a PDF.
+            let field = std::mem::take(&mut verdict.file);
+            seals::applied(profile, Some(&sm3), &parsed, verdict);
+            verdict.file = field;
+            Ok(())
+        }
+        (Form::Raw, _) => Err(Finding::doubt(11, "RAW_SIGNATURE_NO_CERT", NoSigningCertificateFound, "")),
+        (Form::None, _) => Err(Finding::format(8, "SIGNED_VALUE_DER", "")),
+    }
+}
+
+fn digest<S: Source>(octets: &Ranges<'_, S>, by: DigestAlgorithm) -> Result<Vec<u8>, Finding> {
+    let mut found = signed_data::digests(octets, &[by]).map_err(|e| {
+        let e = ZipError::from_io(e);
+        Finding::format(1, "FILE_UNREADABLE", e.to_string())
+    })?;
+    found.pop().map(|(_, digest)| digest).ok_or_else(|| Finding::format(1, "FILE_UNREADABLE", ""))
+}
+
+/// Step 20 for a stamp over the document: what it proves.
+fn stamp<S: Source>(
+    source: &S,
+    profile: &Profile,
+    signature: &Signature,
+    verdict: &mut SignatureVerdict,
+) -> Result<UnixMillis, Finding> {
+    verdict.format = "RFC3161";
+    let octets = ranges(source, signature);
+    let of = |by| {
+        let mut found = signed_data::digests(&octets, &[by])?;
+        Ok(found.pop().map(|(_, digest)| digest).unwrap_or_default())
+    };
+    let at = when::time_stamp(profile, value(signature)?, &of, verdict)?;
+    verdict.proven_at = Some(at);
+    Ok(at)
+}
+
+/// Step 21.
+fn after(signature: &Signature, update: Update) -> Option<Finding> {
+    match update {
+        Update::None => None,
+        Update::ValidationData => Some(Finding::note(21, "PDF_VALIDATION_DATA_ADDED", "")),
+        // Each is judged as well, and the worst of all decides.
+        Update::Signatures if signature.permission != Some(1) => Some(Finding::note(21, "PDF_SIGNED_AGAIN", "")),
+        Update::Signatures => {
+            Some(Finding::doubt(21, "PDF_CHANGED_AGAINST_DOCMDP", SigConstraintsFailure, "further signatures"))
+        }
+        Update::Other(why) if signature.permission == Some(1) => {
+            Some(Finding::doubt(21, "PDF_CHANGED_AGAINST_DOCMDP", SigConstraintsFailure, why))
+        }
+        Update::Other(why) => Some(Finding::doubt(21, "PDF_CHANGED_AFTER_SIGNING", SigConstraintsFailure, why)),
+    }
+}
+
+/// `D:20260213100000+08'00'` and what is left out of it from the right.
+fn date(text: &str) -> Option<UnixMillis> {
+    let text = text.strip_prefix("D:").unwrap_or(text);
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (moment, zone) = text.split_at_checked(digits)?;
+    let moment = match moment.len() {
+        14 => moment.to_owned(),
+        8 | 10 | 12 => format!("{moment:0<14}"),
+        _ => return None,
+    };
+    let zone = match zone.as_bytes() {
+        [] => String::new(),
+        [b'Z', ..] => "Z".to_owned(),
+        _ => format!("{:0<5}", zone.replace('\'', "")),
+    };
+    times::read(&format!("{moment}{zone}")).map(|w| w.at)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+//! Whom to believe: chain, purpose, dates and status of one certificate. Steps 15 to 19.
+//!
+//! [`crate::trust::path::survey`] finds the chain and all that speaks against it; here it is said what each of these means
+//! for a document: under which step and code, and at which of the times that are known.
+
+use super::profile::{Profile, Revocation};
+use super::report::{CertificateFacts, SignatureVerdict, TimeBasis};
+use super::verdict::{Finding, SubIndication, SubIndication::*};
+use super::when::{Times, Within, within};
+use crate::terms::UnixMillis;
+use crate::trust::certificate::Certificate;
+use crate::trust::crl::Crl;
+use crate::trust::path::{self, PathError, Purpose, Question, Status, Survey};
+
+/// Whose certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Signer,
+    Maker,
+    Tsa,
+}
+
+/// Fine codes of one role.
+struct Codes {
+    word: &'static str,
+    no_chain: &'static str,
+    key_usage: &'static str,
+    revoked: &'static str,
+    no_status: &'static str,
+    expired: &'static str,
+}
+
+impl Role {
+    fn purpose(self) -> Purpose {
+        match self {
+            Self::Signer => Purpose::Signer,
+            Self::Maker => Purpose::SealMaker,
+            Self::Tsa => Purpose::TimeStamping,
+        }
+    }
+
+    fn codes(self) -> &'static Codes {
+        match self {
+            Self::Signer => &Codes {
+                word: "signer",
+                no_chain: "SIGNER_NO_CHAIN",
+                key_usage: "SIGNER_KEY_USAGE",
+                revoked: "SIGNER_REVOKED",
+                no_status: "SIGNER_NO_REVOCATION_DATA",
+                expired: "SIGNER_EXPIRED",
+            },
+            Self::Maker => &Codes {
+                word: "maker",
+                no_chain: "MAKER_NO_CHAIN",
+                key_usage: "MAKER_KEY_USAGE",
+                revoked: "MAKER_REVOKED",
+                no_status: "MAKER_NO_REVOCATION_DATA",
+                expired: "MAKER_EXPIRED",
+            },
+            Self::Tsa => &Codes {
+                word: "tsa",
+                no_chain: "TIMESTAMP_NO_CHAIN",
+                key_usage: "TIMESTAMP_KEY_USAGE",
+                revoked: "TIMESTAMP_REVOKED",
+                no_status: "TIMESTAMP_NO_REVOCATION_DATA",
+                expired: "TIMESTAMP_EXPIRED",
+            },
+        }
+    }
+}
+
+/// What came with a signature: it may help, and is not trusted.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Brought<'a> {
+    pub certificates: &'a [Certificate],
+    pub crls: &'a [Crl],
+}
+
+/// Steps 15 to 19 for one certificate.
+pub(super) fn judge(
+    profile: &Profile,
+    role: Role,
+    cert: &Certificate,
+    brought: Brought<'_>,
+    times: &Times,
+    verdict: &mut SignatureVerdict,
+) {
+    let codes = role.codes();
+    let mut facts = facts(codes.word, cert);
+    let mut findings = Vec::new();
+    if role == Role::Signer {
+        findings.extend(valid_at_signing(cert, times));
+    }
+    let anchors = match role {
+        Role::Signer => &profile.anchors.signers,
+        Role::Maker => &profile.anchors.makers,
+        Role::Tsa => &profile.anchors.tsas,
+    };
+    let question = Question {
+        leaf: cert,
+        intermediates: &[&profile.intermediates[..], brought.certificates].concat(),
+        anchors,
+        purpose: role.purpose(),
+        at: times.judged_at,
+        crls: &[&profile.crls[..], brought.crls].concat(),
+        revocation: profile.revocation,
+    };
+    match path::survey(&question, profile.at) {
+        Err(error) => {
+            // Whether it is fit for its use can be told without a chain.
+            findings.extend(path::fit(cert, role.purpose()).err().map(|e| unfit(codes, &e)));
+            findings.push(match &error {
+                PathError::NoAnchors => Finding::doubt(16, "NO_ANCHORS", NoCertificateChainFound, codes.word),
+                PathError::NoChain(_) => {
+                    Finding::doubt(16, codes.no_chain, NoCertificateChainFound, cert.issuer_text())
+                }
+                other => Finding::doubt(16, codes.no_chain, NoCertificateChainFound, other.to_string()),
+            });
+        }
+        Ok(Survey { path, faults }) => {
+            let mut whole = true;
+            for fault in &faults {
+                match (&fault.error, fault.place) {
+                    // Dates and status are judged below, by all times that are known.
+                    (PathError::Validity { .. } | PathError::Revoked { .. } | PathError::NoStatus(_), _) => {}
+                    (error, 0) => findings.push(unfit(codes, error)),
+                    // What an authority may not issue has no issuer.
+                    (error, _) => {
+                        whole = false;
+                        findings.push(Finding::doubt(16, codes.no_chain, NoCertificateChainFound, error.to_string()));
+                    }
+                }
+            }
+            if whole {
+                facts.chain = path.chain.iter().map(Certificate::subject_text).collect();
+            }
+            if profile.revocation != Revocation::Ignore {
+                findings.extend(revocation(profile, codes, &path.statuses, times, &mut facts));
+            }
+            findings.extend(validity(codes, &path.chain, times));
+        }
+    }
+    verdict.findings.extend(findings);
+    verdict.certificates.push(facts);
+}
+
+/// Step 17.
+fn unfit(codes: &Codes, error: &PathError) -> Finding {
+    Finding::doubt(17, codes.key_usage, ChainConstraintsFailure, error.to_string())
+}
+
+/// What is known of a certificate before its chain is.
+fn facts(role: &'static str, cert: &Certificate) -> CertificateFacts {
+    CertificateFacts {
+        role,
+        subject: cert.subject_text(),
+        issuer: cert.issuer_text(),
+        serial: crate::terms::digest::hex(cert.serial()),
+        not_before: cert.not_before(),
+        not_after: cert.not_after(),
+        sha256: cert.fingerprint(),
+        chain: Vec::new(),
+        status: "not_asked",
+        status_age_s: None,
+        revoked_at: None,
+    }
+}
+
+/// Step 15.
+fn valid_at_signing(cert: &Certificate, times: &Times) -> Vec<Finding> {
+    const CODE: &str = "SIGNER_CERT_NOT_VALID_AT_SIGNING";
+    let (from, to) = (cert.not_before(), cert.not_after());
+    let mut out = Vec::new();
+    if let Some(claimed) = times.claimed {
+        let detail = format!("{claimed} not in {from}..{to}");
+        match within(claimed, from, to) {
+            Within::Yes => {}
+            Within::Slack => out.push(Finding::note(15, "SIGN_TIME_ZONE", detail)),
+            Within::No => out.push(Finding::doubt(15, CODE, OutOfBoundsNoPoe, detail)),
+        }
+    }
+    if let Some(proven) = times.proven
+        && proven > to
+        && times.claimed.is_none_or(|claimed| claimed > to)
+    {
+        out.push(Finding::failed(15, CODE, Expired, format!("{proven} after {to}")));
+    }
+    out
+}
+
+/// Step 18, for every certificate but the anchor.
+fn revocation(
+    profile: &Profile,
+    codes: &Codes,
+    statuses: &[Status],
+    times: &Times,
+    facts: &mut CertificateFacts,
+) -> Vec<Finding> {
+    if let Some(own) = statuses.first() {
+        facts.status = match own {
+            Status { revoked: Some(_), .. } => "revoked",
+            Status { as_of: Some(_), stale: false, .. } => "good",
+            _ => "unknown",
+        };
+        facts.status_age_s = own.age_s;
+        facts.revoked_at = own.revoked.as_ref().map(|entry| entry.at);
+    }
+    let mut out = Vec::new();
+    for (place, status) in statuses.iter().enumerate() {
+        let name = &status.certificate;
+        match (&status.revoked, status.age_s) {
+            (Some(entry), _) => out.push(revoked(codes, place > 0, entry.at, times)),
+            // Signatures are older than that: what the list said before is not known, and it is told.
+            (None, Some(_)) if !status.stale && status.after_end => {
+                out.push(Finding::note(18, "REVOCATION_DATA_AFTER_EXPIRY", name.as_str()));
+            }
+            (None, Some(_)) if !status.stale => {}
+            (None, age_s) if profile.revocation == Revocation::Require => {
+                let detail = age_s.map_or_else(|| name.clone(), |age_s| format!("{name}: {age_s} s old"));
+                out.push(Finding::doubt(18, codes.no_status, TryLater, detail));
+            }
+            (None, Some(_)) => out.push(Finding::note(18, "REVOCATION_DATA_STALE", name.as_str())),
+            (None, None) => {}
+        }
+    }
+    out
+}
+
+fn revoked(codes: &Codes, is_ca: bool, revoked_at: UnixMillis, times: &Times) -> Finding {
+    let detail = format!("revoked at {revoked_at}");
+    let no_poe: SubIndication = if is_ca { RevokedCaNoPoe } else { RevokedNoPoe };
+    match (times.proven, times.basis) {
+        (Some(proven), _) if proven >= revoked_at => Finding::failed(18, codes.revoked, Revoked, detail),
+        (Some(_), TimeBasis::TimeStamp) => Finding::note(18, "REVOKED_AFTER_TIMESTAMP", detail),
+        (_, TimeBasis::Claimed) if times.judged_at < revoked_at => {
+            Finding::note(18, "REVOKED_AFTER_CLAIMED_TIME", detail)
+        }
+        _ => Finding::doubt(18, codes.revoked, no_poe, detail),
+    }
+}
+
+/// Step 19: at the time the policy judges by. Anchors are trusted as they are.
+fn validity(codes: &Codes, chain: &[Certificate], times: &Times) -> Vec<Finding> {
+    let at = times.judged_at;
+    let judged = &chain[..chain.len().saturating_sub(1).max(1)];
+    let mut out = Vec::new();
+    for cert in judged {
+        let (from, to) = (cert.not_before(), cert.not_after());
+        let detail = format!("{at} ({}) not in {from}..{to}", times.basis.word());
+        match within(at, from, to) {
+            Within::Yes => {}
+            // Only a claimed time may have been written in the wrong zone.
+            Within::Slack if times.basis == TimeBasis::Claimed => out.push(Finding::note(19, "SIGN_TIME_ZONE", detail)),
+            _ => out.push(Finding::doubt(19, codes.expired, OutOfBoundsNoPoe, detail)),
+        }
+    }
+    out
+}

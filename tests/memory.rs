@@ -1,0 +1,112 @@
+//! Memory stays small whatever a file says: 256 MiB of content, the longest directory, the fullest XML.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tongban::formats::zip::{DosTime, Packing, Writer};
+
+/// Resident memory that one examination may take, in KiB.
+const MOST_KIB: u64 = 64 << 10;
+
+/// Octets that do not pack well, without end.
+struct Noise(u64);
+
+impl Read for Noise {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        for chunk in out.chunks_mut(8) {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            chunk.copy_from_slice(&self.0.to_le_bytes()[..chunk.len()]);
+        }
+        Ok(out.len())
+    }
+}
+
+fn writer(path: &Path) -> Writer<File> {
+    Writer::new(File::create(path).expect("a file"), DosTime::EPOCH)
+}
+
+const ENTRANCE: &str =
+    "<OFD><DocBody><DocRoot>Doc_0/Document.xml</DocRoot><Signatures>S.xml</Signatures></DocBody></OFD>";
+const LIST: &str = "<Signatures><Signature ID='1' BaseLoc='T.xml'/></Signatures>";
+
+/// A package whose signature lists `references`, beside what `more` adds.
+fn package(path: &Path, references: &str, more: &dyn Fn(&mut Writer<File>)) {
+    let signature = format!(
+        "<Signature><SignedInfo><References CheckMethod='SM3'>{references}</References></SignedInfo><SignedValue>V</SignedValue></Signature>"
+    );
+    let mut out = writer(path);
+    for (name, text) in [("OFD.xml", ENTRANCE), ("S.xml", LIST), ("T.xml", &signature), ("V", "0")] {
+        out.add(name, Packing::Stored, text.as_bytes()).expect("written");
+    }
+    more(&mut out);
+    out.finish().expect("written");
+}
+
+/// Most resident memory of `tongban verify FILE`, in KiB, and what it printed.
+fn verify(path: &Path, through_stdin: bool) -> (u64, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tongban"));
+    let out = tempfile::NamedTempFile::new().expect("a file");
+    command.args(["verify", "--json"]).stdout(out.reopen().expect("a file"));
+    if through_stdin {
+        command.arg("-").stdin(Stdio::piped());
+    } else {
+        command.arg(path);
+    }
+    let mut child = command.spawn().expect("the binary runs");
+    let feeder = child.stdin.take().map(|mut pipe| {
+        let mut file = File::open(path).expect("the file");
+        std::thread::spawn(move || io::copy(&mut file, &mut pipe).expect("all is read"))
+    });
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    while child.try_wait().expect("a child").is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let now = line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse().ok()).unwrap_or(0);
+        most = most.max(now);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    if let Some(feeder) = feeder {
+        feeder.join().expect("all was read");
+    }
+    (most, std::fs::read_to_string(out.path()).expect("its output"))
+}
+
+#[test]
+fn resident_memory_is_bounded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("f.ofd");
+    let big = |out: &mut Writer<File>| {
+        for n in 0..4 {
+            let packing = if n % 2 == 0 { Packing::Stored } else { Packing::Deflated };
+            let name = format!("Doc_0/Res/{n}.bin");
+            out.add_from(&name, packing, &mut Noise(n + 1).take(64 << 20)).expect("written");
+        }
+    };
+    let long = |out: &mut Writer<File>| {
+        for n in 0..4_900 {
+            out.add(&format!("{n:05}/{}", "长".repeat(265)), Packing::Stored, b"").expect("written");
+        }
+    };
+    let reference = "<Reference FileRef='/a'><CheckValue>AAAA</CheckValue></Reference>";
+    let references = |n: usize| (0..n).map(|n| reference.replace("/a", &format!("/{n}"))).collect::<String>();
+    let none = |_: &mut Writer<File>| {};
+    for (name, references, more, stdin, code) in [
+        ("256 MiB", references(1), &big as &dyn Fn(&mut Writer<File>), false, "SIGNED_VALUE_DER"),
+        ("256 MiB through a pipe", references(1), &big, true, "SIGNED_VALUE_DER"),
+        ("long names", references(1), &long, false, "SIGNED_VALUE_DER"),
+        ("20,000 references", references(20_000), &none, false, "SIGNED_VALUE_DER"),
+        ("only elements", "<a/>".repeat(1_000_000), &none, false, "XML_TOO_BIG"),
+    ] {
+        package(&file, &references, more);
+        let (most, said) = verify(&file, stdin);
+        println!("{name}: {most} KiB");
+        assert!(said.contains(&format!("\"code\":\"{code}\"")), "{name}: {}", &said[..said.len().min(600)]);
+        assert!(most > 0 && most < MOST_KIB, "{name}: {most} KiB");
+    }
+}

@@ -1,0 +1,211 @@
+//! Two processes of one gateway on one PostgreSQL: nothing is done twice, and quotas hold for the sum.
+//!
+//! ```text
+//!  window ─▶ replica 1 ─┐                       ┌─▶ log 1
+//!                       ├─ one PostgreSQL, one ─┤
+//!  window ─▶ replica 2 ─┘  vault, same keys     └─▶ log 2
+//! ```
+
+mod tools;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use sqlx::{Connection, Executor, Row};
+use tongban::app::demo::licence::{self, Holder, Under};
+use tongban::app::demo::people::{Person, ZHANG};
+use tongban::app::demo::token_for;
+use tongban::app::demo::tokens::Options;
+use tongban::app::demo::walk::Window;
+use tongban::app::demo::world::{A, SMALL_OUTLET, WINDOW, World};
+use tongban::terms::UnixMillis;
+use tongban::trust::pem;
+use tongban::trust::suite::{SignatureAlgorithm, SigningKey};
+
+/// Cases filed through each replica, and by the outlet whose contract allows two a day.
+const CASES: usize = 20;
+const OUTLET_TRIES: usize = 6;
+const OUTLET_DAILY: usize = 2;
+const WAIT: Duration = Duration::from_secs(120);
+/// The second replica's ports, from the base on: the first gateway of the demonstration leaves them free.
+const SECOND: u16 = 4;
+
+async fn wait_for(what: &str, mut look: impl AsyncFnMut() -> bool) {
+    let until = Instant::now() + WAIT;
+    while !look().await {
+        assert!(Instant::now() < until, "{what} did not come");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn end(child: &mut Child) {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process");
+    kill_process(pid, Signal::TERM).expect("it runs");
+    assert!(child.wait().expect("it ends").success());
+}
+
+/// A database of our own on the test server.
+async fn database(server: &str) -> String {
+    sqlx::any::install_default_drivers();
+    let name = format!("replicas_{}", std::process::id());
+    let mut connection = sqlx::AnyConnection::connect(server).await.expect("the server");
+    connection.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.expect("a database");
+    let (host, _) = server.rsplit_once('/').expect("an address with a database");
+    format!("{host}/{name}")
+}
+
+/// Lays a second replica beside the first: its own ports and its own log with a key and an origin of its own; the vault,
+/// the keys and everything else are the first one's.
+fn second_replica(folder: &Path, base: u16) -> std::path::PathBuf {
+    let (one, two) = (folder.join("gw-440305"), folder.join("gw-440305-2"));
+    fs::create_dir_all(two.join("data")).unwrap();
+    for same in ["certs", "authorities", "partners.toml"] {
+        symlink(one.join(same), two.join(same)).unwrap();
+    }
+    let key = SigningKey::generate(SignatureAlgorithm::Ed25519).unwrap();
+    fs::write(two.join("log.key"), pem::encode("PRIVATE KEY", &key)).unwrap();
+    let mut config = fs::read_to_string(one.join("tongban.toml")).unwrap();
+    for door in 0..4 {
+        let (from, to) = (format!("127.0.0.1:{}\"", base + door), format!("127.0.0.1:{}\"", base + SECOND + door));
+        assert!(config.contains(&from));
+        config = config.replace(&from, &to);
+    }
+    let shared = format!("[gateway]\nshared = {:?}\n", one.join("data"));
+    config = config.replace("[gateway]\n", &shared);
+    for (from, to) in [("certs/log.key", "log.key"), ("example/gw-440305\"", "example/gw-440305/2\"")] {
+        assert!(config.contains(from), "{from}");
+        config = config.replace(from, to);
+    }
+    fs::write(two.join("tongban.toml"), config).unwrap();
+    two
+}
+
+fn is_ready(port: u16) -> bool {
+    let Ok(mut socket) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let mut answer = String::new();
+    let asked = socket.write_all(b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    asked.and_then(|()| socket.read_to_string(&mut answer)).is_ok() && answer.starts_with("HTTP/1.1 200")
+}
+
+/// Files the same kind of case again and again, at one replica; gives status and case number of each.
+async fn file(world: World, client: &'static str, clerk: &'static str, base: u16, times: usize) -> Vec<(u16, String)> {
+    let holder = Holder::of(Person::find(ZHANG).unwrap()).unwrap();
+    let card = licence::issue(&world, Under::Good, "LT-ID", holder, UnixMillis::now()).unwrap();
+    let token = |user: &str| token_for(&world, user, &Options::default()).unwrap();
+    let headers = vec![("authorization", format!("Bearer {}", token(clerk))), ("tongban-subject-token", token(ZHANG))];
+    let request = json!({
+        "item": "002009901000", "places": {"household": "419001"}, "present": true, "consent": true,
+        "form": {"use": "入学"}, "materials": [{"no": 1, "file": "id.ofd"}],
+    });
+    // The same federation, seen through the other replica's door.
+    let window = Window::new(&World { port_base: base, ..world.clone() }, client, A).unwrap();
+    let mut all = Vec::new();
+    for n in 0..times {
+        let key = format!("replicas-{client}-{base}-{n}");
+        let answer = window.file(&headers, &key, &request, &[("id.ofd", &card)]).await.unwrap();
+        all.push((answer.status.as_u16(), answer.json["case"].as_str().unwrap_or_default().to_owned()));
+    }
+    all
+}
+
+/// Lines of a log, as the auditor reads them.
+fn lines(log: &Path) -> Vec<Value> {
+    let shown = tools::tongban(&["audit", "show", &log.display().to_string()]);
+    assert!(shown.status.success(), "{}", tools::text(&shown));
+    String::from_utf8_lossy(&shown.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// How often each case file was on its way to the other gateway.
+fn sent(logs: &[&[Value]]) -> BTreeMap<String, usize> {
+    let mut count = BTreeMap::new();
+    for line in logs.iter().flat_map(|log| log.iter()) {
+        if line["kind"] == "case.intent" && line["up"]["name"] == "gw-419001" {
+            let digest = line["ev"][0]["digest"].as_str().expect("a case file").to_owned();
+            *count.entry(digest).or_default() += 1;
+        }
+    }
+    count
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_replicas_never_do_a_thing_twice() {
+    let Ok(server) = std::env::var("TONGBAN_TEST_POSTGRES") else {
+        println!("TONGBAN_TEST_POSTGRES is not set: replicas need a common PostgreSQL");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (folder, base, url) = (folder.path(), tools::ports(2), database(&server).await);
+    let said = File::create(folder.join("said.txt")).unwrap();
+    let mut demo = tools::demo(folder, base);
+    let mut demo = demo.args(["--store", &url]).stdin(Stdio::null()).stdout(said).spawn().expect("the binary runs");
+    let told = || fs::read_to_string(folder.join("said.txt")).unwrap();
+    wait_for("the end of the walk", async || told().contains("全部") || told().contains("不符合预期")).await;
+    assert!(told().contains("全部"), "{}", told());
+
+    let two = second_replica(folder, base);
+    let output = || File::options().create(true).append(true).open(two.join("gateway.log")).unwrap();
+    let mut second = tools::program();
+    second.arg("serve").arg("--config").arg(two.join("tongban.toml")).arg("--with-parent");
+    let mut second = second.stdin(Stdio::piped()).stdout(output()).stderr(output()).spawn().expect("it starts");
+    wait_for("the second replica", async || is_ready(base + SECOND + 2)).await;
+    // The walk used the small outlet's quota up: a new day for it.
+    let mut store = sqlx::AnyConnection::connect(&url).await.unwrap();
+    store.execute("DELETE FROM gw_440305.counter WHERE key LIKE '%bank-440305-02%'").await.unwrap();
+
+    let world = World::open(folder).unwrap();
+    let at = |client, clerk, base, times| tokio::spawn(file(world.clone(), client, clerk, base, times));
+    let filings = [
+        at(WINDOW, "C-0001", base, CASES),
+        at(WINDOW, "C-0001", base + SECOND, CASES),
+        at(SMALL_OUTLET, "E-9002", base, OUTLET_TRIES),
+        at(SMALL_OUTLET, "E-9002", base + SECOND, OUTLET_TRIES),
+    ];
+    let mut answers = Vec::new();
+    for filing in filings {
+        answers.push(filing.await.unwrap());
+    }
+    let taken = |answers: &[(u16, String)]| answers.iter().filter(|(status, _)| *status == 202).count();
+    assert_eq!((taken(&answers[0]), taken(&answers[1])), (CASES, CASES), "{answers:?}");
+    assert_eq!(taken(&answers[2]) + taken(&answers[3]), OUTLET_DAILY, "the quota of the sum: {answers:?}");
+    let outlet = answers[2].iter().chain(&answers[3]).filter(|(status, _)| *status != 202);
+    assert!(outlet.clone().all(|(status, _)| *status == 429), "{answers:?}");
+    let cases: Vec<_> = answers.iter().flatten().filter(|(status, _)| *status == 202).map(|(_, no)| no).collect();
+    let distinct: BTreeSet<_> = cases.iter().copied().cloned().collect();
+    assert_eq!(distinct.len(), cases.len(), "every number is given once");
+
+    let open = "SELECT id FROM gw_440305.outbox WHERE done_at IS NULL UNION SELECT id FROM gw_419001.outbox WHERE done_at IS NULL";
+    wait_for("the last delivery", async || {
+        sqlx::query(open).fetch_all(&mut store).await.unwrap().is_empty()
+            && tools::files(&folder.join("office/cases")).len() >= cases.len()
+    })
+    .await;
+    let rows = sqlx::query("SELECT no FROM gw_419001.case_record").fetch_all(&mut store).await.unwrap();
+    let owned: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    assert!(distinct.iter().all(|no| owned.contains(no)), "every case arrived");
+    assert_eq!(tools::files(&folder.join("office/cases")).len(), owned.len(), "and came to the office");
+    assert_eq!(tools::files(&folder.join("office/messages")).len(), owned.len(), "once");
+    end(&mut second);
+    end(&mut demo);
+
+    let logs = [folder.join("gw-440305/data/log"), two.join("data/log")];
+    let (first, other) = (lines(&logs[0]), lines(&logs[1]));
+    let once = sent(&[&first, &other]);
+    assert!(once.len() >= cases.len());
+    assert!(once.values().all(|times| *times == 1), "a case file was sent twice: {once:?}");
+    assert!(!sent(&[&first]).is_empty() && !sent(&[&other]).is_empty(), "both replicas deliver");
+    for log in &logs {
+        let log = log.display().to_string();
+        let key = tools::tongban(&["audit", "key", &log]);
+        let key = String::from_utf8_lossy(&key.stdout).trim().to_owned();
+        let proven = tools::tongban(&["audit", "verify", &log, "--key", &key]);
+        println!("{}: {} lines, {} sent", log, lines(Path::new(&log)).len(), sent(&[&lines(Path::new(&log))]).len());
+        assert_eq!(proven.status.code(), Some(0), "{}", tools::text(&proven));
+    }
+}

@@ -1,0 +1,80 @@
+//! What the tests of the whole system share.
+
+#![allow(dead_code)] // each test uses a part of it
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+pub fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_tongban"))
+}
+
+pub fn tongban(args: &[&str]) -> Output {
+    program().args(args).output().expect("the binary runs")
+}
+
+pub fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A base for 25 free ports, one for each of the first five; below the ports that the system gives to outgoing
+/// connections.
+pub fn ports(nth: u16) -> u16 {
+    assert!(nth < 5);
+    12_000 + (std::process::id() % 150) as u16 * 130 + nth * 26
+}
+
+/// `tongban demo` in a folder.
+pub fn demo(folder: &Path, base: u16) -> Command {
+    let mut command = program();
+    command.args(["demo", "--port-base", &base.to_string(), "--data"]).arg(folder);
+    command
+}
+
+/// What the running demonstration says of itself, while it is ready.
+pub fn announced(folder: &Path) -> Option<Value> {
+    serde_json::from_slice(&fs::read(folder.join("federation.json")).ok()?).ok()
+}
+
+/// The arguments of the command that verifies a gateway's log, with the key that `federation.json` names.
+pub fn audit(folder: &Path, gateway: usize) -> Output {
+    let told = announced(folder).expect("federation.json");
+    let gateway = &told["gateways"][gateway];
+    let log = folder.join(gateway["name"].as_str().expect("name")).join("data/log");
+    tongban(&["audit", "verify", &log.display().to_string(), "--key", gateway["log_key"].as_str().expect("log_key")])
+}
+
+/// All files below a folder, in order.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() { all.extend(files(&path)) } else { all.push(path) }
+    }
+    all.sort();
+    all
+}
+
+/// A small generator: the same numbers for the same seed.
+pub struct Dice(u64);
+
+impl Dice {
+    /// A new seed at every run, or the one that `TONGBAN_SEED` gives; printed, so that a failure can be had again.
+    pub fn new(what: &str) -> Self {
+        let given = std::env::var("TONGBAN_SEED").ok().and_then(|seed| seed.parse().ok());
+        let clock =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64);
+        let seed = given.unwrap_or(clock);
+        println!("{what}: TONGBAN_SEED={seed}");
+        Self(seed)
+    }
+
+    /// A number below `end`.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+}
