@@ -311,6 +311,12 @@ fn local<S: Source>(
     if !fits(size, entry.size) || !fits(packed, entry.packed) {
         return Err(differs("size"));
     }
+    // Where a descriptor follows, the header says all three or none of them.
+    let told = [u64::from(crc), size, packed].map(|value| value != 0);
+    let ours = [u64::from(entry.crc), entry.size, entry.packed].map(|value| value != 0);
+    if with_descriptor && told != [false; 3] && told != ours {
+        findings.push(Finding::HeadersDiffer);
+    }
     let end = if with_descriptor { data_end + descriptor(source, entry, data_end, directory_at)? } else { data_end };
     entry.data_at = data_at;
     entry.has_extra = extra_len > 0;

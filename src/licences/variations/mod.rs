@@ -652,8 +652,8 @@ fn archives_of_many_packers() {
     for (name, shape, finding) in [
         ("stored", Shape::default(), None),
         ("deflated", Shape { deflated: true, ..Shape::default() }, None),
-        ("folders", Shape { folders: true, deflated: true, ..Shape::default() }, None),
-        ("ZIP64 in small files", Shape { zip64: true, deflated: true, ..Shape::default() }, None),
+        ("folders", Shape { folders: true, deflated: true, ..Shape::default() }, Some("ZIP_ATTRIBUTES")),
+        ("ZIP64 in small files", Shape { zip64: true, deflated: true, ..Shape::default() }, Some("ZIP_ATTRIBUTES")),
         ("descriptors", Shape { descriptor: descriptor(true, false), deflated: true, ..Shape::default() }, None),
         ("descriptors without a sign", Shape { descriptor: descriptor(false, false), ..Shape::default() }, None),
         (
@@ -661,7 +661,11 @@ fn archives_of_many_packers() {
             Shape { descriptor: descriptor(true, true), deflated: true, ..Shape::default() },
             None,
         ),
-        ("both", Shape { descriptor: descriptor(false, true), zip64: true, ..Shape::default() }, None),
+        (
+            "both",
+            Shape { descriptor: descriptor(false, true), zip64: true, ..Shape::default() },
+            Some("ZIP_ATTRIBUTES"),
+        ),
         ("octets before", Shape { before: b"vendor".to_vec(), ..Shape::default() }, Some("ZIP_PREFIX")),
         ("octets after", Shape { after: b"\0\0vendor".to_vec(), ..Shape::default() }, Some("ZIP_TRAILER")),
         ("a comment", Shape { comment: b"made by".to_vec(), ..Shape::default() }, Some("ZIP_COMMENT")),
@@ -672,7 +676,7 @@ fn archives_of_many_packers() {
             Some("ZIP_NAME_ENCODING"),
         ),
         ("names in UTF-8, unmarked", Shape { unmarked: true, ..Shape::default() }, Some("ZIP_NAME_ENCODING")),
-        ("names in UTF-8 twice", Shape { unicode_path: true, ..Shape::default() }, None),
+        ("names in UTF-8 twice", Shape { unicode_path: true, ..Shape::default() }, Some("ZIP_ATTRIBUTES")),
     ] {
         let mut draft = Draft::default();
         named(&mut draft, shape);

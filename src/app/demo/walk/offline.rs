@@ -34,7 +34,8 @@ async fn all(teller: &mut Teller, world: &World, papers: Option<&Papers>) -> Res
         teller.work("核验本案全部文书和证照", "Every paper of the case, and the licence attached");
         let line = ["verify", "--policy", &path(&world.trust()), &path(&papers.folder)].map(str::to_owned);
         let said = command(&line).await?;
-        let passed = |name: &str| said.contains(&format!("{}: TOTAL-PASSED\n", papers.folder.join(name).display()));
+        let passed =
+            |name: &str| said.contains(&format!("{} [OFD]: TOTAL-PASSED\n", papers.folder.join(name).display()));
         let passed = papers.digests.keys().filter(|name| passed(name)).count();
         if passed != papers.digests.len() {
             return Err(format!("{passed} of {} papers passed:\n{said}", papers.digests.len()));

@@ -64,7 +64,8 @@ async fn all(teller: &mut Teller, stage: &Stage<'_>, kept: &mut Option<Papers>) 
     );
     let person = Person::find(ZHANG).and_then(Holder::of).ok_or("no such person")?;
     let id_card = licence::issue(world, Under::Good, "LT-ID", person, UnixMillis::now())?;
-    let checked = window.call("/v1/verify", &headers, Some(("application/ofd", id_card.clone()))).await?.good()?;
+    let at_counter = "/v1/verify?purpose=counter&consent=true";
+    let checked = window.call(at_counter, &headers, Some(("application/ofd", id_card.clone()))).await?.good()?;
     let verdict = checked.json["indication"].as_str().unwrap_or_default().to_owned();
     if verdict != "TOTAL-PASSED" {
         return Err(format!("the licence is {verdict}"));
