@@ -22,6 +22,9 @@ const YEAR_MS: i64 = 365 * 86_400_000;
 
 type Done<T> = Result<T, Box<dyn Error>>;
 
+/// Keeps a seed: target, name, octets.
+type Keep<'a> = &'a dyn Fn(&str, &str, &[u8]) -> Done<()>;
+
 struct Party {
     key: SigningKey,
     certificate: Certificate,
@@ -76,7 +79,7 @@ fn main() -> Done<()> {
 }
 
 /// OFD with a seal, and its parts.
-fn sealed(keep: &dyn Fn(&str, &str, &[u8]) -> Done<()>) -> Done<()> {
+fn sealed(keep: Keep<'_>) -> Done<()> {
     let (maker, signer) =
         (party(SignatureAlgorithm::Sm2Sm3, Use::Signer)?, party(SignatureAlgorithm::Sm2Sm3, Use::Signer)?);
     let spec = SealSpec {
@@ -138,7 +141,7 @@ fn pdf(value: &[u8]) -> Vec<u8> {
 }
 
 /// Seeds that are texts.
-fn texts(keep: &dyn Fn(&str, &str, &[u8]) -> Done<()>) -> Done<()> {
+fn texts(keep: Keep<'_>) -> Done<()> {
     keep(
         "xml",
         "prefix",

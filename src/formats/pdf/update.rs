@@ -124,7 +124,8 @@ impl<S: Source> Document<S> {
     }
 
     fn catalog_may(&self, old: &Dictionary, new: &Dictionary, end: u64) -> Result<bool, PdfError> {
-        if !same(old, new, &[b"DSS", b"Extensions", b"AcroForm"]) {
+        // Signers note what they used of newer versions, and when they wrote: none of it is shown.
+        if !same(old, new, &[b"DSS", b"Extensions", b"AcroForm", b"Version", b"Metadata"]) {
             return Ok(false);
         }
         let form = |catalog: &Dictionary, before| {

@@ -126,9 +126,14 @@ impl Draft {
     }
 
     fn bits(&self, octets: &[u8]) -> Vec<u8> {
-        let zeros = octets.last().map_or(0, |last| last.trailing_zeros().min(7)) as u8;
-        let unused = if self.count_zero_bits { zeros } else { 0 };
-        write::tlv(tag::BIT_STRING, &[&[unused], octets].concat())
+        if !self.count_zero_bits {
+            return write::bit_string(octets);
+        }
+        // Whole zero octets at the end vanish, the zero bits of the last one left are unused.
+        let len = octets.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
+        let kept = &octets[..len];
+        let unused = kept.last().map_or(0, |last| last.trailing_zeros()) as u8;
+        write::tlv(tag::BIT_STRING, &[&[unused], kept].concat())
     }
 
     fn sign(&self, party: &Party, message: &[u8]) -> Vec<u8> {
