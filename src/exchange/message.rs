@@ -12,12 +12,15 @@ pub const VERSION: u32 = 1;
 /// Name of the message inside its container.
 pub const MESSAGE_FILE: &str = "message.json";
 
+/// What marks the container of an ask in its path, before its number.
+const ASK: &str = "ask-";
+
 /// One message. Its `id` is kept through all retries: the same id has the same effect once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Message {
     pub v: u32,
-    /// `<case number>/<sender>/<seq>`: one act of one side; of an ask `<case number>/<sender>/ask/<act>`.
+    /// `<case number>/<sender>/<seq>`: one act of one side; of an ask `<case number>/<sender>/ask/<act>/<nth>`.
     pub id: String,
     pub from: String,
     pub to: String,
@@ -188,14 +191,20 @@ impl Message {
         format!("{case}/{sender}/{seq}{office}")
     }
 
-    /// The id of an ask: the same ask twice is one.
-    pub fn ask_id(case: CaseNo, sender: &str, act: Act) -> String {
-        format!("{case}/{sender}/ask/{}", act.word())
+    /// The id of the `nth` time that an act is asked for: what was refused may be asked again.
+    pub fn ask_id(case: CaseNo, sender: &str, act: Act, nth: usize) -> String {
+        format!("{case}/{sender}/ask/{}/{nth}", act.word())
+    }
+
+    /// Which time it is, of an ask.
+    fn nth(&self) -> Option<usize> {
+        let digits = self.id.rsplit('/').next().filter(|d| d.len() <= 4 && d.bytes().all(|b| b.is_ascii_digit()))?;
+        digits.parse().ok()
     }
 
     /// Where the container of this message lies among the case's files, the same on both sides. Sorts by act.
     pub fn container_path(&self) -> String {
-        let ask = if self.ask { "ask-" } else { "" };
+        let ask = if self.ask { format!("{ASK}{}-", self.nth().unwrap_or_default()) } else { String::new() };
         format!("containers/{:06}-{}-{}-{ask}{}.asice", self.seq, self.from, self.to, self.act.word())
     }
 
@@ -207,7 +216,7 @@ impl Message {
             return Err(wrong(format!("form version {} is not known", message.v)));
         }
         let id = match message.ask {
-            true => Self::ask_id(message.case, &message.from, message.act),
+            true => Self::ask_id(message.case, &message.from, message.act, message.nth().unwrap_or_default()),
             false => Self::id_of(message.case, &message.from, &message.to, message.seq),
         };
         if message.id != id {

@@ -2,6 +2,7 @@
 
 use sqlx::Row;
 
+use super::state::Act;
 use crate::store::{StoreError, Tx};
 use crate::terms::{CaseNo, UnixMillis};
 
@@ -115,6 +116,28 @@ pub struct Delivery {
     pub receipted: bool,
     /// Code under which the receiver refuses it.
     pub trouble: Option<String>,
+}
+
+impl Delivery {
+    /// Whether this asks the owner for an act, instead of telling of one.
+    pub fn asks(&self) -> bool {
+        asks(&self.path)
+    }
+
+    /// Whether this asks for this act.
+    pub fn asks_for(&self, act: Act) -> bool {
+        self.asks() && self.path.ends_with(&format!("-{}.asice", act.word()))
+    }
+}
+
+impl Outgoing {
+    pub fn asks(&self) -> bool {
+        asks(&self.path)
+    }
+}
+
+fn asks(path: &str) -> bool {
+    path.contains("-ask-")
 }
 
 /// All lines of a case, in order.

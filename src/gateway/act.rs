@@ -120,7 +120,7 @@ pub async fn order(
     let mut messages = Vec::new();
     if let Some(to) = step::collector(&record) {
         let note = order.note.clone();
-        let saying = Saying { act: order.act, ask: false, by: &order.by, papers: refs, note, at: trace.at };
+        let saying = Saying { act: order.act, ask: None, by: &order.by, papers: refs, note, at: trace.at };
         messages.push(step::seal(rooms, &key, &case, saying, &files, to).await?);
     }
     let note = order.note.as_deref();

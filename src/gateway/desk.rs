@@ -245,7 +245,7 @@ fn delivery(line: &Delivery) -> Value {
         (false, None) => "waiting",
     };
     json!({
-        "to": line.target, "message": line.path, "asks": line.path.contains("-ask-"), "state": state,
+        "to": line.target, "message": line.path, "asks": line.asks(), "state": state,
         "attempts": line.attempts, "code": line.trouble, "done_at": line.done.map(|t| t.to_string()),
     })
 }

@@ -89,7 +89,7 @@ impl Prepared {
         let tell = [step::collector(&record), step::office(rooms, &dossier).map(To::Office)];
         let mut messages = Vec::new();
         for to in tell.into_iter().flatten() {
-            let saying = Saying { act, ask: false, by, papers: refs.clone(), note: note.clone(), at };
+            let saying = Saying { act, ask: None, by, papers: refs.clone(), note: note.clone(), at };
             messages.push(step::seal(rooms, &key, &case, saying, &papers, to).await?);
         }
         let moved = Moved { case: &case, act, by, note: note.as_deref(), papers, messages, inbox };
@@ -112,22 +112,30 @@ pub async fn ask(
     // What the owner would refuse as well is refused here, at the window.
     let first = acts(wish, case.state)[0];
     case.step(&Event { act: first, by }, at).map_err(ExchangeError::from)?;
-    let saying = Saying { act: wish, ask: true, by, papers: Vec::new(), note, at };
+    let mut tx = rooms.store.read().await?;
+    let lines = outbox::of_case(&mut tx, case.no).await?;
+    drop(tx);
+    let asked: Vec<_> = lines.iter().filter(|line| line.asks_for(wish)).collect();
+    // On its way, or taken and its answer on the way: it is asked. Only a no may be asked again.
+    if asked.iter().any(|line| line.done.is_none() || line.receipted) {
+        return Ok(());
+    }
+    let saying = Saying { act: wish, ask: Some(asked.len()), by, papers: Vec::new(), note, at };
     let sealed = step::seal(rooms, key, case, saying, &[], To::Member(case.no.owner())).await?;
     let outcome = async {
         let mut tx = rooms.store.begin().await?;
-        let asked = outbox::of_case(&mut tx, case.no).await?;
-        if asked.iter().any(|line| line.path == sealed.line.path && line.done.is_none()) {
-            return Ok(false);
-        }
         records::add_file(&mut tx, case.no, "container", case.seq, &sealed.container, key).await?;
         outbox::post(&mut tx, &sealed.line, at).await?;
         tx.commit(()).await?;
-        Ok::<_, Refusal>(true)
+        Ok::<_, ExchangeError>(())
     }
     .await;
-    if !matches!(outcome, Ok(true)) {
+    if outcome.is_err() {
         keep::forget_unnamed(rooms, [sealed.container.kept.id.as_str()].into_iter()).await;
     }
-    outcome.map(|_| ())
+    match outcome {
+        // The same wish came twice at once: one of the two is on its way.
+        Err(ExchangeError::Store(error)) if error.is_duplicate() => Ok(()),
+        other => Ok(other?),
+    }
 }

@@ -32,7 +32,8 @@ pub enum To<'r> {
 /// What a message says beside the case.
 pub struct Saying<'a> {
     pub act: Act,
-    pub ask: bool,
+    /// Asks for the act, for the nth time, instead of telling of it.
+    pub ask: Option<usize>,
     pub by: &'a str,
     pub papers: Vec<PaperRef>,
     pub note: Option<String>,
@@ -57,8 +58,8 @@ pub async fn seal(
         To::Office(office) => ("office", office.id.clone(), rooms.me.id.clone()),
     };
     let id = match ask {
-        true => Message::ask_id(case.no, &rooms.me.id, act),
-        false => Message::id_of(case.no, &rooms.me.id, &member, case.seq),
+        Some(nth) => Message::ask_id(case.no, &rooms.me.id, act, nth),
+        None => Message::id_of(case.no, &rooms.me.id, &member, case.seq),
     };
     let named = Digest::of(id.as_bytes());
     let message = Message {
@@ -68,7 +69,7 @@ pub async fn seal(
         at,
         case: case.no,
         act,
-        ask,
+        ask: ask.is_some(),
         state: case.state,
         seq: case.seq,
         assertion: peer::vouch(rooms, &member, named, &official(by, at), &rooms.me.id, at)?,

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, header};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::audit::Kind;
@@ -22,6 +21,7 @@ use crate::exchange::{ExchangeError, Key, records};
 use crate::gateway::act::case_key;
 use crate::gateway::keep::ASICE;
 use crate::gateway::{Rooms, ledger, receipt, streaming};
+use crate::store::CONFLICT;
 use crate::terms::{Refusal, UnixMillis};
 use crate::upstream::Client;
 
@@ -29,7 +29,7 @@ use crate::upstream::Client;
 pub const MESSAGE_ID: &str = "tongban-message-id";
 /// Deliveries under way at once, and lines taken in one look.
 const AT_ONCE: usize = 32;
-const LOOK: i64 = 16;
+const LOOK: usize = 16;
 /// How long a taken line is left alone by other replicas, in milliseconds, beyond the time its sending may take.
 const HOLD_MS: i64 = 60_000;
 /// Longest wait for a receiver of an empty container; grows with its size at the rate below, in octets a second.
@@ -43,36 +43,35 @@ const RETRY_MAX_MS: i64 = 60_000;
 /// Wait after a refusal that sending again will hardly change, in milliseconds.
 const REFUSED_MS: i64 = 15 * 60_000;
 
-/// Deliveries under way. A receiver that hangs holds places, never the look at the outbox.
+/// Deliveries under way. A receiver that hangs holds its places until its breaker opens, never the look at the outbox.
 pub struct Deliveries {
     rooms: Arc<Rooms>,
-    places: Arc<Semaphore>,
     tasks: JoinSet<()>,
 }
 
 impl Deliveries {
     pub fn new(rooms: Arc<Rooms>) -> Self {
-        Self { rooms, places: Arc::new(Semaphore::new(AT_ONCE)), tasks: JoinSet::new() }
+        Self { rooms, tasks: JoinSet::new() }
     }
 
     /// Sets going what is due, as far as there are places.
     pub async fn due(&mut self, now: UnixMillis) -> Result<(), Refusal> {
         while self.tasks.try_join_next().is_some() {}
         loop {
-            let free = self.places.available_permits() as i64;
+            // A line is taken only when it can go at once: what is taken is held back from other replicas.
+            let free = AT_ONCE.saturating_sub(self.tasks.len());
             if free == 0 {
                 return Ok(());
             }
             let mut tx = self.rooms.store.begin().await?;
-            let lines = outbox::take_due(&mut tx, now, HOLD_MS, free.min(LOOK)).await?;
+            let lines = outbox::take_due(&mut tx, now, HOLD_MS, free.min(LOOK) as i64).await?;
             tx.commit(()).await?;
             if lines.is_empty() {
                 return Ok(());
             }
             for line in lines {
-                let (rooms, places) = (self.rooms.clone(), self.places.clone());
+                let rooms = self.rooms.clone();
                 self.tasks.spawn(async move {
-                    let Ok(_place) = places.acquire_owned().await else { return };
                     if let Err(refusal) = one(&rooms, &line).await {
                         tracing::warn!(%refusal, "a delivery could not be kept");
                     }
@@ -150,7 +149,7 @@ async fn settle(rooms: &Arc<Rooms>, line: &Outgoing, outcome: Result<Sent, Refus
             outbox::delivered(&mut tx, &line.id, &receipt, now).await?;
             tracing::info!(case.no = %no, target, "delivered");
         }
-        Ok(Sent::Refused(status, code)) if is_final(status) && line.path.contains("-ask-") => {
+        Ok(Sent::Refused(status, code)) if line.asks() && answers(status, &code) => {
             outbox::refused(&mut tx, &line.id, &code, now).await?;
             tracing::info!(case.no = %no, target, status, code, "the owner said no to what was asked");
         }
@@ -169,6 +168,11 @@ async fn settle(rooms: &Arc<Rooms>, line: &Outgoing, outcome: Result<Sent, Refus
     }
     tx.commit(()).await?;
     Ok(())
+}
+
+/// Whether a no is the owner's answer to what was asked, not trouble on the way to it.
+fn answers(status: u16, code: &str) -> bool {
+    matches!(status, 404 | 409 | 410 | 422) && code != CONFLICT.code
 }
 
 /// Whether the same request would get the same no: the receiver understood it and will not have it.
@@ -230,6 +234,19 @@ mod tests {
     fn a_large_container_gets_the_time_it_needs() {
         for (octets, seconds) in [(0, 30), (1 << 20, 34), (1 << 30, 30 + 4_096)] {
             assert_eq!(limit(octets), Duration::from_secs(seconds), "{octets}");
+        }
+    }
+
+    #[test]
+    fn an_ask_ends_with_an_answer_not_with_trouble() {
+        for (status, code, answer) in [
+            (409, "TB-EXC-0001", true),  // decided meanwhile
+            (409, "TB-STO-0002", false), // somebody acted at the same moment
+            (403, "TB-FED-0003", false), // the owner's directory is behind
+            (401, "TB-GW-0201", false),
+            (404, "TB-EXC-0005", true),
+        ] {
+            assert_eq!(answers(status, code), answer, "{status} {code}");
         }
     }
 

@@ -22,7 +22,8 @@ type Pool = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Bo
 #[derive(Clone)]
 pub struct Client {
     pool: Pool,
-    breakers: Arc<Mutex<HashMap<String, Breaker>>>,
+    /// None where the answers are somebody else's, who may be slow or down without the host being so.
+    breakers: Option<Arc<Mutex<HashMap<String, Breaker>>>>,
 }
 
 /// Idle connections are closed after this many seconds.
@@ -47,13 +48,19 @@ impl Client {
             .pool_idle_timeout(Duration::from_secs(IDLE_S))
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Self { pool, breakers: Arc::default() }
+        Self { pool, breakers: Some(Arc::default()) }
+    }
+
+    /// The same connections without breakers: for requests that the host only relays.
+    #[must_use]
+    pub fn relayed(&self) -> Self {
+        Self { pool: self.pool.clone(), breakers: None }
     }
 
     /// Sends a request and waits at most `limit` for the head of the answer; the body streams afterwards.
     pub async fn send(&self, request: Request<Body>, limit: Duration) -> Result<Response<Incoming>, UpstreamError> {
         let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
-        if !self.breaker(&host, |b| b.allows(UnixMillis::now())) {
+        if !self.breaker(&host, |b| b.allows(UnixMillis::now())).unwrap_or(true) {
             return Err(UpstreamError::Resting { host });
         }
         let outcome = match tokio::time::timeout(limit, self.pool.request(request)).await {
@@ -94,9 +101,9 @@ impl Client {
         }
     }
 
-    fn breaker<T>(&self, host: &str, ask: impl FnOnce(&mut Breaker) -> T) -> T {
-        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
-        ask(breakers.entry(host.to_owned()).or_default())
+    fn breaker<T>(&self, host: &str, ask: impl FnOnce(&mut Breaker) -> T) -> Option<T> {
+        let mut breakers = self.breakers.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(ask(breakers.entry(host.to_owned()).or_default()))
     }
 }
 

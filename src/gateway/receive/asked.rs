@@ -10,9 +10,23 @@ use crate::gateway::Rooms;
 use crate::gateway::act::case_key;
 use crate::gateway::ledger::Trace;
 use crate::gateway::onward;
+use crate::store::CONFLICT;
 use crate::terms::Refusal;
 
+/// Tries when the office acts at the same moment: each reads the case anew.
+const TRIES: u32 = 5;
+
 pub async fn take(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<String, Refusal> {
+    for _ in 1..TRIES {
+        match once(opened, rooms, trace).await {
+            Err(refusal) if refusal.told.code == CONFLICT.code => {}
+            other => return other,
+        }
+    }
+    once(opened, rooms, trace).await
+}
+
+async fn once(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<String, Refusal> {
     let message = &opened.message;
     let vouched = opened.vouched.as_ref();
     let vouched = vouched.ok_or_else(|| Refusal::new(&peer::BAD_ASSERTION, "nobody vouches for what is asked"))?;

@@ -19,7 +19,7 @@ use crate::exchange::ExchangeError;
 use crate::gateway::desk::Viewer;
 use crate::gateway::door::{Door, required};
 use crate::gateway::ledger::{self, Trace};
-use crate::gateway::who::{NO_TERMINAL, Person, Terminal};
+use crate::gateway::who::{NO_TERMINAL, Person, Terminal, WRONG_KIND};
 use crate::gateway::{Rooms, desk, pass};
 use crate::partners;
 use crate::terms::{CaseNo, Digest, Refusal, UnixMillis};
@@ -36,8 +36,19 @@ pub(super) struct Asked {
     pub query: String,
 }
 
-/// Answers one request. Refusals are kept in the log like answers.
+/// Answers one request. The work goes on when the client hangs up: what was begun gets its line in the log.
 pub async fn answer(rooms: Arc<Rooms>, request: Request<Body>, connection: Connection) -> Response<Body> {
+    match tokio::spawn(answered(rooms, request, connection)).await {
+        Ok(response) => response,
+        Err(error) => {
+            tracing::error!(%error, "a request was cut off");
+            problem::answer(&Refusal::new(&crate::store::UNAVAILABLE, "cut off"), "", None)
+        }
+    }
+}
+
+/// Refusals are kept in the log like answers.
+async fn answered(rooms: Arc<Rooms>, request: Request<Body>, connection: Connection) -> Response<Body> {
     let mut id = [0u8; 16];
     let _ = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut id);
     let mut trace =
@@ -140,9 +151,12 @@ async fn handle(
 /// An outlet's contract is asked for every act, not for filing alone (which asks it about the item, too).
 fn outlet_may(asked: &Asked, call: Call) -> Result<(), Refusal> {
     let Terminal::Outlet { contract, terminal } = &asked.terminal else { return Ok(()) };
+    if call == Call::Withdraw {
+        return Err(Refusal::new(&WRONG_KIND, "cases are withdrawn at a window or online, not at an outlet"));
+    }
     let act = match call {
         Call::Plan => partners::Act::Guide,
-        Call::List | Call::Read | Call::Watch | Call::Withdraw | Call::Document => partners::Act::ReadOwn,
+        Call::List | Call::Read | Call::Watch | Call::Document => partners::Act::ReadOwn,
         Call::Deliver => partners::Act::HandOut,
         Call::Verify | Call::LookUp | Call::Pass => partners::Act::CheckIdentity,
         _ => return Ok(()),
