@@ -2,59 +2,10 @@
 //! withdrawn on both sides, hosts, hostile requests. One federation for all of it.
 
 mod federation;
+mod schema;
 
 use federation::{Answer, Federation, Headers};
 use serde_json::{Value, json};
-
-/// Checks a value against the words of JSON Schema that the description uses; any other word is a mistake in it.
-fn check(document: &Value, schema: &Value, value: &Value, place: &str, wrong: &mut Vec<String>) {
-    for (word, what) in schema.as_object().into_iter().flatten() {
-        let good = match word.as_str() {
-            "description" | "format" | "properties" | "pattern" => true,
-            "$ref" => {
-                let there = document.pointer(what.as_str().unwrap().trim_start_matches('#')).expect("a reference");
-                check(document, there, value, place, wrong);
-                true
-            }
-            "type" => match what {
-                Value::Array(kinds) => kinds.iter().any(|kind| is(value, kind.as_str().unwrap())),
-                kind => is(value, kind.as_str().unwrap()),
-            },
-            "enum" => what.as_array().unwrap().contains(value),
-            "required" => what.as_array().unwrap().iter().all(|name| value.get(name.as_str().unwrap()).is_some()),
-            "additionalProperties" => what == false || what.is_object(),
-            "items" => {
-                for (n, item) in value.as_array().into_iter().flatten().enumerate() {
-                    check(document, what, item, &format!("{place}/{n}"), wrong);
-                }
-                true
-            }
-            _ => false,
-        };
-        if !good {
-            wrong.push(format!("{place}: {word} {what} does not hold for {value}"));
-        }
-    }
-    for (name, member) in value.as_object().into_iter().flatten() {
-        match schema["properties"].get(name) {
-            Some(inner) => check(document, inner, member, &format!("{place}/{name}"), wrong),
-            None if schema["additionalProperties"] == false => wrong.push(format!("{place}/{name}: not described")),
-            None => {}
-        }
-    }
-}
-
-fn is(value: &Value, kind: &str) -> bool {
-    match kind {
-        "object" => value.is_object(),
-        "array" => value.is_array(),
-        "string" => value.is_string(),
-        "integer" => value.is_i64() || value.is_u64(),
-        "boolean" => value.is_boolean(),
-        "null" => value.is_null(),
-        _ => false,
-    }
-}
 
 /// Holds an answer to what the description says of this operation.
 fn holds(document: &Value, method: &str, template: &str, answer: &Answer) {
@@ -69,9 +20,8 @@ fn holds(document: &Value, method: &str, template: &str, answer: &Answer) {
             (&document["components"]["responses"]["Problem"], "application/problem+json")
         }
     };
-    let Some(schema) = response["content"][media].get("schema") else { return };
-    let mut wrong = Vec::new();
-    check(document, schema, &answer.json, "", &mut wrong);
+    let Some(described) = response["content"][media].get("schema") else { return };
+    let wrong = schema::mistakes(document, described, &answer.json);
     assert!(wrong.is_empty(), "{method} {template} {status}: {wrong:#?}");
 }
 
@@ -83,6 +33,8 @@ async fn the_interface_from_outside() {
     answers_are_as_described(&federation, &document).await;
     withdrawn(&federation, &document).await;
     online_from_filing_to_result(&federation).await;
+    nobody_sees_more_than_their_part(&federation).await;
+    no_receipt_for_what_nobody_takes_up(&federation).await;
     signed_out(&federation).await;
     hosts(&federation).await;
     staff_at_other_desks(&federation).await;
@@ -182,6 +134,8 @@ async fn answers_are_as_described(federation: &Federation, document: &Value) {
     let handed = window.send("POST", &path, &both, json(json!({"way": "window", "remark": "本人签收"}))).await;
     assert_eq!(handed.status, 202, "{}", handed.text());
     holds(document, "post", "/v1/cases/{no}/delivery", &handed);
+    let clicked_again = window.send("POST", &path, &both, json(json!({"way": "window"}))).await;
+    assert!(clicked_again.status == 202 || clicked_again.json["code"] == "TB-EXC-0001", "{}", clicked_again.text());
     let seen = federation.until(&window, &both, &no, "delivered").await;
     let papers = seen.json["documents"].as_array().unwrap();
     assert!(papers.iter().any(|d| d["path"].as_str().unwrap().contains("DELIVERY-RECEIPT")), "{}", seen.text());
@@ -303,4 +257,62 @@ async fn signed_out(federation: &Federation) {
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let again = vec![("authorization", format!("Bearer {}", federation.token("lisi")))];
     assert_eq!(anybody.get("/v1/cases", &again).await.status, 200);
+}
+
+/// What one may do at one's own place is no way into what others keep.
+async fn nobody_sees_more_than_their_part(federation: &Federation) {
+    let citizen = federation.token("citizen");
+    let (window, outlet, portal) =
+        (federation.client("window", 0), federation.client("bank-440305-01", 0), federation.anybody(0));
+    let at_counter = vec![
+        ("authorization", format!("Bearer {}", federation.token("clerk"))),
+        ("tongban-subject-token", citizen.clone()),
+    ];
+    let alone = |who: &str| vec![("authorization", format!("Bearer {}", federation.token(who)))];
+    let case = federation.file(&window, &at_counter, "419001", None).await;
+    let no = case.json["case"].as_str().unwrap_or_else(|| panic!("{}", case.text())).to_owned();
+    let material = format!("/v1/cases/{no}/documents/materials/id.ofd");
+    let receipt = case.json["receipt"].as_str().unwrap().to_owned();
+    for (who, path, status) in [
+        ("clerk", &material, 200),
+        ("A-0001", &format!("/v1/cases/{no}"), 200),
+        ("A-0001", &receipt, 200),
+        ("A-0001", &material, 404), // an auditor sees the digest of what was handed in, not the card itself
+    ] {
+        let client = if who == "clerk" { &window } else { &portal };
+        let answer = client.get(path, &alone(who)).await;
+        assert_eq!(answer.status, status, "{who} {path}: {}", answer.text());
+    }
+    // An outlet collects; it takes nothing back.
+    let both = vec![
+        ("authorization", format!("Bearer {}", federation.token("E-9001"))),
+        ("tongban-subject-token", citizen.clone()),
+    ];
+    let answer = outlet.send("POST", &format!("/v1/cases/{no}/withdraw"), &both, None).await;
+    assert_eq!((answer.status, answer.json["code"].as_str()), (403, Some("TB-GW-0103")), "{}", answer.text());
+    // Consent is the holder's, who stands there: not somebody's word, and not another clerk's.
+    let card = || Some(("application/ofd", federation.licence()));
+    let consent = "/v1/verify?purpose=counter&consent=true";
+    for (who, client, headers, status) in [
+        ("the holder at the counter", &window, at_counter.clone(), 200),
+        ("the holder alone", &portal, alone("citizen"), 200),
+        ("a clerk without the holder", &window, alone("clerk"), 403),
+        ("somebody else", &portal, alone("lisi"), 403),
+    ] {
+        let answer = client.send("POST", consent, &headers, card()).await;
+        assert_eq!(answer.status, status, "{who}: {}", answer.text());
+    }
+}
+
+/// An authority without a system of its own here would never learn of the case: no receipt is given for it.
+async fn no_receipt_for_what_nobody_takes_up(federation: &Federation) {
+    let window = federation.client("W-419001-02", 1);
+    let both = vec![
+        ("authorization", format!("Bearer {}", federation.token("C-0002"))),
+        ("tongban-subject-token", federation.token("citizen")),
+    ];
+    let request = json!({"item": "002011901000", "places": {"household": "419001", "residence": "419001"}, "present": true,
+        "consent": true});
+    let answer = federation.send_filing(&window, &both, &request, &[]).await;
+    assert_eq!((answer.status, answer.json["code"].as_str()), (422, Some("TB-GW-0302")), "{}", answer.text());
 }

@@ -43,8 +43,8 @@ pub async fn keys(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
                 for issuer in issuers {
                     match fetch_keys(&client, &issuer).await {
                         Ok(keys) => {
-                            let book = rooms.issuers.load_full();
-                            rooms.issuers.store(Arc::new((*book).clone().with_keys(&issuer.issuer, Some(keys))));
+                            // A newer directory may put another book in place meanwhile: the keys go into that one.
+                            rooms.issuers.rcu(|book| (**book).clone().with_keys(&issuer.issuer, Some(keys.clone())));
                         }
                         Err(error) => {
                             missing = true;

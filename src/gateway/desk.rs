@@ -11,7 +11,7 @@ use super::rooms::Rooms;
 use super::who::{NO_SUBJECT, Person, PersonKind, Terminal};
 use super::{facts, keep, onward};
 use crate::audit::Kind;
-use crate::audit::entry::Outcome;
+use crate::audit::entry::{Evidence, Outcome};
 use crate::exchange::message::{Dossier, Stored};
 use crate::exchange::outbox::{self, Delivery};
 use crate::exchange::records::{self, EventRow, Record, Whose};
@@ -43,6 +43,31 @@ const PAGE: i64 = 100;
 
 /// Reads one case; the reading goes on record. "Not yours" and "not there" are one answer.
 pub async fn read(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, no: CaseNo) -> Result<Seen, Refusal> {
+    shown(rooms, viewer, no, None).await
+}
+
+/// A file of a case, for eyes that may read the case; the line names the file. Materials are for those who handle the
+/// case: auditors and operators see what was handed in by its digest.
+pub async fn document(
+    rooms: &Arc<Rooms>,
+    viewer: &Viewer<'_>,
+    no: CaseNo,
+    path: &str,
+) -> Result<(Seen, Stored, Reading), Refusal> {
+    let seen = shown(rooms, viewer, no, Some(path)).await?;
+    let row = seen.files.iter().find(|f| f.stored.path == path && f.role != "container");
+    let row = row.filter(|row| row.role != "material" || may_see_materials(viewer.person));
+    let stored = row.ok_or(ExchangeError::NoCase)?.stored.clone();
+    let reading = rooms.vault.read(&seen.key, &stored.kept).map_err(ExchangeError::from)?;
+    Ok((seen, stored, reading))
+}
+
+fn may_see_materials(person: &Person) -> bool {
+    matches!(person.kind, PersonKind::Citizen | PersonKind::Staff)
+}
+
+/// Everything about a case, for whoever has been let in.
+async fn whole(rooms: &Arc<Rooms>, no: CaseNo) -> Result<Seen, Refusal> {
     let mut tx = rooms.store.read().await?;
     let record = records::load(&mut tx, no).await?.ok_or(ExchangeError::NoCase)?;
     let key = case_key(rooms, &mut tx, no).await?;
@@ -50,24 +75,39 @@ pub async fn read(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, no: CaseNo) -> Result
     let files = records::files(&mut tx, no, &key).await?;
     let events = records::events(&mut tx, no, 0).await?;
     let deliveries = outbox::of_case(&mut tx, no).await?;
-    drop(tx);
+    Ok(Seen { record, dossier, key, files, events, deliveries })
+}
+
+async fn shown(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, no: CaseNo, file: Option<&str>) -> Result<Seen, Refusal> {
+    let seen = whole(rooms, no).await?;
     let permit = {
         let catalogue = rooms.catalogue.load();
         let who = facts::who(rooms, viewer.person, viewer.terminal, true, true, viewer.trace.at);
-        let step = Ask::step(CaseAct::Read, who, facts::case(&record, &dossier, catalogue.items.get(&dossier.item)));
+        let step = Ask::step(
+            CaseAct::Read,
+            who,
+            facts::case(&seen.record, &seen.dossier, catalogue.items.get(&seen.dossier.item)),
+        );
         rooms.policies.decide(&Ask::Step(step), viewer.trace.at).map_err(|denial| {
             tracing::info!(case.no = %no, %denial, "reading refused");
             Refusal::from(ExchangeError::NoCase)
         })?
     };
-    let entry = viewer
+    let mut entry = viewer
         .trace
         .about(rooms, Kind::CaseEvent, Some(viewer.person), viewer.terminal)
         .case(rooms.pseudonyms.case(no))
         .dec(ledger::allowed(&permit))
         .out(Outcome { status: Some(200), ..Outcome::default() });
+    if let Some(row) = seen.files.iter().find(|row| Some(row.stored.path.as_str()) == file) {
+        entry = entry.evidence(Evidence {
+            r#type: ledger::word(&row.role),
+            digest: Some(row.stored.kept.digest),
+            ..Evidence::default()
+        });
+    }
     rooms.log.append(&entry).await?;
-    Ok(Seen { record, dossier, key, files, events, deliveries })
+    Ok(seen)
 }
 
 /// The cases of the point or person that asks.
@@ -88,14 +128,6 @@ pub async fn list(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, before: UnixMillis) -
     let collector = viewer.terminal.word(rooms);
     let whose = if citizen { Whose::Subject(&pid) } else { Whose::Collector(&collector) };
     Ok(records::list(&mut tx, whose, before, PAGE).await?)
-}
-
-/// A file of a case the viewer has been shown.
-pub fn document(rooms: &Rooms, seen: &Seen, path: &str) -> Result<(Stored, Reading), Refusal> {
-    let row = seen.files.iter().find(|f| f.stored.path == path && f.role != "container");
-    let row = row.ok_or(ExchangeError::NoCase)?;
-    let reading = rooms.vault.read(&seen.key, &row.stored.kept).map_err(ExchangeError::from)?;
-    Ok((row.stored.clone(), reading))
 }
 
 /// How a result was handed out (送达): kept with the case and on the delivery receipt.
@@ -207,7 +239,8 @@ async fn wish(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, seen: Seen, wish: Wish<'_
         rooms.log.append(&line.out(Outcome { status: Some(202), ..Outcome::default() })).await?;
     }
     let _ = rooms.news.send(no);
-    Ok((read(rooms, viewer, no).await?, here))
+    // Whoever did it is shown what came of it, also where the case is out of their hands now.
+    Ok((whole(rooms, no).await?, here))
 }
 
 /// A case as JSON, masked for the eyes that look.

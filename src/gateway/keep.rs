@@ -299,11 +299,7 @@ pub async fn post(
     now: UnixMillis,
 ) -> Result<(), Refusal> {
     let (way, target) = if message.to == rooms.me.id {
-        match super::step::office(rooms, dossier) {
-            Some(office) => ("office", office.id.clone()),
-            // No office is connected: the case waits for officials at the gateway's own desk.
-            None => return Ok(()),
-        }
+        ("office", super::step::office_of(rooms, dossier.owner, &dossier.authority)?.id.clone())
     } else {
         ("peer", message.to.clone())
     };

@@ -22,7 +22,7 @@ use crate::audit::entry::{Evidence, ItemRef, Subject, Upstream};
 use crate::catalogue::CatalogueError;
 use crate::exchange::message::FactRef;
 use crate::federation::FederationError;
-use crate::lookups::{Answer, Fact, LookupError, Question, provider};
+use crate::lookups::{Answer, Fact, LookupError, NO_PROVIDER, Question, UNKNOWN_SUBJECT, provider};
 use crate::policy::{Ask, CaseLink, Kind as WhoKind, Lookup, Permit, Who};
 use crate::terms::{CaseNo, Digest, ItemCode, Refusal, RegionCode, ResidentId, UnixMillis};
 
@@ -136,15 +136,19 @@ async fn fetch(asking: &Asking<'_>, rooms: &Arc<Rooms>, question: &Question) -> 
     };
     let body = serde_json::to_vec(&remote).map_err(|e| down(e.to_string()))?;
     let answer = peer::post_json(rooms, asking.place, "/peer/v1/lookups", &body, asking.actor, asking.trace).await;
-    let peers =
-        |refusal: &Refusal| refusal.members.iter().find(|(n, _)| *n == "peer_status").and_then(|(_, v)| v.as_u64());
-    let answer = answer.map_err(|refusal| match peers(&refusal) {
-        Some(404) => LookupError::UnknownSubject(asking.resource.to_owned()),
+    let answer = answer.map_err(|refusal| match peers_code(&refusal) {
+        Some(code) if code == UNKNOWN_SUBJECT.code => LookupError::UnknownSubject(asking.resource.to_owned()),
+        Some(code) if code == NO_PROVIDER.code => LookupError::NoProvider(asking.resource.to_owned()),
         _ => down(refusal.to_string()),
     })?;
     let reply: Reply = serde_json::from_slice(&answer)
         .map_err(|e| LookupError::BadAnswer { resource: asking.resource.to_owned(), why: e.to_string() })?;
     Ok(Answer::Found { fields: reply.fields, source_version: reply.version })
+}
+
+/// The code of a peer's no.
+fn peers_code(refusal: &Refusal) -> Option<&str> {
+    refusal.members.iter().find(|(name, _)| *name == "peer_code").and_then(|(_, code)| code.as_str())
 }
 
 /// Asks the provider behind this gateway.

@@ -37,7 +37,7 @@ pub use rooms::Rooms;
 use crate::terms::Told;
 
 pub fn tolds() -> Vec<&'static Told> {
-    [intake::TOLDS, who::TOLDS, peer::TOLDS, pass::TOLDS].concat()
+    [intake::TOLDS, who::TOLDS, peer::TOLDS, pass::TOLDS, step::TOLDS].concat()
 }
 
 /// Ends when the house is told to stop.

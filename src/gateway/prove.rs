@@ -17,7 +17,7 @@ use crate::exchange::{records, vault::Reading};
 use crate::federation::Directory;
 use crate::formats::zip::Source as Octets;
 use crate::licences::{self, Anchors, CoverageRule, Holder, Need, Profile, Revocation, TimeBasis};
-use crate::lookups::LookupError;
+use crate::lookups::{LookupError, NO_PROVIDER, PROVIDER_DOWN, UNKNOWN_SUBJECT};
 use crate::policy::CaseLink;
 use crate::store::counter;
 use crate::terms::{CaseNo, Refusal, ResidentId, UnixMillis};
@@ -57,11 +57,10 @@ pub async fn ask(allowed: Allowed, rooms: &Arc<Rooms>) -> Result<Proven, Refusal
                 let resource = material.reference.clone().unwrap_or_default();
                 match shared(&allowed, rooms, item, case, &resource).await {
                     Ok(fact) => found.push(fact),
-                    // The source is down: nobody is sent home for it; the owner sees that it is missing.
-                    Err(refusal) if refusal.told.code == crate::lookups::PROVIDER_DOWN.code => {
-                        verdict = Some("SOURCE_DOWN".to_owned());
-                    }
-                    Err(refusal) => return Err(refusal),
+                    Err(refusal) => match without(&refusal, material.required) {
+                        Some(word) => verdict = Some(word.to_owned()),
+                        None => return Err(refusal),
+                    },
                 }
             }
             (Source::Citizen, None) if material.required && material.deferrable_days.is_none() => {
@@ -83,6 +82,17 @@ pub async fn ask(allowed: Allowed, rooms: &Arc<Rooms>) -> Result<Proven, Refusal
         return Err(Refusal::new(&FORM, format!("the guide has no material {}", extra.no)));
     }
     Ok(Proven { allowed, evidence: Evidence { case, materials, facts: found } })
+}
+
+/// What stands for shared data that could not be had: nobody is sent home because a source is down, or because none is
+/// connected; the owner sees that it is missing.
+fn without(refusal: &Refusal, required: bool) -> Option<&'static str> {
+    match refusal.told.code {
+        code if code == PROVIDER_DOWN.code => Some("SOURCE_DOWN"),
+        code if code == NO_PROVIDER.code => Some("NO_SOURCE"),
+        code if code == UNKNOWN_SUBJECT.code && !required => Some("NOT_FOUND"),
+        _ => None,
+    }
 }
 
 /// The number is given before the lookups, which must name their case. A refusal later leaves a gap in the numbers, so

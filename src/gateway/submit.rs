@@ -18,7 +18,7 @@ use super::intake::{Intake, Upload};
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
 use super::who::{NO_SUBJECT, Person, PersonKind, Terminal, WRONG_KIND};
-use super::{door, facts, keep, prove};
+use super::{door, facts, keep, prove, step};
 use crate::audit::Committed;
 use crate::catalogue::owner::{Choice, Ownership, PlaceFact, PlaceFacts};
 use crate::catalogue::words::{Mode, Scope};
@@ -207,7 +207,11 @@ fn placed(known: Known, rooms: &Rooms) -> Result<Placed, Refusal> {
     };
     catalogue.check_mode(item, mode)?;
     let member = rooms.directory.load().member_for(owner.region)?.id.clone();
-    Ok(Placed { known, owner, scope, mode, member })
+    let placed = Placed { known, owner, scope, mode, member };
+    if placed.member == rooms.me.id {
+        step::office_of(rooms, placed.owner.region, &placed.authority())?;
+    }
+    Ok(placed)
 }
 
 /// May they? First the contract of an outlet, then the rules.

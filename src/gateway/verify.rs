@@ -10,7 +10,7 @@ use super::desk::Seen;
 use super::ledger::{self, Trace};
 use super::prove::{VaultFile, profile};
 use super::rooms::Rooms;
-use super::who::{Person, Terminal};
+use super::who::{Person, PersonKind, Terminal};
 use super::{facts, lookup};
 use crate::audit::Kind;
 use crate::audit::entry::Evidence;
@@ -27,8 +27,10 @@ pub struct Verifying<'a> {
     pub key: Key,
     pub kept: &'a Kept,
     pub purpose: Option<String>,
-    /// The holder agrees, as the clerk states.
+    /// The holder agrees, as staff state with the holder's own token beside theirs.
     pub consent: bool,
+    /// Whose token came beside.
+    pub subject: Option<&'a Person>,
     /// The case it is verified for, which the person may read.
     pub case: Option<&'a Seen>,
 }
@@ -63,11 +65,15 @@ fn asked(verifying: &Verifying<'_>, rooms: &Rooms, report: &Report) -> Ask {
     let (person, terminal) = (verifying.person, verifying.terminal);
     // Covered by a seal or not: whom a file names decides who may see it.
     let datum = |name| report.data.data.iter().find(|datum| datum.name == name).map_or("", |d| d.value.as_str());
-    let holder = match datum(names::HOLDER_CODE).parse::<ResidentId>() {
+    let holder_code = datum(names::HOLDER_CODE);
+    let stands_there =
+        verifying.subject.and_then(|subject| subject.resident.as_ref()).is_some_and(|id| id.reveal() == holder_code);
+    let staff = person.kind == PersonKind::Staff;
+    let holder = match holder_code.parse::<ResidentId>() {
         Ok(resident) => rooms.pseudonyms.resident(&resident).to_string(),
         // A paper that names nobody is nobody's secret: whoever holds it may have its seal verified.
-        Err(_) if datum(names::HOLDER_CODE).is_empty() => person.pseudonym(rooms).to_string(),
-        Err(_) => rooms.pseudonyms.of("holder", datum(names::HOLDER_CODE)).to_string(),
+        Err(_) if holder_code.is_empty() => person.pseudonym(rooms).to_string(),
+        Err(_) => rooms.pseudonyms.of("holder", holder_code).to_string(),
     };
     Ask::VerifyLicence(LicenceCheck {
         who: facts::who(rooms, person, terminal, true, true, verifying.trace.at),
@@ -78,6 +84,6 @@ fn asked(verifying: &Verifying<'_>, rooms: &Rooms, report: &Report) -> Ask {
         },
         purpose: verifying.purpose.clone(),
         case: verifying.case.map(lookup::link),
-        consent: verifying.consent,
+        consent: verifying.consent && staff && (stands_there || holder_code.is_empty()),
     })
 }

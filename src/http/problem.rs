@@ -20,7 +20,7 @@ pub fn answer(refusal: &Refusal, trace: &str, leaf: Option<u64>) -> Response<Bod
     document.insert("status".into(), json!(told.status));
     document.insert("detail".into(), json!(told.en));
     document.insert("code".into(), json!(told.code));
-    document.insert("reason".into(), json!(refusal.detail));
+    document.insert("reason".into(), json!(reason(refusal, trace)));
     document.insert("next".into(), json!({"step": told.next.word(), "zh": next_zh, "en": next_en}));
     document.insert("trace".into(), json!(trace));
     if let Some(index) = leaf {
@@ -43,6 +43,15 @@ pub fn answer(refusal: &Refusal, trace: &str, leaf: Option<u64>) -> Response<Bod
         }
     }
     response
+}
+
+/// What happened, for the operator. What the store says of itself stays in the operator's own log.
+fn reason<'r>(refusal: &'r Refusal, trace: &str) -> &'r str {
+    if !refusal.told.code.starts_with("TB-STO-") {
+        return &refusal.detail;
+    }
+    tracing::error!(trace, code = refusal.told.code, detail = refusal.detail, "the store refused");
+    "the store: see the operator's log under this trace"
 }
 
 /// A JSON answer; not to be cached, as almost everything here is about a person.

@@ -133,11 +133,25 @@ impl Federation {
 
     /// Files the household certificate for the citizen at the counter.
     pub async fn file(&self, window: &Window, headers: &Headers, owner: &str, key: Option<&str>) -> Answer {
-        const BOUNDARY: &str = "tongban-test";
         let request = json!({
             "item": "002009901000", "places": {"household": owner}, "present": true, "consent": true,
             "form": {"use": "入学"}, "materials": [{"no": 1, "file": "id.ofd"}],
         });
+        let licence = if key.is_some() { self.same_licence() } else { self.licence() };
+        let mut headers = headers.clone();
+        headers.extend(key.map(|key| ("idempotency-key", key.to_owned())));
+        self.send_filing(window, &headers, &request, &[("id.ofd", licence)]).await
+    }
+
+    /// Sends a filing as `multipart/form-data`.
+    pub async fn send_filing(
+        &self,
+        window: &Window,
+        headers: &Headers,
+        request: &Value,
+        files: &[(&str, Vec<u8>)],
+    ) -> Answer {
+        const BOUNDARY: &str = "tongban-test";
         let part = |name: &str, media: &str| {
             format!(
                 "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"{name}\"\r\nContent-Type: {media}\r\n\r\n"
@@ -145,14 +159,14 @@ impl Federation {
         };
         let mut body = part("request", "application/json").into_bytes();
         body.extend(request.to_string().bytes());
-        body.extend(b"\r\n");
-        body.extend(part("id.ofd", "application/ofd").bytes());
-        body.extend(if key.is_some() { self.same_licence() } else { self.licence() });
+        for (name, file) in files {
+            body.extend(b"\r\n");
+            body.extend(part(name, "application/ofd").bytes());
+            body.extend_from_slice(file);
+        }
         body.extend(format!("\r\n--{BOUNDARY}--\r\n").bytes());
-        let mut headers = headers.clone();
-        headers.extend(key.map(|key| ("idempotency-key", key.to_owned())));
         let media = format!("multipart/form-data; boundary={BOUNDARY}");
-        window.send("POST", "/v1/cases", &headers, Some((&media, body))).await
+        window.send("POST", "/v1/cases", headers, Some((&media, body))).await
     }
 
     /// One and the same file each time: a filing sent again has the same octets.

@@ -88,11 +88,10 @@ fn wished((seen, done): (Seen, bool)) -> Response<Body> {
 }
 
 pub async fn document(asked: &Asked, no: CaseNo, path: &str) -> Result<Response<Body>, Refusal> {
-    let seen = read(asked, no).await?;
+    let (seen, stored, reading) = desk::document(&asked.rooms, &viewer(asked)?, no, path).await?;
     if let Terminal::Outlet { contract, terminal } = &asked.terminal {
         outlet_takes(asked, contract, terminal, &seen, path)?;
     }
-    let (stored, reading) = desk::document(&asked.rooms, &seen, path)?;
     let size = stored.kept.size;
     let mut response = Response::new(streaming::body(reading));
     let headers = response.headers_mut();
@@ -149,6 +148,7 @@ pub async fn verify(asked: &Asked, request: Request<Body>) -> Result<Response<Bo
         kept: &kept,
         purpose: query(asked, "purpose"),
         consent: query(asked, "consent").as_deref() == Some("true"),
+        subject: asked.subject.as_ref(),
         case: seen.as_ref(),
     };
     let report = verify::ask(&verifying, &asked.rooms).await;

@@ -35,8 +35,14 @@ pub fn parameters(call: Call) -> Vec<Value> {
         Call::Watch => vec![one("Last-Event-ID", "header", number(), "go on after this event")],
         Call::Withdraw => vec![subject()],
         Call::Verify => vec![
+            subject(),
             one("purpose", "query", text(), "what it is verified for; the rules ask for one"),
-            one("consent", "query", one_of(["true", "false"]), "the holder agrees, as the clerk states"),
+            one(
+                "consent",
+                "query",
+                one_of(["true", "false"]),
+                "the holder agrees, as the clerk states with the holder's own token beside",
+            ),
             one("case", "query", text(), "the case it is verified for"),
         ],
         Call::LookUp => vec![subject()],
