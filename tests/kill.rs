@@ -5,13 +5,13 @@ mod tools;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use sqlx::Row;
-use tools::{Dice, announced, audit, demo, ports};
+use tools::{Dice, Running, announced, audit, demo, ports};
 
 /// How often the whole federation is killed, and how often one of its gateways.
 const KILLS: usize = 20;
@@ -27,10 +27,10 @@ fn moment(dice: &mut Dice, most_ms: u64) -> Duration {
 }
 
 /// Starts a demonstration that says what it does in a file.
-fn start(folder: &Path, base: u16, more: &[&str]) -> Child {
+fn start(folder: &Path, base: u16, more: &[&str]) -> Running {
     let said = || File::options().create(true).append(true).open(folder.join("said.txt")).expect("a file");
     let mut command = demo(folder, base);
-    command.args(more).stdin(Stdio::null()).stdout(said()).stderr(said()).spawn().expect("the binary runs")
+    Running(command.args(more).stdin(Stdio::null()).stdout(said()).stderr(said()).spawn().expect("the binary runs"))
 }
 
 fn said(folder: &Path) -> String {
@@ -38,7 +38,7 @@ fn said(folder: &Path) -> String {
 }
 
 /// SIGKILL: nothing is flushed, nothing is told.
-fn kill(mut child: Child) {
+fn kill(mut child: Running) {
     let _ = child.kill();
     let _ = child.wait();
 }
@@ -138,7 +138,7 @@ fn either_gateway_killed_twenty_times() {
         let mut run = start(folder, base, &["--once"]);
         walks += 1;
         let ended = loop {
-            let ended = |run: &mut Child| run.try_wait().expect("a child of ours");
+            let ended = |run: &mut Running| run.try_wait().expect("a child of ours");
             if total(kills) == KILLS {
                 break wait_for("the end of the walk", folder, || ended(&mut run));
             }

@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -28,6 +28,7 @@ use tongban::app::demo::world::{A, SMALL_OUTLET, WINDOW, World};
 use tongban::terms::UnixMillis;
 use tongban::trust::pem;
 use tongban::trust::suite::{SignatureAlgorithm, SigningKey};
+use tools::Running;
 
 /// Cases filed through each replica, and by the outlet whose contract allows two a day.
 const CASES: usize = 20;
@@ -45,7 +46,7 @@ async fn wait_for(what: &str, mut look: impl AsyncFnMut() -> bool) {
     }
 }
 
-fn end(child: &mut Child) {
+fn end(child: &mut Running) {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process");
     kill_process(pid, Signal::TERM).expect("it runs");
     assert!(child.wait().expect("it ends").success());
@@ -66,7 +67,7 @@ async fn database(server: &str) -> String {
 fn second_replica(folder: &Path, base: u16) -> std::path::PathBuf {
     let (one, two) = (folder.join("gw-440305"), folder.join("gw-440305-2"));
     fs::create_dir_all(two.join("data")).unwrap();
-    for same in ["certs", "authorities", "partners.toml"] {
+    for same in ["certs", "authorities", "partners.toml", "witnesses.txt"] {
         symlink(one.join(same), two.join(same)).unwrap();
     }
     let key = SigningKey::generate(SignatureAlgorithm::Ed25519).unwrap();
@@ -144,7 +145,8 @@ async fn two_replicas_never_do_a_thing_twice() {
     let (folder, base, url) = (folder.path(), tools::ports(2), database(&server).await);
     let said = File::create(folder.join("said.txt")).unwrap();
     let mut demo = tools::demo(folder, base);
-    let mut demo = demo.args(["--store", &url]).stdin(Stdio::null()).stdout(said).spawn().expect("the binary runs");
+    let demo = demo.args(["--store", &url]).stdin(Stdio::null()).stdout(said).spawn();
+    let mut demo = Running(demo.expect("the binary runs"));
     let told = || fs::read_to_string(folder.join("said.txt")).unwrap();
     wait_for("the end of the walk", async || told().contains("全部") || told().contains("不符合预期")).await;
     assert!(told().contains("全部"), "{}", told());
@@ -153,8 +155,15 @@ async fn two_replicas_never_do_a_thing_twice() {
     let output = || File::options().create(true).append(true).open(two.join("gateway.log")).unwrap();
     let mut second = tools::program();
     second.arg("serve").arg("--config").arg(two.join("tongban.toml")).arg("--with-parent");
-    let mut second = second.stdin(Stdio::piped()).stdout(output()).stderr(output()).spawn().expect("it starts");
-    wait_for("the second replica", async || is_ready(base + SECOND + 2)).await;
+    let second = second.stdin(Stdio::piped()).stdout(output()).stderr(output()).spawn();
+    let mut second = Running(second.expect("it starts"));
+    wait_for("the second replica", async || {
+        let ended = second.try_wait().expect("a child of ours");
+        let said = || fs::read_to_string(two.join("gateway.log")).unwrap_or_default();
+        assert!(ended.is_none(), "{ended:?}: {}", said());
+        is_ready(base + SECOND + 2)
+    })
+    .await;
     // The walk used the small outlet's quota up: a new day for it.
     let mut store = sqlx::AnyConnection::connect(&url).await.unwrap();
     store.execute("DELETE FROM gw_440305.counter WHERE key LIKE '%bank-440305-02%'").await.unwrap();

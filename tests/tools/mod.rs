@@ -3,8 +3,9 @@
 #![allow(dead_code)] // each test uses a part of it
 
 use std::fs;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 
 use serde_json::Value;
 
@@ -25,6 +26,29 @@ pub fn text(output: &Output) -> String {
 pub fn ports(nth: u16) -> u16 {
     assert!(nth < 5);
     12_000 + (std::process::id() % 150) as u16 * 130 + nth * 26
+}
+
+/// A process that ends with its test, also when the test fails.
+pub struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Deref for Running {
+    type Target = Child;
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
 }
 
 /// `tongban demo` in a folder.
