@@ -135,7 +135,7 @@ pub struct Inbox<'a> {
 
 /// A step with everything that belongs to it.
 pub struct Moved<'a> {
-    /// As it is after the step; `None` where nothing but a message is kept.
+    /// As it is after the step.
     pub case: &'a Case,
     pub act: Act,
     pub by: &'a str,
