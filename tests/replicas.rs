@@ -48,8 +48,11 @@ async fn wait_for(what: &str, mut look: impl AsyncFnMut() -> bool) {
 
 fn end(child: &mut Running) {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process");
+    // Waiting closes what it reads from; under `--with-parent` that would end it before it has put things in order.
+    let held = child.stdin.take();
     kill_process(pid, Signal::TERM).expect("it runs");
     assert!(child.wait().expect("it ends").success());
+    drop(held);
 }
 
 /// A database of our own on the test server.
