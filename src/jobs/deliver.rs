@@ -3,8 +3,8 @@
 //! ```text
 //!  due ─▶ intent in the log ─▶ send ─┬─ receipt that holds ──────────▶ done
 //!                                    ├─ no answer, 5xx, 408, 429 ────▶ again soon, then later and later
-//!                                    └─ another 4xx ─▶ told to operator and clerk ─▶ again at long intervals
-//!                                                      (an ask is answered by it: done)
+//!                                    └─ another 4xx ─▶ told to operator and clerk ─▶ again, in the end at long intervals
+//!                                                      (of an ask it may be the answer: done)
 //! ```
 
 use std::sync::Arc;
@@ -40,7 +40,9 @@ const RECEIPT_MAX: usize = 64 * 1024;
 /// First wait before a retry; doubles with each attempt up to the longest, in milliseconds.
 const RETRY_MS: i64 = 500;
 const RETRY_MAX_MS: i64 = 60_000;
-/// Wait after a refusal that sending again will hardly change, in milliseconds.
+/// A refusal may pass: the receiver's directory is behind, or it is still busy with an earlier sending. After this many
+/// attempts it is sent at long intervals only, in milliseconds.
+const REFUSED_TRIES: i64 = 10;
 const REFUSED_MS: i64 = 15 * 60_000;
 
 /// Deliveries under way. A receiver that hangs holds its places until its breaker opens, never the look at the outbox.
@@ -154,7 +156,8 @@ async fn settle(rooms: &Arc<Rooms>, line: &Outgoing, outcome: Result<Sent, Refus
             tracing::info!(case.no = %no, target, status, code, "the owner said no to what was asked");
         }
         Ok(Sent::Refused(status, code)) if is_final(status) => {
-            outbox::postpone(&mut tx, &line.id, UnixMillis(now.0 + REFUSED_MS), Some(&code)).await?;
+            let wait = if line.attempts < REFUSED_TRIES { backoff_ms(line.attempts) } else { REFUSED_MS };
+            outbox::postpone(&mut tx, &line.id, UnixMillis(now.0 + wait), Some(&code)).await?;
             tracing::error!(case.no = %no, target, status, code, "a delivery is refused: somebody has to look");
         }
         Ok(Sent::Refused(status, code)) => {
@@ -175,7 +178,7 @@ fn answers(status: u16, code: &str) -> bool {
     matches!(status, 404 | 409 | 410 | 422) && code != CONFLICT.code
 }
 
-/// Whether the same request would get the same no: the receiver understood it and will not have it.
+/// Whether the receiver understood the message and will not have it: somebody has to look.
 fn is_final(status: u16) -> bool {
     (400..500).contains(&status) && !matches!(status, 408 | 421 | 425 | 429)
 }

@@ -129,23 +129,42 @@ fn sender<S>(rooms: &Rooms, peer: &str, open: &Open<S>, now: UnixMillis) -> Resu
 
 /// Takes an opened message. The same message gives the same receipt.
 pub async fn take(opened: Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<String, Refusal> {
-    let message = &opened.message;
-    {
-        let mut tx = rooms.store.read().await?;
-        if let Some(receipt) = records::received(&mut tx, &message.id, opened.container.digest).await? {
-            forget(rooms, &opened).await;
-            return Ok(receipt);
-        }
-    }
-    let outcome = match message.act {
-        _ if message.ask => asked::take(&opened, rooms, trace).await,
-        Act::Receive => first::take(&opened, rooms, trace).await,
-        _ => later::take(&opened, rooms, trace).await,
-    };
-    if outcome.is_err() {
+    let outcome = judged(&opened, rooms, trace).await;
+    if !matches!(outcome, Ok(Taken::Now(_))) {
         forget(rooms, &opened).await;
     }
-    outcome
+    outcome.map(|taken| match taken {
+        Taken::Now(receipt) | Taken::Before(receipt) => receipt,
+    })
+}
+
+enum Taken {
+    Now(String),
+    Before(String),
+}
+
+async fn judged(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<Taken, Refusal> {
+    let message = &opened.message;
+    if let Some(receipt) = before(opened, rooms).await? {
+        return Ok(Taken::Before(receipt));
+    }
+    let outcome = match message.act {
+        _ if message.ask => asked::take(opened, rooms, trace).await,
+        Act::Receive => first::take(opened, rooms, trace).await,
+        _ => later::take(opened, rooms, trace).await,
+    };
+    match outcome {
+        Ok(receipt) => Ok(Taken::Now(receipt)),
+        // A sender that lost the line sends again while the first sending is still at work here: whatever this one ran
+        // into, the other one's receipt is the answer to both.
+        Err(refusal) => before(opened, rooms).await?.map(Taken::Before).ok_or(refusal),
+    }
+}
+
+/// The receipt that this very message has been given.
+async fn before(opened: &Opened, rooms: &Rooms) -> Result<Option<String>, Refusal> {
+    let mut tx = rooms.store.read().await?;
+    Ok(records::received(&mut tx, &opened.message.id, opened.container.digest).await?)
 }
 
 async fn forget(rooms: &Rooms, opened: &Opened) {
