@@ -44,7 +44,7 @@ use disk::{Disk, RealDisk, replace};
 use levels::{Levels, MAX_LEVELS};
 pub use publish::Published;
 use publish::Publisher;
-pub use recover::Recovery;
+pub use recover::{Recovery, tail};
 use segment::{Cursor, SEGMENT_ENTRIES, Unit};
 use writer::{Job, Reply, Writer};
 
@@ -509,11 +509,23 @@ impl Log {
 fn lock(dir: &Path) -> Result<File, AuditError> {
     let file = File::options().write(true).create(true).truncate(false).open(dir.join("lock"));
     let file = file.map_err(|e| AuditError::io("opening the lock file", &e))?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(AuditError::Locked),
-        Err(e) => Err(AuditError::io("locking the log folder", &e.into())),
+    let mut patience = 10; // who asks whether the log is open holds the lock for a moment
+    loop {
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) if patience > 0 => patience -= 1,
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(AuditError::Locked),
+            Err(e) => return Err(AuditError::io("locking the log folder", &e.into())),
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Whether a process has the log in `dir` open, and may be writing to it.
+pub fn is_open(dir: &Path) -> bool {
+    let Ok(file) = File::open(dir.join("lock")) else { return false };
+    let held = rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockShared);
+    matches!(held, Err(rustix::io::Errno::WOULDBLOCK))
 }
 
 /// Stores the verifier key in a new folder, compares it in an old one. Whether it was new.

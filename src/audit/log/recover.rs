@@ -16,7 +16,7 @@ use std::sync::Arc;
 use super::chain::CaseChain;
 use super::disk::{Disk, DiskFile};
 use super::levels::{Levels, MAX_LEVELS};
-use super::segment::{self, Chain, HEADER_LEN, SEGMENT_ENTRIES, Visitor, Walked};
+use super::segment::{self, Chain, HEADER_LEN, SEGMENT_ENTRIES, Tail, Visitor, Walked};
 use crate::audit::AuditError;
 use crate::audit::checkpoint::{Checkpoint, SignedCheckpoint};
 use crate::audit::entry::{EntryHead, Role};
@@ -128,20 +128,30 @@ fn count_segments(disk: &Arc<dyn Disk>, folder: &Path) -> Result<u64, AuditError
 
 /// Number of bytes to drop after the last good footer, or `Corrupt` when they cannot come from a crash.
 fn torn_tail(file: &dyn DiskFile, walked: &Walked, chain: &Chain) -> Result<u64, AuditError> {
-    let fault = walked.fault.as_ref().map_or((walked.end, "damage"), |fault| (fault.offset, fault.what));
-    let number = chain.frontier.size() / SEGMENT_ENTRIES;
-    let refuse = || corrupt(&segment::name(number), fault.0, fault.1);
-    let len = file.size().map_err(|e| AuditError::io("reading a segment", &e))?;
-    let mut tail = vec![0; len.saturating_sub(walked.end).min(MAX_TAIL) as usize];
-    let got = file.read_at(&mut tail, walked.end).map_err(|e| AuditError::io("reading a segment", &e))?;
-    tail.truncate(got);
-    let used = tail.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1);
-    let torn = if walked.end == 0 {
-        used <= HEADER_LEN // the crash came while the file was being made
-    } else {
-        used as u64 <= MAX_TAIL - 4 && segment::is_torn(&tail, walked.end, &chain.last_footer)
+    let read = tail(file, walked.end, chain).map_err(|e| AuditError::io("reading a segment", &e))?;
+    match read {
+        (Tail::Cut | Tail::Torn, used) => Ok(used),
+        (Tail::Damaged, _) => {
+            let number = chain.frontier.size() / SEGMENT_ENTRIES;
+            let fault = walked.fault.as_ref().map_or((walked.end, "damage"), |fault| (fault.offset, fault.what));
+            Err(corrupt(&segment::name(number), fault.0, fault.1))
+        }
+    }
+}
+
+/// What follows the last good footer of the last segment, which ends at `end`, and its length in bytes.
+pub fn tail(file: &dyn DiskFile, end: u64, chain: &Chain) -> std::io::Result<(Tail, u64)> {
+    let mut bytes = vec![0; file.size()?.saturating_sub(end).min(MAX_TAIL) as usize];
+    let got = file.read_at(&mut bytes, end)?;
+    bytes.truncate(got);
+    let used = bytes.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1);
+    let tail = match end {
+        0 if used <= HEADER_LEN => Tail::Cut, // the crash came while the file was being made
+        0 => Tail::Damaged,
+        _ if used as u64 > MAX_TAIL - 4 => Tail::Damaged,
+        _ => segment::tail(&bytes, end, &chain.last_footer),
     };
-    if torn { Ok(used as u64) } else { Err(refuse()) }
+    Ok((tail, used as u64))
 }
 
 /// Makes a new segment file with its header, durable together with its name.

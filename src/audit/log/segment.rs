@@ -286,44 +286,74 @@ pub fn walk(
     }
 }
 
-/// Whether what follows the last good footer can be a batch that was being written when the power went, rather
-/// than damage to a batch that was acknowledged. `region` is what follows, `offset` its place in the file.
+/// What follows the last good footer, where it is not as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tail {
+    /// A batch cut short where writes break off: it was being written when the process or the power went.
+    Cut,
+    /// A batch cut elsewhere, or one that lacks whole sectors (they read as zeros, not yet on the disk when the power
+    /// went). Nearly always a crash.
+    Torn,
+    /// No crash leaves this.
+    Damaged,
+}
+
+const SECTOR: usize = 512;
+
+/// Whether the `region` at `offset`, all that follows the last good footer, can be a batch that was being written
+/// when the power went, rather than damage to a batch that was acknowledged.
 ///
-/// A batch torn by a crash is cut short, or lacks whole sectors (they read as zeros); and no second batch follows
-/// it, since the next is only written after the first is durable. Anything else is damage.
-pub fn is_torn(region: &[u8], offset: u64, last_footer: &Digest) -> bool {
-    const SECTOR: usize = 512;
+/// No second batch follows a torn one, since the next is only written after the first is durable.
+pub fn tail(region: &[u8], offset: u64, last_footer: &Digest) -> Tail {
     let used = region.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1);
-    let region = &region[..region.len().min(used + 4)]; // a checksum may end in zeros
-    let footers: Vec<Footer> = region
+    let footers: Vec<Footer> = region[..region.len().min(used + 4)] // a checksum may end in zeros
         .windows(FOOTER_LEN)
         .filter(|window| window.starts_with(FOOTER_MARK))
         .filter_map(|window| Footer::decode(window.try_into().ok()?))
         .collect();
     if footers.iter().any(|footer| footer.previous != *last_footer) || footers.len() > 1 {
-        return false;
+        return Tail::Damaged;
     }
     let to_border = (SECTOR - (offset as usize % SECTOR)) % SECTOR;
     let lost = |sector: &[u8]| sector.len() >= 16 && sector.iter().all(|b| *b == 0);
     let (first, rest) = region[..used].split_at(to_border.min(used));
     if lost(first) || rest.chunks_exact(SECTOR).any(lost) {
-        return true;
+        return Tail::Torn;
     }
-    if !footers.is_empty() {
-        return false; // the whole batch is there, and yet it does not hold
+    // Without a good footer, good units as far as they go, and the last one not all there.
+    match footers.is_empty() {
+        true => cut_short(region, used, offset),
+        false => Tail::Damaged,
     }
-    // Cut short: the units are good as far as they go, and the last one is not all there.
+}
+
+fn cut_short(region: &[u8], used: usize, offset: u64) -> Tail {
+    let at_border = (offset as usize + used).is_multiple_of(SECTOR);
+    let cut = match at_border || region.len() - used < 8 {
+        true => Tail::Cut, // at a sector's end, or at the file's (a number ends in zeros)
+        false => Tail::Torn,
+    };
     let mut at = 0;
-    while let Some(head) = region.get(at..at + 4) {
-        let len = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
-        at += match (head == FOOTER_MARK, len) {
-            (true, _) => FOOTER_LEN,
-            (_, 1..=0xffff) => RECORD_HEAD + len as usize,
-            _ => return at + 4 > used,
-        };
-        if at > used {
-            return true;
+    loop {
+        let head = region.get(at..at + 4).map_or([0; 4], |head| [head[0], head[1], head[2], head[3]]);
+        let is_footer = head == *FOOTER_MARK;
+        let end = at
+            + match (is_footer, u32::from_le_bytes(head)) {
+                (true, _) => FOOTER_LEN,
+                (_, len @ 1..=0xffff) => RECORD_HEAD + len as usize,
+                _ if at + 4 > used => return cut,
+                _ => return Tail::Damaged,
+            };
+        // A footer that is all there ends in its checksum, which may end in zeros.
+        if is_footer && end <= region.len() && used + 3 >= end && !at_border {
+            return Tail::Damaged;
         }
+        if end > used {
+            return cut;
+        }
+        if is_footer {
+            return Tail::Damaged;
+        }
+        at = end;
     }
-    true
 }

@@ -8,8 +8,8 @@ use super::judge::{Judge, Place};
 use super::report::{Question, Report, Verdict};
 use super::{Options, Progress};
 use crate::audit::anchor::MAX_ANCHOR;
-use crate::audit::log::disk::DiskFile;
-use crate::audit::log::segment::{self, Chain, SEGMENT_ENTRIES, Visitor};
+use crate::audit::log::segment::{self, Chain, Fault, SEGMENT_ENTRIES, Tail, Visitor};
+use crate::audit::log::{self, disk::DiskFile};
 use crate::terms::Digest;
 
 /// Hashes compared with a level file at a time, in bytes.
@@ -48,6 +48,7 @@ pub(super) fn verify(dir: &Path, options: &Options, progress: Progress<'_>) -> R
         match segment::walk(&*file, number, options.origin(), &mut chain, &mut each) {
             Err(error) => each.disproven(None, &error.to_string()),
             Ok(walked) => match walked.fault {
+                Some(fault) if is_last => each.tail(dir, &*file, walked.end, &fault, &chain),
                 Some(fault) => each.disproven(Some(fault.offset), fault.what),
                 None if !is_last && chain.frontier.size() != (number + 1) * SEGMENT_ENTRIES => {
                     each.disproven(Some(walked.end), "entries are missing at the end of this segment");
@@ -58,8 +59,8 @@ pub(super) fn verify(dir: &Path, options: &Options, progress: Progress<'_>) -> R
         break;
     }
     let Each { mut judge, levels, .. } = each;
-    levels.finish(&mut judge, chain.frontier.size());
-    let unsigned = judge.frontier.size().saturating_sub(judge.report.size);
+    levels.finish(&mut judge, chain.frontier.size(), log::is_open(dir));
+    let unsigned = chain.frontier.size().saturating_sub(judge.report.size);
     if unsigned > 0 {
         judge
             .report
@@ -78,6 +79,7 @@ fn listing(dir: &Path) -> io::Result<Vec<String>> {
     for item in std::fs::read_dir(dir)? {
         names.push(item?.file_name().to_string_lossy().into_owned());
     }
+    names.retain(|name| !name.ends_with(".new")); // a write to beside its file, broken off: it replaced nothing
     names.sort_unstable();
     Ok(names)
 }
@@ -140,6 +142,27 @@ impl Each<'_, '_> {
         let place = Place { file: &self.file, offset };
         self.judge.fault_at(Question::Integrity, Verdict::Disproven, place, index, what);
     }
+
+    /// What stands after the last batch that holds. Every signed entry is before it, or the signature says so.
+    fn tail(&mut self, dir: &Path, file: &dyn DiskFile, end: u64, fault: &Fault, chain: &Chain) {
+        let is_signed = chain.frontier.size() < self.judge.report.size;
+        let (tail, used) = match log::tail(file, end, chain) {
+            Ok(found) => found,
+            Err(error) => return self.disproven(Some(fault.offset), &error.to_string()),
+        };
+        let note = match tail {
+            _ if is_signed => return self.disproven(Some(fault.offset), fault.what),
+            _ if log::is_open(dir) => "正在写入 the log is being written: ",
+            Tail::Cut => "未写完的一批（无人得到答复） a batch cut short, of which nobody was told: ",
+            Tail::Torn => {
+                let place = Place { file: &self.file, offset: Some(fault.offset) };
+                let what = "what follows the last whole batch may be torn by a crash; opening the log decides";
+                return self.judge.fault_at(Question::Integrity, Verdict::Undecided, place, None, what);
+            }
+            Tail::Damaged => return self.disproven(Some(fault.offset), fault.what),
+        };
+        self.judge.report.notes.push(format!("{note}{} 字节 byte {end}, {used} bytes", self.file));
+    }
 }
 
 impl Visitor for Each<'_, '_> {
@@ -182,7 +205,7 @@ impl Levels {
 
     /// Compares where at least `least` bytes wait.
     fn compare(&mut self, judge: &mut Judge<'_>, least: usize) {
-        for ((name, file), (done, want)) in self.files.iter().zip(&mut self.pending) {
+        for (level, ((name, file), (done, want))) in self.files.iter().zip(&mut self.pending).enumerate() {
             if want.is_empty() || want.len() < least {
                 continue;
             }
@@ -193,9 +216,15 @@ impl Levels {
                 judge.fault(Question::Integrity, Verdict::Undecided, name, None, &error.to_string());
             }
             for (n, (a, b)) in stored.chunks(32).zip(want.chunks(32)).enumerate().filter(|(_, (a, b))| a != b) {
-                let offset = *done + n as u64 * 32 + a.iter().zip(b).position(|(a, b)| a != b).unwrap_or(0) as u64;
-                // What a crash kept from being written is rebuilt when the log is opened next.
-                let (verdict, what) = match a.iter().all(|byte| *byte == 0) {
+                let start = *done + n as u64 * 32;
+                let offset = start + a.iter().zip(b).position(|(a, b)| a != b).unwrap_or(0) as u64;
+                // What a crash kept from being written is rebuilt when the log is opened next; where no signature
+                // covers the hash yet, that leaves nothing to doubt.
+                let missing = a.iter().all(|byte| *byte == 0);
+                if missing && start / 32 >= judge.report.size >> (8 * level) {
+                    continue;
+                }
+                let (verdict, what) = match missing {
                     true => (Verdict::Undecided, "a hash was not written; opening the log writes it"),
                     false => (Verdict::Disproven, "not the hash of the entries below it"),
                 };
@@ -206,18 +235,22 @@ impl Levels {
         }
     }
 
-    /// After the last entry: the rest of the files must be zeros.
-    fn finish(mut self, judge: &mut Judge<'_>, size: u64) {
+    /// After the last entry: the rest of the files must be zeros, but for what a log `is_open` writes meanwhile.
+    fn finish(mut self, judge: &mut Judge<'_>, size: u64, is_open: bool) {
         self.compare(judge, 1);
         for (level, (name, file)) in self.files.iter().enumerate() {
             let Some(file) = file else { continue };
-            let mut at = (size >> (8 * level)) * 32;
+            let first = (size >> (8 * level)) * 32;
+            let mut at = first;
             let mut buffer = vec![0; COMPARE];
             loop {
                 match file.read_at(&mut buffer, at) {
                     Ok(0) => break,
                     Ok(n) => {
                         if let Some(found) = buffer[..n].iter().position(|byte| *byte != 0) {
+                            if is_open && at == first && found < 32 {
+                                break;
+                            }
                             let place = Place { file: name, offset: Some(at + found as u64) };
                             let what = "bytes that are not zero after the last hash";
                             judge.fault_at(Question::Integrity, Verdict::Disproven, place, None, what);
