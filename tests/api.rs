@@ -37,6 +37,7 @@ async fn the_interface_from_outside() {
     no_receipt_for_what_nobody_takes_up(&federation).await;
     signed_out(&federation).await;
     hosts(&federation).await;
+    sent_twice(&federation).await;
     staff_at_other_desks(&federation).await;
 }
 
@@ -206,6 +207,26 @@ async fn hosts(federation: &Federation) {
         let answer = anybody.raw(&format!("GET /v1/items HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await;
         assert_eq!((answer.status, answer.json["code"].as_str()), (status, Some(code)), "{host}: {}", answer.text());
     }
+    // A department's own host: the path is the department's, the identity ours, whatever the client says of itself.
+    let (jiyuan, citizen) = (federation.anybody(1), federation.token("citizen"));
+    for (host, token, status) in [
+        ("social-security.jiyuan.example", Some(&citizen), 200),
+        ("social-security.jiyuan.example:8443", Some(&citizen), 200),
+        ("social-security.jiyuan.example", None, 401),
+        ("social-security.jiyuan.example.evil.example", Some(&citizen), 421),
+    ] {
+        let authorization = token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
+        let forged = "Tongban-Identity: a.b.c\r\nX-Remote-User: root\r\nX-Forwarded-User: root\r\n";
+        let head = format!("GET /status HTTP/1.1\r\nHost: {host}\r\n{authorization}{forged}Connection: close\r\n\r\n");
+        let answer = jiyuan.raw(&head).await;
+        assert_eq!(answer.status, status, "{host}: {}", answer.text());
+        if status == 200 {
+            assert_eq!(answer.json["system"], "social-security");
+            assert_eq!(answer.json["vouched"], true, "{}", answer.text());
+            assert_eq!(answer.json["identity"]["kind"], "citizen");
+            assert_eq!(answer.json["identity_headers_of_client"], json!([]));
+        }
+    }
     let own = anybody.authority.clone();
     for (lines, status) in [
         (format!("Host: {own}\r\nContent-Length: 3\r\nContent-Length: 5"), 400),
@@ -217,6 +238,40 @@ async fn hosts(federation: &Federation) {
             anybody.raw(&format!("POST /v1/lookups HTTP/1.1\r\n{lines}\r\nConnection: close\r\n\r\n0\r\n\r\n")).await;
         assert_eq!(answer.status, status, "{lines}: {}", answer.text());
     }
+}
+
+/// A filing sent twice is one case, with a key and without; another content is another case, or a key used twice.
+async fn sent_twice(federation: &Federation) {
+    let window = federation.client("window", 0);
+    let both = vec![
+        ("authorization", format!("Bearer {}", federation.token("clerk"))),
+        ("tongban-subject-token", federation.token("citizen")),
+    ];
+    let keyed = |key: &str| [both.clone(), vec![("idempotency-key", key.to_owned())]].concat();
+    let licence = federation.licence();
+    let request = |used: &str| {
+        json!({
+            "item": "002009901000", "places": {"household": "419001"}, "present": true, "consent": true,
+            "form": {"use": used}, "materials": [{"no": 1, "file": "id.ofd"}],
+        })
+    };
+    let mut cases = Vec::new();
+    for (headers, used) in [
+        (both.clone(), "入学"),
+        (both.clone(), "入学"),
+        (both.clone(), "就业"),
+        (keyed("first-key-0001"), "入学"),
+        (keyed("first-key-0001"), "入学"),
+    ] {
+        let filed = federation.send_filing(&window, &headers, &request(used), &[("id.ofd", licence.clone())]).await;
+        assert!(filed.status < 300, "{}", filed.text());
+        cases.push(filed.json["case"].as_str().unwrap().to_owned());
+    }
+    let same = |a: usize, b: usize| cases[a] == cases[b];
+    assert_eq!((same(0, 1), same(0, 2), same(0, 3), same(3, 4)), (true, false, false, true), "{cases:?}");
+    let headers = keyed("first-key-0001");
+    let other = federation.send_filing(&window, &headers, &request("就业"), &[("id.ofd", licence)]).await;
+    assert_eq!((other.status, &other.json["code"]), (422, &json!("TB-EXC-0004")), "{}", other.text());
 }
 
 /// A clerk's token is good at the clerk's own desk only.

@@ -473,7 +473,9 @@ fn system(t: &Table<'_, '_>, base: &Path) -> Option<System> {
     {
         t.wrong("path", "is not a path under /pass/", "write e.g. /pass/social-security, without a slash at the end");
     }
-    let resources = t.list::<String>("resources", "an id of data-resources, e.g. DR-HH").unwrap_or_default();
+    let resources = t
+        .list::<String>("resources", "an id of data-resources, e.g. DR-HH, or a type of licence, e.g. LT-ID")
+        .unwrap_or_default();
     let certificate = fingerprint(t, "certificate");
     let anchors = t.str("anchors").map(|p| base.join(p));
     t.done();

@@ -73,9 +73,11 @@ impl Item {
         self.presence == Presence::None && self.outlet_kinds.contains(&kind)
     }
 
-    /// Whether the item's entry names this data resource; without that no lookup is justified.
+    /// Whether the item's entry names this data resource, or asks for a licence of this type, whose status its issuer
+    /// knows; without that no lookup is justified.
     pub fn may_look_up(&self, resource: &str) -> bool {
-        self.materials.iter().any(|m| m.source == Source::Shared && m.reference.as_deref() == Some(resource))
+        let looked_up = |source| matches!(source, Source::Shared | Source::Licence);
+        self.materials.iter().any(|m| looked_up(m.source) && m.reference.as_deref() == Some(resource))
     }
 }
 

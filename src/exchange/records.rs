@@ -389,6 +389,12 @@ pub async fn remember_filing(tx: &mut Tx, key: &str, digest: Digest, no: CaseNo)
     Ok(())
 }
 
+/// Frees a filing key.
+pub async fn forget_filing(tx: &mut Tx, key: &str) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM filing WHERE key = $1").bind(key).execute(tx.run()).await?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -154,7 +154,7 @@ words! {
 }
 
 /// Longest word about a delivery, in characters.
-const REMARK_MAX: usize = 200;
+pub const REMARK_MAX: usize = 200;
 
 impl Delivered {
     /// The note that goes on the receipt.

@@ -36,7 +36,7 @@ pub async fn ask(proven: Proven, rooms: &Arc<Rooms>) -> Result<Kept, Refusal> {
     let dossier = dossier(&proven, rooms);
     let case = received(&proven)?;
     let made = make(&proven, rooms, &case, &dossier).await?;
-    match transact(&proven, rooms, &case, &dossier, &made, filing_key(known).as_deref()).await {
+    match transact(&proven, rooms, &case, &dossier, &made).await {
         Ok(()) => {}
         Err(refusal) => {
             forget_unnamed(rooms, made.files().into_iter().map(|f| f.kept.id.as_str())).await;
@@ -90,11 +90,22 @@ pub async fn mark_logged(rooms: &Rooms, no: CaseNo, seq: u64, index: u64) -> Res
     Ok(())
 }
 
-/// The caller's key, kept apart by applicant: nobody can probe another's filings, and a filing that another clerk sends
-/// again is still the same.
-fn filing_key(known: &Known) -> Option<String> {
-    let key = known.idempotency.as_ref()?;
-    Some(Digest::of(format!("{}\n{key}", known.citizen.subject).as_bytes()).to_string())
+/// Two filings without a key, equal to the octet, within this time are one that was sent twice (a double click, a line
+/// that broke), in minutes.
+const SAME_MIN: i64 = 10;
+
+/// The keys that this filing may have come under before; it is kept under the first. The caller's key is kept apart by
+/// applicant: nobody can probe another's filings, and a filing that another clerk sends again is still the same.
+fn filing_keys(known: &Known) -> Vec<String> {
+    let named = |text: String| Digest::of(format!("{}\n{text}", known.citizen.subject).as_bytes()).to_string();
+    match &known.idempotency {
+        Some(key) => vec![named(key.clone())],
+        None => {
+            let span = known.trace.at.seconds() / (SAME_MIN * 60);
+            let unnamed = |span: i64| named(format!("\n{}\n{}\n{span}", known.actor.subject, known.filing.digest));
+            vec![unnamed(span), unnamed(span - 1)]
+        }
+    }
 }
 
 /// The case that this filing, sent before, became.
@@ -102,10 +113,13 @@ fn filing_key(known: &Known) -> Option<String> {
 /// # Errors
 /// `TB-EXC-0004` when the key was used for another content.
 pub async fn earlier(known: &Known, rooms: &Rooms) -> Result<Option<Kept>, Refusal> {
-    let Some(key) = filing_key(known) else { return Ok(None) };
     let mut tx = rooms.store.read().await?;
-    let Some(case) = records::filed(&mut tx, &key, known.filing.digest).await? else { return Ok(None) };
+    let mut found = None;
+    for key in filing_keys(known) {
+        found = found.or(filed(&mut tx, known, &key).await?);
+    }
     drop(tx);
+    let Some(case) = found else { return Ok(None) };
     let entry = known
         .trace
         .about(rooms, Kind::CaseEvent, Some(&known.actor), &known.terminal)
@@ -113,6 +127,16 @@ pub async fn earlier(known: &Known, rooms: &Rooms) -> Result<Option<Kept>, Refus
         .case(rooms.pseudonyms.case(case))
         .out(Outcome { status: Some(200), ..Outcome::default() });
     Ok(Some(Kept { case, committed: rooms.log.append(&entry).await?, again: true }))
+}
+
+/// The case under one of the filing's keys. Without a caller's key, a case that has ended is another one: who withdrew
+/// may file the same again.
+async fn filed(tx: &mut Tx, known: &Known, key: &str) -> Result<Option<CaseNo>, Refusal> {
+    let Some(no) = records::filed(tx, key, known.filing.digest).await? else { return Ok(None) };
+    if known.idempotency.is_some() {
+        return Ok(Some(no));
+    }
+    Ok(records::load(tx, no).await?.filter(|record| !record.case.state.is_terminal()).map(|_| no))
 }
 
 fn dossier(proven: &Proven, rooms: &Rooms) -> Dossier {
@@ -249,14 +273,7 @@ pub async fn envelope(rooms: &Arc<Rooms>, key: &Key, message: &Message, files: V
     Ok(Stored { path, media: ASICE.to_owned(), kept })
 }
 
-async fn transact(
-    proven: &Proven,
-    rooms: &Rooms,
-    case: &Case,
-    dossier: &Dossier,
-    made: &Made,
-    filing_key: Option<&str>,
-) -> Result<(), Refusal> {
+async fn transact(proven: &Proven, rooms: &Rooms, case: &Case, dossier: &Dossier, made: &Made) -> Result<(), Refusal> {
     let placed = &proven.allowed.placed;
     let known = &placed.known;
     let now = known.trace.at;
@@ -265,7 +282,10 @@ async fn transact(
     if let Some(plan) = &proven.allowed.quota {
         take_quota(&mut tx, plan.clone()).await?;
     }
-    if let Some(key) = filing_key {
+    if let Some(key) = filing_keys(known).first() {
+        if filed(&mut tx, known, key).await?.is_none() {
+            records::forget_filing(&mut tx, key).await?;
+        }
         records::remember_filing(&mut tx, key, known.filing.digest, case.no).await?;
     }
     let wrapped = rooms.master.wrap(&case.no.to_string(), &known.key).map_err(ExchangeError::from)?;

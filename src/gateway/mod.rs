@@ -25,6 +25,7 @@ pub mod prove;
 pub mod receipt;
 pub mod receive;
 pub mod rooms;
+mod status;
 pub mod step;
 pub mod streaming;
 pub mod submit;

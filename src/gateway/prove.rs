@@ -7,7 +7,7 @@ use super::lookup::{self, Asking};
 use super::rooms::Rooms;
 use super::submit::{Allowed, Proven, line};
 use super::who::Terminal;
-use super::{facts, ledger};
+use super::{facts, ledger, status};
 use crate::audit::Kind;
 use crate::audit::entry::Evidence as Leaf;
 use crate::catalogue::items::Item;
@@ -16,7 +16,7 @@ use crate::exchange::message::{FactRef, FileRef, Material};
 use crate::exchange::{records, vault::Reading};
 use crate::federation::Directory;
 use crate::formats::zip::Source as Octets;
-use crate::licences::{self, Anchors, CoverageRule, Holder, Need, Profile, Revocation, TimeBasis};
+use crate::licences::{self, Anchors, CoverageRule, Holder, Need, Profile, Revocation, TimeBasis, VerifiedLicence};
 use crate::lookups::{LookupError, NO_PROVIDER, PROVIDER_DOWN, UNKNOWN_SUBJECT};
 use crate::policy::CaseLink;
 use crate::store::counter;
@@ -46,8 +46,14 @@ pub async fn ask(allowed: Allowed, rooms: &Arc<Rooms>) -> Result<Proven, Refusal
         let mut verdict = None;
         match (material.source, upload) {
             (Source::Licence, Some(upload)) => {
-                let type_code = material.reference.as_deref().and_then(|id| catalogue.licence_types.get(id));
-                verdict = Some(licence(&allowed, rooms, case, upload, type_code.map(|t| t.type_code.as_str())).await?);
+                let kind = material.reference.as_deref().and_then(|id| catalogue.licence_types.get(id));
+                let type_code = kind.map(|kind| kind.type_code.as_str());
+                let (word, verified) = licence(&allowed, rooms, case, upload, type_code).await?;
+                verdict = Some(word);
+                if let Some(kind) = kind {
+                    let status = status::ask(&allowed, rooms, item, case, &verified, &kind.id).await;
+                    found.push(status.map_err(|refusal| refusal.with("material", upload.field.clone()))?);
+                }
             }
             // An outlet sees nothing of the person's data: the owner looks it up.
             (Source::Shared, _) if matches!(allowed.placed.known.terminal, Terminal::Outlet { .. }) => {
@@ -167,7 +173,7 @@ async fn licence(
     case: CaseNo,
     upload: &Upload,
     type_code: Option<&str>,
-) -> Result<String, Refusal> {
+) -> Result<(String, VerifiedLicence), Refusal> {
     let known = &allowed.placed.known;
     let reading = rooms.vault.read(&known.key, &upload.kept).map_err(crate::exchange::ExchangeError::from)?;
     let profile = profile(&rooms.directory.load(), known.trace.at);
@@ -194,7 +200,7 @@ async fn licence(
         ..Leaf::default()
     });
     rooms.log.append(&entry).await?;
-    judged.map(|_| word).map_err(|error| Refusal::from(error).with("material", upload.field.clone()))
+    judged.map(|verified| (word, verified)).map_err(|error| Refusal::from(error).with("material", upload.field.clone()))
 }
 
 async fn shared(
@@ -223,6 +229,7 @@ async fn shared(
         who,
         subject,
         resource,
+        licence: None,
         item: Some(item.code),
         purpose: Some("case"),
         consent: known.filing.request.consent,

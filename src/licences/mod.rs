@@ -30,6 +30,7 @@ mod schema;
 mod seals;
 pub mod ses;
 mod signed_data;
+mod status;
 mod suite;
 pub mod times;
 mod trusted;
@@ -45,6 +46,7 @@ pub use data::{Datum, LicenceData, NoDatum, names};
 pub use judge::{Holder, LicenceError, Need, VerifiedLicence, judge};
 pub use profile::{Anchors, CoverageRule, Profile, Revocation};
 pub use report::{CertificateFacts, Coverage, Format, Report, SealFacts, SignatureVerdict, TimeBasis};
+pub use status::{NotUsable, Status};
 pub use verdict::{Finding, Indication, Outcome, SubIndication};
 pub use verify::{detached, verify, verify_with};
 
@@ -52,5 +54,5 @@ use crate::terms::Told;
 
 /// All answers of this room.
 pub fn tolds() -> Vec<&'static Told> {
-    [judge::TOLDS, make::TOLDS].concat()
+    [judge::TOLDS, status::TOLDS, make::TOLDS].concat()
 }

@@ -20,6 +20,8 @@ pub struct Call<'a> {
     pub resource: &'a str,
     /// Number of the subject. Leaves only inside this call.
     pub subject: &'a str,
+    /// Identifier of the licence whose status is asked; the resource is its type.
+    pub licence: Option<&'a str>,
     pub fields: &'a std::collections::BTreeSet<String>,
     pub purpose: &'a str,
     pub basis: &'a str,
@@ -30,11 +32,14 @@ pub struct Call<'a> {
 impl Call<'_> {
     /// The body of the call; the gateway's statement names its digest.
     pub fn body(&self) -> String {
-        json!({
+        let mut body = json!({
             "resource": self.resource, "subject": self.subject, "fields": self.fields, "purpose": self.purpose,
             "basis": self.basis, "item": self.item, "case": self.case,
-        })
-        .to_string()
+        });
+        if let Some(licence) = self.licence {
+            body["licence"] = licence.into();
+        }
+        body.to_string()
     }
 }
 

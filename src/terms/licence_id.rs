@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::IdentifierError;
 use super::check_char::mod_37_36;
+use super::{IdentifierError, RegionCode};
 
 /// A licence identifier, e.g. `1.2.156.3005.2.11100000000013338W011.11430000006122244L.20230000403.001.U`.
 ///
@@ -35,6 +35,14 @@ impl LicenceId {
     /// Issuer: a credit code, or a 6-digit division in some provinces.
     pub fn issuer(&self) -> &str {
         self.part(1)
+    }
+
+    /// Division of the issuer: digits 3 to 8 of its credit code (GB 32100), or the issuer itself where that is a
+    /// division; `None` where they name no place.
+    pub fn place(&self) -> Option<RegionCode> {
+        let issuer = self.issuer();
+        let digits = if issuer.len() == 6 { Some(issuer) } else { issuer.get(2..8) };
+        digits?.parse().ok()
     }
 
     pub fn serial(&self) -> &str {

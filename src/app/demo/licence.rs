@@ -17,7 +17,13 @@ pub enum Under {
     Good,
     /// The certificate is on the revocation list.
     Revoked,
+    /// A good seal on the licence before the present one, which its holder has reported lost (挂失).
+    Lost,
 }
+
+/// The version of a licence that is in force, and the one that was lost before.
+pub const IN_FORCE: u16 = 2;
+pub const REPORTED_LOST: u16 = 1;
 
 /// The holder of a licence.
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +50,11 @@ pub fn issue(world: &World, under: Under, kind: &str, holder: Holder<'_>, now: U
     let catalogue = Catalogue::embedded().map_err(|e| e.to_string())?;
     let kind = catalogue.licence_types.get(kind).ok_or_else(|| format!("no licence type {kind}"))?;
     let today = now.day();
+    let version = if under == Under::Lost { REPORTED_LOST } else { IN_FORCE };
     // The same person's licence of the same day has the same number.
     let serial = Digest::of(format!("{}|{}|{today}", kind.id, holder.code).as_bytes()).to_string();
     let serial = serial[..16].to_uppercase();
-    let id = LicenceId::new(&kind.type_code, POLICE_B, &serial, 1).map_err(|e| e.to_string())?;
+    let id = LicenceId::new(&kind.type_code, POLICE_B, &serial, version).map_err(|e| e.to_string())?;
     let from = today.to_string();
     let to = match kind.validity {
         crate::catalogue::words::Validity::Dated => expiry(today).unwrap_or_default(),
@@ -79,7 +86,7 @@ pub fn issue(world: &World, under: Under, kind: &str, holder: Holder<'_>, now: U
         }));
     paper.title = kind.name_zh.clone();
     let stamp = match under {
-        Under::Good => stamps::issuer(world),
+        Under::Good | Under::Lost => stamps::issuer(world),
         Under::Revoked => stamps::revoked(world),
     };
     seal(&paper, &stamp, now)

@@ -1,8 +1,9 @@
-//! The data provider: household register and population basics (DR-HH, DR-POP) of Jiyuan, over mutual TLS.
+//! The data provider: household register, population basics (DR-HH, DR-POP) and the status of identity cards (LT-ID) of
+//! Jiyuan, over mutual TLS.
 //!
 //! ```text
-//!  POST /lookups {resource, subject, fields, purpose, …} ──▶ {found, fields, version}
-//!  GET  /calls                                          ──▶ {calls}: how often it was really asked
+//!  POST /lookups {resource, subject, licence?, fields, purpose, …} ──▶ {found, fields, version}
+//!  GET  /calls                                                    ──▶ {calls}: how often it was really asked for data
 //! ```
 
 use std::sync::Arc;
@@ -14,9 +15,11 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use super::answer::{answer, body, gateway_of, not_found, problem, run, tls};
+use super::licence::{IN_FORCE, REPORTED_LOST};
 use super::people::{LI, Person, ZHANG};
-use super::world::{B, Door, GATEWAYS, World};
+use super::world::{B, Door, GATEWAYS, POLICE_B, World};
 use crate::http::serve::Connection;
+use crate::terms::LicenceId;
 use crate::upstream::Body;
 
 /// Largest question in octets.
@@ -56,9 +59,11 @@ async fn handle(request: Request<Body>, from: &Connection, calls: &Calls) -> Res
                 Ok(question) => question,
                 Err(no) => return no,
             };
-            calls.0.fetch_add(1, Ordering::Relaxed);
             match serde_json::from_slice::<Question>(&question) {
-                Ok(question) => look_up(&question),
+                Ok(question) => {
+                    calls.0.fetch_add(u64::from(question.licence.is_none()), Ordering::Relaxed);
+                    look_up(&question)
+                }
                 Err(error) => problem(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
             }
         }
@@ -71,6 +76,8 @@ async fn handle(request: Request<Body>, from: &Connection, calls: &Calls) -> Res
 struct Question {
     resource: String,
     subject: String,
+    #[serde(default)]
+    licence: Option<LicenceId>,
     fields: Vec<String>,
     purpose: String,
 }
@@ -79,16 +86,35 @@ fn look_up(question: &Question) -> Response<Body> {
     if question.purpose.trim().is_empty() {
         return problem(StatusCode::FORBIDDEN, "a lookup needs a purpose");
     }
-    if !matches!(question.resource.as_str(), "DR-HH" | "DR-POP") {
-        return problem(StatusCode::NOT_FOUND, "no such resource");
-    }
-    let Some(record) = record(&question.resource, &question.subject) else {
+    let record = match (question.resource.as_str(), &question.licence) {
+        ("DR-HH" | "DR-POP", None) => record(&question.resource, &question.subject),
+        ("LT-ID", Some(licence)) => status(licence, &question.subject),
+        _ => return problem(StatusCode::NOT_FOUND, "no such resource"),
+    };
+    let Some(record) = record else {
         return answer(StatusCode::OK, &json!({ "found": false }));
     };
     // Only what was asked for leaves the register.
     let fields: Map<String, Value> =
         record.into_iter().filter(|(name, _)| question.fields.iter().any(|asked| asked == name)).collect();
     answer(StatusCode::OK, &json!({ "found": true, "fields": fields, "version": VERSION }))
+}
+
+/// The register's entry of a licence: each person has one in force, and reported the one before lost.
+fn status(licence: &LicenceId, subject: &str) -> Option<Map<String, Value>> {
+    [ZHANG, LI].into_iter().filter_map(Person::find).find(|p| p.resident == Some(subject))?;
+    if licence.issuer() != POLICE_B {
+        return None;
+    }
+    let status = match licence.version().parse::<u16>().ok()? {
+        IN_FORCE => "有效",
+        REPORTED_LOST => "挂失",
+        _ => return None,
+    };
+    match json!({ "status": status }) {
+        Value::Object(record) => Some(record),
+        _ => None,
+    }
 }
 
 /// The register's entry of a person.

@@ -6,7 +6,8 @@ use super::directory::log_origin;
 use super::files::{self, PRIVATE, PUBLIC};
 use super::stamps;
 use super::world::{
-    A, B, CLIENTS, ClientKind, Door, GATEWAYS, OFFICE, OUTLET, POLICE_B, SMALL_OUTLET, SOCIAL_SECURITY_B, World,
+    A, B, CLIENTS, ClientKind, Door, GATEWAYS, OFFICE, OUTLET, POLICE_B, SMALL_OUTLET, SOCIAL_SECURITY_B,
+    SOCIAL_SECURITY_HOST, World,
 };
 use crate::audit::note::{KeyKind, Signer};
 use crate::exchange::Key;
@@ -120,9 +121,9 @@ fn systems(world: &World) -> Result<String, String> {
         "\n[[system]]\nid = {OFFICE:?}\nkind = \"office\"\nurl = \"{}\"\nauthority = {POLICE_B:?}\nregion = {region:?}\n\
          anchors = \"authorities/clients.pem\"\ncertificate = \"{}\"\n\
          \n[[system]]\nid = \"household-register\"\nkind = \"provider\"\nurl = \"{}\"\nauthority = {POLICE_B:?}\n\
-         region = {region:?}\nanchors = \"authorities/clients.pem\"\nresources = [\"DR-HH\", \"DR-POP\"]\n\
+         region = {region:?}\nanchors = \"authorities/clients.pem\"\nresources = [\"DR-HH\", \"DR-POP\", \"LT-ID\"]\n\
          \n[[system]]\nid = \"social-security\"\nkind = \"proxy\"\nurl = \"{}\"\nauthority = {SOCIAL_SECURITY_B:?}\n\
-         region = {region:?}\npath = \"/pass/social-security\"\n",
+         region = {region:?}\npath = \"/pass/social-security\"\nhost = \"{SOCIAL_SECURITY_HOST}\"\n",
         world.url(Door::Office),
         fingerprint(world, OFFICE)?,
         world.url(Door::Provider),

@@ -206,6 +206,8 @@ impl Client {
 pub const POLICE_B: &str = "11419001DT00001826";
 pub const POLICE_B_NAME: &str = "济源市公安部门(演示)";
 pub const SOCIAL_SECURITY_B: &str = "11419001DT0000211H";
+/// The host name of its own under which its system is reached through the gateway, beside the path.
+pub const SOCIAL_SECURITY_HOST: &str = "social-security.jiyuan.example";
 
 const ANNOUNCEMENT: &str = "federation.json";
 

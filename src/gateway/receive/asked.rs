@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use super::super::{keep, peer, receipt};
 use super::{Opened, arrival_line, forget};
-use crate::exchange::{ExchangeError, records};
+use crate::exchange::records::{self, Record};
+use crate::exchange::{Act, ExchangeError, Key};
 use crate::federation::FederationError;
-use crate::gateway::Rooms;
 use crate::gateway::act::case_key;
+use crate::gateway::desk::REMARK_MAX;
 use crate::gateway::ledger::Trace;
-use crate::gateway::onward;
+use crate::gateway::{Rooms, facts, ledger, onward};
+use crate::policy::{Ask, CaseAct, Kind as WhoKind, Permit, Who};
 use crate::store::CONFLICT;
 use crate::terms::Refusal;
 
@@ -33,6 +35,10 @@ async fn once(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<Stri
     if !onward::is_wish(message.act) || !message.papers.is_empty() {
         return Err(ExchangeError::Message(format!("'{}' is not asked for", message.act.word())).into());
     }
+    if message.note.as_ref().is_some_and(|note| note.chars().count() > REMARK_MAX || note.chars().any(char::is_control))
+    {
+        return Err(ExchangeError::Message(format!("a note of more than {REMARK_MAX} characters on one line")).into());
+    }
     let (record, key) = {
         let mut tx = rooms.store.read().await?;
         let record = records::load(&mut tx, message.case).await?.ok_or(ExchangeError::NoCase)?;
@@ -43,6 +49,7 @@ async fn once(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<Stri
         let why = format!("{} did not collect {}", message.from, message.case);
         return Err(FederationError::NotThatMember(why).into());
     }
+    let permit = permitted(opened, rooms, vouched, &record, &key, trace)?;
     let by = format!("{}/{}", message.from, vouched.actor);
     let receipt = receipt::give(rooms, &message.id, opened.container.digest, trace.at)?;
     let acts = onward::acts(message.act, record.case.state);
@@ -61,10 +68,29 @@ async fn once(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<Stri
     let case = case.ok_or_else(|| ExchangeError::Message("nothing was asked for".into()))?;
     // What was asked stands in the log; the case keeps what came of it.
     forget(rooms, opened).await;
-    let committed = rooms.log.append(&arrival_line(opened, rooms, trace)).await?;
+    let line = arrival_line(opened, rooms, trace).dec(ledger::allowed(&permit));
+    let committed = rooms.log.append(&line).await?;
     for n in 0..acts.len() as u64 {
         keep::mark_logged(rooms, case.no, case.seq - n, committed.index).await?;
     }
     let _ = rooms.news.send(case.no);
     Ok(receipt)
+}
+
+/// The owner's own rules: what the collector's rules allowed there binds nobody here.
+fn permitted(
+    opened: &Opened,
+    rooms: &Rooms,
+    vouched: &peer::Vouched,
+    record: &Record,
+    key: &Key,
+    trace: &Trace,
+) -> Result<Permit, Refusal> {
+    let dossier = record.dossier(key)?;
+    let catalogue = rooms.catalogue.load();
+    let act = if opened.message.act == Act::Withdraw { CaseAct::Withdraw } else { CaseAct::Deliver };
+    let mut who = Who::new(WhoKind::Peer, &opened.message.from);
+    who.places = vouched.places.clone();
+    let case = facts::case(record, &dossier, catalogue.items.get(&dossier.item));
+    rooms.policies.decide(&Ask::Step(Ask::step(act, who, case)), trace.at).map_err(|denial| denial.refusal())
 }

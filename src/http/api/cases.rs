@@ -17,7 +17,7 @@ use crate::gateway::{act, intake, streaming};
 use crate::http::problem::json_response;
 use crate::http::{CONTENT, NOT_FOUND};
 use crate::partners;
-use crate::terms::{CaseNo, Refusal, RegionCode, ResidentId, UnixMillis};
+use crate::terms::{CaseNo, LicenceId, Refusal, ResidentId, UnixMillis};
 use crate::upstream::Body;
 
 /// Largest file sent to `/v1/verify`.
@@ -162,6 +162,9 @@ pub async fn verify(asked: &Asked, request: Request<Body>) -> Result<Response<Bo
 #[serde(deny_unknown_fields)]
 struct LookupIn {
     resource: String,
+    /// Identifier of a licence (GB/T 36904), when the resource is its type and its status is asked.
+    #[serde(default)]
+    licence: Option<LicenceId>,
     /// The case that justifies it.
     #[serde(default)]
     case: Option<CaseNo>,
@@ -183,7 +186,8 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
         (None, None) => person.resident.clone(),
     };
     let subject = subject.ok_or_else(|| Refusal::new(&NO_SUBJECT, "about whom?"))?;
-    let place: RegionCode = seen.as_ref().map_or(rooms.me.region, |s| s.dossier.owner);
+    let issuer = wanted.licence.as_ref().and_then(LicenceId::place);
+    let place = issuer.unwrap_or_else(|| seen.as_ref().map_or(rooms.me.region, |s| s.dossier.owner));
     let asking = Asking {
         trace: &asked.trace,
         actor: person,
@@ -192,6 +196,7 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
         who,
         subject: &subject,
         resource: &wanted.resource,
+        licence: wanted.licence.as_ref(),
         item: seen.as_ref().map(|s| s.dossier.item),
         purpose: wanted.purpose.as_deref(),
         consent: wanted.consent,

@@ -57,9 +57,13 @@ pub fn body(call: Call) -> Option<(&'static str, Value)> {
     match call {
         Call::File => Some(("multipart/form-data", filing())),
         Call::Plan => json(closed(&[("by_agent?", flag()), ("without?", list(text()))])),
-        Call::LookUp => {
-            json(closed(&[("resource", text()), ("case?", text()), ("purpose?", text()), ("consent?", flag())]))
-        }
+        Call::LookUp => json(closed(&[
+            ("resource", text()),
+            ("licence?", text()),
+            ("case?", text()),
+            ("purpose?", text()),
+            ("consent?", flag()),
+        ])),
         Call::OfficeAct => {
             let acts = Act::ALL.iter().map(|act| act.word());
             let result = closed(&[("media", text()), ("base64", text())]);

@@ -131,14 +131,18 @@ async fn evidence(teller: &mut Teller, world: &World, papers: &Papers) -> Result
 
     teller.work("共享数据查询逐次留痕", "Every lookup is on record, cached or not");
     let of_case = logs[A].iter().filter(|line| line["kind"] == "data.read" && &line["case"]["id"] == pseudonym);
-    let ages: Vec<_> = of_case.filter_map(|line| line["ev"][0]["age"].as_str()).collect();
+    let (status, data): (Vec<_>, Vec<_>) = of_case.partition(|line| line["ev"][0]["type"] == "LT-ID");
+    if !status.iter().any(|line| line["ev"][0]["verdict"] == "valid") {
+        return Err("no line says that the licence is in force at its issuer".into());
+    }
+    let ages: Vec<_> = data.iter().filter_map(|line| line["ev"][0]["age"].as_str()).collect();
     let count = |age: &str| ages.iter().filter(|a| **a == age).count();
     let (fresh, cached) = (count("fresh"), count("cached"));
     if fresh == 0 || cached == 0 {
         return Err(format!("fresh {fresh}, cached {cached}"));
     }
     let log = path(&world.gateway(A).join("data/log"));
-    teller.done(&format!("DR-HH: 查询 fresh {fresh} · 缓存 cached {cached}"), &log);
+    teller.done(&format!("DR-HH: 查询 fresh {fresh} · 缓存 cached {cached} · LT-ID: 有效 valid"), &log);
     Ok(())
 }
 

@@ -83,7 +83,7 @@ async fn all(teller: &mut Teller, stage: &Stage<'_>, kept: &mut Option<Papers>) 
     teller.done_as(
         &format!("收件 {case}（收件不是受理）"),
         "Filed at the window: received, not accepted",
-        "两人身份 both people · 归属 owner 419001 · 合约、策略、配额 contract, policy, quota · 证照与印章 licence, seal · 共享数据 shared data",
+        "两人身份 both people · 归属 owner 419001 · 合约、策略、配额 contract, policy, quota · 证照、印章、登记状态 licence, seal, status at the issuer · 共享数据 shared data",
         &format!("{} · 所附证照 licence attached: {licence_file}", leaf(&filed.json)),
     );
     teller.work("同一申请重复提交：同一办件", "The same filing again: the same case");

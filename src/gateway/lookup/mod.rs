@@ -4,11 +4,13 @@
 //!  ask ─▶ rules (purpose? item lists it? case open? class?) ─▶ cache ─miss─▶ provider here │ peer's gateway ─▶ its provider
 //!                                                                └──────────▶ line in the log ─▶ Fact
 //! ```
+//! What is asked about: a person's data (`DR-…`), or whether a licence (`LT-…`) is still in force.
 
-use std::collections::BTreeSet;
+mod serve;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::facts;
@@ -17,15 +19,19 @@ use super::peer;
 use super::rooms::{Rooms, SystemKind};
 use super::who::{Person, Terminal};
 use super::word;
-use crate::audit::Kind;
 use crate::audit::entry::{Evidence, ItemRef, Subject, Upstream};
-use crate::catalogue::CatalogueError;
+use crate::audit::{Kind, Word};
+use crate::catalogue::{Catalogue, CatalogueError};
 use crate::exchange::message::FactRef;
-use crate::federation::FederationError;
+use crate::licences::Status;
 use crate::lookups::{Answer, Fact, LookupError, NO_PROVIDER, Question, UNKNOWN_SUBJECT, provider};
-use crate::policy::{Ask, CaseLink, Kind as WhoKind, Lookup, Permit, Who};
-use crate::terms::{CaseNo, Digest, ItemCode, Refusal, RegionCode, ResidentId, UnixMillis};
+use crate::policy::{AnswerForm, Ask, CaseLink, DataResource, Lookup, Permit, SharingClass, Who};
+use crate::terms::{CaseNo, Digest, ItemCode, LicenceId, Refusal, RegionCode, ResidentId, UnixMillis};
 
+/// Fields of the status of a licence.
+const STATUS_FIELDS: [&str; 1] = ["status"];
+/// How sensitive it is that a licence is in force, of 1–4.
+const STATUS_SENSITIVITY: u8 = 2;
 /// Fields a resource gives when the item names none; the smallest useful set.
 const FIELDS: &[(&str, &[&str])] =
     &[("DR-HH", &["household_address", "household_no", "relation"]), ("DR-POP", &["name", "birth_date"])];
@@ -36,6 +42,8 @@ const FRESH_S: [u64; 4] = [3_600, 900, 300, 60];
 const STATEMENT: &str = "tongban-statement+jwt";
 const STATEMENT_LIVES_S: i64 = 60;
 
+pub use serve::{Remote, Reply, serve};
+
 /// What is asked.
 pub struct Asking<'a> {
     pub trace: &'a Trace,
@@ -45,19 +53,43 @@ pub struct Asking<'a> {
     pub who: Who,
     pub subject: &'a ResidentId,
     pub resource: &'a str,
+    /// Identifier of the licence whose status is asked; the resource is its type.
+    pub licence: Option<&'a LicenceId>,
     pub item: Option<ItemCode>,
     pub case: Option<CaseLink>,
     pub purpose: Option<&'a str>,
     pub consent: bool,
-    /// Where the data are kept: the owner's place.
+    /// Where the data are kept: the owner's place, or the licence's issuer's.
     pub place: RegionCode,
     pub requester: RegionCode,
 }
 
 /// Fields of a resource, as far as the item may ask for them.
-pub fn fields(resource: &str) -> BTreeSet<String> {
-    let known = FIELDS.iter().find(|(id, _)| *id == resource).map_or(&["holds"][..], |(_, f)| *f);
+pub fn fields(catalogue: &Catalogue, resource: &str) -> BTreeSet<String> {
+    let known = match catalogue.licence_types.get(resource) {
+        Some(_) => &STATUS_FIELDS[..],
+        None => FIELDS.iter().find(|(id, _)| *id == resource).map_or(&["holds"][..], |(_, f)| *f),
+    };
     known.iter().map(|f| (*f).to_owned()).collect()
+}
+
+/// A resource as the rules see it: data about a person, or the status of a licence.
+fn described(catalogue: &Catalogue, id: &str, place: RegionCode, status: bool) -> Result<DataResource, LookupError> {
+    let fields = fields(catalogue, id).into_iter().collect();
+    let data = catalogue.resources.get(id).filter(|_| !status);
+    match (data, catalogue.licence_types.get(id).filter(|_| status)) {
+        (Some(resource), _) => Ok(facts::resource(resource, place, fields)),
+        (None, Some(kind)) => Ok(DataResource {
+            id: kind.id.clone(),
+            class: SharingClass::Conditional,
+            answers: AnswerForm::Fields,
+            provider: place,
+            sensitivity: STATUS_SENSITIVITY,
+            fields,
+            needs_consent: false,
+        }),
+        (None, None) => Err(LookupError::NoProvider(id.to_owned())),
+    }
 }
 
 /// Asks, from cache or provider, and keeps the line.
@@ -72,24 +104,26 @@ pub async fn ask(asking: &Asking<'_>, rooms: &Arc<Rooms>) -> Result<Fact, Refusa
 
 fn fresh_s(rooms: &Rooms, resource: &str) -> u64 {
     let catalogue = rooms.catalogue.load();
-    let sensitivity = catalogue.resources.get(resource).map_or(4, |r| r.sensitivity);
+    let is_status = catalogue.licence_types.get(resource).is_some();
+    let unknown = if is_status { STATUS_SENSITIVITY } else { 4 };
+    let sensitivity = catalogue.resources.get(resource).map_or(unknown, |r| r.sensitivity);
     FRESH_S[usize::from(sensitivity.clamp(1, 4)) - 1]
 }
 
 fn question(asking: &Asking<'_>, rooms: &Rooms) -> Question {
     let item = asking.item.map_or_else(String::new, |i| i.to_string());
+    let subject = rooms.pseudonyms.resident(asking.subject).to_string();
     Question {
         resource: asking.resource.to_owned(),
-        subject: rooms.pseudonyms.resident(asking.subject).to_string(),
+        subject: asking.licence.map_or(subject, |id| rooms.pseudonyms.of("licence", id.as_str()).to_string()),
         purpose: format!("{}/{item}/{}", asking.purpose.unwrap_or_default(), asking.place),
-        fields: fields(asking.resource),
+        fields: fields(&rooms.catalogue.load(), asking.resource),
     }
 }
 
 fn permitted(asking: &Asking<'_>, rooms: &Rooms) -> Result<Permit, Refusal> {
     let catalogue = rooms.catalogue.load();
-    let resource = catalogue.resources.get(asking.resource);
-    let resource = resource.ok_or_else(|| LookupError::NoProvider(asking.resource.to_owned()))?;
+    let facts = described(&catalogue, asking.resource, asking.place, asking.licence.is_some())?;
     let lists = match asking.item {
         Some(code) => match catalogue.item(code) {
             Ok(item) => item.may_look_up(asking.resource),
@@ -98,9 +132,8 @@ fn permitted(asking: &Asking<'_>, rooms: &Rooms) -> Result<Permit, Refusal> {
         },
         None => false,
     };
-    let asked: Vec<String> = fields(asking.resource).into_iter().collect();
-    let facts = facts::resource(resource, asking.place, asked.clone());
-    let yes_no = facts.answers == crate::policy::AnswerForm::YesNo;
+    let asked = facts.fields.clone();
+    let yes_no = facts.answers == AnswerForm::YesNo;
     let ask = Ask::LookUp(Lookup {
         who: asking.who.clone(),
         resource: facts,
@@ -121,11 +154,13 @@ async fn fetch(asking: &Asking<'_>, rooms: &Arc<Rooms>, question: &Question) -> 
     let item = asking.item.ok_or_else(|| LookupError::NoProvider(asking.resource.to_owned()))?;
     let down = |why: String| LookupError::Down { resource: asking.resource.to_owned(), why };
     if rooms.is_ours(asking.place) {
-        return local(rooms, asking.place, item, case, asking.subject, question).await;
+        let about = About { subject: asking.subject, licence: asking.licence.map(LicenceId::as_str) };
+        return local(rooms, asking.place, item, case, about, question).await;
     }
     let remote = Remote {
         resource: asking.resource.to_owned(),
         subject: asking.subject.reveal().to_owned(),
+        licence: asking.licence.cloned(),
         fields: question.fields.clone(),
         purpose: asking.purpose.unwrap_or_default().to_owned(),
         item,
@@ -151,20 +186,27 @@ fn peers_code(refusal: &Refusal) -> Option<&str> {
     refusal.members.iter().find(|(name, _)| *name == "peer_code").and_then(|(_, code)| code.as_str())
 }
 
+/// What a provider is told of whom and what it is asked about.
+struct About<'a> {
+    subject: &'a ResidentId,
+    licence: Option<&'a str>,
+}
+
 /// Asks the provider behind this gateway.
 async fn local(
     rooms: &Rooms,
     place: RegionCode,
     item: ItemCode,
     case: Option<CaseNo>,
-    subject: &ResidentId,
+    about: About<'_>,
     question: &Question,
 ) -> Result<Answer, LookupError> {
     let system = rooms.system_for(SystemKind::Provider, place, |s| s.resources.contains(&question.resource));
     let system = system.ok_or_else(|| LookupError::NoProvider(question.resource.clone()))?;
     let call = provider::Call {
         resource: &question.resource,
-        subject: subject.reveal(),
+        subject: about.subject.reveal(),
+        licence: about.licence,
         fields: &question.fields,
         purpose: &question.purpose,
         basis: "item",
@@ -181,6 +223,19 @@ async fn local(
     let statement = word::sign(rooms, STATEMENT, &claims)
         .map_err(|refusal| LookupError::Down { resource: question.resource.clone(), why: refusal.to_string() })?;
     provider::call(&system.client, &system.url, &question.resource, body, &statement).await
+}
+
+/// The status of a licence, for the line in the log: it is no personal datum.
+fn status_word(answer: &Answer) -> Option<Word> {
+    match answer {
+        Answer::Found { fields, .. } => said(fields),
+        Answer::NotFound => None,
+    }
+}
+
+fn said(fields: &BTreeMap<String, serde_json::Value>) -> Option<Word> {
+    let status = fields.get("status").and_then(serde_json::Value::as_str).and_then(Status::read);
+    status.and_then(|status| ledger::word(status.word()))
 }
 
 async fn record(
@@ -209,6 +264,7 @@ async fn record(
         .evidence(Evidence {
             r#type: ledger::word(asking.resource),
             age: ledger::word(if fact.is_some_and(Fact::cached) { "cached" } else { "fresh" }),
+            verdict: fact.filter(|_| asking.licence.is_some()).and_then(|fact| said(fact.fields())),
             digest: fact.and_then(|f| serde_json::to_vec(f.fields()).ok()).map(|b| Digest::of(&b)),
             ..Evidence::default()
         });
@@ -237,124 +293,5 @@ pub fn reference(fact: &Fact) -> FactRef {
         fetched_at: fact.fetched_at(),
         cached: fact.cached(),
         values: serde_json::to_value(fact.fields()).unwrap_or_default(),
-    }
-}
-
-/// A lookup as it travels to the gateway of the place.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Remote {
-    pub resource: String,
-    pub subject: String,
-    pub fields: BTreeSet<String>,
-    pub purpose: String,
-    pub item: ItemCode,
-    pub case: Option<CaseNo>,
-    /// The authority that owns the case.
-    pub authority: String,
-    pub place: RegionCode,
-    pub requester: RegionCode,
-}
-
-/// Its answer.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Reply {
-    pub fields: std::collections::BTreeMap<String, serde_json::Value>,
-    pub version: String,
-}
-
-/// The case that a peer names: one that is here, open, for the same person and item, collected by that peer; or, as the
-/// peer looks data up before it files, one that is not here yet, under a number that this peer gives out today.
-async fn plausible(rooms: &Rooms, trace: &Trace, peer: &str, remote: &Remote, pid: &str) -> Result<(), Refusal> {
-    let Some(no) = remote.case else { return Ok(()) }; // the rules say what may be asked without a case
-    let strange = |why: &str| Refusal::from(FederationError::NotThatMember(format!("{peer}: case {no}: {why}")));
-    let mut tx = rooms.store.read().await?;
-    let record = crate::exchange::records::load(&mut tx, no).await?;
-    drop(tx);
-    let directory = rooms.directory.load();
-    if let Some(record) = record {
-        let theirs = directory.member_for(record.window).is_ok_and(|m| m.id == peer);
-        let same = record.subject == pid && record.item == remote.item.to_string();
-        return if theirs && same && !record.case.state.is_terminal() { Ok(()) } else { Err(strange("not that one")) };
-    }
-    let slot = directory.member(peer).map(|m| m.slot);
-    let (today, day) = (trace.at.day(), no.day());
-    let fresh = day == today || day.next() == Some(today);
-    if slot == Some(no.slot()) && fresh && remote.place.lies_in(no.owner()) {
-        return Ok(());
-    }
-    Err(strange("not a number of its own"))
-}
-
-/// Answers a peer's lookup: the same questions again, at the place that owns the data.
-pub async fn serve(
-    rooms: &Arc<Rooms>,
-    trace: &Trace,
-    peer: &str,
-    vouched: &peer::Vouched,
-    remote: &Remote,
-) -> Result<Reply, Refusal> {
-    let subject: ResidentId = remote.subject.parse().map_err(Refusal::from)?;
-    let catalogue = rooms.catalogue.load_full();
-    let resource = catalogue.resources.get(&remote.resource);
-    let resource = resource.ok_or_else(|| LookupError::NoProvider(remote.resource.clone()))?;
-    let lists = catalogue.item(remote.item).is_ok_and(|i| i.may_look_up(&remote.resource));
-    let pid = rooms.pseudonyms.resident(&subject);
-    plausible(rooms, trace, peer, remote, &pid.to_string()).await?;
-    let asked: Vec<String> = remote.fields.iter().cloned().collect();
-    let allowed_fields: Vec<String> = fields(&remote.resource).into_iter().collect();
-    let mut who = Who::new(WhoKind::Peer, peer);
-    who.places = vouched.places.clone();
-    let facts = facts::resource(resource, remote.place, allowed_fields);
-    let yes_no = facts.answers == crate::policy::AnswerForm::YesNo;
-    let ask = Ask::ServeLookup(Lookup {
-        who,
-        resource: facts,
-        subject: pid.to_string(),
-        purpose: Some(remote.purpose.clone()),
-        item: Some(remote.item),
-        item_lists: lists,
-        case: remote.case.map(|no| CaseLink {
-            no,
-            item: remote.item,
-            applicant: pid.to_string(),
-            open: true,
-            authority: remote.authority.clone(),
-            collected_by: Some(vouched.terminal.clone()),
-        }),
-        asked: if yes_no { Vec::new() } else { asked },
-        consent: false,
-        requester: remote.requester,
-    });
-    let permit = rooms.policies.decide(&ask, trace.at).map_err(|denial| denial.refusal())?;
-    let question = Question {
-        resource: remote.resource.clone(),
-        subject: pid.to_string(),
-        purpose: remote.purpose.clone(),
-        fields: remote.fields.clone(),
-    };
-    let answer = local(rooms, remote.place, remote.item, remote.case, &subject, &question).await;
-    let mut entry = trace
-        .about(rooms, Kind::DataRead, None, &Terminal::Peer(peer.to_owned()))
-        .subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: Some(pid) })
-        .why(ledger::purpose(&remote.purpose, "item"))
-        .dec(ledger::allowed(&permit))
-        .item(ItemRef { code: Some(remote.item), ..ItemRef::default() })
-        .evidence(Evidence {
-            r#type: ledger::word(&remote.resource),
-            age: ledger::word("fresh"),
-            ..Evidence::default()
-        });
-    if let Some(case) = remote.case {
-        entry = entry.case(rooms.pseudonyms.case(case));
-    }
-    rooms.log.append(&entry).await?;
-    match answer? {
-        Answer::Found { fields, source_version } => {
-            let fields = fields.into_iter().filter(|(name, _)| remote.fields.contains(name)).collect();
-            Ok(Reply { fields, version: source_version })
-        }
-        Answer::NotFound => Err(LookupError::UnknownSubject(remote.resource.clone()).into()),
     }
 }

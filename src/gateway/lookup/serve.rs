@@ -1,0 +1,141 @@
+//! A lookup that a peer gateway passes on: the same questions again, at the place that owns the data.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{About, described, local, status_word};
+use crate::audit::Kind;
+use crate::audit::entry::{Evidence, ItemRef, Subject};
+use crate::federation::FederationError;
+use crate::gateway::ledger::{self, Trace};
+use crate::gateway::peer;
+use crate::gateway::rooms::Rooms;
+use crate::gateway::who::Terminal;
+use crate::lookups::{Answer, LookupError, Question};
+use crate::policy::{AnswerForm, Ask, CaseLink, Kind as WhoKind, Lookup, Who};
+use crate::terms::{CaseNo, ItemCode, LicenceId, Refusal, RegionCode, ResidentId};
+
+/// A lookup as it travels to the gateway of the place.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Remote {
+    pub resource: String,
+    pub subject: String,
+    /// Identifier of the licence whose status is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<LicenceId>,
+    pub fields: BTreeSet<String>,
+    pub purpose: String,
+    pub item: ItemCode,
+    pub case: Option<CaseNo>,
+    /// The authority that owns the case.
+    pub authority: String,
+    pub place: RegionCode,
+    pub requester: RegionCode,
+}
+
+/// Its answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reply {
+    pub fields: std::collections::BTreeMap<String, serde_json::Value>,
+    pub version: String,
+}
+
+/// The case that a peer names: one that is here, open, for the same person and item, collected by that peer; or, as the
+/// peer looks data up before it files, one that is not here yet, under a number that this peer gives out today.
+async fn plausible(rooms: &Rooms, trace: &Trace, peer: &str, remote: &Remote, pid: &str) -> Result<(), Refusal> {
+    let Some(no) = remote.case else { return Ok(()) }; // the rules say what may be asked without a case
+    let strange = |why: &str| Refusal::from(FederationError::NotThatMember(format!("{peer}: case {no}: {why}")));
+    let mut tx = rooms.store.read().await?;
+    let record = crate::exchange::records::load(&mut tx, no).await?;
+    drop(tx);
+    let directory = rooms.directory.load();
+    if let Some(record) = record {
+        let theirs = directory.member_for(record.window).is_ok_and(|m| m.id == peer);
+        let same = record.subject == pid && record.item == remote.item.to_string();
+        return if theirs && same && !record.case.state.is_terminal() { Ok(()) } else { Err(strange("not that one")) };
+    }
+    let slot = directory.member(peer).map(|m| m.slot);
+    let (today, day) = (trace.at.day(), no.day());
+    let fresh = day == today || day.next() == Some(today);
+    // A licence may come from anywhere; data are looked up where the case goes.
+    let place = remote.licence.is_some() || remote.place.lies_in(no.owner());
+    if slot == Some(no.slot()) && fresh && place {
+        return Ok(());
+    }
+    Err(strange("not a number of its own"))
+}
+
+/// Answers a peer's lookup: the same questions again, at the place that owns the data.
+pub async fn serve(
+    rooms: &Arc<Rooms>,
+    trace: &Trace,
+    peer: &str,
+    vouched: &peer::Vouched,
+    remote: &Remote,
+) -> Result<Reply, Refusal> {
+    let subject: ResidentId = remote.subject.parse().map_err(Refusal::from)?;
+    let catalogue = rooms.catalogue.load_full();
+    let facts = described(&catalogue, &remote.resource, remote.place, remote.licence.is_some())?;
+    let lists = catalogue.item(remote.item).is_ok_and(|i| i.may_look_up(&remote.resource));
+    let pid = rooms.pseudonyms.resident(&subject);
+    plausible(rooms, trace, peer, remote, &pid.to_string()).await?;
+    let asked: Vec<String> = remote.fields.iter().cloned().collect();
+    let mut who = Who::new(WhoKind::Peer, peer);
+    who.places = vouched.places.clone();
+    let yes_no = facts.answers == AnswerForm::YesNo;
+    let ask = Ask::ServeLookup(Lookup {
+        who,
+        resource: facts,
+        subject: pid.to_string(),
+        purpose: Some(remote.purpose.clone()),
+        item: Some(remote.item),
+        item_lists: lists,
+        case: remote.case.map(|no| CaseLink {
+            no,
+            item: remote.item,
+            applicant: pid.to_string(),
+            open: true,
+            authority: remote.authority.clone(),
+            collected_by: Some(vouched.terminal.clone()),
+        }),
+        asked: if yes_no { Vec::new() } else { asked },
+        consent: false,
+        requester: remote.requester,
+    });
+    let permit = rooms.policies.decide(&ask, trace.at).map_err(|denial| denial.refusal())?;
+    let question = Question {
+        resource: remote.resource.clone(),
+        subject: pid.to_string(),
+        purpose: remote.purpose.clone(),
+        fields: remote.fields.clone(),
+    };
+    let about = About { subject: &subject, licence: remote.licence.as_ref().map(LicenceId::as_str) };
+    let answer = local(rooms, remote.place, remote.item, remote.case, about, &question).await;
+    let mut entry = trace
+        .about(rooms, Kind::DataRead, None, &Terminal::Peer(peer.to_owned()))
+        .subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: Some(pid) })
+        .why(ledger::purpose(&remote.purpose, "item"))
+        .dec(ledger::allowed(&permit))
+        .item(ItemRef { code: Some(remote.item), ..ItemRef::default() })
+        .evidence(Evidence {
+            r#type: ledger::word(&remote.resource),
+            age: ledger::word("fresh"),
+            verdict: answer.as_ref().ok().filter(|_| remote.licence.is_some()).and_then(status_word),
+            ..Evidence::default()
+        });
+    if let Some(case) = remote.case {
+        entry = entry.case(rooms.pseudonyms.case(case));
+    }
+    rooms.log.append(&entry).await?;
+    match answer? {
+        Answer::Found { fields, source_version } => {
+            let fields = fields.into_iter().filter(|(name, _)| remote.fields.contains(name)).collect();
+            Ok(Reply { fields, version: source_version })
+        }
+        Answer::NotFound => Err(LookupError::UnknownSubject(remote.resource.clone()).into()),
+    }
+}
