@@ -25,7 +25,7 @@ use crate::terms::{CaseNo, Refusal};
 /// Asks the issuer about a licence of `type_id` that is handed in for a case.
 ///
 /// # Errors
-/// `TB-LIC-03xx` when the register has it as anything but valid; those of the rules and the log.
+/// `TB-LIC-04xx` when the register has it as anything but valid; those of the rules and the log.
 pub async fn ask(
     allowed: &Allowed,
     rooms: &Arc<Rooms>,

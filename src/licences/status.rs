@@ -6,22 +6,22 @@ use crate::terms::{Explain, Lang, Next, Told};
 
 tolds! {
     /// Out of force, for a time or for good.
-    pub const NOT_IN_FORCE = "TB-LIC-0301", 422,
+    pub const NOT_IN_FORCE = "TB-LIC-0401", 422,
         "颁证机关登记该证照已过期、暂扣、冻结、挂失或注销，不能使用，请先向颁证机关办理。",
         "The issuer's register has this licence as expired, suspended, lost or cancelled: settle it with the issuer first.",
         Next::BringOriginal;
     /// Taken away as a penalty, or granted unlawfully.
-    pub const TAKEN_AWAY = "TB-LIC-0302", 422,
+    pub const TAKEN_AWAY = "TB-LIC-0402", 422,
         "颁证机关登记该证照已吊销或撤销，不能使用，已记录。",
         "The issuer has revoked or annulled this licence: it cannot be used; this is on record.",
         Next::Stop;
     /// A newer version exists.
-    pub const SUPERSEDED = "TB-LIC-0303", 422,
+    pub const SUPERSEDED = "TB-LIC-0403", 422,
         "该证照已换版，请提交新版证照。",
         "A newer version of this licence exists: send that one.",
         Next::CorrectAndResend;
     /// The issuer knows no such licence.
-    pub const NOT_REGISTERED = "TB-LIC-0304", 422,
+    pub const NOT_REGISTERED = "TB-LIC-0404", 422,
         "颁证机关没有该证照的登记，请出示证照原件并向颁证机关核实。",
         "The issuer has no record of this licence: bring the original and ask the issuer.",
         Next::BringOriginal;
@@ -99,14 +99,14 @@ mod tests {
     fn only_what_is_valid_can_be_used() {
         for (word, zh, code) in [
             ("valid", "有效", None),
-            ("expired", "过期", Some("TB-LIC-0301")),
-            ("suspended", "暂扣", Some("TB-LIC-0301")),
-            ("frozen", "冻结", Some("TB-LIC-0301")),
-            ("lost", "挂失", Some("TB-LIC-0301")),
-            ("revoked", "吊销", Some("TB-LIC-0302")),
-            ("annulled", "撤销", Some("TB-LIC-0302")),
-            ("cancelled", "注销", Some("TB-LIC-0301")),
-            ("superseded", "换版", Some("TB-LIC-0303")),
+            ("expired", "过期", Some("TB-LIC-0401")),
+            ("suspended", "暂扣", Some("TB-LIC-0401")),
+            ("frozen", "冻结", Some("TB-LIC-0401")),
+            ("lost", "挂失", Some("TB-LIC-0401")),
+            ("revoked", "吊销", Some("TB-LIC-0402")),
+            ("annulled", "撤销", Some("TB-LIC-0402")),
+            ("cancelled", "注销", Some("TB-LIC-0401")),
+            ("superseded", "换版", Some("TB-LIC-0403")),
         ] {
             let (one, other) = (Status::read(word), Status::read(&format!(" {zh} ")));
             assert_eq!(one, other, "{word}");

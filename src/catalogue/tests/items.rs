@@ -230,7 +230,8 @@ fn implementations_are_compared_element_by_element() {
 fn lookups_need_the_item_to_name_the_resource() {
     assert!(item("002009901000").may_look_up("DR-HH"));
     assert!(!item("002009901000").may_look_up("DR-CRI"));
-    assert!(!item("002009901000").may_look_up("LT-ID"));
+    assert!(item("002009901000").may_look_up("LT-ID"), "the status of the licence it asks for");
+    assert!(!item("002009901000").may_look_up("LT-DL"));
     assert_eq!(OwnerRule::ALL.len(), 9);
 }
 

@@ -73,7 +73,7 @@ async fn all(teller: &mut Teller, world: &World) -> Result<(), String> {
     teller.work("已挂失的证照", "A licence that its holder reported lost");
     let lost = licence::issue(world, Under::Lost, "LT-ID", zhang, now())?;
     let answer = window.file(&headers, &filing_key(), &household("419001"), &[("id.ofd", &lost)]).await?;
-    told(teller, "已挂失的证照", (422, "TB-LIC-0301"), &answer);
+    told(teller, "已挂失的证照", (422, "TB-LIC-0401"), &answer);
 
     teller.work("过期令牌", "An expired token");
     let old = Options { issued: Some(UnixMillis(now().0 - 3_600_000)), ..Options::default() };
