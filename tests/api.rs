@@ -38,6 +38,8 @@ async fn the_interface_from_outside() {
     signed_out(&federation).await;
     hosts(&federation).await;
     sent_twice(&federation).await;
+    verdicts(&federation).await;
+    outlets(&federation).await;
     staff_at_other_desks(&federation).await;
 }
 
@@ -365,6 +367,54 @@ async fn nobody_sees_more_than_their_part(federation: &Federation) {
         let answer = client.send("POST", consent, &headers, card()).await;
         assert_eq!(answer.status, status, "{who}: {}", answer.text());
     }
+}
+
+/// What is no genuine licence gets a verdict like any other file.
+async fn verdicts(federation: &Federation) {
+    let portal = federation.anybody(0);
+    let headers = vec![("authorization", format!("Bearer {}", federation.token("citizen")))];
+    let whole = federation.licence();
+    let (mut bent, half) = (whole.clone(), whole[..whole.len() / 2].to_vec());
+    bent[whole.len() / 2] ^= 1;
+    for (what, bytes, want) in [
+        ("the licence", whole, "TOTAL-PASSED"),
+        ("one octet changed", bent, "TOTAL-FAILED"),
+        ("half of it", half, "TOTAL-FAILED"),
+        ("no OFD at all", b"hello".to_vec(), "TOTAL-FAILED"),
+    ] {
+        let body = Some(("application/ofd", bytes));
+        let answer = portal.send("POST", "/v1/verify?purpose=counter&consent=true", &headers, body).await;
+        assert_eq!((answer.status, &answer.json["indication"]), (200, &json!(want)), "{what}: {}", answer.text());
+    }
+}
+
+/// An outlet lists what it has under way; its terminal is named by our own authority, not by another member's.
+async fn outlets(federation: &Federation) {
+    use tongban::app::demo::World;
+    use tongban::app::demo::pki::{authority, issued};
+    use tongban::trust::issue::{Subject, Use};
+    use tongban::trust::suite::SignatureAlgorithm;
+    let outlet = federation.client("bank-440305-01", 0);
+    let employee = vec![("authorization", format!("Bearer {}", federation.token("E-9001")))];
+    let both = [employee.clone(), vec![("tongban-subject-token", federation.token("citizen"))]].concat();
+    let filed = federation.file(&outlet, &both, "419001", None).await;
+    let no = filed.json["case"].as_str().unwrap_or_else(|| panic!("{}", filed.text()));
+    let listed = outlet.get("/v1/cases", &employee).await;
+    assert!(listed.status == 200 && listed.text().contains(no), "{}", listed.text());
+
+    let world = World::open(federation.folder.path()).expect("the demonstration's folder");
+    let theirs = world.gateway(1).join("authorities");
+    let (now, algorithm) = (tongban::terms::UnixMillis::now(), SignatureAlgorithm::EcdsaP256Sha256);
+    let own = tongban::app::demo::stamps::certificate(&theirs.join("tls.pem")).expect("their authority");
+    let name = own.common_name().unwrap();
+    let ca = authority(&theirs, "tls", algorithm, &Subject::named(&name, &name), now).expect("their authority");
+    assert_eq!(ca.certificate.fingerprint(), own.fingerprint(), "it is the one that the directory names");
+    let uris = ["urn:tongban:outlet:bank-440305-01:t1"];
+    let subject = Subject { uris: &uris, ..Subject::named("bank", "bank") };
+    let forged = issued(&theirs, "forged", &ca, &subject, Use::TlsClient, now).expect("a certificate");
+    let forged = federation.with(0, &forged.certificate_file, &forged.key_file);
+    let answer = federation.file(&forged, &both, "419001", None).await;
+    assert_eq!((answer.status, &answer.json["code"]), (401, &json!("TB-GW-0101")), "{}", answer.text());
 }
 
 /// An authority without a system of its own here would never learn of the case: no receipt is given for it.

@@ -118,3 +118,35 @@ fn one_octet_of_a_log() {
         assert_eq!(audit(folder, gateway).status.code(), Some(0), "whole again");
     }
 }
+
+/// Copies a folder as a backup would.
+fn copied(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for item in fs::read_dir(from).unwrap().map(|item| item.unwrap().path()) {
+        let target = to.join(item.file_name().unwrap());
+        match item.is_dir() {
+            true => copied(&item, &target),
+            false => drop(fs::copy(&item, &target).unwrap()),
+        }
+    }
+}
+
+#[test]
+fn a_log_restored_from_an_older_copy_is_not_written_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let (folder, nth) = (folder.path(), 2);
+    let walk = || {
+        let done = demo(folder, ports(nth)).arg("--once").output().expect("the binary runs");
+        assert!(done.status.success(), "{}", text(&done));
+    };
+    walk();
+    let (log, backup) = (folder.join("gw-440305/data/log"), folder.join("backup"));
+    copied(&log, &backup);
+    walk();
+    fs::remove_dir_all(&log).unwrap();
+    copied(&backup, &log);
+    let config = folder.join("gw-440305/tongban.toml");
+    let refused = program().args(["serve", "--config"]).arg(&config).output().expect("the binary runs");
+    assert!(!refused.status.success(), "{}", text(&refused));
+    assert!(text(&refused).contains("rolled back"), "{}", text(&refused));
+}

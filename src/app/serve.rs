@@ -91,6 +91,7 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
         tasks.spawn(anchors.run(rooms.clone(), stop.clone()));
     }
     tasks.spawn(jobs::log::daily(rooms.clone(), stop.clone()));
+    tasks.spawn(jobs::log::head(rooms.clone(), stop.clone()));
     tasks.spawn(refresh::keys(rooms.clone(), stop.clone()));
     tasks.spawn(refresh::directory(rooms.clone(), config.clone(), api_tls, stop.clone()));
     tasks.spawn(fatal(rooms.clone(), stop));

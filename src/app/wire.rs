@@ -9,6 +9,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::sync::{Notify, broadcast};
 
 use super::config::{AuditorKind, Config, KeyPair, Stamp as StampFiles, SystemKind as Kind};
+use crate::audit::checkpoint::Checkpoint;
 use crate::audit::note::Signer as LogSigner;
 use crate::audit::witness::Witness;
 use crate::audit::witness_policy::WitnessPolicy;
@@ -18,6 +19,7 @@ use crate::exchange::{Key, Vault, records};
 use crate::federation::Directory;
 use crate::gateway::intake::Bounds;
 use crate::gateway::rooms::{Envelope, Me, Peers, Rooms, Stamp, System, SystemKind, Window};
+use crate::gateway::strangers::Strangers;
 use crate::http::log::Auditor;
 use crate::http::tls;
 use crate::identity::book::{IssuerBook, IssuerEntry, Kind as PersonKind, Reach};
@@ -28,7 +30,7 @@ use crate::jobs::witnesses::{self, Witnesses};
 use crate::lookups::Lookups;
 use crate::partners::{Contracts, Rates, Standing};
 use crate::policy::{PolicyBook, PolicySet};
-use crate::store::Store;
+use crate::store::{Store, head};
 use crate::terms::{Digest, UnixMillis};
 use crate::trust::certificate::Certificate;
 use crate::trust::pem;
@@ -87,7 +89,7 @@ pub async fn rooms(config: &Config) -> Result<Arc<Rooms>, Wrong> {
     own.ok_or_else(|| wrong(&config.directory.file, format!("it does not list us, {}", config.gateway.id)))?;
     let book = book(&directory, &config.gateway.id)?;
     let store = Store::open(&config.gateway.store, records::MIGRATIONS).await.map_err(|e| e.to_string())?;
-    let log = log(config)?;
+    let log = log(config, &store).await?;
     let pseudonym_key = Key::read_or_make(&shared.join("pseudonym.key")).map_err(|e| e.to_string())?;
     let systems = config.systems.iter().map(|s| system(config, s)).collect::<Result<Vec<_>, _>>()?;
     let mut callers = HashMap::new();
@@ -120,6 +122,7 @@ pub async fn rooms(config: &Config) -> Result<Arc<Rooms>, Wrong> {
         policies: PolicyBook::new(policies),
         contracts: ArcSwap::from_pointee(contracts),
         rates: ArcSwap::from_pointee(rates),
+        strangers: Strangers::default(),
         peers: ArcSwap::from_pointee(peers(config, &directory)?),
         names: names(config, &directory),
         replica: replica()?,
@@ -129,6 +132,7 @@ pub async fn rooms(config: &Config) -> Result<Arc<Rooms>, Wrong> {
         ended: ArcSwap::from_pointee(Revocations::default()),
         keys_wanted: Notify::new(),
         windows,
+        client_anchors: parsed(&config.client_anchors)?,
         callers,
         systems,
         lookups: Lookups::new(CACHE_OCTETS),
@@ -177,13 +181,24 @@ pub fn contracts(config: &Config, catalogue: &Catalogue) -> Result<Contracts, Wr
     Contracts::read(&file.display().to_string(), &text, &standing).map_err(|m| m.to_string())
 }
 
-fn log(config: &Config) -> Result<Log, Wrong> {
+/// All certificates of a PEM file.
+fn parsed(file: &Path) -> Result<Vec<Certificate>, Wrong> {
+    let all = certificates(file).map_err(|e| e.to_string())?;
+    all.iter().map(|der| Certificate::parse(der).map_err(|e| wrong(file, e))).collect()
+}
+
+/// Opens the log: no shorter than the store, or anybody who shares it, has seen it.
+async fn log(config: &Config, store: &Store) -> Result<Log, Wrong> {
     let file = &config.log.key;
     let text = std::fs::read(file).map_err(|e| wrong(file, e))?;
     let blocks = pem::decode(&text).map_err(|e| wrong(file, e))?;
     let key = blocks.iter().find(|b| b.label == "PRIVATE KEY").ok_or_else(|| wrong(file, "no PRIVATE KEY in it"))?;
     let signer = LogSigner::from_pkcs8(&config.log.origin, &key.octets).map_err(|e| wrong(file, e))?;
     let mut options = OpenOptions::new(signer);
+    let mut tx = store.read().await.map_err(|e| e.to_string())?;
+    let newest = head::newest(&mut tx, &config.log.origin).await.map_err(|e| e.to_string())?;
+    options.at_least.extend(newest.map(|(size, root)| Checkpoint::new(&config.log.origin, size, root)));
+    drop(tx);
     if config.log.witnesses.is_some() {
         options.patience = witnesses::PATIENCE;
     }

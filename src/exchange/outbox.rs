@@ -33,15 +33,25 @@ pub async fn post(tx: &mut Tx, out: &Outgoing, now: UnixMillis) -> Result<(), St
 }
 
 /// Takes up to `limit` lines that are due and moves their next attempt `hold_ms` ahead, so that no other replica takes
-/// them meanwhile; a sender that dies lets them come due again. Of one case and target only the oldest line goes out.
-pub async fn take_due(tx: &mut Tx, now: UnixMillis, hold_ms: i64, limit: i64) -> Result<Vec<Outgoing>, StoreError> {
+/// them meanwhile; a sender that dies lets them come due again. Of one case and target only the oldest line goes out, and
+/// none to the targets in `busy`.
+pub async fn take_due(
+    tx: &mut Tx,
+    now: UnixMillis,
+    hold_ms: i64,
+    limit: i64,
+    busy: &[&str],
+) -> Result<Vec<Outgoing>, StoreError> {
+    let places: Vec<String> = (0..busy.len()).map(|n| format!("${}", n + 3)).collect();
+    let others = if busy.is_empty() { String::new() } else { format!(" AND target NOT IN ({})", places.join(", ")) };
     let lock = if tx.dialect() == crate::store::Dialect::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" };
     let sql = format!(
         "SELECT id, no, way, target, path, attempts FROM outbox o WHERE done_at IS NULL AND next_at <= $1
-           AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.no = o.no AND e.target = o.target AND e.done_at IS NULL AND e.path < o.path)
+           {others} AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.no = o.no AND e.target = o.target AND e.done_at IS NULL AND e.path < o.path)
          ORDER BY next_at LIMIT $2{lock}"
     );
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now.0).bind(limit).fetch_all(tx.run()).await?;
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now.0).bind(limit);
+    let rows = busy.iter().fold(query, |query, target| query.bind(*target)).fetch_all(tx.run()).await?;
     let mut due = Vec::with_capacity(rows.len());
     for row in &rows {
         let no: String = row.try_get("no")?;
@@ -192,14 +202,16 @@ mod tests {
             // (at, ids taken): the second waits for the first; what was taken is held for 100 ms
             for (at, want) in [(0, vec!["m1"]), (50, vec![]), (100, vec!["m1"])] {
                 let mut tx = fresh.store.begin().await.unwrap();
-                let due = take_due(&mut tx, UnixMillis(at), 100, 10).await.unwrap();
+                let due = take_due(&mut tx, UnixMillis(at), 100, 10, &[]).await.unwrap();
                 tx.commit(()).await.unwrap();
                 assert_eq!(due.iter().map(|o| o.id.as_str()).collect::<Vec<_>>(), want, "at {at}");
             }
             let mut tx = fresh.store.begin().await.unwrap();
             assert!(delivered(&mut tx, "m1", "r", UnixMillis(150)).await.unwrap());
             assert!(!delivered(&mut tx, "m1", "r", UnixMillis(151)).await.unwrap(), "a second receipt changes nothing");
-            let due = take_due(&mut tx, UnixMillis(150), 100, 10).await.unwrap();
+            let busy = take_due(&mut tx, UnixMillis(150), 100, 10, &["b", "c"]).await.unwrap();
+            assert!(busy.is_empty(), "nothing goes to a receiver that is busy");
+            let due = take_due(&mut tx, UnixMillis(150), 100, 10, &["a", "c"]).await.unwrap();
             assert_eq!(due.len(), 1);
             assert_eq!(due[0].id, "m2");
             tx.commit(()).await.unwrap();

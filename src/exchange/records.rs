@@ -150,20 +150,26 @@ pub async fn load(tx: &mut Tx, no: CaseNo) -> Result<Option<Record>, StoreError>
 pub enum Whose<'a> {
     Subject(&'a str),
     Collector(&'a str),
-    /// Cases this region owns.
-    Owner,
 }
 
-pub async fn list(tx: &mut Tx, whose: Whose<'_>, before: UnixMillis, limit: i64) -> Result<Vec<Record>, StoreError> {
+/// The newest cases opened before a time, with those that have ended or without.
+pub async fn list(
+    tx: &mut Tx,
+    whose: Whose<'_>,
+    ended: bool,
+    before: UnixMillis,
+    limit: i64,
+) -> Result<Vec<Record>, StoreError> {
     let (column, value) = match whose {
         Whose::Subject(pid) => ("subject", pid),
         Whose::Collector(id) => ("collector", id),
-        Whose::Owner => ("", ""),
     };
-    let filter =
-        if column.is_empty() { "side <> 'collecting' AND $1 = ''".to_owned() } else { format!("{column} = $1") };
-    let sql =
-        format!("SELECT {COLUMNS} FROM case_record WHERE {filter} AND opened < $2 ORDER BY opened DESC, no LIMIT $3");
+    let over: Vec<_> =
+        State::ALL.iter().filter(|s| s.is_terminal() && !ended).map(|s| format!("'{}'", s.word())).collect();
+    let open = if over.is_empty() { String::new() } else { format!("AND state NOT IN ({})", over.join(", ")) };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM case_record WHERE {column} = $1 AND opened < $2 {open} ORDER BY opened DESC, no LIMIT $3"
+    );
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(value).bind(before.0).bind(limit).fetch_all(tx.run()).await?;
     rows.iter().map(record).collect()
 }

@@ -115,19 +115,21 @@ pub async fn list(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, before: UnixMillis) -
     let who = facts::who(rooms, viewer.person, viewer.terminal, true, true, viewer.trace.at);
     let pid = viewer.person.pseudonym(rooms).to_string();
     let citizen = viewer.person.kind == PersonKind::Citizen;
+    // An outlet keeps nothing: what has ended is none of its business any more.
+    let ended = !matches!(viewer.terminal, Terminal::Outlet { .. });
     let ask = Ask::List(Listing {
         of_person: citizen.then(|| pid.clone()),
         of_org: if citizen { None } else { who.org.clone() },
         who,
         gateway: rooms.me.id.clone(),
         place: rooms.me.region,
-        ended: true,
+        ended,
     });
     rooms.policies.decide(&ask, viewer.trace.at).map_err(|denial| denial.refusal())?;
     let mut tx = rooms.store.read().await?;
     let collector = viewer.terminal.word(rooms);
     let whose = if citizen { Whose::Subject(&pid) } else { Whose::Collector(&collector) };
-    Ok(records::list(&mut tx, whose, before, PAGE).await?)
+    Ok(records::list(&mut tx, whose, ended, before, PAGE).await?)
 }
 
 /// How a result was handed out (送达): kept with the case and on the delivery receipt.

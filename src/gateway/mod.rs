@@ -27,6 +27,7 @@ pub mod receive;
 pub mod rooms;
 mod status;
 pub mod step;
+pub mod strangers;
 pub mod streaming;
 pub mod submit;
 pub mod verify;
@@ -38,7 +39,7 @@ pub use rooms::Rooms;
 use crate::terms::Told;
 
 pub fn tolds() -> Vec<&'static Told> {
-    [intake::TOLDS, who::TOLDS, peer::TOLDS, pass::TOLDS, step::TOLDS].concat()
+    [intake::TOLDS, who::TOLDS, peer::TOLDS, pass::TOLDS, step::TOLDS, strangers::TOLDS].concat()
 }
 
 /// Ends when the house is told to stop.

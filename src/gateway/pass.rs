@@ -14,7 +14,7 @@ use http::{HeaderValue, Request, Response, Uri};
 use super::ledger::{self, Trace};
 use super::peer::{self, Vouched};
 use super::rooms::{Rooms, System, SystemKind};
-use super::who::{Person, Terminal};
+use super::who::{Person, PersonKind, Terminal};
 use super::word;
 use super::{door, facts};
 use crate::audit::Kind;
@@ -168,7 +168,10 @@ fn permitted(
 fn handoff(rooms: &Rooms, system: &System, asker: &Asker<'_>, now: UnixMillis) -> Result<String, Refusal> {
     let (subject, kind, level, via) = match asker {
         Asker::Person { person, terminal } => (
-            person.pseudonym(rooms).to_string(),
+            match person.kind {
+                PersonKind::Citizen => person.pseudonym(rooms).to_string(),
+                _ => person.id.clone(), // by number, as a peer names staff
+            },
             format!("{:?}", person.kind).to_lowercase(),
             person.level,
             terminal.word(rooms),

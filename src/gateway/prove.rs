@@ -210,11 +210,23 @@ async fn shared(
     case: CaseNo,
     resource: &str,
 ) -> Result<FactRef, Refusal> {
+    let subject = allowed.placed.known.citizen.resident.as_ref();
+    let subject = subject.ok_or_else(|| LookupError::UnknownSubject(resource.to_owned()))?;
+    Ok(lookup::reference(&lookup::ask(&asking(allowed, rooms, item, case, subject, resource), rooms).await?))
+}
+
+/// A lookup about the applicant, for the case that is being filed, at the owner's place.
+pub(super) fn asking<'a>(
+    allowed: &'a Allowed,
+    rooms: &Rooms,
+    item: &Item,
+    case: CaseNo,
+    subject: &'a ResidentId,
+    resource: &'a str,
+) -> Asking<'a> {
     let known = &allowed.placed.known;
-    let subject: &ResidentId =
-        known.citizen.resident.as_ref().ok_or_else(|| LookupError::UnknownSubject(resource.to_owned()))?;
     let who = facts::who(rooms, &known.actor, &known.terminal, true, known.present(), known.trace.at);
-    let asking = Asking {
+    Asking {
         trace: &known.trace,
         actor: &known.actor,
         terminal: &known.terminal,
@@ -235,6 +247,5 @@ async fn shared(
         consent: known.filing.request.consent,
         place: allowed.placed.owner.region,
         requester: known.window,
-    };
-    Ok(lookup::reference(&lookup::ask(&asking, rooms).await?))
+    }
 }

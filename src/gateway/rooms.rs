@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::broadcast;
 
 use super::intake::Bounds;
+use super::strangers::Strangers;
 use crate::audit::{Log, Pseudonymiser};
 use crate::catalogue::Catalogue;
 use crate::exchange::{Key, Vault};
@@ -95,6 +96,8 @@ pub struct Rooms {
     pub policies: PolicyBook,
     pub contracts: ArcSwap<Contracts>,
     pub rates: ArcSwap<Rates>,
+    /// Refusals of people whom nobody knows.
+    pub strangers: Strangers,
     pub directory: ArcSwap<Directory>,
     pub issuers: ArcSwap<IssuerBook>,
     /// Tokens judged a moment ago.
@@ -105,6 +108,8 @@ pub struct Rooms {
     pub keys_wanted: tokio::sync::Notify,
     /// By SHA-256 of the client certificate.
     pub windows: HashMap<Digest, Window>,
+    /// Authorities of our own clients' certificates; a member's authority vouches for that member's gateway only.
+    pub client_anchors: Vec<Certificate>,
     /// By SHA-256 of the certificate with which a system calls us: its index in `systems`.
     pub callers: HashMap<Digest, usize>,
     pub systems: Vec<System>,
@@ -166,6 +171,7 @@ impl Rooms {
     pub async fn gauges(self: &Arc<Self>) -> BTreeMap<&'static str, i64> {
         let mut gauges = BTreeMap::new();
         gauges.insert("tongban_log_size", self.log.size() as i64);
+        gauges.insert("tongban_strangers_unlogged", self.strangers.unlogged() as i64);
         gauges.insert("tongban_log_healthy", i64::from(self.log.is_healthy()));
         gauges.insert("tongban_catalogue_current", i64::from(self.catalogue_is_current()));
         gauges.insert("tongban_directory_version", self.directory.load().version as i64);

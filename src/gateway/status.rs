@@ -11,15 +11,14 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::facts;
 use super::lookup::{self, Asking};
+use super::prove;
 use super::rooms::Rooms;
 use super::submit::Allowed;
 use crate::catalogue::items::Item;
 use crate::exchange::message::FactRef;
 use crate::licences::{NotUsable, Status, VerifiedLicence};
 use crate::lookups::{BAD_ANSWER, NO_PROVIDER, PROVIDER_DOWN, UNKNOWN_SUBJECT};
-use crate::policy::CaseLink;
 use crate::terms::{CaseNo, Refusal};
 
 /// Asks the issuer about a licence of `type_id` that is handed in for a case.
@@ -46,29 +45,7 @@ pub async fn ask(
         return Ok(unknown("NO_IDENTIFIER"));
     };
     let Some(subject) = known.citizen.resident.as_ref() else { return Ok(unknown("NO_HOLDER")) };
-    let who = facts::who(rooms, &known.actor, &known.terminal, true, known.present(), known.trace.at);
-    let asking = Asking {
-        trace: &known.trace,
-        actor: &known.actor,
-        terminal: &known.terminal,
-        case: Some(CaseLink {
-            no: case,
-            item: item.code,
-            applicant: known.citizen.pseudonym(rooms).to_string(),
-            open: true,
-            authority: allowed.placed.authority(),
-            collected_by: who.org.clone(),
-        }),
-        who,
-        subject,
-        resource: type_id,
-        licence: Some(id),
-        item: Some(item.code),
-        purpose: Some("case"),
-        consent: known.filing.request.consent,
-        place,
-        requester: known.window,
-    };
+    let asking = Asking { licence: Some(id), place, ..prove::asking(allowed, rooms, item, case, subject, type_id) };
     match lookup::ask(&asking, rooms).await {
         Ok(fact) => {
             let said = fact.fields().get("status").and_then(|status| status.as_str());

@@ -19,6 +19,9 @@ use crate::licences::{self, Report, names};
 use crate::policy::{Ask, LicenceCheck, LicenceFacts};
 use crate::terms::{Refusal, ResidentId};
 
+/// Type of a paper that names none, or of a file that cannot be read, as the rules see it.
+const NO_TYPE: &str = "none";
+
 /// What is asked.
 pub struct Verifying<'a> {
     pub trace: &'a Trace,
@@ -75,13 +78,13 @@ fn asked(verifying: &Verifying<'_>, rooms: &Rooms, report: &Report) -> Ask {
         Err(_) if holder_code.is_empty() => person.pseudonym(rooms).to_string(),
         Err(_) => rooms.pseudonyms.of("holder", holder_code).to_string(),
     };
+    let licence_type = match datum(names::TYPE_CODE) {
+        "" => NO_TYPE,
+        told => told,
+    };
     Ask::VerifyLicence(LicenceCheck {
         who: facts::who(rooms, person, terminal, true, true, verifying.trace.at),
-        licence: LicenceFacts {
-            id: verifying.kept.digest.to_string(),
-            licence_type: datum(names::TYPE_CODE).to_owned(),
-            holder,
-        },
+        licence: LicenceFacts { id: verifying.kept.digest.to_string(), licence_type: licence_type.to_owned(), holder },
         purpose: verifying.purpose.clone(),
         case: verifying.case.map(lookup::link),
         consent: verifying.consent && staff && (stands_there || holder_code.is_empty()),

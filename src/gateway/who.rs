@@ -8,6 +8,7 @@ use crate::policy;
 use crate::terms::refusal::tolds;
 use crate::terms::{Digest, Next, Refusal, RegionCode, ResidentId, UnixMillis};
 use crate::trust::certificate::Certificate;
+use crate::trust::path::{PathError, Purpose, Question, Revocation, judge};
 
 tolds! {
     /// The route needs a client certificate that we know.
@@ -69,6 +70,9 @@ impl Terminal {
         if let Some(id) = uri.as_deref().and_then(|u| u.strip_prefix("urn:tongban:gateway:")) {
             return Self::peer(rooms, &certificate, chain, id, now);
         }
+        // Every member's authority is good for TLS here, and could write any name: what a name says of an outlet counts
+        // under our own authorities only.
+        let uri = uri.filter(|_| under(rooms, &certificate, chain, &rooms.client_anchors, now).is_ok());
         let contracts = rooms.contracts.load();
         match contracts.find_by_certificate(fingerprint, uri.as_deref()) {
             Ok((contract, terminal)) => Ok(Self::Outlet { contract: contract.clone(), terminal: terminal.clone() }),
@@ -84,23 +88,11 @@ impl Terminal {
         id: &str,
         now: UnixMillis,
     ) -> Result<Self, Refusal> {
-        use crate::trust::path::{Purpose, Question, Revocation, judge};
         let directory = rooms.directory.load();
         let wrong = |why: String| Refusal::new(&crate::federation::NOT_THAT_MEMBER, why);
         let member = directory.member(id).ok_or_else(|| wrong(format!("no member {id}")))?;
-        let parse = |der: &[u8]| Certificate::parse(der).ok();
-        let anchors: Vec<_> = member.tls_anchors.iter().filter_map(|a| parse(&a.0)).collect();
-        let between: Vec<_> = chain.iter().skip(1).filter_map(|c| parse(c)).collect();
-        let question = Question {
-            leaf: certificate,
-            intermediates: &between,
-            anchors: &anchors,
-            purpose: Purpose::TlsClient,
-            at: now,
-            crls: &directory.revocation_lists(),
-            revocation: Revocation::IfAvailable,
-        };
-        judge(&question).map_err(|e| wrong(format!("{id}: {e}")))?;
+        let anchors: Vec<_> = member.tls_anchors.iter().filter_map(|a| Certificate::parse(&a.0).ok()).collect();
+        under(rooms, certificate, chain, &anchors, now).map_err(|e| wrong(format!("{id}: {e}")))?;
         Ok(Self::Peer(id.to_owned()))
     }
 
@@ -157,6 +149,26 @@ impl Terminal {
             _ => None,
         }
     }
+}
+
+/// Whether a client's certificate was issued under one of these authorities, and is not revoked as far as is known.
+fn under(
+    rooms: &Rooms,
+    certificate: &Certificate,
+    chain: &[rustls_pki_types::CertificateDer<'_>],
+    anchors: &[Certificate],
+    now: UnixMillis,
+) -> Result<(), PathError> {
+    let question = Question {
+        leaf: certificate,
+        intermediates: &chain.iter().skip(1).filter_map(|c| Certificate::parse(c).ok()).collect::<Vec<_>>(),
+        anchors,
+        purpose: Purpose::TlsClient,
+        at: now,
+        crls: &rooms.directory.load().revocation_lists(),
+        revocation: Revocation::IfAvailable,
+    };
+    judge(&question).map(|_| ())
 }
 
 /// Whole minutes, rounded up.

@@ -33,6 +33,9 @@ pub fn answer(refusal: &Refusal, trace: &str, leaf: Option<u64>) -> Response<Bod
     let mut response = json_response(status, &Value::Object(document));
     let headers = response.headers_mut();
     headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if let Ok(trace) = HeaderValue::try_from(trace) {
+        headers.insert("tongban-trace", trace);
+    }
     let says = refusal.headers.iter().any(|(name, _)| *name == "retry-after");
     if matches!(told.status, 429 | 503) && !says {
         headers.insert(http::header::RETRY_AFTER, HeaderValue::from_static("2"));

@@ -7,11 +7,12 @@
 //!                                                      (of an ask it may be the answer: done)
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, header};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::audit::Kind;
 use crate::audit::entry::{Entry, Evidence, Node, Outcome, Upstream};
@@ -30,6 +31,8 @@ pub const MESSAGE_ID: &str = "tongban-message-id";
 /// Deliveries under way at once, and lines taken in one look.
 const AT_ONCE: usize = 32;
 const LOOK: usize = 16;
+/// A receiver with this many under way gets no more for now: one that hangs leaves places for the others.
+const BUSY: usize = 8;
 /// How long a taken line is left alone by other replicas, in milliseconds, beyond the time its sending may take.
 const HOLD_MS: i64 = 60_000;
 /// Longest wait for a receiver of an empty container; grows with its size at the rate below, in octets a second.
@@ -45,41 +48,52 @@ const RETRY_MAX_MS: i64 = 60_000;
 const REFUSED_TRIES: i64 = 10;
 const REFUSED_MS: i64 = 15 * 60_000;
 
-/// Deliveries under way. A receiver that hangs holds its places until its breaker opens, never the look at the outbox.
+/// Deliveries under way. A receiver that hangs holds its own places until its breaker opens, never those of others, and
+/// never the look at the outbox.
 pub struct Deliveries {
     rooms: Arc<Rooms>,
     tasks: JoinSet<()>,
+    /// By receiver.
+    under_way: Vec<(String, AbortHandle)>,
 }
 
 impl Deliveries {
     pub fn new(rooms: Arc<Rooms>) -> Self {
-        Self { rooms, tasks: JoinSet::new() }
+        Self { rooms, tasks: JoinSet::new(), under_way: Vec::new() }
     }
 
     /// Sets going what is due, as far as there are places.
     pub async fn due(&mut self, now: UnixMillis) -> Result<(), Refusal> {
-        while self.tasks.try_join_next().is_some() {}
         loop {
+            while self.tasks.try_join_next().is_some() {}
+            self.under_way.retain(|(_, task)| !task.is_finished());
             // A line is taken only when it can go at once: what is taken is held back from other replicas.
             let free = AT_ONCE.saturating_sub(self.tasks.len());
             if free == 0 {
                 return Ok(());
             }
             let mut tx = self.rooms.store.begin().await?;
-            let lines = outbox::take_due(&mut tx, now, HOLD_MS, free.min(LOOK) as i64).await?;
+            let lines = outbox::take_due(&mut tx, now, HOLD_MS, free.min(LOOK) as i64, &self.busy()).await?;
             tx.commit(()).await?;
             if lines.is_empty() {
                 return Ok(());
             }
             for line in lines {
-                let rooms = self.rooms.clone();
-                self.tasks.spawn(async move {
+                let (rooms, target) = (self.rooms.clone(), line.target.clone());
+                let task = self.tasks.spawn(async move {
                     if let Err(refusal) = one(&rooms, &line).await {
                         tracing::warn!(%refusal, "a delivery could not be kept");
                     }
                 });
+                self.under_way.push((target, task));
             }
         }
+    }
+
+    fn busy(&self) -> Vec<&str> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        self.under_way.iter().for_each(|(target, _)| *counts.entry(target).or_default() += 1);
+        counts.into_iter().filter(|(_, count)| *count >= BUSY).map(|(target, _)| target).collect()
     }
 
     /// Lets what is under way end, for at most `limit`; the rest is sent again in the next life.

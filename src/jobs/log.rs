@@ -1,4 +1,5 @@
-//! What time sets going in the audit log: the map of all cases, each day and before the gateway stops.
+//! What time sets going in the audit log: the map of all cases, each day and before the gateway stops; the newest
+//! checkpoint in the store, from which a log that was restored from an older copy is told.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +9,39 @@ use tokio::sync::watch;
 use crate::audit::entry::{Entry, Node};
 use crate::audit::{AuditError, Committed, Kind};
 use crate::gateway::{Rooms, ledger, stopped};
-use crate::terms::UnixMillis;
+use crate::store::{StoreError, head};
+use crate::terms::{Digest, UnixMillis};
 
 /// How often the day is looked at, in seconds.
 const LOOK_S: u64 = 60;
+
+/// How often a newer checkpoint is looked for.
+const HEAD: Duration = Duration::from_secs(1);
+
+/// Keeps the newest checkpoint in the store; runs until `stop` turns true.
+pub async fn head(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
+    let mut kept = 0;
+    loop {
+        let newest = rooms.log.checkpoint();
+        if newest.size > kept {
+            match keep_head(&rooms, newest.size, newest.root).await {
+                Ok(()) => kept = newest.size,
+                Err(error) => tracing::warn!(%error, "the newest checkpoint is not in the store yet"),
+            }
+        }
+        tokio::select! {
+            () = stopped(&mut stop) => return,
+            () = tokio::time::sleep(HEAD) => {}
+        }
+    }
+}
+
+async fn keep_head(rooms: &Rooms, size: u64, root: Digest) -> Result<(), StoreError> {
+    let mut tx = rooms.store.begin().await?;
+    head::keep(&mut tx, rooms.log.key().name(), size, root).await?;
+    tx.commit(()).await?;
+    Ok(())
+}
 
 /// Writes the map of all cases when a new day has begun; runs until `stop` turns true.
 pub async fn daily(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {

@@ -29,6 +29,10 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
     name: "what was ended before its time",
     sql: "CREATE TABLE revoked (kind TEXT NOT NULL, issuer TEXT NOT NULL, id TEXT NOT NULL, at BIGINT NOT NULL,
             expires BIGINT NOT NULL, PRIMARY KEY (kind, issuer, id))",
+}, Migration {
+    version: 1003,
+    name: "the newest checkpoint of each log",
+    sql: "CREATE TABLE log_head (origin TEXT PRIMARY KEY, size BIGINT NOT NULL, root TEXT NOT NULL)",
 }];
 
 /// A number for PostgreSQL's advisory lock, so that two replicas starting together migrate one after the other.

@@ -11,6 +11,7 @@
 //! Small records that several rooms need are here: [`lease`], [`counter`], [`once`].
 
 pub mod counter;
+pub mod head;
 pub mod lease;
 pub mod migrate;
 pub mod once;

@@ -107,6 +107,11 @@ impl Federation {
         self.window(gateway, Some(Identity::read(&file("cert"), &file("key")).expect("an identity")))
     }
 
+    /// A client under some other certificate.
+    pub fn with(&self, gateway: usize, certificate: &Path, key: &Path) -> Window {
+        self.window(gateway, Some(Identity::read(certificate, key).expect("an identity")))
+    }
+
     /// A fresh token, by kind of person or user.
     pub fn token(&self, who: &str) -> String {
         self.token_for(who)

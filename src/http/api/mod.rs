@@ -54,9 +54,15 @@ async fn answered(rooms: Arc<Rooms>, request: Request<Body>, connection: Connect
     let mut trace =
         Trace { id: crate::terms::digest::hex(&id), method: method(&request), route: "unknown", at: UnixMillis::now() };
     let mut who = (Terminal::Unknown, None);
+    let from = connection.remote.ip();
     match handle(&rooms, request, connection, &mut trace, &mut who).await {
         Ok(response) => traced(response, &trace),
         Err(refusal) => {
+            if matches!(who, (Terminal::Unknown, None))
+                && let Err(flood) = rooms.strangers.take(from)
+            {
+                return problem::answer(&flood, &trace.id, None);
+            }
             let leaf = ledger::deny(&rooms, &trace, who.1.as_ref(), &who.0, None, &refusal).await;
             match leaf {
                 Ok(index) => problem::answer(&refusal, &trace.id, Some(index)),
