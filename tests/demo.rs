@@ -18,6 +18,7 @@ fn one_case_across_provinces_and_what_is_refused() {
     let base = ports(0);
     let first = walk(folder.path(), base, &[]);
     assert!(first.status.success(), "{}", text(&first));
+    assert!(text(&first).contains("LT-ID: 有效 valid"), "the issuer was asked: {}", text(&first));
     for gateway in [0, 1] {
         let proven = audit(folder.path(), gateway);
         assert_eq!(proven.status.code(), Some(0), "{}", text(&proven));

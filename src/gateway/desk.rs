@@ -17,7 +17,7 @@ use crate::exchange::outbox::{self, Delivery};
 use crate::exchange::records::{self, EventRow, Record, Whose};
 use crate::exchange::vault::Reading;
 use crate::exchange::{Act, ExchangeError, Key, PaperRow};
-use crate::policy::{Ask, CaseAct, Listing, Who};
+use crate::policy::{Ask, CaseAct, CaseLink, Listing, Who};
 use crate::terms::words::words;
 use crate::terms::{CaseNo, Lang, Refusal, UnixMillis};
 
@@ -36,6 +36,13 @@ pub struct Seen {
     pub files: Vec<PaperRow>,
     pub events: Vec<EventRow>,
     pub deliveries: Vec<Delivery>,
+}
+
+impl Seen {
+    /// What the case says for a lookup: it justifies one.
+    pub fn link(&self) -> CaseLink {
+        facts::link(&self.record, &self.dossier)
+    }
 }
 
 /// Most cases of one page.

@@ -10,11 +10,10 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use super::filing::{Evidence, Kept, Known, Proven};
 use super::intake::Upload;
 use super::ledger::Trace;
-use super::prove::Evidence;
 use super::rooms::{Rooms, Stamp};
-use super::submit::{Kept, Known, Proven, line};
 use super::who::Terminal;
 use super::{ledger, papers};
 use crate::audit::Kind;
@@ -47,7 +46,9 @@ pub async fn ask(proven: Proven, rooms: &Arc<Rooms>) -> Result<Kept, Refusal> {
             }
         }
     }
-    let entry = line(&proven.allowed, rooms, Kind::CaseEvent)
+    let entry = proven
+        .allowed
+        .line(rooms, Kind::CaseEvent)
         .case(rooms.pseudonyms.case(case.no))
         .evidence(Leaf { r#type: ledger::word("receipt"), digest: Some(made.receipt.kept.digest), ..Leaf::default() })
         .evidence(Leaf {
@@ -319,7 +320,7 @@ pub async fn post(
     now: UnixMillis,
 ) -> Result<(), Refusal> {
     let (way, target) = if message.to == rooms.me.id {
-        ("office", super::step::office_of(rooms, dossier.owner, &dossier.authority)?.id.clone())
+        ("office", rooms.office_of(dossier.owner, &dossier.authority)?.id.clone())
     } else {
         ("peer", message.to.clone())
     };

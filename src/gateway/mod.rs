@@ -11,6 +11,7 @@ pub mod act;
 pub mod desk;
 pub mod door;
 mod facts;
+pub mod filing;
 pub mod intake;
 pub mod keep;
 pub mod ledger;
@@ -39,7 +40,7 @@ pub use rooms::Rooms;
 use crate::terms::Told;
 
 pub fn tolds() -> Vec<&'static Told> {
-    [intake::TOLDS, who::TOLDS, peer::TOLDS, pass::TOLDS, step::TOLDS, strangers::TOLDS].concat()
+    [intake::TOLDS, who::TOLDS, peer::TOLDS, pass::TOLDS, rooms::TOLDS, strangers::TOLDS].concat()
 }
 
 /// Ends when the house is told to stop.

@@ -86,7 +86,7 @@ impl Prepared {
         at: UnixMillis,
     ) -> Result<Case, Refusal> {
         let Self { act, note, record, dossier, key, case, papers, refs } = self;
-        let tell = [step::collector(&record), step::office(rooms, &dossier).map(To::Office)];
+        let tell = [step::collector(&record), rooms.office_of(dossier.owner, &dossier.authority).ok().map(To::Office)];
         let mut messages = Vec::new();
         for to in tell.into_iter().flatten() {
             let saying = Saying { act, ask: None, by, papers: refs.clone(), note: note.clone(), at };

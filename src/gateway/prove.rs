@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use super::filing::{Allowed, Evidence, Proven};
 use super::intake::{FORM, TOO_MANY_FILINGS, Upload};
-use super::lookup::{self, Asking};
+use super::lookup;
 use super::rooms::Rooms;
-use super::submit::{Allowed, Proven, line};
 use super::who::Terminal;
-use super::{facts, ledger, status};
+use super::{ledger, status};
 use crate::audit::Kind;
 use crate::audit::entry::Evidence as Leaf;
 use crate::catalogue::items::Item;
@@ -18,17 +18,9 @@ use crate::federation::Directory;
 use crate::formats::zip::Source as Octets;
 use crate::licences::{self, Anchors, CoverageRule, Holder, Need, Profile, Revocation, TimeBasis, VerifiedLicence};
 use crate::lookups::{LookupError, NO_PROVIDER, PROVIDER_DOWN, UNKNOWN_SUBJECT};
-use crate::policy::CaseLink;
 use crate::store::counter;
-use crate::terms::{CaseNo, Refusal, ResidentId, UnixMillis};
+use crate::terms::{CaseNo, Refusal, UnixMillis};
 use crate::trust::certificate::Certificate;
-
-/// What was found, and the number the case will have.
-pub struct Evidence {
-    pub case: CaseNo,
-    pub materials: Vec<Material>,
-    pub facts: Vec<FactRef>,
-}
 
 pub async fn ask(allowed: Allowed, rooms: &Arc<Rooms>) -> Result<Proven, Refusal> {
     let catalogue = rooms.catalogue.load_full();
@@ -192,7 +184,7 @@ async fn licence(
     let judged = licences::judge(&report, &need);
     let word = report.code.map_or_else(|| report.indication.word().to_owned(), str::to_owned);
     let signer = report.signatures.first().and_then(|s| s.certificates.first());
-    let entry = line(allowed, rooms, Kind::LicenceCheck).case(rooms.pseudonyms.case(case)).evidence(Leaf {
+    let entry = allowed.line(rooms, Kind::LicenceCheck).case(rooms.pseudonyms.case(case)).evidence(Leaf {
         r#type: ledger::word("licence"),
         digest: Some(upload.kept.digest),
         verdict: ledger::word(&word),
@@ -212,40 +204,5 @@ async fn shared(
 ) -> Result<FactRef, Refusal> {
     let subject = allowed.placed.known.citizen.resident.as_ref();
     let subject = subject.ok_or_else(|| LookupError::UnknownSubject(resource.to_owned()))?;
-    Ok(lookup::reference(&lookup::ask(&asking(allowed, rooms, item, case, subject, resource), rooms).await?))
-}
-
-/// A lookup about the applicant, for the case that is being filed, at the owner's place.
-pub(super) fn asking<'a>(
-    allowed: &'a Allowed,
-    rooms: &Rooms,
-    item: &Item,
-    case: CaseNo,
-    subject: &'a ResidentId,
-    resource: &'a str,
-) -> Asking<'a> {
-    let known = &allowed.placed.known;
-    let who = facts::who(rooms, &known.actor, &known.terminal, true, known.present(), known.trace.at);
-    Asking {
-        trace: &known.trace,
-        actor: &known.actor,
-        terminal: &known.terminal,
-        case: Some(CaseLink {
-            no: case,
-            item: item.code,
-            applicant: known.citizen.pseudonym(rooms).to_string(),
-            open: true,
-            authority: allowed.placed.authority(),
-            collected_by: who.org.clone(),
-        }),
-        who,
-        subject,
-        resource,
-        licence: None,
-        item: Some(item.code),
-        purpose: Some("case"),
-        consent: known.filing.request.consent,
-        place: allowed.placed.owner.region,
-        requester: known.window,
-    }
+    Ok(lookup::reference(&lookup::ask(&allowed.asks(rooms, item, case, subject, resource), rooms).await?))
 }

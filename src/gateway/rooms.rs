@@ -19,10 +19,19 @@ use crate::lookups::Lookups;
 use crate::partners::{Contracts, Rates};
 use crate::policy::PolicyBook;
 use crate::store::Store;
-use crate::terms::{CaseNo, CreditCode, Digest, RegionCode, UnixMillis};
+use crate::terms::refusal::tolds;
+use crate::terms::{CaseNo, CreditCode, Digest, Next, Refusal, RegionCode, UnixMillis};
 use crate::trust::certificate::Certificate;
 use crate::trust::suite::SigningKey;
 use crate::upstream::Client;
+
+tolds! {
+    /// The authority has no approval system behind this gateway.
+    pub const NO_OFFICE = "TB-GW-0302", 422,
+        "承办部门的业务系统尚未接入，未予收件，请到承办部门窗口办理。",
+        "The authority's system is not connected yet and nothing was received: go to a window of the authority.",
+        Next::GoToOwner;
+}
 
 /// Who we are.
 #[derive(Clone, Debug)]
@@ -138,6 +147,15 @@ impl Rooms {
             .iter()
             .filter(|s| s.kind == kind && place.lies_in(s.region) && fits(s))
             .max_by_key(|s| s.region.significant())
+    }
+
+    /// The office that will work on a case, or the no that spares a person a receipt for a case that nobody takes up.
+    ///
+    /// # Errors
+    /// `TB-GW-0302` where the authority's system is not connected to this gateway.
+    pub fn office_of(&self, owner: RegionCode, authority: &str) -> Result<&System, Refusal> {
+        let office = self.system_for(SystemKind::Office, owner, |s| s.authority.as_str() == authority);
+        office.ok_or_else(|| Refusal::new(&NO_OFFICE, format!("no office system of {authority} for {owner}")))
     }
 
     /// Whether this gateway itself works for a place.

@@ -11,10 +11,9 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::filing::Allowed;
 use super::lookup::{self, Asking};
-use super::prove;
 use super::rooms::Rooms;
-use super::submit::Allowed;
 use crate::catalogue::items::Item;
 use crate::exchange::message::FactRef;
 use crate::licences::{NotUsable, Status, VerifiedLicence};
@@ -45,7 +44,7 @@ pub async fn ask(
         return Ok(unknown("NO_IDENTIFIER"));
     };
     let Some(subject) = known.citizen.resident.as_ref() else { return Ok(unknown("NO_HOLDER")) };
-    let asking = Asking { licence: Some(id), place, ..prove::asking(allowed, rooms, item, case, subject, type_id) };
+    let asking = Asking { licence: Some(id), place, ..allowed.asks(rooms, item, case, subject, type_id) };
     match lookup::ask(&asking, rooms).await {
         Ok(fact) => {
             let said = fact.fields().get("status").and_then(|status| status.as_str());

@@ -7,23 +7,14 @@
 
 use std::sync::Arc;
 
-use super::rooms::{Rooms, System, SystemKind};
+use super::rooms::{Rooms, System};
 use super::who::{Person, PersonKind};
 use super::{keep, ledger, peer};
-use crate::exchange::message::{Dossier, Message, PaperRef, Stored, VERSION};
+use crate::exchange::message::{Message, PaperRef, Stored, VERSION};
 use crate::exchange::outbox::{self, Outgoing};
 use crate::exchange::records::{self, Record};
 use crate::exchange::{Act, Case, ExchangeError, Key};
-use crate::terms::refusal::tolds;
-use crate::terms::{Digest, Next, Refusal, RegionCode, UnixMillis};
-
-tolds! {
-    /// The authority has no approval system behind this gateway.
-    pub const NO_OFFICE = "TB-GW-0302", 422,
-        "承办部门的业务系统尚未接入，未予收件，请到承办部门窗口办理。",
-        "The authority's system is not connected yet and nothing was received: go to a window of the authority.",
-        Next::GoToOwner;
-}
+use crate::terms::{Digest, Refusal, RegionCode, UnixMillis};
 
 /// A message that is sealed and waits for its transaction.
 pub struct Sealed {
@@ -90,20 +81,6 @@ pub async fn seal(
     let container = keep::envelope(rooms, key, &message, files.to_vec()).await?;
     let line = Outgoing { id, no: case.no, way: way.to_owned(), target, path: container.path.clone(), attempts: 0 };
     Ok(Sealed { container, line })
-}
-
-/// The office behind us that works on a case, if one is connected.
-pub fn office<'r>(rooms: &'r Rooms, dossier: &Dossier) -> Option<&'r System> {
-    office_of(rooms, dossier.owner, &dossier.authority).ok()
-}
-
-/// The office that will work on a case, or the no that spares a person a receipt for a case that nobody takes up.
-///
-/// # Errors
-/// `TB-GW-0302` where the authority's system is not connected to this gateway.
-pub fn office_of<'r>(rooms: &'r Rooms, owner: RegionCode, authority: &str) -> Result<&'r System, Refusal> {
-    let office = rooms.system_for(SystemKind::Office, owner, |s| s.authority.as_str() == authority);
-    office.ok_or_else(|| Refusal::new(&NO_OFFICE, format!("no office system of {authority} for {owner}")))
 }
 
 /// Somebody of the authority or in the applicant's place, as we vouch for one.

@@ -7,11 +7,11 @@
 use std::sync::Arc;
 
 use super::desk::Seen;
+use super::facts;
 use super::ledger::{self, Trace};
 use super::prove::{VaultFile, profile};
 use super::rooms::Rooms;
 use super::who::{Person, PersonKind, Terminal};
-use super::{facts, lookup};
 use crate::audit::Kind;
 use crate::audit::entry::Evidence;
 use crate::exchange::{ExchangeError, Kept, Key};
@@ -86,7 +86,7 @@ fn asked(verifying: &Verifying<'_>, rooms: &Rooms, report: &Report) -> Ask {
         who: facts::who(rooms, person, terminal, true, true, verifying.trace.at),
         licence: LicenceFacts { id: verifying.kept.digest.to_string(), licence_type: licence_type.to_owned(), holder },
         purpose: verifying.purpose.clone(),
-        case: verifying.case.map(lookup::link),
+        case: verifying.case.map(Seen::link),
         consent: verifying.consent && staff && (stands_there || holder_code.is_empty()),
     })
 }

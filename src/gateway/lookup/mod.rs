@@ -280,11 +280,6 @@ pub fn who(rooms: &Rooms, person: &Person, terminal: &Terminal, now: crate::term
     facts::who(rooms, person, terminal, true, true, now)
 }
 
-/// The case that justifies a lookup.
-pub fn link(seen: &super::desk::Seen) -> CaseLink {
-    facts::link(&seen.record, &seen.dossier)
-}
-
 /// A fact as the dossier carries it.
 pub fn reference(fact: &Fact) -> FactRef {
     FactRef {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::{facts, keep, ledger, peer, receipt, step};
+use super::super::{facts, keep, ledger, peer, receipt};
 use super::{Opened, arrival_line, container, genuine};
 use crate::audit::entry::{ItemRef, Jurisdiction, Subject};
 use crate::exchange::message::{Dossier, Message};
@@ -23,7 +23,7 @@ pub async fn take(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<
     if !rooms.is_ours(dossier.owner) {
         return Err(FederationError::NoMember(dossier.owner).into());
     }
-    step::office_of(rooms, dossier.owner, &dossier.authority)?;
+    rooms.office_of(dossier.owner, &dossier.authority)?;
     {
         let directory = rooms.directory.load();
         let sender = directory.member(&message.from);

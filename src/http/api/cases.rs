@@ -8,9 +8,10 @@ use super::input::{self, query, to_vault};
 use super::{Asked, ok, person, read, viewer};
 use crate::exchange::{ExchangeError, Key};
 use crate::gateway::desk::{self, Seen};
+use crate::gateway::filing::Arrival;
 use crate::gateway::ledger;
 use crate::gateway::lookup::{self, Asking};
-use crate::gateway::submit::{self, Arrival};
+use crate::gateway::submit;
 use crate::gateway::verify::{self, Verifying};
 use crate::gateway::who::{NO_SUBJECT, PersonKind, Terminal};
 use crate::gateway::{act, intake, streaming};
@@ -192,7 +193,7 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
         trace: &asked.trace,
         actor: person,
         terminal: &asked.terminal,
-        case: seen.as_ref().map(lookup::link),
+        case: seen.as_ref().map(Seen::link),
         who,
         subject: &subject,
         resource: &wanted.resource,
