@@ -146,6 +146,7 @@ async fn ready(rooms: &Rooms) -> Result<(), String> {
     if rooms.directory.load().expires <= UnixMillis::now() {
         return Err("directory: expired".into());
     }
+    rooms.slot().map_err(|e| format!("directory: {e}"))?;
     if !rooms.catalogue_is_current() {
         return Err("catalogue: not the one that the directory names".into());
     }

@@ -107,7 +107,7 @@ async fn number(allowed: &Allowed, rooms: &Rooms) -> Result<CaseNo, Refusal> {
         let why = format!("more than {} filings today", rooms.bounds.filings);
         return Err(Refusal::new(&TOO_MANY_FILINGS, why).header("retry-after", "3600"));
     }
-    let case = records::next_number(&mut tx, allowed.placed.owner.region, day, rooms.slot()).await?;
+    let case = records::next_number(&mut tx, allowed.placed.owner.region, day, rooms.slot()?).await?;
     Ok(tx.commit(case).await?.into_inner())
 }
 

@@ -174,9 +174,13 @@ impl Rooms {
         client.ok_or_else(|| FederationError::NotThatMember(format!("no member {id}")))
     }
 
-    /// Our own line in the directory.
-    pub fn slot(&self) -> u16 {
-        self.directory.load().member(&self.me.id).map_or(0, |m| m.slot)
+    /// The slot of the numbers that we give out, of our own line in the directory.
+    ///
+    /// # Errors
+    /// The directory in force does not list us any more.
+    pub fn slot(&self) -> Result<u16, FederationError> {
+        let slot = self.directory.load().member(&self.me.id).map(|member| member.slot);
+        slot.ok_or_else(|| FederationError::NotThatMember("this gateway is not in the directory".into()))
     }
 
     /// Whether our catalogue is the one that the federation works by.
