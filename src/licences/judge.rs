@@ -32,6 +32,11 @@ tolds! {
         "文件不是规范的版式电子证照，请重新获取后提交。",
         "The file is not a proper electronic licence: obtain it again and send it.",
         Next::CorrectAndResend;
+    /// The seal's certificate, or one above it, has been revoked.
+    pub const SEAL_REVOKED = "TB-LIC-0106", 422,
+        "签章证书已被吊销，该电子证照不能使用，请出示证照原件或重新签发的电子证照。",
+        "The certificate of the seal has been revoked: bring the original, or have the licence issued again.",
+        Next::BringOriginal;
     /// Somebody else's licence.
     pub const WRONG_HOLDER = "TB-LIC-0201", 403,
         "证照持有人与申请人不一致，请提交申请人本人的证照。",
@@ -91,6 +96,10 @@ impl Explain for LicenceError {
     fn told(&self) -> &'static Told {
         match self {
             Self::NotPassed { sub: Some(SubIndication::FormatFailure), .. } => &NOT_READABLE,
+            Self::NotPassed {
+                sub: Some(SubIndication::Revoked | SubIndication::RevokedNoPoe | SubIndication::RevokedCaNoPoe),
+                ..
+            } => &SEAL_REVOKED,
             Self::NotPassed { indication: Indication::TotalFailed, .. } => &NOT_GENUINE,
             Self::NotPassed { sub: Some(SubIndication::TryLater), .. } => &STATUS_UNKNOWN,
             Self::NotPassed { sub: Some(SubIndication::NoCertificateChainFound), .. } => &NOT_TRUSTED,

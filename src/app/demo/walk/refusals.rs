@@ -63,7 +63,7 @@ async fn all(teller: &mut Teller, world: &World) -> Result<(), String> {
     teller.work("签章证书已吊销", "A seal whose certificate is revoked");
     let revoked = licence::issue(world, Under::Revoked, "LT-ID", zhang, now())?;
     let answer = window.file(&headers, &filing_key(), &household("419001"), &[("id.ofd", &revoked)]).await?;
-    told(teller, "签章证书已吊销", (422, "TB-LIC-0102"), &answer);
+    told(teller, "签章证书已吊销", (422, "TB-LIC-0106"), &answer);
 
     teller.work("他人的证照", "Somebody else's licence");
     let others = licence::issue(world, Under::Good, "LT-ID", li, now())?;
