@@ -55,7 +55,7 @@ fn wait_for<T>(what: &str, folder: &Path, mut look: impl FnMut() -> Option<T>) -
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < until, "{what} did not come:\n{}", said(folder));
+        assert!(Instant::now() < until, "{what} did not come:\n{}\n{}", said(folder), waiting(folder));
         std::thread::sleep(LOOK);
     }
 }
@@ -71,9 +71,27 @@ fn column(folder: &Path, gateway: &str, sql: &'static str) -> Vec<String> {
     })
 }
 
+/// What has not come to its end, and what the gateways said last.
+fn waiting(folder: &Path) -> String {
+    let lines = |gateway| {
+        let sql =
+            "SELECT no || ' to ' || target || ' ' || path || ' tried ' || attempts || ' ' || COALESCE(trouble, '')
+            || ' next ' || next_at FROM outbox WHERE done_at IS NULL";
+        column(folder, gateway, sql)
+    };
+    let log = |gateway: &str| {
+        let said = fs::read_to_string(folder.join(gateway).join("gateway.log")).unwrap_or_default();
+        let last: Vec<_> = said.lines().rev().take(30).map(str::to_owned).collect();
+        last.into_iter().rev().collect::<Vec<_>>()
+    };
+    let open: Vec<_> = office(folder).into_iter().filter(|(_, done)| *done != 4).collect();
+    format!("outbox: {:#?}\noffice: {open:?}\nlogs: {:#?}", GATEWAYS.map(lines), GATEWAYS.map(log))
+}
+
 /// Cases as the office has them: number, and acts done.
 fn office(folder: &Path) -> Vec<(String, u64)> {
     let files = tools::files(&folder.join("office/cases"));
+    let files: Vec<_> = files.into_iter().filter(|file| file.extension().is_some_and(|e| e == "json")).collect();
     let read = |file: &Path| serde_json::from_slice::<Value>(&fs::read(file).ok()?).ok();
     let cases = files.iter().filter_map(|file| read(file));
     cases.map(|c| (c["case"].as_str().unwrap_or_default().to_owned(), c["done"].as_u64().unwrap_or(0))).collect()

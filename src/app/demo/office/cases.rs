@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -68,7 +69,9 @@ pub struct Standing {
 #[derive(Clone, Debug)]
 pub struct Cases {
     folder: PathBuf,
-    next: std::sync::Arc<AtomicU64>,
+    next: Arc<AtomicU64>,
+    /// Held while a standing is read and written: messages are taken while the worker works.
+    changing: Arc<Mutex<()>>,
 }
 
 impl Cases {
@@ -77,11 +80,12 @@ impl Cases {
             let path = folder.join(sub);
             std::fs::create_dir_all(&path).map_err(|e| said(&path, e))?;
         }
-        // What was on its way when we stopped will be sent again.
-        for left in list(&folder.join("incoming"))? {
+        // What was on its way when we stopped will be sent again; what was half written replaced nothing.
+        let half = list(&folder.join("cases"))?.into_iter().filter(|file| file.extension().is_some_and(|e| e == "new"));
+        for left in list(&folder.join("incoming"))?.into_iter().chain(half) {
             std::fs::remove_file(&left).map_err(|e| said(&left, e))?;
         }
-        Ok(Self { folder: folder.to_owned(), next: Default::default() })
+        Ok(Self { folder: folder.to_owned(), next: Arc::default(), changing: Arc::default() })
     }
 
     /// A name for a file on its way in.
@@ -130,15 +134,16 @@ impl Cases {
     }
 
     fn note(&self, message: &Message) -> Result<(), TakeError> {
-        let have = self.standing(message.case).map_err(TakeError::Disk)?;
-        let standing = match (have, &message.dossier, message.act) {
-            (None, Some(dossier), _) => Standing { case: message.case, item: dossier.item, done: 0, stopped: None },
-            (Some(standing), _, Act::Withdraw | Act::Terminate) => {
-                Standing { stopped: Some(message.act.word().to_owned()), ..standing }
+        let after = |have: Option<Standing>| match (have, &message.dossier, message.act) {
+            (None, Some(dossier), _) => {
+                Some(Standing { case: message.case, item: dossier.item, done: 0, stopped: None })
             }
-            _ => return Ok(()),
+            (Some(standing), _, Act::Withdraw | Act::Terminate) => {
+                Some(Standing { stopped: Some(message.act.word().to_owned()), ..standing })
+            }
+            (have, ..) => have,
         };
-        self.save(&standing).map_err(TakeError::Disk)
+        self.change(message.case, after).map(|_| ()).map_err(TakeError::Disk)
     }
 
     fn file(&self, case: CaseNo) -> PathBuf {
@@ -153,9 +158,19 @@ impl Cases {
         }
     }
 
-    pub fn save(&self, standing: &Standing) -> Result<(), String> {
-        let bytes = serde_json::to_vec(standing).map_err(|e| e.to_string())?;
-        files::write(&self.file(standing.case), &bytes, PRIVATE).map(|_| ())
+    /// Reads where a case stands and writes what `after` makes of it; one at a time.
+    pub fn change(
+        &self,
+        case: CaseNo,
+        after: impl FnOnce(Option<Standing>) -> Option<Standing>,
+    ) -> Result<Option<Standing>, String> {
+        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let standing = after(self.standing(case)?);
+        if let Some(standing) = &standing {
+            let bytes = serde_json::to_vec(standing).map_err(|e| e.to_string())?;
+            files::write(&self.file(case), &bytes, PRIVATE)?;
+        }
+        Ok(standing)
     }
 
     /// All cases, by number.

@@ -78,9 +78,11 @@ async fn round(office: &Arc<Office>, client: &Client) -> Result<bool, String> {
                 }
             }
             // A withdrawal that came meanwhile stands.
-            let now = office.cases.standing(standing.case)?;
-            standing.stopped = standing.stopped.or_else(|| now.and_then(|n| n.stopped));
-            office.cases.save(&standing)?;
+            let (done, stopped) = (standing.done, standing.stopped.clone());
+            let after = |now: Option<Standing>| {
+                now.map(|now| Standing { done, stopped: stopped.or(now.stopped.clone()), ..now })
+            };
+            standing = office.cases.change(standing.case, after)?.unwrap_or(standing);
         }
     }
     Ok(settled)

@@ -124,8 +124,8 @@ async fn all(teller: &mut Teller, world: &World) -> Result<(), String> {
 /// Files with a licence until its issuer's register answers: while that gateway is being started again, the case is taken
 /// with "status unknown", for the owner to weigh.
 async fn until_known(window: &Window, headers: &[(&str, String)], licence: &[u8]) -> Result<Answer, String> {
-    const TRIES: u32 = 20;
-    const PAUSE: Duration = Duration::from_millis(500);
+    const TRIES: u32 = 45;
+    const PAUSE: Duration = Duration::from_secs(2); // a breaker rests for up to 30 s
     let mut answer = window.file(headers, &filing_key(), &household("419001"), &[("id.ofd", licence)]).await?;
     for _ in 1..TRIES {
         if !answer.status.is_success() {
