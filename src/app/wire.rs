@@ -18,7 +18,7 @@ use crate::catalogue::Catalogue;
 use crate::exchange::{Key, Vault, records};
 use crate::federation::Directory;
 use crate::gateway::intake::Bounds;
-use crate::gateway::rooms::{Envelope, Me, Peers, Rooms, Stamp, System, SystemKind, Window};
+use crate::gateway::rooms::{Envelope, Me, Peer, Peers, Rooms, Stamp, System, SystemKind, Window};
 use crate::gateway::strangers::Strangers;
 use crate::http::log::Auditor;
 use crate::http::tls;
@@ -282,7 +282,7 @@ pub fn peers(config: &Config, directory: &Directory) -> Result<Peers, Wrong> {
         let anchors: Vec<_> = member.tls_anchors.iter().map(|a| CertificateDer::from(a.0.clone())).collect();
         let tls = ClientTls::with_lists(&anchors, &lists, Some(own_identity(config)?));
         let tls = tls.map_err(|e| format!("member {}: {e}", member.id))?;
-        Ok((member.id.clone(), Client::new(&tls)))
+        Ok((member.id.clone(), Peer::new(Client::new(&tls))))
     });
     Ok(Peers(clients.collect::<Result<_, Wrong>>()?))
 }

@@ -97,7 +97,7 @@ pub async fn pass(
             let permit = permitted(rooms, trace, &asker, &target.rest, region)?;
             let member = rooms.directory.load().member_for(region)?.clone();
             // A slow system behind the peer says nothing about the peer: cases and lookups must still cross.
-            let client = rooms.peer(&member.id, trace.at)?.relayed();
+            let client = rooms.peer(&member.id, trace.at)?.lookups.relayed();
             // The peer asks its own rules; our word is about who asks, bound to what is asked.
             let named = Digest::of(format!("{} {}", request.method(), target.rest).as_bytes());
             let vouched = peer::vouch(rooms, &member.id, named, person, &terminal.word(rooms), trace.at)?;

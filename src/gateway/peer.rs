@@ -147,7 +147,7 @@ pub async fn post_json(
         .header("traceparent", format!("00-{}-{}-01", trace.id, &trace.id[..16]))
         .body(full(body.to_vec()))
         .map_err(|e| Refusal::new(&PEER_REFUSED, e.to_string()))?;
-    let response = rooms.peer(&member.id, trace.at)?.fetch(request, WAIT, ANSWER_MAX).await?;
+    let response = rooms.peer(&member.id, trace.at)?.lookups.fetch(request, WAIT, ANSWER_MAX).await?;
     if response.status().is_success() {
         return Ok(response.into_body());
     }

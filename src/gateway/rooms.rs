@@ -92,7 +92,20 @@ pub struct Stamp {
 /// One client for each peer, which trusts that peer's TLS authority and no one else's: no member of the federation can
 /// stand in for another.
 #[derive(Default)]
-pub struct Peers(pub HashMap<String, Client>);
+pub struct Peers(pub HashMap<String, Peer>);
+
+/// The ways to one peer: while deliveries wait for it to come up, a person at a counter need not.
+#[derive(Clone)]
+pub struct Peer {
+    pub deliveries: Client,
+    pub lookups: Client,
+}
+
+impl Peer {
+    pub fn new(client: Client) -> Self {
+        Self { lookups: client.apart(), deliveries: client }
+    }
+}
 
 pub struct Rooms {
     pub me: Me,
@@ -164,11 +177,11 @@ impl Rooms {
         directory.member_for(place).is_ok_and(|m| m.id == self.me.id)
     }
 
-    /// The way to a peer.
+    /// The ways to a peer.
     ///
     /// # Errors
     /// The directory ran out, or lists no such member.
-    pub fn peer(&self, id: &str, now: UnixMillis) -> Result<Client, FederationError> {
+    pub fn peer(&self, id: &str, now: UnixMillis) -> Result<Peer, FederationError> {
         self.directory.load().in_force(now)?;
         let client = self.peers.load().0.get(id).cloned();
         client.ok_or_else(|| FederationError::NotThatMember(format!("no member {id}")))

@@ -209,7 +209,7 @@ async fn send(rooms: &Arc<Rooms>, line: &Outgoing, container: &Stored, key: &Key
     let (client, url): (Client, String) = if peer {
         let directory = rooms.directory.load();
         let member = directory.member(&line.target).ok_or_else(|| wrong(format!("no member {}", line.target)))?;
-        (rooms.peer(&member.id, UnixMillis::now())?, format!("{}/peer/v1/messages", member.api))
+        (rooms.peer(&member.id, UnixMillis::now())?.deliveries, format!("{}/peer/v1/messages", member.api))
     } else {
         let office = rooms.systems.iter().find(|s| s.id == line.target);
         let office = office.ok_or_else(|| wrong(format!("no office {}", line.target)))?;

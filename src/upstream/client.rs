@@ -51,6 +51,12 @@ impl Client {
         Self { pool, breakers: Some(Arc::default()) }
     }
 
+    /// The same connections with breakers of their own: trouble with one kind of call says nothing about another.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self { pool: self.pool.clone(), breakers: Some(Arc::default()) }
+    }
+
     /// The same connections without breakers: for requests that the host only relays.
     #[must_use]
     pub fn relayed(&self) -> Self {
