@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::case::Paper;
 use super::state::{Act, State};
 use super::{ExchangeError, Kept};
-use crate::terms::{CaseNo, Digest, ItemCode, RegionCode, ResidentId, UnixMillis};
+use crate::terms::{CaseNo, Digest, ItemCode, LicenceId, RegionCode, ResidentId, UnixMillis};
 
 /// The version of this form.
 pub const VERSION: u32 = 1;
@@ -98,6 +98,13 @@ pub struct Applicant {
     /// Real-name level at filing, 1–4, and when it was proven.
     pub level: u8,
     pub level_at: UnixMillis,
+}
+
+impl Dossier {
+    /// Whether a licence of this type and identifier was handed in, and its issuer asked about it.
+    pub fn has_licence(&self, kind: &str, id: &LicenceId) -> bool {
+        self.facts.iter().any(|fact| fact.resource == kind && fact.values["licence"] == id.as_str())
+    }
 }
 
 impl Applicant {

@@ -117,6 +117,20 @@ impl State {
         Self::ALL.into_iter().find(|s| s.word() == word)
     }
 
+    /// Before the decision: what is asked for it serves a purpose.
+    pub fn is_undecided(self) -> bool {
+        matches!(
+            self,
+            Self::Filed
+                | Self::Received
+                | Self::SupplementPending
+                | Self::Accepted
+                | Self::InReview
+                | Self::Escalated
+                | Self::Suspended
+        )
+    }
+
     /// Nothing but archiving can follow.
     pub fn is_terminal(self) -> bool {
         matches!(

@@ -169,7 +169,7 @@ pub fn link(record: &Record, dossier: &Dossier) -> CaseLink {
         no: record.case.no,
         item: dossier.item,
         applicant: record.subject.clone(),
-        open: !record.case.state.is_terminal(),
+        open: record.case.state.is_undecided(),
         authority: dossier.authority.clone(),
         collected_by: collected_by(&record.collector),
     }

@@ -79,6 +79,10 @@ pub async fn ask(allowed: Allowed, rooms: &Arc<Rooms>) -> Result<Proven, Refusal
     if let Some(extra) = allowed.placed.known.filing.request.materials.iter().find(|m| !known_no(m.no)) {
         return Err(Refusal::new(&FORM, format!("the guide has no material {}", extra.no)));
     }
+    let used = |upload: &Upload| allowed.placed.known.filing.request.materials.iter().any(|m| m.file == upload.field);
+    if let Some(extra) = allowed.placed.known.filing.uploads.iter().find(|upload| !used(upload)) {
+        return Err(Refusal::new(&FORM, format!("no material names the file part {}", extra.field)));
+    }
     Ok(Proven { allowed, evidence: Evidence { case, materials, facts: found } })
 }
 

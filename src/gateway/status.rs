@@ -18,7 +18,7 @@ use crate::catalogue::items::Item;
 use crate::exchange::message::FactRef;
 use crate::licences::{NotUsable, Status, VerifiedLicence};
 use crate::lookups::{BAD_ANSWER, NO_PROVIDER, PROVIDER_DOWN, UNKNOWN_SUBJECT};
-use crate::terms::{CaseNo, Refusal};
+use crate::terms::{CaseNo, LicenceId, Refusal};
 
 /// Asks the issuer about a licence of `type_id` that is handed in for a case.
 ///
@@ -38,7 +38,7 @@ pub async fn ask(
         purpose: "case".to_owned(),
         fetched_at: known.trace.at,
         cached: false,
-        values: json!({ "status": "unknown", "why": why }),
+        values: json!({ "status": "unknown", "why": why, "licence": licence.identifier().map(LicenceId::as_str) }),
     };
     let Some((id, place)) = licence.identifier().and_then(|id| Some((id, id.place()?))) else {
         return Ok(unknown("NO_IDENTIFIER"));
@@ -50,7 +50,11 @@ pub async fn ask(
             let said = fact.fields().get("status").and_then(|status| status.as_str());
             let Some(status) = said.and_then(Status::read) else { return Ok(unknown("BAD_ANSWER")) };
             match status.usable() {
-                Ok(()) => Ok(lookup::reference(&fact)),
+                Ok(()) => {
+                    let mut reference = lookup::reference(&fact);
+                    reference.values["licence"] = id.as_str().into();
+                    Ok(reference)
+                }
                 Err(no) => Err(refused(no)),
             }
         }

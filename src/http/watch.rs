@@ -30,7 +30,8 @@ pub(super) async fn answer(asked: Asked, no: CaseNo) -> Result<Response<Body>, R
     }
     let last = asked.headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
     let (send, receive) = mpsc::channel::<Result<Frame<Bytes>, BoxError>>(16);
-    tokio::spawn(follow(asked, no, last.unwrap_or(0), send));
+    let over = seen.record.case.state.is_terminal();
+    tokio::spawn(follow(asked, no, (last.unwrap_or(0), over), send));
     let stream = futures_util::stream::unfold(receive, |mut receive| async { Some((receive.recv().await?, receive)) });
     let body =
         StreamBody::new(Box::pin(stream) as std::pin::Pin<Box<dyn futures_util::Stream<Item = _> + Send + Sync>>);
@@ -40,7 +41,13 @@ pub(super) async fn answer(asked: Asked, no: CaseNo) -> Result<Response<Body>, R
     Ok(response)
 }
 
-async fn follow(asked: Asked, no: CaseNo, mut last: u64, send: mpsc::Sender<Result<Frame<Bytes>, BoxError>>) {
+/// Sends what comes after `last`; of a case that is `over`, what there is.
+async fn follow(
+    asked: Asked,
+    no: CaseNo,
+    (mut last, over): (u64, bool),
+    send: mpsc::Sender<Result<Frame<Bytes>, BoxError>>,
+) {
     let mut news = asked.rooms.news.subscribe();
     let end = tokio::time::Instant::now() + Duration::from_secs(WATCH_S);
     while tokio::time::Instant::now() < end {
@@ -58,6 +65,9 @@ async fn follow(asked: Asked, no: CaseNo, mut last: u64, send: mpsc::Sender<Resu
             if row.state.is_terminal() {
                 return;
             }
+        }
+        if over {
+            return;
         }
         let moved = async {
             while let Ok(moved) = news.recv().await {

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use super::members::{Ends, Members};
 use super::screen::Screen;
 use super::world::{A, B, Door, GATEWAYS};
-use super::{World, lay, provider, start};
+use super::{World, files, lay, provider, start};
 pub use client::Window;
 pub use teller::Teller;
 
@@ -41,6 +41,18 @@ struct Stage<'a> {
     ends: Ends,
 }
 
+/// One demonstration at a time works in a folder: a second one would lay the files of the first anew.
+fn only_one(folder: &Path) -> Result<std::fs::File, String> {
+    use rustix::fs::{FlockOperation, flock};
+    std::fs::create_dir_all(folder).map_err(|e| files::said(folder, e))?;
+    let file = folder.join("lock");
+    let lock = std::fs::File::options().create(true).append(true).open(&file).map_err(|e| files::said(&file, e))?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+        format!("another demonstration runs in {}: stop it, or choose another --data", folder.display())
+    })?;
+    Ok(lock)
+}
+
 /// Lays the federation, starts everything, walks, and (unless `once`) keeps serving until told to stop.
 /// `true` when every step and every refusal came out as it must.
 ///
@@ -59,6 +71,7 @@ pub async fn run(
         until_told().await;
         let _ = tell.send(true);
     });
+    let _only_one = only_one(folder)?;
     let mut teller = Teller::new(screen.clone());
     screen.line(format_args!("通办网关演示 · Tongban demonstration\n数据 data: {}", folder.display()));
     teller.chapter("联盟", "The federation");
@@ -171,7 +184,7 @@ fn addresses(teller: &Teller, world: &World) {
     }
     let program = offline::program();
     let (ca, api) = (path(&world.tls_anchors(A)), world.url(Door::Api(A)));
-    line(format!("  curl --cacert {ca} {api}/v1/items?q=%E6%88%B7%E7%B1%8D"));
+    line(format!("  curl --cacert {ca} '{api}/v1/items?q=%E6%88%B7%E7%B1%8D'"));
     line(format!(
         "  curl --cacert {ca} --cert {} --key {} -H \"Authorization: Bearer $({program} demo token --data {} --as clerk)\" {api}/v1/cases",
         cert.display(),

@@ -4,6 +4,7 @@
 //!  <dir>/lock                 held while a process has the log open
 //!  <dir>/key                  the note verifier key
 //!  <dir>/checkpoint           the last signed checkpoint
+//!  <dir>/cosigners            keys of the witnesses whose lines stand on it
 //!  <dir>/segments/000000.seg  the entries, 65,536 a file
 //!  <dir>/levels/0 …           the hashes, derived
 //!  <dir>/anchors/…            time-stamps over checkpoints, by their size
@@ -48,6 +49,8 @@ pub use recover::{Recovery, tail};
 use segment::{Cursor, SEGMENT_ENTRIES, Unit};
 use writer::{Job, Reply, Writer};
 
+/// File of the witnesses' keys.
+pub const COSIGNERS: &str = "cosigners";
 /// Entries that may wait for the writer; more is [`AuditError::Busy`].
 pub const QUEUE: usize = 8_192;
 /// Most entries of one batch.
@@ -383,7 +386,11 @@ impl Log {
             witnesses.iter().any(|key| key.name() == line.name && key.id() == line.key_id)
                 || (line.name == self.0.key.name() && line.key_id == self.0.key.id())
         };
-        if parsed.signatures().iter().all(known) { self.0.publisher.add_lines(&parsed) } else { Ok(false) }
+        if !parsed.signatures().iter().all(known) {
+            return Ok(false);
+        }
+        self.0.publisher.keep_cosigners(&parsed, witnesses)?;
+        self.0.publisher.add_lines(&parsed)
     }
 
     /// Keeps the anchor over the checkpoint of `size` entries in the log's folder. Blocks for a few disk syncs.

@@ -5,15 +5,16 @@
 //!     └──▶ fresh: shown to witnesses only ──enough of them, or the wait is over──▶ stored ──▶ served
 //! ```
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::Shared;
 use super::disk::{Disk, is_full, replace};
+use super::{COSIGNERS, Shared};
 use crate::audit::AuditError;
 use crate::audit::checkpoint::Checkpoint;
-use crate::audit::note::{Note, Signer};
+use crate::audit::note::{Note, Signer, VerifierKey};
 use crate::terms::Digest;
 
 /// What is served.
@@ -90,6 +91,26 @@ impl Publisher {
 
     /// Adds signature lines of witnesses to the checkpoint they were made for. `false` when another one is there
     /// meanwhile, or a line is there already.
+    /// Keeps the keys of who cosigned beside the checkpoint, before their lines: whoever verifies the folder finds a changed
+    /// octet in them, too. (Which witnesses count is not the folder's to say.)
+    pub fn keep_cosigners(&self, cosigned: &Note<'_>, witnesses: &[VerifierKey]) -> Result<(), AuditError> {
+        let io = |e: std::io::Error| AuditError::io("keeping the cosigners", &e);
+        let have = match std::fs::read_to_string(self.dir.join(COSIGNERS)) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+            other => other.map_err(io)?,
+        };
+        let signed = |key: &&VerifierKey| {
+            cosigned.signatures().iter().any(|line| line.name == key.name() && line.key_id == key.id())
+        };
+        let mut keys: BTreeSet<String> = have.lines().map(str::to_owned).collect();
+        keys.extend(witnesses.iter().filter(signed).map(ToString::to_string));
+        let text: String = keys.iter().map(|key| format!("{key}\n")).collect();
+        if text == have {
+            return Ok(());
+        }
+        replace(&*self.disk, &self.dir, COSIGNERS, text.as_bytes()).map_err(io)
+    }
+
     pub fn add_lines(&self, cosigned: &Note<'_>) -> Result<bool, AuditError> {
         let mut fresh = self.fresh.lock().unwrap_or_else(|p| p.into_inner());
         if let Some((waiting, _)) = &mut *fresh

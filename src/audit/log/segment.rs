@@ -286,6 +286,25 @@ pub fn walk(
     }
 }
 
+/// Whether a whole batch that holds follows the state `chain`, at `end`.
+pub fn goes_on(file: &dyn DiskFile, end: u64, chain: &Chain) -> io::Result<bool> {
+    let mut cursor = Cursor::short(file, end);
+    let mut next = chain.frontier.clone();
+    loop {
+        let (found, len) = unit(&mut cursor)?;
+        match found {
+            Unit::Entry(bytes) => next.push_with(leaf_hash(bytes), |_, _| {}),
+            Unit::Footer(footer, _) => {
+                let (first, size) = (chain.frontier.size(), next.size());
+                let chained = footer.previous == chain.last_footer && footer.root == next.root();
+                return Ok(chained && footer.first == first && footer.size == size && size > first);
+            }
+            Unit::Blank | Unit::Bad(_) => return Ok(false),
+        }
+        cursor.skip(len);
+    }
+}
+
 /// What follows the last good footer, where it is not as it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tail {

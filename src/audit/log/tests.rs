@@ -300,6 +300,26 @@ fn a_log_that_is_being_written_is_proven_as_far_as_it_is_signed() {
 }
 
 #[test]
+fn a_changed_octet_is_found_while_the_log_is_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    fill(&log, 5);
+    log.publish();
+    fill(&log, 3); // not signed yet
+    let file = last_segment(dir.path());
+    let whole = std::fs::read(&file).unwrap();
+    let end = whole.iter().rposition(|b| *b != 0).unwrap();
+    for at in [100, end - 200, end - 10, end + 4, end + 600, whole.len() - 1] {
+        let mut bent = whole.clone();
+        bent[at] ^= 1;
+        std::fs::write(&file, &bent).unwrap();
+        assert_ne!(judge(dir.path()).exit_code(), 0, "byte {at} of {}: {}", whole.len(), judge(dir.path()).text());
+    }
+    std::fs::write(&file, &whole).unwrap();
+    assert_eq!(judge(dir.path()).exit_code(), 0);
+}
+
+#[test]
 fn a_hash_that_a_crash_left_unwritten_is_doubt_only_where_it_was_signed() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
@@ -421,6 +441,18 @@ fn witnesses_sign_beside_the_log() {
     assert!(!log.add_cosignatures(&format!("{other}\n{}", witness.cosign(&other, 1)), &keys).unwrap());
     assert!(log.add_cosignatures(&format!("{other}\n{line}"), &keys).is_err(), "a line over another text");
     drop(log);
+    // Without a policy no witness counts, and yet no octet of theirs may change.
+    assert_eq!(judge(dir.path()).exit_code(), 0, "{}", judge(dir.path()).text());
+    for name in ["checkpoint", "cosigners"] {
+        let whole = std::fs::read(dir.path().join(name)).unwrap();
+        for at in 0..whole.len() {
+            let mut bent = whole.clone();
+            bent[at] ^= 1;
+            std::fs::write(dir.path().join(name), &bent).unwrap();
+            assert_ne!(judge(dir.path()).exit_code(), 0, "{name} byte {at}");
+        }
+        std::fs::write(dir.path().join(name), &whole).unwrap();
+    }
     let mut asked = verify::Options::new(signer().verifier(KeyKind::Ed25519));
     for (quorum, want) in [("w", Verdict::Proven), ("both", Verdict::Disproven)] {
         let stranger = Signer::from_seed("other.example", &[3; 32]).unwrap().verifier(KeyKind::Cosignature);

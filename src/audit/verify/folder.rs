@@ -3,13 +3,16 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::judge::{Judge, Place};
 use super::report::{Question, Report, Verdict};
 use super::{Options, Progress};
 use crate::audit::anchor::MAX_ANCHOR;
+use crate::audit::log::COSIGNERS;
 use crate::audit::log::segment::{self, Chain, Fault, SEGMENT_ENTRIES, Tail, Visitor};
 use crate::audit::log::{self, disk::DiskFile};
+use crate::audit::note::{Note, NoteError, SignatureLine, VerifierKey};
 use crate::terms::Digest;
 
 /// Hashes compared with a level file at a time, in bytes.
@@ -17,10 +20,17 @@ const COMPARE: usize = 64 * 1024;
 /// Levels of a log of 2^64 entries.
 const LEVELS: usize = 8;
 
+/// How often, and how long apart, a log that is being written is read again where it looks damaged.
+const LOOKS: u32 = 10;
+const PATIENCE: Duration = Duration::from_millis(50);
+
 pub(super) fn verify(dir: &Path, options: &Options, progress: Progress<'_>) -> Report {
     let note = small_file(&dir.join("checkpoint")).map_err(|error| error.to_string());
     let (mut judge, _) = Judge::new(options, note.as_deref().map_err(String::as_str));
     small_files(dir, options, &mut judge);
+    if let Ok(note) = &note {
+        cosigners(dir, note, options, &mut judge);
+    }
     let segments = match listing(&dir.join("segments")) {
         Ok(names) => names,
         Err(error) => {
@@ -48,7 +58,10 @@ pub(super) fn verify(dir: &Path, options: &Options, progress: Progress<'_>) -> R
         match segment::walk(&*file, number, options.origin(), &mut chain, &mut each) {
             Err(error) => each.disproven(None, &error.to_string()),
             Ok(walked) => match walked.fault {
-                Some(fault) if is_last => each.tail(dir, &*file, walked.end, &fault, &chain),
+                Some(fault) if is_last => {
+                    let tail = settled(dir, &*file, walked.end, &chain);
+                    each.tail(tail, walked.end, &fault, &chain);
+                }
                 Some(fault) => each.disproven(Some(fault.offset), fault.what),
                 None if !is_last && chain.frontier.size() != (number + 1) * SEGMENT_ENTRIES => {
                     each.disproven(Some(walked.end), "entries are missing at the end of this segment");
@@ -68,6 +81,22 @@ pub(super) fn verify(dir: &Path, options: &Options, progress: Progress<'_>) -> R
             .push(format!("检查点之后另有 {unsigned} 条 entries after the checkpoint: no signature covers them yet"));
     }
     judge.finish()
+}
+
+/// What follows the last whole batch; `None` when it has become a whole batch meanwhile: it was written while it was read.
+fn settled(dir: &Path, file: &dyn DiskFile, end: u64, chain: &Chain) -> io::Result<Option<(Tail, u64)>> {
+    let mut tail = log::tail(file, end, chain)?;
+    for _ in 0..LOOKS {
+        if tail.0 == Tail::Cut || !log::is_open(dir) {
+            break;
+        }
+        std::thread::sleep(PATIENCE);
+        if segment::goes_on(file, end, chain)? {
+            return Ok(None);
+        }
+        tail = log::tail(file, end, chain)?;
+    }
+    Ok(Some(tail))
 }
 
 fn open(path: &Path) -> io::Result<Arc<dyn DiskFile>> {
@@ -105,11 +134,40 @@ fn small_files(dir: &Path, options: &Options, judge: &mut Judge<'_>) {
         wrong(judge, "lock", "the lock file is not empty");
     }
     anchors(dir, options, judge);
-    let known = ["anchors", "checkpoint", "key", "levels", "lock", "segments"];
+    let known = ["anchors", "checkpoint", "cosigners", "key", "levels", "lock", "segments"];
     for name in listing(dir).unwrap_or_default() {
         if !known.contains(&name.as_str()) {
             judge.fault(Question::Integrity, Verdict::Undecided, &name, None, "a file that does not belong here");
         }
+    }
+}
+
+/// Every line beside the log's own is of a witness whose key lies in the folder, and verifies. Whether those witnesses
+/// count is for the auditor's own policy.
+fn cosigners(dir: &Path, note: &[u8], options: &Options, judge: &mut Judge<'_>) {
+    let Ok(note) = Note::parse(note) else { return }; // said already
+    let text = match small_file(&dir.join(COSIGNERS)) {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => {
+            judge.fault(Question::Integrity, Verdict::Undecided, COSIGNERS, None, &error.to_string());
+            return;
+        }
+    };
+    let keys: Vec<VerifierKey> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    if keys.iter().map(|key| format!("{key}\n")).collect::<String>() != text {
+        judge.fault(Question::Integrity, Verdict::Disproven, COSIGNERS, None, "not a list of verifier keys");
+    }
+    let known = |line: &&SignatureLine<'_>| {
+        let ours = std::iter::once(&options.key).chain(&keys);
+        ours.into_iter().any(|key| key.name() == line.name && key.id() == line.key_id)
+    };
+    if let Some(line) = note.signatures().iter().find(|line| !known(line)) {
+        let what = format!("a signature line of nobody whose key is here: {}", line.name);
+        judge.fault(Question::Integrity, Verdict::Undecided, "checkpoint", None, &what);
+    }
+    if let Err(error @ NoteError::Signature(_)) = note.verify(&keys) {
+        judge.fault(Question::Integrity, Verdict::Disproven, "checkpoint", None, &error.to_string());
     }
 }
 
@@ -144,16 +202,16 @@ impl Each<'_, '_> {
     }
 
     /// What stands after the last batch that holds. Every signed entry is before it, or the signature says so.
-    fn tail(&mut self, dir: &Path, file: &dyn DiskFile, end: u64, fault: &Fault, chain: &Chain) {
+    fn tail(&mut self, tail: io::Result<Option<(Tail, u64)>>, end: u64, fault: &Fault, chain: &Chain) {
         let is_signed = chain.frontier.size() < self.judge.report.size;
-        let (tail, used) = match log::tail(file, end, chain) {
-            Ok(found) => found,
+        let (tail, used) = match tail {
+            Ok(Some(found)) => found,
+            Ok(None) => (Tail::Cut, 0),
             Err(error) => return self.disproven(Some(fault.offset), &error.to_string()),
         };
         let note = match tail {
             _ if is_signed => return self.disproven(Some(fault.offset), fault.what),
-            _ if log::is_open(dir) => "正在写入 the log is being written: ",
-            Tail::Cut => "未写完的一批（无人得到答复） a batch cut short, of which nobody was told: ",
+            Tail::Cut => "未写完的一批（无人得到答复） a batch not written to its end, of which nobody was told: ",
             Tail::Torn => {
                 let place = Place { file: &self.file, offset: Some(fault.offset) };
                 let what = "what follows the last whole batch may be torn by a crash; opening the log decides";

@@ -20,7 +20,7 @@ use super::rooms::{Rooms, SystemKind};
 use super::who::{Person, Terminal};
 use super::word;
 use crate::audit::entry::{Evidence, ItemRef, Subject, Upstream};
-use crate::audit::{Kind, Word};
+use crate::audit::{Kind, Pseudonym, Word};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::exchange::message::FactRef;
 use crate::licences::Status;
@@ -115,7 +115,10 @@ fn question(asking: &Asking<'_>, rooms: &Rooms) -> Question {
     let subject = rooms.pseudonyms.resident(asking.subject).to_string();
     Question {
         resource: asking.resource.to_owned(),
-        subject: asking.licence.map_or(subject, |id| rooms.pseudonyms.of("licence", id.as_str()).to_string()),
+        subject: match asking.licence {
+            Some(id) => format!("{subject}/{}", licence_name(rooms, id)),
+            None => subject,
+        },
         purpose: format!("{}/{item}/{}", asking.purpose.unwrap_or_default(), asking.place),
         fields: fields(&rooms.catalogue.load(), asking.resource),
     }
@@ -225,6 +228,11 @@ async fn local(
     provider::call(&system.client, &system.url, &question.resource, body, &statement).await
 }
 
+/// How the log and the cache name a licence: not by its identifier.
+fn licence_name(rooms: &Rooms, id: &LicenceId) -> Pseudonym {
+    rooms.pseudonyms.of("licence", id.as_str())
+}
+
 /// The status of a licence, for the line in the log: it is no personal datum.
 fn status_word(answer: &Answer) -> Option<Word> {
     match answer {
@@ -268,6 +276,10 @@ async fn record(
             digest: fact.and_then(|f| serde_json::to_vec(f.fields()).ok()).map(|b| Digest::of(&b)),
             ..Evidence::default()
         });
+    if let Some(id) = asking.licence {
+        let name = ledger::word(&licence_name(rooms, id).to_string());
+        entry = entry.evidence(Evidence { r#type: ledger::word("licence"), verdict: name, ..Evidence::default() });
+    }
     if let Some(case) = &asking.case {
         entry = entry.case(rooms.pseudonyms.case(case.no));
     }

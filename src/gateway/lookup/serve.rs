@@ -56,7 +56,7 @@ async fn plausible(rooms: &Rooms, trace: &Trace, peer: &str, remote: &Remote, pi
     if let Some(record) = record {
         let theirs = directory.member_for(record.window).is_ok_and(|m| m.id == peer);
         let same = record.subject == pid && record.item == remote.item.to_string();
-        return if theirs && same && !record.case.state.is_terminal() { Ok(()) } else { Err(strange("not that one")) };
+        return if theirs && same && record.case.state.is_undecided() { Ok(()) } else { Err(strange("not that one")) };
     }
     let slot = directory.member(peer).map(|m| m.slot);
     let (today, day) = (trace.at.day(), no.day());

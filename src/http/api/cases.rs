@@ -13,7 +13,7 @@ use crate::gateway::ledger;
 use crate::gateway::lookup::{self, Asking};
 use crate::gateway::submit;
 use crate::gateway::verify::{self, Verifying};
-use crate::gateway::who::{NO_SUBJECT, PersonKind, Terminal};
+use crate::gateway::who::{NO_SUBJECT, PersonKind, Terminal, WRONG_KIND};
 use crate::gateway::{act, intake, streaming};
 use crate::http::problem::json_response;
 use crate::http::{CONTENT, NOT_FOUND};
@@ -187,6 +187,14 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
         (None, None) => person.resident.clone(),
     };
     let subject = subject.ok_or_else(|| Refusal::new(&NO_SUBJECT, "about whom?"))?;
+    let beside = asked.subject.as_ref().and_then(|beside| beside.resident.as_ref());
+    if beside.is_some_and(|beside| beside.reveal() != subject.reveal()) {
+        return Err(Refusal::new(&WRONG_KIND, "the token beside is not that of the case's applicant"));
+    }
+    let of_case = |id: &LicenceId| seen.as_ref().is_some_and(|seen| seen.dossier.has_licence(&wanted.resource, id));
+    if wanted.licence.as_ref().is_some_and(|id| !of_case(id)) {
+        return Err(Refusal::new(&CONTENT, "the case has no such licence"));
+    }
     let issuer = wanted.licence.as_ref().and_then(LicenceId::place);
     let place = issuer.unwrap_or_else(|| seen.as_ref().map_or(rooms.me.region, |s| s.dossier.owner));
     let asking = Asking {

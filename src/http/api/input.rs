@@ -70,7 +70,7 @@ pub async fn body(request: Request<Body>, limit: usize) -> Result<Bytes, Refusal
 /// Reads a JSON body of at most `limit` octets.
 pub async fn json<T: DeserializeOwned>(request: Request<Body>, limit: usize) -> Result<T, Refusal> {
     let bytes = body(request, limit).await?;
-    serde_json::from_slice(&bytes).map_err(|e| Refusal::new(&CONTENT, e.to_string()))
+    intake::object(&bytes).map_err(|why| Refusal::new(&CONTENT, why))
 }
 
 /// Streams a body into the vault under a fresh key, on the blocking pool.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::client::{Window, filing_key, household, sign_in, tokens};
+use super::client::{Answer, Window, filing_key, household, sign_in, tokens};
 use super::{Stage, Teller, leaf, path};
 use crate::app::demo::files::{self, PRIVATE};
 use crate::app::demo::licence::{self, Holder, Under};
@@ -92,7 +92,7 @@ async fn all(teller: &mut Teller, stage: &Stage<'_>, kept: &mut Option<Papers>) 
         return Err("the same filing gave another case".into());
     }
     teller.done("Idempotency-Key", &leaf(&again.json));
-    shared_data(teller, stage, &window, &headers, &case, (asked, ended)).await?;
+    shared_data(teller, stage, &window, &headers, (&case, &id_card), (asked, ended)).await?;
 
     teller.work("收件凭证", "The collection receipt");
     let receipt = filed.json["receipt"].as_str().ok_or("no receipt")?.to_owned();
@@ -150,7 +150,7 @@ async fn shared_data(
     stage: &Stage<'_>,
     window: &Window,
     headers: &[(&str, String)],
-    case: &str,
+    (case, id_card): (&str, &[u8]),
     before: (u64, u64),
 ) -> Result<(), String> {
     /// A gateway that was started again has forgotten its answers: the next lookup fills the cache anew.
@@ -160,7 +160,12 @@ async fn shared_data(
     let (asked, mut ended) = before;
     for _ in 0..TRIES {
         let ask = json!({"resource": "DR-HH", "case": case, "purpose": "case", "consent": true}).to_string();
-        let answer = window.call("/v1/lookups", headers, Some(("application/json", ask.into_bytes()))).await?.good()?;
+        let mut answer = window.call("/v1/lookups", headers, Some(("application/json", ask.into_bytes()))).await?;
+        if answer.json["code"] == "TB-POL-0502" {
+            // The office was quicker, and a case that is decided justifies no lookup: the next case of this person does.
+            answer = next_case(window, headers, id_card).await?;
+        }
+        let answer = answer.good()?;
         let (made, ends) = (stage.calls.count() - asked, stage.ends.count());
         if answer.json["cached"] == true && (made == 1 || ends != before.1) {
             let fetched = answer.json["fetched_at"].as_str().unwrap_or_default().to_owned();
@@ -178,6 +183,17 @@ async fn shared_data(
         ended = ends;
     }
     Err("no lookup was from the cache".into())
+}
+
+/// Files again, and gives the lookup that the new case made.
+async fn next_case(window: &Window, headers: &[(&str, String)], id_card: &[u8]) -> Result<Answer, String> {
+    let files = [("id.ofd", id_card)];
+    let filed = window.file(headers, &filing_key(), &household("419001"), &files).await?.good()?;
+    let case = filed.json["case"].as_str().unwrap_or_default().to_owned();
+    let mut seen = window.call(&format!("/v1/cases/{case}"), headers, None).await?.good()?;
+    let facts = seen.json["facts"].as_array().into_iter().flatten();
+    seen.json = facts.clone().find(|fact| fact["resource"] == "DR-HH").cloned().unwrap_or_default();
+    Ok(seen)
 }
 
 /// The other ways: town to town, a bank outlet, a live request.
