@@ -40,6 +40,8 @@ async fn the_interface_from_outside() {
     sent_twice(&federation).await;
     verdicts(&federation).await;
     outlets(&federation).await;
+    filings_that_say_too_much(&federation).await;
+    lookups_have_a_case_and_an_end(&federation).await;
     staff_at_other_desks(&federation).await;
 }
 
@@ -386,6 +388,64 @@ async fn verdicts(federation: &Federation) {
         let answer = portal.send("POST", "/v1/verify?purpose=counter&consent=true", &headers, body).await;
         assert_eq!((answer.status, &answer.json["indication"]), (200, &json!(want)), "{what}: {}", answer.text());
     }
+}
+
+/// What no material names, or no description knows, is told and not swallowed.
+async fn filings_that_say_too_much(federation: &Federation) {
+    let window = federation.client("window", 0);
+    let both = vec![
+        ("authorization", format!("Bearer {}", federation.token("clerk"))),
+        ("tongban-subject-token", federation.token("citizen")),
+    ];
+    let card = federation.licence();
+    let request = |file: &str| {
+        json!({"item": "002009901000", "places": {"household": "419001"}, "present": true, "consent": true,
+            "materials": [{"no": 1, "file": file}]})
+    };
+    let array = json!(["002009901000", "proxy", {"household": "419001"}, null, true, {"a": 1}, [], true]);
+    for (what, request, parts) in [
+        ("a part that no material names", request("id.ofd"), vec!["id.ofd", "extra"]),
+        ("a part named ..", request(".."), vec![".."]),
+        ("an array in the order of the members", array, vec![]),
+    ] {
+        let files: Vec<_> = parts.into_iter().map(|name| (name, card.clone())).collect();
+        let answer = federation.send_filing(&window, &both, &request, &files).await;
+        assert_eq!((answer.status, &answer.json["code"]), (422, &json!("TB-GW-0001")), "{what}: {}", answer.text());
+    }
+}
+
+/// Shared data are for a case that is being decided, and about its applicant; who watches a case that is over is not
+/// kept waiting.
+async fn lookups_have_a_case_and_an_end(federation: &Federation) {
+    let window = federation.client("window", 0);
+    let clerk = ("authorization", format!("Bearer {}", federation.token("clerk")));
+    let both = vec![clerk.clone(), ("tongban-subject-token", federation.token("citizen"))];
+    let filed = federation.file(&window, &both, "419001", None).await;
+    let no = filed.json["case"].as_str().unwrap_or_else(|| panic!("{}", filed.text())).to_owned();
+    let ask = |more: Value| {
+        let mut ask = json!({"resource": "DR-HH", "case": no, "purpose": "case", "consent": true});
+        ask.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Some(("application/json", ask.to_string().into_bytes()))
+    };
+    let beside = vec![clerk.clone(), ("tongban-subject-token", federation.token("lisi"))];
+    let other = window.send("POST", "/v1/lookups", &beside, ask(json!({}))).await;
+    assert_eq!((other.status, &other.json["code"]), (403, &json!("TB-GW-0103")), "{}", other.text());
+    let strange = "1.2.156.3005.2.11100000000013338W011.11430000006122244L.20230000403.001.U";
+    let licence = ask(json!({"resource": "LT-ID", "licence": strange}));
+    let other = window.send("POST", "/v1/lookups", &both, licence).await;
+    assert_eq!((other.status, &other.json["code"]), (422, &json!("TB-HTTP-0009")), "{}", other.text());
+    federation.until_over(&window, &both, &no).await;
+    let late = window.send("POST", "/v1/lookups", &both, ask(json!({}))).await;
+    assert_eq!((late.status, &late.json["code"]), (403, &json!("TB-POL-0502")), "{}", late.text());
+
+    let way = Some(("application/json", br#"{"way":"window"}"#.to_vec()));
+    let handed = window.send("POST", &format!("/v1/cases/{no}/delivery"), &both, way).await;
+    assert!(handed.status < 300, "{}", handed.text());
+    let seen = federation.until_delivered(&window, &both, &no).await;
+    let last = seen.json["seq"].to_string();
+    let stream = [both.clone(), vec![("accept", "text/event-stream".into()), ("last-event-id", last)]].concat();
+    let ended = window.get(&format!("/v1/cases/{no}/events"), &stream).await;
+    assert_eq!((ended.status, ended.bytes.len()), (200, 0), "{}", ended.text());
 }
 
 /// An outlet lists what it has under way; its terminal is named by our own authority, not by another member's.

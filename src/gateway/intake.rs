@@ -156,7 +156,7 @@ pub fn object<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
     }
 }
 
-/// `type/subtype` of RFC 9110 §8.3.1 without parameters; nothing that a browser would run.
+/// A media type of RFC 9110 §8.3.1, in at most 100 characters; none that a browser would run.
 fn is_media_type(text: &str) -> bool {
     let is_token =
         |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&b));
@@ -212,4 +212,28 @@ fn broken(error: MultipartError) -> Refusal {
         _ => &FORM,
     };
     Refusal::new(told, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_types_are_types_and_do_not_run() {
+        for (text, good) in [
+            ("application/ofd", true),
+            ("application/vnd.etsi.asic-e+zip", true),
+            ("text/plain; charset=utf-8", true),
+            ("", false),
+            ("pdf", false),
+            ("application/", false),
+            ("<script>/x", false),
+            ("text/html", false),
+            ("Text/HTML; charset=utf-8", false),
+            ("image/svg+xml", false),
+            ("application/pdf\r\nx: y", false),
+        ] {
+            assert_eq!(is_media_type(text), good, "{text}");
+        }
+    }
 }

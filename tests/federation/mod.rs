@@ -193,6 +193,11 @@ impl Federation {
         self.wait(window, headers, no, |now| matches!(now, "closed" | "withdrawn")).await
     }
 
+    /// Waits until the result has been handed out.
+    pub async fn until_delivered(&self, window: &Window, headers: &Headers, no: &str) -> Answer {
+        self.wait(window, headers, no, |now| now == "delivered").await
+    }
+
     async fn wait(&self, window: &Window, headers: &Headers, no: &str, done: impl Fn(&str) -> bool) -> Answer {
         let mut last = String::new();
         for _ in 0..600 {
