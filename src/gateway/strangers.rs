@@ -23,10 +23,10 @@ tolds! {
 /// Lines a second for one address (an IPv4 address, an IPv6 /64), and at once after quiet.
 const EACH: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
 const EACH_AT_ONCE: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");
-/// The same for all addresses together; bounds how many addresses are remembered, too.
+/// The same for all addresses together.
 const ALL: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
 const ALL_AT_ONCE: NonZeroU32 = NonZeroU32::new(4_000).expect("not zero");
-/// Addresses remembered before those that have been quiet are forgotten.
+/// Addresses remembered before those whose share is whole again are forgotten: one that spoke once, after 50 ms.
 const REMEMBERED: usize = 8_192;
 
 /// Counts refusals of strangers, per replica.

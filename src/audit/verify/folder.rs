@@ -205,12 +205,15 @@ impl Each<'_, '_> {
     fn tail(&mut self, tail: io::Result<Option<(Tail, u64)>>, end: u64, fault: &Fault, chain: &Chain) {
         let is_signed = chain.frontier.size() < self.judge.report.size;
         let (tail, used) = match tail {
+            _ if is_signed => return self.disproven(Some(fault.offset), fault.what),
             Ok(Some(found)) => found,
-            Ok(None) => (Tail::Cut, 0),
+            Ok(None) => {
+                let note = format!("正在写入 written while it was read: {} 字节 byte {end}", self.file);
+                return self.judge.report.notes.push(note);
+            }
             Err(error) => return self.disproven(Some(fault.offset), &error.to_string()),
         };
         let note = match tail {
-            _ if is_signed => return self.disproven(Some(fault.offset), fault.what),
             Tail::Cut => "未写完的一批（无人得到答复） a batch not written to its end, of which nobody was told: ",
             Tail::Torn => {
                 let place = Place { file: &self.file, offset: Some(fault.offset) };
