@@ -95,6 +95,8 @@ pub struct Log {
     /// Origin line of checkpoints, e.g. `tongban.example/gw-440305`.
     pub origin: String,
     pub key: PathBuf,
+    /// An SM2 key that signs checkpoints beside the log's own, and daily SM3 roots; none when absent.
+    pub gm_key: Option<PathBuf>,
     /// Witnesses that are asked to cosign, with their addresses and quorum (C2SP tlog-policy); none when absent.
     pub witnesses: Option<PathBuf>,
     /// Address of a time-stamp authority (RFC 3161), and the certificates trusted for its tokens and its TLS.
@@ -360,9 +362,10 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         if tsa.is_some() != trusted.is_some() {
             t.wrong("tsa_anchors", "and `tsa` go together", "write tsa = \"http://…\" and tsa_anchors = \"FILE\"");
         }
+        let gm_key = t.str("gm_key").map(&at);
         let tsa = tsa.zip(trusted).map(|(url, file)| (url.to_owned(), at(file)));
         t.done();
-        Some(Log { origin: origin?.to_owned(), key: at(key?), witnesses, tsa })
+        Some(Log { origin: origin?.to_owned(), key: at(key?), gm_key, witnesses, tsa })
     });
     let directory = section("directory").and_then(|t| {
         let (file, key) = (t.need_str("file"), t.need_str("operator_key"));

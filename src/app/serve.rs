@@ -22,6 +22,7 @@ use crate::gateway::Rooms;
 use crate::http::api;
 use crate::http::log::LogDoor;
 use crate::http::serve::{Connection, Limits, serve};
+use crate::jobs::gm::Roots;
 use crate::jobs::{self, witnesses::Witnesses};
 use crate::terms::UnixMillis;
 use crate::upstream::Body;
@@ -31,6 +32,7 @@ use crate::upstream::body::full;
 pub struct Running {
     pub rooms: Arc<Rooms>,
     tasks: JoinSet<()>,
+    roots: Roots,
     witnesses: Option<JoinHandle<Witnesses>>,
 }
 
@@ -40,6 +42,9 @@ impl Running {
         while self.tasks.join_next().await.is_some() {}
         if let Err(error) = jobs::log::index(&self.rooms, UnixMillis::now()).await {
             tracing::warn!(%error, "the log is closed without a map of its cases");
+        }
+        if let Err(error) = self.roots.write_last(&self.rooms, UnixMillis::now()).await {
+            tracing::warn!(%error, "the log is closed without an SM3 root");
         }
         if let Some(witnesses) = self.witnesses
             && let Ok(mut witnesses) = witnesses.await
@@ -90,13 +95,14 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     if let Some(anchors) = wire::anchors(config)? {
         tasks.spawn(anchors.run(rooms.clone(), stop.clone()));
     }
-    tasks.spawn(jobs::log::daily(rooms.clone(), stop.clone()));
+    let roots = Roots::default();
+    tasks.spawn(jobs::log::daily(rooms.clone(), roots.clone(), stop.clone()));
     tasks.spawn(jobs::log::head(rooms.clone(), stop.clone()));
     tasks.spawn(refresh::keys(rooms.clone(), stop.clone()));
     tasks.spawn(refresh::directory(rooms.clone(), config.clone(), api_tls, stop.clone()));
     tasks.spawn(fatal(rooms.clone(), stop));
     tracing::info!(gateway = rooms.me.id, api = %config.listen.api, log = %config.listen.log, "serving");
-    Ok(Running { rooms, tasks, witnesses })
+    Ok(Running { rooms, tasks, roots, witnesses })
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, String> {

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, broadcast};
 
 use super::config::{AuditorKind, Config, KeyPair, Stamp as StampFiles, SystemKind as Kind};
 use crate::audit::checkpoint::Checkpoint;
+use crate::audit::gm::GmSigner;
 use crate::audit::note::Signer as LogSigner;
 use crate::audit::witness::Witness;
 use crate::audit::witness_policy::WitnessPolicy;
@@ -195,6 +196,10 @@ async fn log(config: &Config, store: &Store) -> Result<Log, Wrong> {
     let key = blocks.iter().find(|b| b.label == "PRIVATE KEY").ok_or_else(|| wrong(file, "no PRIVATE KEY in it"))?;
     let signer = LogSigner::from_pkcs8(&config.log.origin, &key.octets).map_err(|e| wrong(file, e))?;
     let mut options = OpenOptions::new(signer);
+    if let Some(file) = &config.log.gm_key {
+        let gm = GmSigner::new(&config.log.origin, Arc::new(load_key(file)?));
+        options.gm = Some(gm.map_err(|e| wrong(file, e))?);
+    }
     let mut tx = store.read().await.map_err(|e| e.to_string())?;
     let newest = head::newest(&mut tx, &config.log.origin).await.map_err(|e| e.to_string())?;
     options.at_least.extend(newest.map(|(size, root)| Checkpoint::new(&config.log.origin, size, root)));

@@ -72,12 +72,22 @@ impl Frontier {
     }
 
     /// Adds a leaf hash; `completed` hears of every node that is now complete, the leaf (height 0) first.
-    pub fn push_with(&mut self, leaf: Digest, mut completed: impl FnMut(u32, &Digest)) {
+    pub fn push_with(&mut self, leaf: Digest, completed: impl FnMut(u32, &Digest)) {
+        self.push_by(leaf, node_hash, completed);
+    }
+
+    /// [`Frontier::push_with`] of a tree whose nodes another function hashes.
+    pub fn push_by(
+        &mut self,
+        leaf: Digest,
+        node: impl Fn(&Digest, &Digest) -> Digest,
+        mut completed: impl FnMut(u32, &Digest),
+    ) {
         let mut hash = leaf;
         completed(0, &hash);
         for height in 1..=self.size.trailing_ones() {
             let Some(left) = self.edge.pop() else { break };
-            hash = node_hash(&left, &hash);
+            hash = node(&left, &hash);
             completed(height, &hash);
         }
         self.edge.push(hash);
@@ -85,10 +95,15 @@ impl Frontier {
     }
 
     pub fn root(&self) -> Digest {
+        self.root_by(node_hash, empty_root)
+    }
+
+    /// [`Frontier::root`] of a tree whose nodes another function hashes; `empty` is its root without leaves.
+    pub fn root_by(&self, node: impl Fn(&Digest, &Digest) -> Digest, empty: impl Fn() -> Digest) -> Digest {
         let mut edge = self.edge.iter().rev();
         match edge.next() {
-            None => empty_root(),
-            Some(&smallest) => edge.fold(smallest, |right, left| node_hash(left, &right)),
+            None => empty(),
+            Some(&smallest) => edge.fold(smallest, |right, left| node(left, &right)),
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod checkpoint;
 pub mod entry;
 pub mod error;
 pub mod evidence;
+pub mod gm;
 pub mod log;
 pub mod merkle;
 pub mod mirror;

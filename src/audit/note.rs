@@ -107,7 +107,7 @@ fn key_id(name: &str, kind: KeyKind, public: &[u8; 32]) -> u32 {
     u32::from_be_bytes([a, b, c, d])
 }
 
-fn name_is_fit(name: &str) -> bool {
+pub(super) fn name_is_fit(name: &str) -> bool {
     !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+')
 }
 
@@ -223,6 +223,13 @@ pub struct SignatureLine<'a> {
     signature: Vec<u8>,
     /// The whole line with its newline.
     pub line: &'a str,
+}
+
+impl SignatureLine<'_> {
+    /// What follows the key's id.
+    pub fn signature(&self) -> &[u8] {
+        &self.signature
+    }
 }
 
 /// A known key whose signature holds.

@@ -14,6 +14,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::audit::bundle;
 use crate::audit::entry::EntryHead;
 use crate::audit::evidence;
+use crate::audit::gm::GmKey;
+use crate::audit::log::GM_KEY;
 use crate::audit::log::segment::{self, Cursor, Unit};
 use crate::audit::note::VerifierKey;
 use crate::audit::verify::{self, Fetch, Options, Pinned, State, TileFolder};
@@ -46,6 +48,9 @@ enum Command {
     Key {
         /// 日志目录、网关数据目录或日志地址 · Folder of the log, a gateway's data folder, or the log's URL.
         log: String,
+        /// 打印 SM2 公钥 · The SM2 key instead.
+        #[arg(long)]
+        gm: bool,
         #[command(flatten)]
         reach: ReachArgs,
     },
@@ -69,6 +74,10 @@ struct VerifyArgs {
     /// be left out when the policy names one log.
     #[arg(long, value_name = "VKEY")]
     key: Option<VerifierKey>,
+    /// 日志 SM2 公钥：核验商用密码签名与每日 SM3 根，可多次给出（策略文件亦可列出） · The log's SM2 key: asks about its
+    /// SM2 signatures and daily SM3 roots; may be given several times, or stand in the policy.
+    #[arg(long, value_name = "VKEY")]
+    gm: Vec<GmKey>,
     /// 日志来源名（默认取公钥名） · Origin, when it is not the key's name.
     #[arg(long)]
     origin: Option<String>,
@@ -196,7 +205,7 @@ pub fn run(args: AuditArgs) -> ExitCode {
         Command::Verify(args) => verify_log(&args),
         Command::Export(args) => export::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Mirror(args) => copy(&args),
-        Command::Key { log, reach } => print_key(&log, &reach),
+        Command::Key { log, gm, reach } => print_key(&log, gm, &reach),
         Command::Show { dir, case } => show(&dir, case),
     };
     done.unwrap_or_else(|problem| {
@@ -239,6 +248,9 @@ fn options(args: &VerifyArgs) -> Result<Options, String> {
     options.origin = args.origin.clone();
     options.entries_are_ours = !args.foreign;
     options.old = args.old.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+    options.gm.clone_from(&args.gm);
+    let of_policy = policy.iter().flat_map(|policy| &policy.gm).filter(|key| key.name() == options.key.name());
+    options.gm.extend(of_policy.cloned());
     options.policy = policy;
     options.anchors = args.anchor.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
     if let Some(path) = &args.tsa {
@@ -383,19 +395,23 @@ fn copy(args: &MirrorArgs) -> Result<ExitCode, String> {
     }
 }
 
-fn print_key(log: &str, reach: &ReachArgs) -> Result<ExitCode, String> {
+fn print_key(log: &str, gm: bool, reach: &ReachArgs) -> Result<ExitCode, String> {
+    let name = if gm { GM_KEY } else { "key" };
     let bytes = match Target::find(log)? {
         Target::Url(prefix) => {
-            let found = reach.open(&prefix)?.get("key").map_err(|e| format!("{prefix}/key: {e}"))?;
+            let found = reach.open(&prefix)?.get(name).map_err(|e| format!("{prefix}/{name}: {e}"))?;
             eprintln!("公钥由日志自身提供，请经其他渠道核对 · the log itself says so: compare it by another way");
-            found.ok_or(format!("{prefix}/key: 没有 · is not there"))?
+            found.ok_or(format!("{prefix}/{name}: 没有 · is not there"))?
         }
-        Target::Folder(dir) | Target::Mirror(dir) => read(&dir.join("key"))?,
+        Target::Folder(dir) | Target::Mirror(dir) => read(&dir.join(name))?,
         Target::Bundle(file) => read(&file)?,
     };
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    let key: VerifierKey = text.trim_end().parse().map_err(|e| format!("{log}: {e}"))?;
-    println!("{key}");
+    let wrong = |e| format!("{log}: {e}");
+    match gm {
+        true => println!("{}", text.trim_end().parse::<GmKey>().map_err(wrong)?),
+        false => println!("{}", text.trim_end().parse::<VerifierKey>().map_err(wrong)?),
+    }
     Ok(ExitCode::SUCCESS)
 }
 

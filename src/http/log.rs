@@ -2,7 +2,7 @@
 //! entries on record.
 //!
 //! ```text
-//!  GET /checkpoint · /key · /tile/N/…      anyone
+//!  GET /checkpoint · /key · /gm-key · /tile/N/…   anyone
 //!  POST /add-checkpoint                    a peer's log ─▶ our cosignature (C2SP tlog-witness)
 //!  GET /witness                            the key of our cosignatures
 //!  GET /anchor                             the newest time-stamp over a checkpoint
@@ -156,6 +156,10 @@ impl LogDoor {
         let path = request.uri().path().trim_start_matches('/').to_owned();
         match path.as_str() {
             "key" => return Ok(text(format!("{}\n", self.rooms.log.key()))),
+            "gm-key" => {
+                let gm = self.rooms.log.gm().ok_or_else(|| Refusal::new(&NOT_FOUND, "this log has no SM2 key"))?;
+                return Ok(text(format!("{}\n", gm.key())));
+            }
             "anchor" => {
                 let log = self.rooms.log.clone();
                 let found = tokio::task::spawn_blocking(move || log.anchor()).await;

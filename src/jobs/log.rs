@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::gm::Roots;
 use crate::audit::entry::{Entry, Node};
 use crate::audit::{AuditError, Committed, Kind};
 use crate::gateway::{Rooms, ledger, stopped};
@@ -43,8 +44,8 @@ async fn keep_head(rooms: &Rooms, size: u64, root: Digest) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Writes the map of all cases when a new day has begun; runs until `stop` turns true.
-pub async fn daily(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
+/// Writes the map of all cases and the SM3 root when a new day has begun; runs until `stop` turns true.
+pub async fn daily(rooms: Arc<Rooms>, roots: Roots, mut stop: watch::Receiver<bool>) {
     let mut day = UnixMillis::now().day();
     loop {
         tokio::select! {
@@ -52,17 +53,27 @@ pub async fn daily(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
             () = tokio::time::sleep(Duration::from_secs(LOOK_S)) => {}
         }
         let now = UnixMillis::now();
-        if now.day() != day {
-            match index(&rooms, now).await {
-                Ok(_) => day = now.day(),
-                Err(error) => tracing::warn!(%error, "the map of cases is not in the log yet"),
+        if now.day() == day {
+            continue;
+        }
+        match index(&rooms, now).await {
+            Ok(_) => day = now.day(),
+            Err(error) => {
+                tracing::warn!(%error, "the map of cases is not in the log yet");
+                continue;
             }
+        }
+        if let Err(error) = roots.write(&rooms, now).await {
+            tracing::error!(%error, "no SM3 root of the log today");
         }
     }
 }
 
 /// Puts the map of all cases into the log: shows from then on that a case has no further entries before it.
 pub async fn index(rooms: &Rooms, now: UnixMillis) -> Result<Committed, AuditError> {
-    let node = Node { name: ledger::word(&rooms.me.id), ..Node::default() };
-    rooms.log.append_index(Entry::new(Kind::Index, now).node(node)).await
+    rooms.log.append_index(Entry::new(Kind::Index, now).node(node(rooms))).await
+}
+
+pub(super) fn node(rooms: &Rooms) -> Node {
+    Node { name: ledger::word(&rooms.me.id), ..Node::default() }
 }

@@ -9,6 +9,7 @@
 
 pub mod anchors;
 pub mod deliver;
+pub mod gm;
 pub mod log;
 mod tidy;
 pub mod witnesses;

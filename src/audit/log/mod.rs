@@ -3,6 +3,7 @@
 //! ```text
 //!  <dir>/lock                 held while a process has the log open
 //!  <dir>/key                  the note verifier key
+//!  <dir>/gm-key               the SM2 key whose lines stand beside the log's, if there is one
 //!  <dir>/checkpoint           the last signed checkpoint
 //!  <dir>/cosigners            keys of the witnesses whose lines stand on it
 //!  <dir>/segments/000000.seg  the entries, 65,536 a file
@@ -36,6 +37,7 @@ use super::anchor;
 use super::bundle;
 use super::checkpoint::{self, Checkpoint};
 use super::entry::Entry;
+use super::gm::GmSigner;
 use super::merkle;
 use super::note::{KeyKind, Note, Signer, VerifierKey};
 use super::proof::TlogProof;
@@ -51,6 +53,8 @@ use writer::{Job, Reply, Writer};
 
 /// File of the witnesses' keys.
 pub const COSIGNERS: &str = "cosigners";
+/// File of the SM2 key.
+pub const GM_KEY: &str = "gm-key";
 /// Entries that may wait for the writer; more is [`AuditError::Busy`].
 pub const QUEUE: usize = 8_192;
 /// Most entries of one batch.
@@ -70,6 +74,8 @@ pub struct OpenOptions {
     pub at_least: Vec<Checkpoint>,
     /// Bytes of a segment taken in advance.
     pub preallocate: u64,
+    /// Signs checkpoints a second time, with SM2; its name is the origin, too.
+    pub gm: Option<GmSigner>,
     pub disk: Arc<dyn Disk>,
 }
 
@@ -83,6 +89,7 @@ impl OpenOptions {
             patience: Duration::ZERO,
             at_least: Vec::new(),
             preallocate: 16 << 20,
+            gm: None,
             disk: Arc::new(RealDisk),
         }
     }
@@ -217,6 +224,10 @@ impl Log {
         let key = options.signer.verifier(KeyKind::Ed25519);
         let origin = key.name().to_owned();
         let is_new = key_file(&*disk, dir, &key)?;
+        if let Some(gm) = &options.gm {
+            let line = format!("{}\n", gm.key());
+            replace(&*disk, dir, GM_KEY, line.as_bytes()).map_err(io("keeping the SM2 key"))?;
+        }
         let levels = Levels::open(disk.clone(), dir.join("levels")).map_err(io("opening level files"))?;
         let opened = recover::segments(&disk, dir, &origin, &levels)?;
         let note = match std::fs::read(dir.join("checkpoint")) {
@@ -271,6 +282,7 @@ impl Log {
             disk: disk.clone(),
             dir: dir.to_owned(),
             signer: Arc::new(options.signer),
+            gm: options.gm,
             patience: options.patience,
             fresh: Mutex::new(None),
         });
@@ -385,6 +397,7 @@ impl Log {
         let known = |line: &super::note::SignatureLine<'_>| {
             witnesses.iter().any(|key| key.name() == line.name && key.id() == line.key_id)
                 || (line.name == self.0.key.name() && line.key_id == self.0.key.id())
+                || self.gm().is_some_and(|gm| gm.key().is_of(line.name, line.key_id))
         };
         if !parsed.signatures().iter().all(known) {
             return Ok(false);
@@ -410,6 +423,11 @@ impl Log {
     /// The note verifier key, as `tongban audit key` prints it.
     pub fn key(&self) -> &VerifierKey {
         &self.0.key
+    }
+
+    /// Who signs a second time, with SM2.
+    pub fn gm(&self) -> Option<&GmSigner> {
+        self.0.publisher.gm.as_ref()
     }
 
     /// What opening found; its `unanswered` intents want a `recovered` entry each.

@@ -14,6 +14,7 @@ use super::disk::{Disk, is_full, replace};
 use super::{COSIGNERS, Shared};
 use crate::audit::AuditError;
 use crate::audit::checkpoint::Checkpoint;
+use crate::audit::gm::GmSigner;
 use crate::audit::note::{Note, Signer, VerifierKey};
 use crate::terms::Digest;
 
@@ -31,6 +32,7 @@ pub(super) struct Publisher {
     pub disk: Arc<dyn Disk>,
     pub dir: PathBuf,
     pub signer: Arc<Signer>,
+    pub gm: Option<GmSigner>,
     /// How long a checkpoint waits for its witnesses before it is served without them.
     pub patience: Duration,
     /// The checkpoint that waits for its witnesses; held while one is stored.
@@ -66,12 +68,26 @@ impl Publisher {
         if head.size == served.size || self.shared.dead().is_some() {
             return;
         }
-        let note = self.signer.sign(&Checkpoint::new(self.signer.name(), head.size, head.root).to_string());
+        let note = self.sign(&Checkpoint::new(self.signer.name(), head.size, head.root).to_string());
         let next = Published { size: head.size, root: head.root, note };
         if self.patience.is_zero() {
             self.store(next);
         } else {
             *fresh = Some((next, Instant::now()));
+        }
+    }
+
+    /// Signed by the log's key, and by the SM2 key where there is one. A token that does not sign for once does not
+    /// stop the log: the line is missing then, and a verifier says so.
+    fn sign(&self, text: &str) -> String {
+        let note = self.signer.sign(text);
+        match self.gm.as_ref().map(|gm| gm.line(text)) {
+            None => note,
+            Some(Ok(line)) => note + &line,
+            Some(Err(error)) => {
+                tracing::error!(%error, "the SM2 key does not sign; the checkpoint goes without its line");
+                note
+            }
         }
     }
 
@@ -89,8 +105,6 @@ impl Publisher {
         }
     }
 
-    /// Adds signature lines of witnesses to the checkpoint they were made for. `false` when another one is there
-    /// meanwhile, or a line is there already.
     /// Keeps the keys of who cosigned beside the checkpoint, before their lines: whoever verifies the folder finds a changed
     /// octet in them, too. (Which witnesses count is not the folder's to say.)
     pub fn keep_cosigners(&self, cosigned: &Note<'_>, witnesses: &[VerifierKey]) -> Result<(), AuditError> {
@@ -111,6 +125,8 @@ impl Publisher {
         replace(&*self.disk, &self.dir, COSIGNERS, text.as_bytes()).map_err(io)
     }
 
+    /// Adds signature lines of witnesses to the checkpoint they were made for. `false` when another one is there
+    /// meanwhile, or a line is there already.
     pub fn add_lines(&self, cosigned: &Note<'_>) -> Result<bool, AuditError> {
         let mut fresh = self.fresh.lock().unwrap_or_else(|p| p.into_inner());
         if let Some((waiting, _)) = &mut *fresh

@@ -9,7 +9,8 @@ use super::judge::{Judge, Place};
 use super::report::{Question, Report, Verdict};
 use super::{Options, Progress};
 use crate::audit::anchor::MAX_ANCHOR;
-use crate::audit::log::COSIGNERS;
+use crate::audit::gm::GmKey;
+use crate::audit::log::{COSIGNERS, GM_KEY};
 use crate::audit::log::segment::{self, Chain, Fault, SEGMENT_ENTRIES, Tail, Visitor};
 use crate::audit::log::{self, disk::DiskFile};
 use crate::audit::note::{Note, NoteError, SignatureLine, VerifierKey};
@@ -134,7 +135,7 @@ fn small_files(dir: &Path, options: &Options, judge: &mut Judge<'_>) {
         wrong(judge, "lock", "the lock file is not empty");
     }
     anchors(dir, options, judge);
-    let known = ["anchors", "checkpoint", "cosigners", "key", "levels", "lock", "segments"];
+    let known = ["anchors", "checkpoint", "cosigners", "gm-key", "key", "levels", "lock", "segments"];
     for name in listing(dir).unwrap_or_default() {
         if !known.contains(&name.as_str()) {
             judge.fault(Question::Integrity, Verdict::Undecided, &name, None, "a file that does not belong here");
@@ -158,9 +159,15 @@ fn cosigners(dir: &Path, note: &[u8], options: &Options, judge: &mut Judge<'_>) 
     if keys.iter().map(|key| format!("{key}\n")).collect::<String>() != text {
         judge.fault(Question::Integrity, Verdict::Disproven, COSIGNERS, None, "not a list of verifier keys");
     }
+    let gm = gm_key(dir, judge);
+    if gm.as_ref().and_then(|key| key.signed(&note)) == Some(false) {
+        let what = "the SM2 signature does not verify";
+        judge.fault(Question::Integrity, Verdict::Disproven, "checkpoint", None, what);
+    }
     let known = |line: &&SignatureLine<'_>| {
-        let ours = std::iter::once(&options.key).chain(&keys);
-        ours.into_iter().any(|key| key.name() == line.name && key.id() == line.key_id)
+        let mut ours = std::iter::once(&options.key).chain(&keys);
+        ours.any(|key| key.name() == line.name && key.id() == line.key_id)
+            || gm.as_ref().is_some_and(|key| key.is_of(line.name, line.key_id))
     };
     if let Some(line) = note.signatures().iter().find(|line| !known(line)) {
         let what = format!("a signature line of nobody whose key is here: {}", line.name);
@@ -169,6 +176,16 @@ fn cosigners(dir: &Path, note: &[u8], options: &Options, judge: &mut Judge<'_>) 
     if let Err(error @ NoteError::Signature(_)) = note.verify(&keys) {
         judge.fault(Question::Integrity, Verdict::Disproven, "checkpoint", None, &error.to_string());
     }
+}
+
+/// The SM2 key that lies in the folder. Whether it is the log's is asked with `--gm`.
+fn gm_key(dir: &Path, judge: &mut Judge<'_>) -> Option<GmKey> {
+    let text = small_file(&dir.join(GM_KEY)).ok()?;
+    let key = String::from_utf8_lossy(&text).trim_end().parse::<GmKey>().ok();
+    if key.as_ref().is_none_or(|key| format!("{key}\n").as_bytes() != text) {
+        judge.fault(Question::Integrity, Verdict::Disproven, GM_KEY, None, "not an SM2 note verifier key");
+    }
+    key
 }
 
 fn anchors(dir: &Path, options: &Options, judge: &mut Judge<'_>) {

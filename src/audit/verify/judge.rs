@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::Options;
+use super::commercial::Commercial;
 use super::pinned::witnessed;
 use super::report::{Fault, Question, Report, Verdict};
 use super::state::{Half, State, half};
@@ -29,7 +30,8 @@ pub struct Place<'a> {
 }
 
 pub struct Judge<'o> {
-    options: &'o Options,
+    pub(super) options: &'o Options,
+    pub(super) commercial: Commercial,
     pub report: Report,
     pub frontier: Frontier,
     /// Roots promised for sizes still to come: (who promised, root, which question it answers).
@@ -56,6 +58,7 @@ impl<'o> Judge<'o> {
     pub fn new(options: &'o Options, note: Result<&[u8], &str>) -> (Self, Option<SignedCheckpoint>) {
         let mut judge = Self {
             options,
+            commercial: Commercial::asked(!options.gm.is_empty() && options.entries_are_ours),
             report: Report { origin: options.origin().to_owned(), ..Report::default() },
             frontier: Frontier::new(),
             promises: BTreeMap::new(),
@@ -95,6 +98,7 @@ impl<'o> Judge<'o> {
         judge.report.root = Some(signed.root());
         judge.promise("checkpoint", &signed, Question::Integrity);
         judge.witnesses(&signed);
+        judge.gm_line(&signed);
         for (n, note) in options.old.iter().chain(&options.since).enumerate() {
             judge.old(n, note, &signed);
         }
@@ -187,6 +191,9 @@ impl<'o> Judge<'o> {
     /// an earlier verification remembers of its chains.
     pub fn resume(&mut self, since: Frontier, state: Option<State>) {
         self.report.since = Some(since.size());
+        if since.size() > 0 {
+            self.gm_unread("checkpoint");
+        }
         match state {
             Some(state) => {
                 (self.cases, self.intents, self.last_ts) = (state.cases, state.intents, state.last_ts);
@@ -210,6 +217,7 @@ impl<'o> Judge<'o> {
             self.fault(Question::Content, Verdict::Undecided, file, None, what);
             self.fault(Question::Complete, Verdict::Undecided, file, None, what);
         }
+        self.gm_unread(file);
         self.entries_seen = false;
     }
 
@@ -220,6 +228,7 @@ impl<'o> Judge<'o> {
             self.report.answer(Question::Content, Verdict::Sampled);
         }
         self.report.verdicts.remove(&Question::Complete);
+        self.gm_unread("checkpoint");
         self.entries_seen = false;
     }
 
@@ -240,6 +249,7 @@ impl<'o> Judge<'o> {
         self.leaf(leaf, place.file, hash);
         if self.options.entries_are_ours {
             self.content(bytes, index, leaf, place);
+            self.commercial.push(bytes);
         }
     }
 
@@ -278,6 +288,9 @@ impl<'o> Judge<'o> {
         }
         if head.kind == Kind::Index {
             self.index(bytes, index, place);
+        }
+        if head.kind == Kind::GmRoot {
+            self.gm_root(bytes, index, place);
         }
         if let Some(link) = head.case {
             self.case(link, index, leaf, place);

@@ -8,6 +8,7 @@
 //!                                                             └─ content …     ┘ not asked
 //! ```
 
+mod commercial;
 mod folder;
 mod judge;
 mod pinned;
@@ -29,6 +30,7 @@ pub use sparse::{Sparse, SparseError};
 pub use state::State;
 pub use tree::{Fetch, MAX_RESOURCE, TileFolder, read_bundle};
 
+use super::gm::GmKey;
 use super::note::VerifierKey;
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
@@ -47,6 +49,8 @@ pub struct Options {
     pub now: Option<UnixMillis>,
     /// Authorities trusted for time-stamps; without them nothing is asked about time.
     pub time_authorities: Vec<Certificate>,
+    /// The log's SM2 keys, now and before; without them nothing is asked about commercial cryptography.
+    pub gm: Vec<GmKey>,
     /// Anchors at hand, besides the one that the log itself shows.
     pub anchors: Vec<Vec<u8>>,
     /// Older checkpoints at hand, signed notes.
@@ -73,6 +77,7 @@ impl Options {
             policy: None,
             now: None,
             time_authorities: Vec::new(),
+            gm: Vec::new(),
             anchors: Vec::new(),
             old: Vec::new(),
             entries_are_ours: true,

@@ -9,12 +9,14 @@
 //!  quorum  neighbours
 //!  #tongban max-checkpoint-age 600         seconds: older cosignatures do not count
 //!  #tongban max-anchor-age 7200            seconds: an older newest time-stamp is too old
+//!  #tongban gm gov.example/gw/1+…          the log's SM2 key: commercial cryptography is asked about
 //! ```
 //! Other readers of tlog-policy skip these lines. A line of this kind that is not understood is refused: a limit that
 //! is mistyped must not silently be none.
 
 use super::report::{Fault, Question, Report, Verdict};
 use crate::audit::checkpoint::{SignedCheckpoint, decimal};
+use crate::audit::gm::GmKey;
 use crate::audit::witness_policy::{PolicyError, WitnessPolicy};
 use crate::terms::UnixMillis;
 
@@ -30,6 +32,8 @@ pub struct Pinned {
     pub max_checkpoint_age_s: Option<u64>,
     /// Seconds since the newest time-stamp.
     pub max_anchor_age_s: Option<u64>,
+    /// SM2 keys of the logs.
+    pub gm: Vec<GmKey>,
 }
 
 impl Pinned {
@@ -39,13 +43,17 @@ impl Pinned {
     /// The line that is not understood; lines count from 1.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
         let witnesses = WitnessPolicy::parse(text)?;
-        let mut pinned = Self { witnesses, max_checkpoint_age_s: None, max_anchor_age_s: None };
+        let mut pinned = Self { witnesses, max_checkpoint_age_s: None, max_anchor_age_s: None, gm: Vec::new() };
         for (n, line) in text.lines().enumerate() {
             let Some(rest) = line.trim_start().strip_prefix(MARK) else { continue };
             let wrong = |reason| PolicyError::Line { line: n + 1, reason };
             let words: Vec<&str> = rest.split_ascii_whitespace().collect();
+            if let ["gm", key] = words[..] {
+                pinned.gm.push(key.parse().map_err(|_| wrong("after #tongban gm: an SM2 note verifier key"))?);
+                continue;
+            }
             let ["max-checkpoint-age" | "max-anchor-age", seconds] = words[..] else {
-                return Err(wrong("after #tongban: max-checkpoint-age SECONDS or max-anchor-age SECONDS"));
+                return Err(wrong("after #tongban: max-checkpoint-age SECONDS, max-anchor-age SECONDS or gm VKEY"));
             };
             let seconds = decimal(seconds).filter(|s| *s > 0).ok_or(wrong("a number of seconds above 0 is wanted"))?;
             let limit = match words[0] {

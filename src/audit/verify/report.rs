@@ -40,11 +40,20 @@ pub enum Question {
     Complete,
     /// Every entry is well-formed and of a known kind.
     Content,
+    /// Signed with SM2, and every SM3 root agrees with the entries.
+    Commercial,
 }
 
 impl Question {
-    pub const ALL: [Question; 6] =
-        [Self::Integrity, Self::AppendOnly, Self::Witnessed, Self::Anchored, Self::Complete, Self::Content];
+    pub const ALL: [Question; 7] = [
+        Self::Integrity,
+        Self::AppendOnly,
+        Self::Witnessed,
+        Self::Anchored,
+        Self::Complete,
+        Self::Content,
+        Self::Commercial,
+    ];
 
     /// (zh, en)
     fn words(self) -> (&'static str, &'static str) {
@@ -55,6 +64,7 @@ impl Question {
             Self::Anchored => ("时间锚定", "anchored in time"),
             Self::Complete => ("办件链完备", "complete"),
             Self::Content => ("记录内容", "content"),
+            Self::Commercial => ("商用密码（SM2/SM3）", "commercial cryptography"),
         }
     }
 }
@@ -100,6 +110,9 @@ pub struct Report {
     /// Time of the newest time-stamp that holds, and the size of the checkpoint it is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub anchored: Option<(UnixMillis, u64)>,
+    /// Entries that the newest SM3 root that holds is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gm_root: Option<u64>,
     /// What a reader should know, and no fault.
     pub notes: Vec<String>,
     /// What the next verification can begin with, when everything asked was proven.
@@ -169,6 +182,9 @@ impl Report {
         }
         if let Some((at, size)) = self.anchored {
             let _ = writeln!(out, "  时间戳 time-stamp of {at} over {size} entries");
+        }
+        if let Some(size) = self.gm_root {
+            let _ = writeln!(out, "  SM3 根 SM3 root over {size} entries");
         }
         for (origin, count) in &self.peers {
             let _ = writeln!(out, "  对端回执 receipts of {origin}: {count}");
