@@ -16,6 +16,8 @@ const FILINGS: u32 = 50;
 /// Everything `tongban serve` needs to know. Relative paths are relative to the file.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Where it was read from, and its text: a mistake in a file that it names is told with the line that names it.
+    pub source: Source,
     pub gateway: Gateway,
     pub listen: Listen,
     pub tls: KeyPair,
@@ -36,6 +38,36 @@ pub struct Config {
     pub auditors: Vec<Auditor>,
     pub systems: Vec<System>,
     pub limits: Limits,
+}
+
+/// A configuration file as it was read.
+#[derive(Clone, Default)]
+pub struct Source {
+    pub file: PathBuf,
+    pub text: String,
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Source({})", self.file.display()) // the text may hold a store's password
+    }
+}
+
+impl Source {
+    /// The line that names a file, from 1; 0 where none does.
+    pub fn line_naming(&self, path: &Path) -> usize {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let quoted = |line: &str| line.contains(&format!("{name}\"")) && !line.trim_start().starts_with('#');
+        self.text.lines().position(quoted).map_or(0, |n| n + 1)
+    }
+
+    /// Adds a mistake about a file that the configuration names.
+    pub fn wrong(&self, mistakes: &mut Mistakes, field: &str, path: &Path, why: impl std::fmt::Display, mend: &str) {
+        let (why, shown) = (why.to_string(), path.display().to_string());
+        let why = why.strip_prefix(&format!("{shown}: ")).unwrap_or(&why).to_owned();
+        let file = self.file.display().to_string();
+        mistakes.add(&file, self.line_naming(path), field, format_args!("{shown}: {why}"), mend);
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -193,7 +225,9 @@ impl Config {
     /// Every mistake of the file at once.
     pub fn parse(file: &Path, text: &str) -> Result<Self, Mistakes> {
         let base = file.parent().unwrap_or(Path::new("."));
-        File::read(&file.display().to_string(), text, |root| read(root, base))
+        let mut config = File::read(&file.display().to_string(), text, |root| read(root, base))?;
+        config.source = Source { file: file.to_owned(), text: text.to_owned() };
+        Ok(config)
     }
 
     /// Reads the file and also checks that every file it names can be read.
@@ -210,17 +244,7 @@ impl Config {
         let mut mistakes = Mistakes::default();
         for (field, path) in config.files() {
             if let Err(e) = std::fs::metadata(path) {
-                let line = text
-                    .lines()
-                    .position(|l| path.file_name().is_some_and(|name| l.contains(&*name.to_string_lossy())));
-                let name = file.display().to_string();
-                mistakes.add(
-                    &name,
-                    line.map_or(0, |n| n + 1),
-                    field,
-                    format_args!("{}: {e}", path.display()),
-                    "name a file that is there",
-                );
+                config.source.wrong(&mut mistakes, &field, path, e, "name a file that is there");
             }
         }
         if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
@@ -392,6 +416,7 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
     root.done();
     let (tls, client_anchors) = tls?;
     Some(Config {
+        source: Source::default(),
         gateway: gateway?,
         listen: listen?,
         tls,

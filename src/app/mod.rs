@@ -6,6 +6,9 @@
 
 pub mod config;
 pub mod demo;
+mod local;
 pub mod refresh;
+pub mod reload;
 pub mod serve;
+pub mod snapshot;
 pub mod wire;

@@ -7,12 +7,14 @@ use arc_swap::ArcSwap;
 use http::Request;
 use rustls_pki_types::CertificateDer;
 use serde::Deserialize;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use super::config::Config;
 use super::wire;
+use crate::audit::Kind;
 use crate::federation::Directory;
 use crate::gateway::Rooms;
+use crate::gateway::changes::{self, Cause, Part};
 use crate::identity::keys::IssuerKeys;
 use crate::terms::UnixMillis;
 use crate::upstream::body::empty;
@@ -97,17 +99,20 @@ async fn fetch_keys(client: &Client, issuer: &crate::federation::Issuer) -> Resu
 /// certificates and whose servers we trust.
 pub async fn directory(
     rooms: Arc<Rooms>,
-    config: Config,
+    config: Arc<ArcSwap<Config>>,
     api_tls: Arc<ArcSwap<rustls::ServerConfig>>,
+    turn: Arc<Mutex<()>>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let Some(url) = config.directory.url.clone() else { return };
+    let Some(url) = config.load().directory.url.clone() else { return };
     loop {
         tokio::select! {
             () = crate::gateway::stopped(&mut stop) => return,
             () = tokio::time::sleep(Duration::from_secs(DIRECTORY_S)) => {}
         }
-        if let Err(error) = newer(&rooms, &config, &api_tls, &url).await {
+        // A reload replaces the same parts: one at a time.
+        let _turn = turn.lock().await;
+        if let Err(error) = newer(&rooms, &config.load_full(), &api_tls, &url).await {
             tracing::warn!(error, "no newer directory; the one in force stays");
         }
     }
@@ -137,11 +142,15 @@ async fn newer(
     let file = &config.directory.file;
     let part = file.with_extension("part");
     std::fs::write(&part, &envelope).and_then(|()| std::fs::rename(&part, file)).map_err(|e| e.to_string())?;
+    let part = Part::new("directory", Kind::SnapshotLoad, directory.digest());
+    let changed = changes::announce(rooms, &[part], Cause::Federation, UnixMillis::now()).await;
+    let changed = changed.map_err(|e| e.to_string())?;
     tracing::info!(version = directory.version, "a newer directory is in force");
     rooms.directory.store(Arc::new(directory));
     rooms.issuers.store(Arc::new(book));
     rooms.peers.store(Arc::new(peers));
     api_tls.store(tls);
+    changes::settle(rooms, &changed).await.map_err(|e| e.to_string())?;
     rooms.keys_wanted.notify_one();
     Ok(())
 }

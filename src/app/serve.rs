@@ -2,23 +2,24 @@
 //!
 //! ```text
 //!  api  (TLS, client certificates asked)      log (TLS: hashes for anyone, entries for auditors)
-//!  admin (plain, local): /health /ready       metrics (plain, local): /metrics
+//!  admin (plain, local): /health /ready /reload   metrics (plain, local): /metrics
 //!  jobs: deliveries · housekeeping            refreshers: issuers' keys · directory
 //! ```
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::Request;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::config::Config;
-use super::{refresh, wire};
+use super::reload::Reloader;
+use super::{local, refresh, snapshot, wire};
 use crate::gateway::Rooms;
+use crate::gateway::changes::{self, Cause};
 use crate::http::api;
 use crate::http::log::LogDoor;
 use crate::http::serve::{Connection, Limits, serve};
@@ -26,11 +27,12 @@ use crate::jobs::gm::Roots;
 use crate::jobs::{self, witnesses::Witnesses};
 use crate::terms::UnixMillis;
 use crate::upstream::Body;
-use crate::upstream::body::full;
 
 /// A running gateway.
 pub struct Running {
     pub rooms: Arc<Rooms>,
+    /// Takes changed files.
+    pub reloader: Arc<Reloader>,
     tasks: JoinSet<()>,
     roots: Roots,
     witnesses: Option<JoinHandle<Witnesses>>,
@@ -63,10 +65,21 @@ impl Running {
 /// # Errors
 /// A sentence that names the file or address that is wrong.
 pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Running, String> {
-    let rooms = wire::rooms(config).await?;
+    let now = UnixMillis::now();
+    let mut snapshot = snapshot::read(config, None, now).map_err(|faults| faults.mistakes.to_string())?;
+    let (parts, tls) = (std::mem::take(&mut snapshot.parts), snapshot.api_tls.clone());
+    let auditors = Arc::new(ArcSwap::from_pointee(std::mem::take(&mut snapshot.auditors)));
+    let rooms = wire::rooms(config, snapshot, now).await?;
+    let changed = changes::announce(&rooms, &parts, Cause::Start, now).await.map_err(|e| e.to_string())?;
+    changes::settle(&rooms, &changed).await.map_err(|e| e.to_string())?;
     let mut tasks = JoinSet::new();
     let limits = Limits { connections: config.limits.connections as usize, ..Limits::default() };
-    let api_tls = Arc::new(ArcSwap::new(wire::api_tls(config, &rooms.directory.load())?));
+    let api_tls = Arc::new(ArcSwap::new(tls));
+    let config_now = Arc::new(ArcSwap::from_pointee(config.clone()));
+    let turn = Arc::default();
+    let reloader =
+        Reloader::new(rooms.clone(), config_now.clone(), api_tls.clone(), auditors.clone(), Arc::clone(&turn));
+    let reloader = Arc::new(reloader);
 
     let listener = listen(config.listen.api).await?;
     let own = rooms.clone();
@@ -74,7 +87,7 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     tasks.spawn(serve(listener, Some(api_tls.clone()), limits, stop.clone(), handler));
 
     let listener = listen(config.listen.log).await?;
-    let door = Arc::new(LogDoor::new(rooms.clone(), wire::auditors(config)?, wire::witness(config)?));
+    let door = Arc::new(LogDoor::new(rooms.clone(), auditors, wire::witness(config)?));
     let own = door.clone();
     let handler = move |request, connection| own.clone().answer(request, connection);
     tasks.spawn(serve(listener, Some(api_tls.clone()), limits, stop.clone(), handler));
@@ -84,10 +97,11 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     let local = Limits { connections: 64, ..Limits::default() };
     for address in [config.listen.admin, config.listen.metrics] {
         let listener = listen(address).await?;
-        let own = rooms.clone();
+        let (own, reloader) = (rooms.clone(), reloader.clone());
+        let is_admin = address == config.listen.admin;
         let handler = move |request: Request<Body>, _: Connection| {
-            let own = own.clone();
-            async move { local_answer(&own, request.uri().path()).await }
+            let (own, reloader) = (own.clone(), is_admin.then(|| reloader.clone()));
+            async move { local::answer(&own, reloader.as_deref(), &request).await }
         };
         tasks.spawn(serve(listener, None, local, stop.clone(), handler));
     }
@@ -99,10 +113,10 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     tasks.spawn(jobs::log::daily(rooms.clone(), roots.clone(), stop.clone()));
     tasks.spawn(jobs::log::head(rooms.clone(), stop.clone()));
     tasks.spawn(refresh::keys(rooms.clone(), stop.clone()));
-    tasks.spawn(refresh::directory(rooms.clone(), config.clone(), api_tls, stop.clone()));
+    tasks.spawn(refresh::directory(rooms.clone(), config_now, api_tls, turn, stop.clone()));
     tasks.spawn(fatal(rooms.clone(), stop));
     tracing::info!(gateway = rooms.me.id, api = %config.listen.api, log = %config.listen.log, "serving");
-    Ok(Running { rooms, tasks, roots, witnesses })
+    Ok(Running { rooms, reloader, tasks, roots, witnesses })
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
@@ -118,47 +132,4 @@ async fn fatal(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
         }
         () = crate::gateway::stopped(&mut stop) => {}
     }
-}
-
-async fn local_answer(rooms: &Arc<Rooms>, path: &str) -> Response<Body> {
-    let text = |status: StatusCode, text: String| {
-        let mut response = Response::new(full(text));
-        *response.status_mut() = status;
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        response
-    };
-    match path {
-        "/health" => text(StatusCode::OK, "alive\n".into()),
-        "/ready" => match ready(rooms).await {
-            Ok(()) => text(StatusCode::OK, "ready\n".into()),
-            Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
-        },
-        "/metrics" => {
-            let gauges = rooms.gauges().await;
-            let lines = gauges.iter().map(|(name, value)| format!("# TYPE {name} gauge\n{name} {value}\n"));
-            text(StatusCode::OK, lines.collect())
-        }
-        _ => text(StatusCode::NOT_FOUND, "no such address\n".into()),
-    }
-}
-
-/// The real operations, not a connection test: the store answers, the log takes lines, the directory is in force.
-async fn ready(rooms: &Rooms) -> Result<(), String> {
-    let ping = tokio::time::timeout(Duration::from_secs(2), rooms.store.ping()).await;
-    ping.map_err(|_| "store: no answer".to_owned())?.map_err(|e| e.to_string())?;
-    if !rooms.log.is_healthy() {
-        return Err("log: failed".into());
-    }
-    if rooms.directory.load().expires <= UnixMillis::now() {
-        return Err("directory: expired".into());
-    }
-    rooms.slot().map_err(|e| format!("directory: {e}"))?;
-    if !rooms.catalogue_is_current() {
-        return Err("catalogue: not the one that the directory names".into());
-    }
-    let book = rooms.issuers.load();
-    if book.issuers().any(|issuer| issuer.keys.is_none()) {
-        return Err("issuers: keys not there yet".into());
-    }
-    Ok(())
 }

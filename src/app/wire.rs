@@ -9,6 +9,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::sync::{Notify, broadcast};
 
 use super::config::{AuditorKind, Config, KeyPair, Stamp as StampFiles, SystemKind as Kind};
+use super::snapshot::Snapshot;
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::gm::GmSigner;
 use crate::audit::note::Signer as LogSigner;
@@ -18,6 +19,7 @@ use crate::audit::{Log, OpenOptions, Pseudonymiser};
 use crate::catalogue::Catalogue;
 use crate::exchange::{Key, Vault, records};
 use crate::federation::Directory;
+use crate::gateway::changes;
 use crate::gateway::intake::Bounds;
 use crate::gateway::rooms::{Envelope, Me, Peer, Peers, Rooms, Stamp, System, SystemKind, Window};
 use crate::gateway::strangers::Strangers;
@@ -30,9 +32,9 @@ use crate::jobs::anchors::Anchors;
 use crate::jobs::witnesses::{self, Witnesses};
 use crate::lookups::Lookups;
 use crate::partners::{Contracts, Rates, Standing};
-use crate::policy::{PolicyBook, PolicySet};
+use crate::policy::PolicyBook;
 use crate::store::{Store, head};
-use crate::terms::{Digest, UnixMillis};
+use crate::terms::{Digest, Mistakes, UnixMillis};
 use crate::trust::certificate::Certificate;
 use crate::trust::pem;
 use crate::trust::suite::load_key;
@@ -64,32 +66,16 @@ pub fn operator_key(file: &Path) -> Result<Vec<u8>, Wrong> {
     }
 }
 
-/// Reads everything a configuration names and opens store, vault and log.
-pub async fn rooms(config: &Config) -> Result<Arc<Rooms>, Wrong> {
-    crate::identity::ring_provider::install();
+/// Opens store, vault and log, and puts what has been read around them.
+pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Result<Arc<Rooms>, Wrong> {
     let data = &config.gateway.data;
     std::fs::create_dir_all(data).map_err(|e| wrong(data, e))?;
     let shared = config.gateway.shared.as_ref().unwrap_or(data);
     std::fs::create_dir_all(shared).map_err(|e| wrong(shared, e))?;
-    let now = UnixMillis::now();
-    let catalogue = match &config.catalogue {
-        Some(folder) => Catalogue::load(folder),
-        None => Catalogue::embedded(),
-    };
-    let catalogue = catalogue.map_err(|e| e.to_string())?;
-    let policies = match &config.policies {
-        Some(folder) => PolicySet::load(folder),
-        None => PolicySet::embedded(),
-    };
-    let policies = policies.map_err(|e| format!("policies: {e}"))?;
-    let contracts = contracts(config, &catalogue)?;
-    let envelope = std::fs::read_to_string(&config.directory.file).map_err(|e| wrong(&config.directory.file, e))?;
-    let operator = operator_key(&config.directory.operator_key)?;
-    let directory = Directory::take(&envelope, &operator, None, now).map_err(|e| wrong(&config.directory.file, e))?;
-    let own = directory.member(&config.gateway.id);
-    own.ok_or_else(|| wrong(&config.directory.file, format!("it does not list us, {}", config.gateway.id)))?;
-    let book = book(&directory, &config.gateway.id)?;
-    let store = Store::open(&config.gateway.store, records::MIGRATIONS).await.map_err(|e| e.to_string())?;
+    let Snapshot { catalogue, policies, contracts, directory, book, peers, windows, client_anchors, keys, .. } =
+        snapshot;
+    let migrations = [records::MIGRATIONS, changes::MIGRATIONS].concat();
+    let store = Store::open(&config.gateway.store, &migrations).await.map_err(|e| e.to_string())?;
     let log = log(config, &store).await?;
     let pseudonym_key = Key::read_or_make(&shared.join("pseudonym.key")).map_err(|e| e.to_string())?;
     let systems = config.systems.iter().map(|s| system(config, s)).collect::<Result<Vec<_>, _>>()?;
@@ -98,12 +84,6 @@ pub async fn rooms(config: &Config) -> Result<Arc<Rooms>, Wrong> {
         if let Some(fingerprint) = &system.certificate {
             callers.insert(digest(fingerprint)?, n);
         }
-    }
-    let mut windows = HashMap::new();
-    for window in &config.windows {
-        let known =
-            Window { id: window.id.clone(), name: window.name.clone(), region: window.region, org: window.org.clone() };
-        windows.insert(digest(&window.certificate)?, known);
     }
     let rates = Rates::new(&contracts);
     Ok(Arc::new(Rooms {
@@ -124,7 +104,7 @@ pub async fn rooms(config: &Config) -> Result<Arc<Rooms>, Wrong> {
         contracts: ArcSwap::from_pointee(contracts),
         rates: ArcSwap::from_pointee(rates),
         strangers: Strangers::default(),
-        peers: ArcSwap::from_pointee(peers(config, &directory)?),
+        peers: ArcSwap::from_pointee(peers),
         names: names(config, &directory),
         replica: replica()?,
         directory: ArcSwap::from_pointee(directory),
@@ -132,16 +112,12 @@ pub async fn rooms(config: &Config) -> Result<Arc<Rooms>, Wrong> {
         verdicts: VerdictCache::default(),
         ended: ArcSwap::from_pointee(Revocations::default()),
         keys_wanted: Notify::new(),
-        windows,
-        client_anchors: parsed(&config.client_anchors)?,
+        windows: ArcSwap::from_pointee(windows),
+        client_anchors: ArcSwap::from_pointee(client_anchors),
         callers,
         systems,
         lookups: Lookups::new(CACHE_OCTETS),
-        envelope: envelope_key(&config.seals.envelope)?,
-        collection: stamp(&config.seals.collection)?,
-        acceptance: stamp(&config.seals.acceptance)?,
-        approval: stamp(&config.seals.approval)?,
-        assertion: load_key(&config.assertion.key)?,
+        keys: ArcSwap::from_pointee(keys),
         bounds: Bounds {
             file_octets: u64::from(config.limits.file_mib) << 20,
             files: config.limits.files as usize,
@@ -170,36 +146,61 @@ pub fn auditors(config: &Config) -> Result<HashMap<Digest, Auditor>, Wrong> {
     known.collect()
 }
 
+/// Our own windows, by certificate.
+pub fn windows(config: &Config) -> Result<HashMap<Digest, Window>, Wrong> {
+    let known = config.windows.iter().map(|window| {
+        let known =
+            Window { id: window.id.clone(), name: window.name.clone(), region: window.region, org: window.org.clone() };
+        Ok((digest(&window.certificate)?, known))
+    });
+    known.collect()
+}
+
 /// Contracts of outlets, read against the catalogue in force.
-pub fn contracts(config: &Config, catalogue: &Catalogue) -> Result<Contracts, Wrong> {
+pub fn contracts(config: &Config, catalogue: &Catalogue) -> Result<Contracts, Mistakes> {
     let Some(file) = &config.partners else { return Ok(Contracts::default()) };
-    let text = std::fs::read_to_string(file).map_err(|e| wrong(file, e))?;
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) => {
+            let mut mistakes = Mistakes::default();
+            config.source.wrong(&mut mistakes, "partners", file, error, "a file of contracts");
+            return Err(mistakes);
+        }
+    };
     let standing = |code, kind| match catalogue.items.get(&code) {
         None => Standing::Unknown,
         Some(item) if item.open_to(kind) => Standing::Open,
         Some(_) => Standing::NotForKind,
     };
-    Contracts::read(&file.display().to_string(), &text, &standing).map_err(|m| m.to_string())
+    Contracts::read(&file.display().to_string(), &text, &standing)
 }
 
 /// All certificates of a PEM file.
-fn parsed(file: &Path) -> Result<Vec<Certificate>, Wrong> {
+pub fn parsed(file: &Path) -> Result<Vec<Certificate>, Wrong> {
     let all = certificates(file).map_err(|e| e.to_string())?;
     all.iter().map(|der| Certificate::parse(der).map_err(|e| wrong(file, e))).collect()
 }
 
-/// Opens the log: no shorter than the store, or anybody who shares it, has seen it.
-async fn log(config: &Config, store: &Store) -> Result<Log, Wrong> {
+/// The key that signs the log's checkpoints.
+pub fn log_signer(config: &Config) -> Result<LogSigner, Wrong> {
     let file = &config.log.key;
     let text = std::fs::read(file).map_err(|e| wrong(file, e))?;
     let blocks = pem::decode(&text).map_err(|e| wrong(file, e))?;
     let key = blocks.iter().find(|b| b.label == "PRIVATE KEY").ok_or_else(|| wrong(file, "no PRIVATE KEY in it"))?;
-    let signer = LogSigner::from_pkcs8(&config.log.origin, &key.octets).map_err(|e| wrong(file, e))?;
-    let mut options = OpenOptions::new(signer);
-    if let Some(file) = &config.log.gm_key {
-        let gm = GmSigner::new(&config.log.origin, Arc::new(load_key(file)?));
-        options.gm = Some(gm.map_err(|e| wrong(file, e))?);
-    }
+    LogSigner::from_pkcs8(&config.log.origin, &key.octets).map_err(|e| wrong(file, e))
+}
+
+/// The SM2 key that signs them too, where there is one.
+pub fn gm_signer(config: &Config) -> Result<Option<GmSigner>, Wrong> {
+    let Some(file) = &config.log.gm_key else { return Ok(None) };
+    let gm = GmSigner::new(&config.log.origin, Arc::new(load_key(file)?));
+    gm.map(Some).map_err(|e| wrong(file, e))
+}
+
+/// Opens the log: no shorter than the store, or anybody who shares it, has seen it.
+async fn log(config: &Config, store: &Store) -> Result<Log, Wrong> {
+    let mut options = OpenOptions::new(log_signer(config)?);
+    options.gm = gm_signer(config)?;
     let mut tx = store.read().await.map_err(|e| e.to_string())?;
     let newest = head::newest(&mut tx, &config.log.origin).await.map_err(|e| e.to_string())?;
     options.at_least.extend(newest.map(|(size, root)| Checkpoint::new(&config.log.origin, size, root)));
@@ -232,7 +233,7 @@ pub fn witnesses(config: &Config) -> Result<Option<Witnesses>, Wrong> {
     Ok(Some(Witnesses::new(WitnessPolicy::parse(&text).map_err(|e| wrong(file, e))?)))
 }
 
-fn envelope_key(pair: &KeyPair) -> Result<Envelope, Wrong> {
+pub fn envelope_key(pair: &KeyPair) -> Result<Envelope, Wrong> {
     Ok(Envelope { key: load_key(&pair.key)?, chain: chain(&pair.certificate)? })
 }
 
@@ -246,7 +247,7 @@ fn chain(file: &Path) -> Result<Vec<Certificate>, Wrong> {
     }
 }
 
-fn stamp(files: &StampFiles) -> Result<Stamp, Wrong> {
+pub fn stamp(files: &StampFiles) -> Result<Stamp, Wrong> {
     let seal = std::fs::read(&files.seal).map_err(|e| wrong(&files.seal, e))?;
     let certificate = chain(&files.pair.certificate)?.swap_remove(0);
     Ok(Stamp { seal, key: load_key(&files.pair.key)?, certificate })
@@ -256,7 +257,7 @@ fn own_identity(config: &Config) -> Result<Identity, Wrong> {
     Identity::read(&config.tls.certificate, &config.tls.key).map_err(|e| e.to_string())
 }
 
-fn system(config: &Config, system: &super::config::System) -> Result<System, Wrong> {
+pub fn system(config: &Config, system: &super::config::System) -> Result<System, Wrong> {
     let anchors = match &system.anchors {
         Some(file) => certificates(file).map_err(|e| e.to_string())?,
         None => Vec::new(),

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod demo;
 pub mod policy;
+mod reload;
 pub mod serve;
 pub mod verify;
 
@@ -10,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::app::config::Config;
+use crate::app::snapshot;
+use crate::terms::UnixMillis;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -32,6 +35,11 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Have a running gateway take its changed files: all of them, or none (重新加载)
+    Reload {
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Verify electronic licences and sealed papers, offline (核验证照和文书)
     Verify(verify::VerifyArgs),
     /// Verify and read audit logs, offline (核验审计日志)
@@ -46,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(args),
         Command::Check { config } => check(&config),
+        Command::Reload { config } => reload::run(&config),
         Command::Verify(args) => verify::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Policy(args) => policy::run(args),
@@ -53,7 +62,11 @@ pub fn main() -> ExitCode {
 }
 
 fn check(file: &Path) -> ExitCode {
-    match Config::load(file) {
+    let config = Config::load(file).and_then(|config| {
+        let mistakes = snapshot::check(&config, UnixMillis::now());
+        if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
+    });
+    match config {
         Ok(config) => {
             println!("{}: 配置正确 · the configuration of {} is in order", file.display(), config.gateway.id);
             ExitCode::SUCCESS

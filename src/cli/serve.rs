@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{block_on, logging, told_to_stop};
 use crate::app::config::Config;
+use crate::app::reload::Reloader;
 use crate::app::serve;
+use crate::gateway::changes::Cause;
 
 #[derive(Args)]
 pub struct ServeArgs {
@@ -37,7 +40,7 @@ pub fn run(args: &ServeArgs) -> ExitCode {
         let (send, stop) = watch::channel(false);
         match serve::start(&config, stop).await {
             Ok(running) => {
-                told_to_stop().await;
+                until_stop(&running.reloader).await;
                 let _ = send.send(true);
                 running.drained().await;
                 ExitCode::SUCCESS
@@ -48,6 +51,20 @@ pub fn run(args: &ServeArgs) -> ExitCode {
             }
         }
     })
+}
+
+/// Takes changed files at each SIGHUP, until told to stop.
+async fn until_stop(reloader: &Reloader) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return told_to_stop().await };
+    let stop = told_to_stop();
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            // What came of it stands in the log, and on standard error.
+            _ = hangup.recv() => drop(reloader.reload(Cause::Signal).await),
+        }
+    }
 }
 
 /// The kernel closes the parent's end of the pipe however the parent ends, SIGKILL included. Nothing is drained: a new

@@ -104,7 +104,8 @@ pub async fn order(
     let (case, paper) = record.case.step(&event, trace.at).map_err(ExchangeError::from)?;
     let (mut refs, mut files) = (Vec::new(), Vec::new());
     if let Some(kind) = paper {
-        let stamp = keep::stamp(rooms, kind);
+        let keys = rooms.keys.load_full();
+        let stamp = keep::stamp(&keys, kind);
         let bytes = papers::issue(rooms, stamp, kind, &case, &dossier, &order.by, order.note.as_deref(), trace.at)?;
         let number = kind.number(no, case.seq);
         let file = keep::keep(rooms, &key, &format!("papers/{number}.ofd"), "application/ofd", &bytes)?;

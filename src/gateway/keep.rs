@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::filing::{Evidence, Kept, Known, Proven};
 use super::intake::Upload;
 use super::ledger::Trace;
-use super::rooms::{Rooms, Stamp};
+use super::rooms::{Keys, Rooms, Stamp};
 use super::who::Terminal;
 use super::{ledger, papers};
 use crate::audit::Kind;
@@ -208,7 +208,8 @@ async fn make(proven: &Proven, rooms: &Arc<Rooms>, case: &Case, dossier: &Dossie
     let known = &placed.known;
     let now = known.trace.at;
     let number = Paper::Receipt.number(case.no, case.seq);
-    let receipt = papers::issue(rooms, &rooms.collection, Paper::Receipt, case, dossier, &known.actor.id, None, now)?;
+    let keys = rooms.keys.load_full();
+    let receipt = papers::issue(rooms, &keys.collection, Paper::Receipt, case, dossier, &known.actor.id, None, now)?;
     let receipt = keep(rooms, &known.key, &format!("papers/{number}.ofd"), "application/ofd", &receipt)?;
     let mut message = Message {
         v: VERSION,
@@ -265,7 +266,8 @@ pub async fn envelope(rooms: &Arc<Rooms>, key: &Key, message: &Message, files: V
             });
         }
         let mut out = rooms.vault.write(&key, u64::MAX)?;
-        let written = asic::seal(&mut out, parts, &rooms.envelope.key, &rooms.envelope.chain, at);
+        let envelope = &rooms.keys.load_full().envelope;
+        let written = asic::seal(&mut out, parts, &envelope.key, &envelope.chain, at);
         written.map_err(|e| ExchangeError::Message(e.to_string()))?.flush().map_err(VaultError::from)?;
         Ok(out.finish()?)
     };
@@ -350,12 +352,12 @@ async fn take_quota(tx: &mut Tx, plan: QuotaPlan) -> Result<(), Refusal> {
 }
 
 /// Which stamp a paper needs.
-pub fn stamp(rooms: &Rooms, paper: Paper) -> &Stamp {
+pub fn stamp(keys: &Keys, paper: Paper) -> &Stamp {
     use crate::exchange::papers::SealKind;
     match paper.seal() {
-        SealKind::Collection => &rooms.collection,
-        SealKind::Approval => &rooms.approval,
-        SealKind::Acceptance | SealKind::None => &rooms.acceptance,
+        SealKind::Collection => &keys.collection,
+        SealKind::Approval => &keys.approval,
+        SealKind::Acceptance | SealKind::None => &keys.acceptance,
     }
 }
 

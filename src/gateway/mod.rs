@@ -8,6 +8,7 @@
 //! Every way ends in a line of the log before it ends in an answer.
 
 pub mod act;
+pub mod changes;
 pub mod desk;
 pub mod door;
 mod facts;

@@ -65,7 +65,8 @@ pub async fn prepare(
     let (case, paper) = record.case.step(&Event { act, by }, at).map_err(ExchangeError::from)?;
     let (mut refs, mut files) = (Vec::new(), Vec::new());
     if let Some(kind) = paper {
-        let stamp = keep::stamp(rooms, kind);
+        let keys = rooms.keys.load_full();
+        let stamp = keep::stamp(&keys, kind);
         let who = if act == Act::Withdraw { APPLICANT } else { by };
         let bytes = papers::issue(rooms, stamp, kind, &case, &dossier, who, note.as_deref(), at)?;
         let number = kind.number(case.no, case.seq);

@@ -89,6 +89,17 @@ pub struct Stamp {
     pub certificate: Certificate,
 }
 
+/// The keys we speak under, with what vouches for them; a reload may put others in their place.
+pub struct Keys {
+    /// Seals case files.
+    pub envelope: Envelope,
+    pub collection: Stamp,
+    pub acceptance: Stamp,
+    pub approval: Stamp,
+    /// Signs assertions and hand-off tokens.
+    pub assertion: SigningKey,
+}
+
 /// One client for each peer, which trusts that peer's TLS authority and no one else's: no member of the federation can
 /// stand in for another.
 #[derive(Default)]
@@ -129,9 +140,9 @@ pub struct Rooms {
     /// A token named a key we do not know: the refresher looks for a newer key set.
     pub keys_wanted: tokio::sync::Notify,
     /// By SHA-256 of the client certificate.
-    pub windows: HashMap<Digest, Window>,
+    pub windows: ArcSwap<HashMap<Digest, Window>>,
     /// Authorities of our own clients' certificates; a member's authority vouches for that member's gateway only.
-    pub client_anchors: Vec<Certificate>,
+    pub client_anchors: ArcSwap<Vec<Certificate>>,
     /// By SHA-256 of the certificate with which a system calls us: its index in `systems`.
     pub callers: HashMap<Digest, usize>,
     pub systems: Vec<System>,
@@ -142,12 +153,7 @@ pub struct Rooms {
     pub replica: String,
     /// Hosts we answer for, `host` or `host:port`.
     pub names: Vec<String>,
-    pub envelope: Envelope,
-    pub collection: Stamp,
-    pub acceptance: Stamp,
-    pub approval: Stamp,
-    /// Signs assertions and hand-off tokens.
-    pub assertion: SigningKey,
+    pub keys: ArcSwap<Keys>,
     pub bounds: Bounds,
     /// Tells watchers that a case moved.
     pub news: broadcast::Sender<CaseNo>,

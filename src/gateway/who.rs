@@ -59,7 +59,7 @@ impl Terminal {
     ) -> Result<Self, Refusal> {
         let Some(leaf) = chain.first() else { return Ok(Self::Unknown) };
         let fingerprint = Digest::of(leaf);
-        if let Some(window) = rooms.windows.get(&fingerprint) {
+        if let Some(window) = rooms.windows.load().get(&fingerprint) {
             return Ok(Self::Window(window.clone()));
         }
         if let Some(system) = rooms.callers.get(&fingerprint) {
@@ -72,7 +72,7 @@ impl Terminal {
         }
         // Every member's authority is good for TLS here, and could write any name: what a name says of an outlet counts
         // under our own authorities only.
-        let uri = uri.filter(|_| under(rooms, &certificate, chain, &rooms.client_anchors, now).is_ok());
+        let uri = uri.filter(|_| under(rooms, &certificate, chain, &rooms.client_anchors.load(), now).is_ok());
         let contracts = rooms.contracts.load();
         match contracts.find_by_certificate(fingerprint, uri.as_deref()) {
             Ok((contract, terminal)) => Ok(Self::Outlet { contract: contract.clone(), terminal: terminal.clone() }),

@@ -16,7 +16,7 @@ pub fn sign(rooms: &Rooms, typ: &str, claims: &impl Serialize) -> Result<String,
     let head = serde_json::json!({ "alg": "ES256", "kid": rooms.me.id, "typ": typ });
     let payload = serde_json::to_vec(claims).map_err(|e| failed(&e))?;
     let input = format!("{}.{}", encode(head.to_string().as_bytes()), encode(&payload));
-    let signature = rooms.assertion.sign_jose(input.as_bytes()).map_err(|e| failed(&e))?;
+    let signature = rooms.keys.load().assertion.sign_jose(input.as_bytes()).map_err(|e| failed(&e))?;
     Ok(format!("{input}.{}", encode(&signature)))
 }
 

@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use rustls_pki_types::CertificateDer;
 use tokio::sync::{Mutex, watch};
@@ -106,14 +107,14 @@ impl Readings {
 /// The log's address.
 pub struct LogDoor {
     rooms: Arc<Rooms>,
-    /// By SHA-256 of the client certificate.
-    auditors: HashMap<Digest, Auditor>,
+    /// By SHA-256 of the client certificate; a reload may put others in their place.
+    auditors: Arc<ArcSwap<HashMap<Digest, Auditor>>>,
     readings: Mutex<Readings>,
     witness: Arc<Witness>,
 }
 
 impl LogDoor {
-    pub fn new(rooms: Arc<Rooms>, auditors: HashMap<Digest, Auditor>, witness: Witness) -> Self {
+    pub fn new(rooms: Arc<Rooms>, auditors: Arc<ArcSwap<HashMap<Digest, Auditor>>>, witness: Witness) -> Self {
         Self { rooms, auditors, readings: Mutex::default(), witness: Arc::new(witness) }
     }
 
@@ -185,8 +186,9 @@ impl LogDoor {
 
     /// May this client read entries? The answer is on record before it is given.
     async fn allow(&self, bundle: u64, client: &[CertificateDer<'static>], now: UnixMillis) -> Result<(), Refusal> {
+        let auditors = self.auditors.load();
         let known = client.first().map(|leaf| Digest::of(leaf)).and_then(|print| {
-            let auditor = self.auditors.get(&print)?;
+            let auditor = auditors.get(&print)?;
             Some((auditor, print))
         });
         let judged = match known {

@@ -33,6 +33,11 @@ impl PolicyBook {
         self.0.load().decide(ask, now)
     }
 
+    /// Puts another set in force; gives the version before.
+    pub fn take(&self, set: PolicySet) -> Digest {
+        self.0.swap(Arc::new(set)).version()
+    }
+
     /// Takes the set of `dir` if it is without a mistake; returns (old version, new version).
     ///
     /// # Errors

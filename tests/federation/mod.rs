@@ -1,5 +1,7 @@
 //! A federation that runs while a test does: the demonstration as a process, and clients as their software would be.
 
+#![allow(dead_code)] // each test uses a part of it
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;

@@ -29,8 +29,8 @@ pub use kind::{Kind, Role};
 pub use manual::manual;
 pub use read::{CaseLink, EntryHead, Receipt, Unjudged};
 pub use seal::{DataKey, SealedBox, WrappedKey, open_box, seal_box, unwrap, wrap};
-pub(super) use word::{push_hex, unhex};
 pub use word::{Pseudonym, Pseudonymiser, Word};
+pub(super) use word::{push_hex, unhex};
 
 use super::error;
 use crate::terms::{Digest, Explain, Told, UnixMillis};

@@ -10,9 +10,9 @@ use super::report::{Question, Report, Verdict};
 use super::{Options, Progress};
 use crate::audit::anchor::MAX_ANCHOR;
 use crate::audit::gm::GmKey;
-use crate::audit::log::{COSIGNERS, GM_KEY};
 use crate::audit::log::segment::{self, Chain, Fault, SEGMENT_ENTRIES, Tail, Visitor};
 use crate::audit::log::{self, disk::DiskFile};
+use crate::audit::log::{COSIGNERS, GM_KEY};
 use crate::audit::note::{Note, NoteError, SignatureLine, VerifierKey};
 use crate::terms::Digest;
 

@@ -1,0 +1,87 @@
+//! The addresses for this machine only: whether the gateway lives, is ready, what it counts; and its reload.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+
+use super::reload::{NotReloaded, Reloaded, Reloader};
+use crate::gateway::Rooms;
+use crate::gateway::changes::Cause;
+use crate::terms::UnixMillis;
+use crate::upstream::Body;
+use crate::upstream::body::full;
+
+/// Answers a request at the admin or metrics address; only the former has a `reloader`.
+pub async fn answer<B>(rooms: &Arc<Rooms>, reloader: Option<&Reloader>, request: &Request<B>) -> Response<Body> {
+    let text = |status: StatusCode, text: String| {
+        let mut response = Response::new(full(text));
+        *response.status_mut() = status;
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        response
+    };
+    let path = request.uri().path();
+    match path {
+        // A page in a browser on this machine can send a POST here, but not without saying where it comes from.
+        "/reload" if request.method() != Method::POST || request.headers().contains_key(header::ORIGIN) => {
+            text(StatusCode::METHOD_NOT_ALLOWED, "POST, and not from a browser\n".into())
+        }
+        "/reload" => match reloader {
+            Some(reloader) => {
+                let (status, told) = told(reloader.reload(Cause::Operator).await);
+                text(status, told)
+            }
+            None => text(StatusCode::NOT_FOUND, "no such address\n".into()),
+        },
+        "/health" => text(StatusCode::OK, "alive\n".into()),
+        "/ready" => match ready(rooms).await {
+            Ok(()) => text(StatusCode::OK, "ready\n".into()),
+            Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+        },
+        "/metrics" => {
+            let gauges = rooms.gauges().await;
+            let lines = gauges.iter().map(|(name, value)| format!("# TYPE {name} gauge\n{name} {value}\n"));
+            text(StatusCode::OK, lines.collect())
+        }
+        _ => text(StatusCode::NOT_FOUND, "no such address\n".into()),
+    }
+}
+
+fn told(reloaded: Result<Reloaded, NotReloaded>) -> (StatusCode, String) {
+    match reloaded {
+        Ok(done) => {
+            let mut lines = vec![format!("已重新加载 · reloaded: {} 处变更 · changes", done.changes.len())];
+            lines.extend(done.changes.iter().map(ToString::to_string));
+            if !done.at_next_start.is_empty() {
+                lines.push(format!("下次启动生效 · from the next start: {}", done.at_next_start.join(", ")));
+            }
+            (StatusCode::OK, lines.join("\n") + "\n")
+        }
+        Err(NotReloaded::Mistakes(mistakes)) => {
+            let told = format!("{mistakes}\n未加载，原配置继续有效 · not reloaded, what was in force stays\n");
+            (StatusCode::UNPROCESSABLE_ENTITY, told)
+        }
+        Err(other) => (StatusCode::SERVICE_UNAVAILABLE, format!("{other}\n")),
+    }
+}
+
+/// The real operations, not a connection test: the store answers, the log takes lines, the directory is in force.
+async fn ready(rooms: &Rooms) -> Result<(), String> {
+    let ping = tokio::time::timeout(Duration::from_secs(2), rooms.store.ping()).await;
+    ping.map_err(|_| "store: no answer".to_owned())?.map_err(|e| e.to_string())?;
+    if !rooms.log.is_healthy() {
+        return Err("log: failed".into());
+    }
+    if rooms.directory.load().expires <= UnixMillis::now() {
+        return Err("directory: expired".into());
+    }
+    rooms.slot().map_err(|e| format!("directory: {e}"))?;
+    if !rooms.catalogue_is_current() {
+        return Err("catalogue: not the one that the directory names".into());
+    }
+    let book = rooms.issuers.load();
+    if book.issuers().any(|issuer| issuer.keys.is_none()) {
+        return Err("issuers: keys not there yet".into());
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! Taking changed files while the gateway runs: wholly, or not at all.
+//!
+//! ```text
+//!  SIGHUP · POST /reload (admin address) ─▶ read everything ─┬─ a mistake ─▶ told, on record; the old stays in force
+//!                                                            └─ good ─▶ lines in the log ─▶ swapped, one by one, at once
+//! ```
+//! Requests that have begun end under what they began with. Connections that are open stay: who may do what is asked at
+//! each request, not at the handshake.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
+
+use super::config::Config;
+use super::snapshot::{self, Snapshot};
+use crate::gateway::Rooms;
+use crate::gateway::changes::{self, Cause, Change};
+use crate::http::log::Auditor;
+use crate::terms::{Digest, Mistakes, UnixMillis};
+
+/// What a reload did.
+#[derive(Debug, Default)]
+pub struct Reloaded {
+    /// Parts that are others than before.
+    pub changes: Vec<Change>,
+    /// Sections of the configuration that changed and count from the next start only.
+    pub at_next_start: Vec<&'static str>,
+}
+
+/// Why nothing changed.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReloaded {
+    #[error("{0}")]
+    Mistakes(Mistakes),
+    #[error("{0}")]
+    NotOnRecord(String),
+}
+
+/// Takes changed files; one at a time.
+pub struct Reloader {
+    rooms: Arc<Rooms>,
+    config: Arc<ArcSwap<Config>>,
+    api_tls: Arc<ArcSwap<rustls::ServerConfig>>,
+    auditors: Arc<ArcSwap<HashMap<Digest, Auditor>>>,
+    turn: Arc<Mutex<()>>,
+}
+
+impl Reloader {
+    /// `turn` is shared with whoever else replaces parts of the same rooms.
+    pub fn new(
+        rooms: Arc<Rooms>,
+        config: Arc<ArcSwap<Config>>,
+        api_tls: Arc<ArcSwap<rustls::ServerConfig>>,
+        auditors: Arc<ArcSwap<HashMap<Digest, Auditor>>>,
+        turn: Arc<Mutex<()>>,
+    ) -> Self {
+        Self { rooms, config, api_tls, auditors, turn }
+    }
+
+    /// Reads configuration and files again and puts them in force.
+    ///
+    /// # Errors
+    /// [`NotReloaded`]; then everything is as it was.
+    pub async fn reload(&self, cause: Cause) -> Result<Reloaded, NotReloaded> {
+        let _turn = self.turn.lock().await;
+        let now = UnixMillis::now();
+        let (old, have) = (self.config.load_full(), self.rooms.directory.load().version);
+        let file = old.source.file.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let whole = |mistakes| snapshot::Faults { mistakes, kinds: vec![crate::audit::Kind::AdminConfig] };
+            let config = Config::load(&file).map_err(whole)?;
+            let snapshot = snapshot::read(&config, Some(have), now)?;
+            Ok::<_, snapshot::Faults>((config, snapshot))
+        });
+        let read = read.await.map_err(|e| NotReloaded::NotOnRecord(e.to_string()))?;
+        let (config, snapshot) = match read {
+            Ok(read) => read,
+            Err(faults) => {
+                let count = faults.mistakes.list().len();
+                tracing::error!(mistakes = count, "not reloaded; what was in force stays:\n{}", faults.mistakes);
+                if let Err(error) = changes::refused(&self.rooms, &faults.kinds, count, cause, now).await {
+                    return Err(NotReloaded::NotOnRecord(error.to_string()));
+                }
+                return Err(NotReloaded::Mistakes(faults.mistakes));
+            }
+        };
+        let changes = changes::announce(&self.rooms, &snapshot.parts, cause, now).await;
+        let changes = changes.map_err(|e| NotReloaded::NotOnRecord(e.to_string()))?;
+        let at_next_start = at_next_start(&old, &config);
+        self.put(snapshot);
+        self.config.store(Arc::new(config));
+        if let Err(error) = changes::settle(&self.rooms, &changes).await {
+            tracing::warn!(%error, "the versions in force are not remembered; the next start tells of them again");
+        }
+        for change in &changes {
+            tracing::info!(%change, "reloaded");
+        }
+        if !at_next_start.is_empty() {
+            tracing::warn!(sections = at_next_start.join(", "), "changed, but counts from the next start only");
+        }
+        Ok(Reloaded { changes, at_next_start })
+    }
+
+    fn put(&self, snapshot: Snapshot) {
+        let rooms = &self.rooms;
+        let known = rooms.issuers.load_full();
+        let book = known
+            .issuers()
+            .fold(snapshot.book, |book, issuer| book.with_keys(&issuer.entry.issuer, issuer.keys.clone()));
+        rooms.rates.rcu(|rates| rates.reloaded(&snapshot.contracts));
+        rooms.contracts.store(Arc::new(snapshot.contracts));
+        rooms.catalogue.store(snapshot.catalogue);
+        rooms.policies.take(snapshot.policies);
+        rooms.windows.store(Arc::new(snapshot.windows));
+        rooms.client_anchors.store(Arc::new(snapshot.client_anchors));
+        rooms.keys.store(Arc::new(snapshot.keys));
+        rooms.directory.store(Arc::new(snapshot.directory));
+        rooms.issuers.store(Arc::new(book));
+        rooms.peers.store(Arc::new(snapshot.peers));
+        self.auditors.store(Arc::new(snapshot.auditors));
+        self.api_tls.store(snapshot.api_tls);
+        // What was looked up was looked up under the old rules and registers.
+        rooms.lookups.forget_all();
+        rooms.keys_wanted.notify_one();
+    }
+}
+
+/// Sections that only a start reads, where they differ.
+fn at_next_start(old: &Config, new: &Config) -> Vec<&'static str> {
+    let differs = |a: &dyn std::fmt::Debug, b: &dyn std::fmt::Debug| format!("{a:?}") != format!("{b:?}");
+    let all: [(&'static str, bool); 6] = [
+        ("gateway", differs(&old.gateway, &new.gateway)),
+        ("listen", differs(&old.listen, &new.listen)),
+        ("log", differs(&old.log, &new.log)),
+        ("directory.url", old.directory.url != new.directory.url),
+        ("system", differs(&old.systems, &new.systems)),
+        ("limits", differs(&old.limits, &new.limits)),
+    ];
+    all.into_iter().filter(|(_, differs)| *differs).map(|(section, _)| section).collect()
+}
