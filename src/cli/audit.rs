@@ -6,6 +6,7 @@ mod url;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -18,7 +19,7 @@ use crate::audit::gm::GmKey;
 use crate::audit::log::GM_KEY;
 use crate::audit::log::segment::{self, Cursor, Unit};
 use crate::audit::note::VerifierKey;
-use crate::audit::verify::{self, Fetch, Options, Pinned, State, TileFolder};
+use crate::audit::verify::{self, Fetch, Options, Peer, Pinned, SegmentFolder, State, TileFolder};
 use crate::audit::{Pseudonym, checkpoint::Checkpoint, mirror, note::Note, tile};
 use crate::terms::UnixMillis;
 use url::{Reach, Url};
@@ -78,6 +79,13 @@ struct VerifyArgs {
     /// SM2 signatures and daily SM3 roots; may be given several times, or stand in the policy.
     #[arg(long, value_name = "VKEY")]
     gm: Vec<GmKey>,
+    /// 对端日志（地址、镜像或数据目录），可多次给出：逐一核对对端回执；公钥见 --policy 或 --peer-key · A peer's log, in
+    /// which its receipts are looked up; may be given several times.
+    #[arg(long, value_name = "PREFIX_OR_DIR")]
+    peer: Vec<String>,
+    /// 对端日志公钥，可多次给出 · A peer's verifier key, besides those that the policy names.
+    #[arg(long, value_name = "VKEY", requires = "peer")]
+    peer_key: Vec<VerifierKey>,
     /// 日志来源名（默认取公钥名） · Origin, when it is not the key's name.
     #[arg(long)]
     origin: Option<String>,
@@ -251,6 +259,9 @@ fn options(args: &VerifyArgs) -> Result<Options, String> {
     options.gm.clone_from(&args.gm);
     let of_policy = policy.iter().flat_map(|policy| &policy.gm).filter(|key| key.name() == options.key.name());
     options.gm.extend(of_policy.cloned());
+    let named = policy.iter().flat_map(|policy| policy.witnesses.logs()).chain(&args.peer_key);
+    let keys: Vec<VerifierKey> = named.cloned().collect();
+    options.peers = args.peer.iter().map(|word| peer(word, &keys, &args.reach)).collect::<Result<_, _>>()?;
     options.policy = policy;
     options.anchors = args.anchor.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
     if let Some(path) = &args.tsa {
@@ -277,6 +288,22 @@ fn options(args: &VerifyArgs) -> Result<Options, String> {
         options.sample = Some((count, seed));
     }
     Ok(options)
+}
+
+/// A peer's log, known by one of `keys`: by the origin it claims, which its signature must then bear out.
+fn peer(word: &str, keys: &[VerifierKey], reach: &ReachArgs) -> Result<Peer, String> {
+    let log: Rc<dyn Fetch> = match Target::find(word)? {
+        Target::Url(prefix) => Rc::new(reach.open(&prefix)?),
+        Target::Mirror(dir) => Rc::new(TileFolder(dir)),
+        Target::Folder(dir) => Rc::new(SegmentFolder(dir)),
+        Target::Bundle(_) => return Err(format!("{word}: 应为日志 · a log is wanted, not a bundle")),
+    };
+    let note = log.get("checkpoint").map_err(|e| format!("{word}: {e}"))?.unwrap_or_default();
+    let note = String::from_utf8(note).unwrap_or_default();
+    let origin = note.lines().next().unwrap_or_default();
+    let key = keys.iter().find(|key| key.name() == origin);
+    let key = key.ok_or(format!("{word}: 未固定其日志公钥 · no key of `{}` is pinned", origin.escape_debug()))?;
+    Ok(Peer { key: key.clone(), log })
 }
 
 /// A bar on the terminal; nothing where standard error is none.

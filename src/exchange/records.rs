@@ -369,6 +369,12 @@ pub async fn receive(tx: &mut Tx, id: &str, digest: Digest, receipt: &str, now: 
     Ok(())
 }
 
+/// Replaces the receipt of a message by the one that names its line in the log.
+pub async fn receipt(tx: &mut Tx, id: &str, receipt: &str) -> Result<(), StoreError> {
+    sqlx::query("UPDATE inbox SET receipt = $1 WHERE id = $2").bind(receipt).bind(id).execute(tx.run()).await?;
+    Ok(())
+}
+
 /// The case a filing key was used for. `Err` when the key came with another content.
 pub async fn filed(tx: &mut Tx, key: &str, digest: Digest) -> Result<Option<CaseNo>, ExchangeError> {
     let row = sqlx::query("SELECT digest, no FROM filing WHERE key = $1")

@@ -16,7 +16,7 @@ use super::peer::{self, Vouched};
 use super::rooms::{Rooms, System, SystemKind};
 use super::who::{Person, PersonKind, Terminal};
 use super::word;
-use super::{door, facts};
+use super::{door, facts, receipt};
 use crate::audit::Kind;
 use crate::audit::entry::{Outcome, Upstream};
 use crate::policy::{Ask, Kind as WhoKind, Passing, Permit, RouteFacts, Who};
@@ -206,12 +206,12 @@ async fn forward(
         Asker::Person { person, terminal } => trace.about(rooms, kind, Some(person), terminal),
         Asker::Peer { id, .. } => trace.about(rooms, kind, None, &Terminal::Peer((*id).to_owned())),
     };
-    let upstream = |result: Option<&str>| Upstream {
+    let upstream = |result: Option<&str>, receipt| Upstream {
         name: ledger::word(name),
         result: result.and_then(ledger::word),
-        receipt: None,
+        receipt,
     };
-    let intent = line(Kind::PassIntent).dec(ledger::allowed(permit)).up(upstream(None));
+    let intent = line(Kind::PassIntent).dec(ledger::allowed(permit)).up(upstream(None, None));
     let intent = rooms.log.append(&intent).await?;
     let (mut head, body) = request.into_parts();
     head.uri = url.parse::<Uri>().map_err(|e| Refusal::new(&NO_SYSTEM, e.to_string()))?;
@@ -228,12 +228,15 @@ async fn forward(
         Ok(response) => (response.status().as_u16(), format!("{}xx", response.status().as_u16() / 100)),
         Err(_) => (502, "5xx".to_owned()),
     };
+    // A peer names its line; a department's system has none to name.
+    let leaf = outcome.as_ref().ok().filter(|_| word.0 == peer::ASSERTION).and_then(|r| receipt::named(r.headers()));
     let closing = line(Kind::PassOutcome)
         .of(intent.leaf)
-        .up(upstream(Some(&class)))
+        .up(upstream(Some(&class), leaf))
         .out(Outcome { status: Some(status), ..Outcome::default() });
-    rooms.log.append(&closing).await?;
+    let closing = rooms.log.append(&closing).await?;
     let mut response = outcome?.map(streamed);
+    receipt::name(response.headers_mut(), rooms, closing);
     for hop in ["connection", "keep-alive", "transfer-encoding", "upgrade", "proxy-authenticate", "te", "trailer"] {
         response.headers_mut().remove(hop);
     }

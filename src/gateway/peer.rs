@@ -12,9 +12,11 @@ use http::{Request, header};
 use serde::{Deserialize, Serialize};
 
 use super::ledger::Trace;
+use super::receipt;
 use super::rooms::Rooms;
 use super::who::Person;
 use super::word::{self, WordError};
+use crate::audit::entry::PeerReceipt;
 use crate::federation::Member;
 use crate::terms::Next;
 use crate::terms::{Digest, Refusal, RegionCode, UnixMillis, refusal::tolds};
@@ -138,7 +140,7 @@ pub async fn post_json(
     body: &[u8],
     actor: &Person,
     trace: &Trace,
-) -> Result<bytes::Bytes, Refusal> {
+) -> Result<(bytes::Bytes, Option<PeerReceipt>), Refusal> {
     let member = rooms.directory.load().member_for(place)?.clone();
     let assertion = vouch(rooms, &member.id, Digest::of(body), actor, &rooms.me.id, trace.at)?;
     let request = Request::post(format!("{}{path}", member.api))
@@ -149,7 +151,8 @@ pub async fn post_json(
         .map_err(|e| Refusal::new(&PEER_REFUSED, e.to_string()))?;
     let response = rooms.peer(&member.id, trace.at)?.lookups.fetch(request, WAIT, ANSWER_MAX).await?;
     if response.status().is_success() {
-        return Ok(response.into_body());
+        let leaf = receipt::named(response.headers());
+        return Ok((response.into_body(), leaf));
     }
     Err(relayed(&member, response.status().as_u16(), response.body()))
 }

@@ -15,7 +15,7 @@ use http::{Request, header};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::audit::Kind;
-use crate::audit::entry::{Entry, Evidence, Node, Outcome, Upstream};
+use crate::audit::entry::{Entry, Evidence, Node, Outcome, PeerReceipt, Upstream};
 use crate::exchange::message::Stored;
 use crate::exchange::outbox::{self, Outgoing};
 use crate::exchange::{ExchangeError, Key, records};
@@ -139,14 +139,15 @@ async fn one(rooms: &Arc<Rooms>, line: &Outgoing) -> Result<(), Refusal> {
     let intent = rooms.log.append(&intent).await?;
     let outcome = send(rooms, line, &container, &key).await;
     let (class, status) = match &outcome {
-        Ok(Sent::Taken(_)) => ("2xx", 200),
+        Ok(Sent::Taken(..)) => ("2xx", 200),
         Ok(Sent::Refused(status, _)) if *status < 500 => ("4xx", *status),
         Ok(Sent::Refused(status, _)) => ("5xx", *status),
         Err(_) => ("timeout", 504),
     };
+    let leaf = outcome.as_ref().ok().and_then(|sent| if let Sent::Taken(_, leaf) = sent { leaf.clone() } else { None });
     let closing = about(Kind::CaseOutcome)
         .of(intent.leaf)
-        .up(Upstream { name: ledger::word(&line.target), result: ledger::word(class), receipt: None })
+        .up(Upstream { name: ledger::word(&line.target), result: ledger::word(class), receipt: leaf })
         .out(Outcome { status: Some(status), ..Outcome::default() });
     rooms.log.append(&closing).await?;
     settle(rooms, line, outcome).await?;
@@ -161,7 +162,7 @@ async fn settle(rooms: &Arc<Rooms>, line: &Outgoing, outcome: Result<Sent, Refus
     let soon = UnixMillis(now.0 + backoff_ms(line.attempts));
     let mut tx = rooms.store.begin().await?;
     match outcome {
-        Ok(Sent::Taken(receipt)) => {
+        Ok(Sent::Taken(receipt, _)) => {
             outbox::delivered(&mut tx, &line.id, &receipt, now).await?;
             tracing::info!(case.no = %no, target, "delivered");
         }
@@ -198,7 +199,8 @@ fn is_final(status: u16) -> bool {
 }
 
 enum Sent {
-    Taken(String),
+    /// The receipt, and the peer's leaf that it names.
+    Taken(String, Option<PeerReceipt>),
     /// Status and code.
     Refused(u16, String),
 }
@@ -230,10 +232,11 @@ async fn send(rooms: &Arc<Rooms>, line: &Outgoing, container: &Stored, key: &Key
     }
     let taken = answer.get("receipt").and_then(|r| r.as_str());
     let taken = taken.ok_or_else(|| wrong("the answer has no receipt".into()))?;
-    if peer {
-        receipt::check(rooms, &line.target, &line.id, container.kept.digest, taken).map_err(wrong)?;
-    }
-    Ok(Sent::Taken(taken.to_owned()))
+    let leaf = match peer {
+        true => receipt::check(rooms, &line.target, &line.id, container.kept.digest, taken).map_err(wrong)?,
+        false => None,
+    };
+    Ok(Sent::Taken(taken.to_owned(), leaf))
 }
 
 #[cfg(test)]

@@ -120,6 +120,7 @@ fn member(world: &World, authorities: &Authorities, gateway: usize, now: UnixMil
     let assertion = pki::issued(&certs, "assertion", &authorities.envelopes, &sealing, Use::Signer, now)?;
     stamps::gateway(world, authorities, gateway, now)?;
     let log = pki::key(&certs.join("log.key"), Ed25519)?;
+    pki::key(&certs.join("log-gm.key"), Sm2Sm3)?;
     let data = home.join("data");
     std::fs::create_dir_all(&data).map_err(|e| files::said(&data, e))?;
     Ok(Member { tls_authority, clients_authority, envelope, assertion, log })

@@ -80,7 +80,7 @@ fn config(world: &World, gateway: usize) -> Result<String, String> {
         out,
         "[seals]\nenvelope = {{ certificate = \"certs/envelope.pem\", key = \"certs/envelope.key\" }}\n{}{}{}\n\
          [assertion]\ncertificate = \"certs/assertion.pem\"\nkey = \"certs/assertion.key\"\n\n\
-         [log]\norigin = {:?}\nkey = \"certs/log.key\"\nwitnesses = \"witnesses.txt\"\n\n\
+         [log]\norigin = {:?}\nkey = \"certs/log.key\"\ngm_key = \"certs/log-gm.key\"\nwitnesses = \"witnesses.txt\"\n\n\
          [directory]\nfile = \"../federation.jws\"\nurl = \"{}/v1/directory\"\n\
          anchors = \"../federation/services-ca.pem\"\noperator_key = \"../federation/operator.pem\"\n",
         stamp("collection"),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::Options;
 use super::commercial::Commercial;
+use super::peers::Peers;
 use super::pinned::witnessed;
 use super::report::{Fault, Question, Report, Verdict};
 use super::state::{Half, State, half};
@@ -32,6 +33,7 @@ pub struct Place<'a> {
 pub struct Judge<'o> {
     pub(super) options: &'o Options,
     pub(super) commercial: Commercial,
+    pub(super) peers: Peers<'o>,
     pub report: Report,
     pub frontier: Frontier,
     /// Roots promised for sizes still to come: (who promised, root, which question it answers).
@@ -59,6 +61,7 @@ impl<'o> Judge<'o> {
         let mut judge = Self {
             options,
             commercial: Commercial::asked(!options.gm.is_empty() && options.entries_are_ours),
+            peers: Peers::open(options),
             report: Report { origin: options.origin().to_owned(), ..Report::default() },
             frontier: Frontier::new(),
             promises: BTreeMap::new(),
@@ -283,8 +286,8 @@ impl<'o> Judge<'o> {
         };
         *self.kinds.entry(head.kind).or_default() += 1;
         self.last_ts = self.last_ts.max(head.ts);
-        if let Some(receipt) = head.receipt {
-            *self.report.peers.entry(receipt.origin).or_default() += 1;
+        if let Some(receipt) = &head.receipt {
+            self.receipt(receipt, index, place);
         }
         if head.kind == Kind::Index {
             self.index(bytes, index, place);
@@ -425,8 +428,11 @@ impl<'o> Judge<'o> {
         if anchors > 0 && self.options.time_authorities.is_empty() {
             self.report.notes.push(format!("{anchors} 个时间戳未核验 time-stamps in the log were not judged here"));
         }
-        if !self.report.peers.is_empty() {
-            self.report.notes.push("对端回执须在对端日志中核对 receipts are to be checked in the peers' logs".into());
+        if self.report.receipts_unjudged > 0 {
+            let count = self.report.receipts_unjudged;
+            let note =
+                "张对端回执未在对端日志中核对（见 --peer） receipts were not looked up in the peers' logs (see --peer)";
+            self.report.notes.push(format!("{count} {note}"));
         }
         self.report.state = self.state(self.note.as_deref());
         self.report.kinds = self.kinds.iter().map(|(kind, count)| (kind.word(), *count)).collect();

@@ -11,9 +11,11 @@
 mod commercial;
 mod folder;
 mod judge;
+mod peers;
 mod pinned;
 mod report;
 mod sample;
+mod segments;
 mod sparse;
 mod state;
 mod tree;
@@ -23,9 +25,11 @@ mod tests;
 
 use std::path::Path;
 
+pub use peers::Peer;
 pub use pinned::Pinned;
 pub(in crate::audit) use pinned::witnessed;
 pub use report::{Fault, Question, Report, Verdict};
+pub use segments::SegmentFolder;
 pub use sparse::{Sparse, SparseError};
 pub use state::State;
 pub use tree::{Fetch, MAX_RESOURCE, TileFolder, read_bundle};
@@ -51,6 +55,8 @@ pub struct Options {
     pub time_authorities: Vec<Certificate>,
     /// The log's SM2 keys, now and before; without them nothing is asked about commercial cryptography.
     pub gm: Vec<GmKey>,
+    /// Logs of peers at hand; receipts of other peers are counted only.
+    pub peers: Vec<Peer>,
     /// Anchors at hand, besides the one that the log itself shows.
     pub anchors: Vec<Vec<u8>>,
     /// Older checkpoints at hand, signed notes.
@@ -78,6 +84,7 @@ impl Options {
             now: None,
             time_authorities: Vec::new(),
             gm: Vec::new(),
+            peers: Vec::new(),
             anchors: Vec::new(),
             old: Vec::new(),
             entries_are_ours: true,

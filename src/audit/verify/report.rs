@@ -40,18 +40,21 @@ pub enum Question {
     Complete,
     /// Every entry is well-formed and of a known kind.
     Content,
+    /// Every receipt names a leaf that is in the peer's log.
+    Receipts,
     /// Signed with SM2, and every SM3 root agrees with the entries.
     Commercial,
 }
 
 impl Question {
-    pub const ALL: [Question; 7] = [
+    pub const ALL: [Question; 8] = [
         Self::Integrity,
         Self::AppendOnly,
         Self::Witnessed,
         Self::Anchored,
         Self::Complete,
         Self::Content,
+        Self::Receipts,
         Self::Commercial,
     ];
 
@@ -64,6 +67,7 @@ impl Question {
             Self::Anchored => ("时间锚定", "anchored in time"),
             Self::Complete => ("办件链完备", "complete"),
             Self::Content => ("记录内容", "content"),
+            Self::Receipts => ("对端回执", "peers' receipts"),
             Self::Commercial => ("商用密码（SM2/SM3）", "commercial cryptography"),
         }
     }
@@ -103,8 +107,10 @@ pub struct Report {
     pub faults_not_listed: u64,
     /// Entries by kind.
     pub kinds: BTreeMap<&'static str, u64>,
-    /// Receipts of peer logs by origin; their leaves are to be looked up in those logs.
+    /// Receipts of peer logs by origin.
     pub peers: BTreeMap<String, u64>,
+    /// Those of them whose peer's log was not at hand.
+    pub receipts_unjudged: u64,
     /// Witnesses whose cosignatures hold, with Unix seconds.
     pub witnesses: BTreeMap<String, u64>,
     /// Time of the newest time-stamp that holds, and the size of the checkpoint it is over.

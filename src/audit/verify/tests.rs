@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::rc::Rc;
 
 use super::*;
 use crate::audit::checkpoint::Checkpoint;
@@ -382,4 +383,39 @@ fn a_time_stamp_holds_for_its_own_past_only() {
         assert_eq!(anchored(&honest, Some(stamp.clone()), &asked).0, want);
     }
     assert_eq!(anchored(&honest, Some(stamp), &options()), (not_asked, not_asked, None));
+}
+
+#[test]
+fn a_receipt_is_looked_up_in_the_peers_log() {
+    use crate::audit::entry::{PeerReceipt, Upstream};
+    let theirs: Vec<Vec<u8>> = entries(300);
+    let peer = Signer::from_seed(ORIGIN, &[7; 32]).unwrap(); // `served` signs with it
+    let other = |size: usize| Rc::new(served(&theirs[..size])) as Rc<dyn Fetch>;
+    let ours = |named: &[(u64, Digest)]| {
+        let bytes = |(index, leaf): &(u64, Digest)| {
+            let receipt = PeerReceipt { index: Some(*index), leaf: Some(*leaf), origin: Some(word(ORIGIN)) };
+            let up = Upstream { receipt: Some(receipt), ..Upstream::default() };
+            let mut bytes = Vec::new();
+            Entry::new(Kind::DataRead, UnixMillis(1)).up(up).encode().unwrap().link(0, None, &mut bytes);
+            bytes
+        };
+        served(&named.iter().map(bytes).collect::<Vec<_>>())
+    };
+    let leaf = |index: usize| leaf_hash(&theirs[index]);
+    let mut forged = served(&theirs);
+    forged.get_mut("tile/0/000").unwrap()[40] ^= 1;
+    for (what, named, log, want) in [
+        ("two leaves that are there", vec![(0, leaf(0)), (299, leaf(299))], Some(other(300)), Verdict::Proven),
+        ("another leaf", vec![(0, leaf(0)), (1, leaf(0))], Some(other(300)), Verdict::Disproven),
+        ("a peer whose tail is cut", vec![(299, leaf(299))], Some(other(299)), Verdict::Undecided),
+        ("a peer whose tiles are forged", vec![(5, leaf(5))], Some(Rc::new(forged)), Verdict::Undecided),
+        ("a peer's log that is empty", vec![(5, leaf(5))], Some(Rc::new(BTreeMap::new())), Verdict::Undecided),
+        ("no log at hand", vec![(5, leaf(5))], None, Verdict::NotAsked),
+    ] {
+        let mut asked = options();
+        asked.peers = log.map(|log| Peer { key: peer.verifier(KeyKind::Ed25519), log }).into_iter().collect();
+        let report = verify_tree(&ours(&named), &asked, &mut |_, _| {});
+        assert_eq!(report.verdict(Question::Receipts), want, "{what}: {}", report.text());
+        assert_eq!(report.receipts_unjudged, u64::from(want == Verdict::NotAsked), "{what}");
+    }
 }

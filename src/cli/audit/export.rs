@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{ReachArgs, Target, pinned, read};
+use super::{ReachArgs, pinned, read};
 use crate::app::config::Config;
 use crate::audit::evidence::{self, DocumentPart, Half, MANIFEST, Manifest, VERSION};
 use crate::audit::note::VerifierKey;
-use crate::audit::verify::{Fetch, TileFolder};
+use crate::audit::verify::Peer;
 use crate::audit::{Pseudonym, Pseudonymiser};
 use crate::exchange::message::Stored;
 use crate::exchange::{Key, Vault, records};
@@ -33,7 +33,7 @@ pub(super) struct ExportArgs {
     /// 办件库地址（默认为数据目录中的 store.db） · Where the cases are, when not DIR/store.db.
     #[arg(long, value_name = "URL", requires = "data")]
     store: Option<String>,
-    /// 对端日志（地址或镜像目录），可多次给出；公钥见 --policy 或目录 · A peer's log whose half is wanted; its key is
+    /// 对端日志（地址、镜像或数据目录），可多次给出；公钥见 --policy 或目录 · A peer's log whose half is wanted; its key is
     /// taken from --policy, or the federation's directory.
     #[arg(long, value_name = "PREFIX_OR_DIR")]
     peer: Vec<String>,
@@ -126,17 +126,8 @@ fn with_peers(own: Half, keys: &[VerifierKey], args: &ExportArgs) -> Result<Vec<
     let receipts = own.receipts();
     let mut halves = vec![own];
     for word in &args.peer {
-        let fetch: Box<dyn Fetch> = match Target::find(word)? {
-            Target::Url(prefix) => Box::new(args.reach.open(&prefix)?),
-            Target::Mirror(dir) => Box::new(TileFolder(dir)),
-            _ => return Err(format!("{word}: 应为日志地址或镜像目录 · a URL or a mirrored folder is wanted")),
-        };
-        let note = fetch.get("checkpoint").map_err(|e| format!("{word}: {e}"))?;
-        let note = String::from_utf8(note.unwrap_or_default()).unwrap_or_default();
-        let origin = note.lines().next().unwrap_or_default();
-        let key = keys.iter().find(|key| key.name() == origin);
-        let key = key.ok_or(format!("{word}: 未固定其日志公钥 · no key of `{}` is pinned", origin.escape_debug()))?;
-        let half = evidence::named_by_peers(&*fetch, key, &receipts).map_err(|e| format!("{word}: {e}"))?;
+        let Peer { key, log } = super::peer(word, keys, &args.reach)?;
+        let half = evidence::named_by_peers(&*log, &key, &receipts).map_err(|e| format!("{word}: {e}"))?;
         halves.extend(half);
     }
     Ok(halves)

@@ -9,7 +9,7 @@
 mod serve;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::json;
 
@@ -19,7 +19,7 @@ use super::peer;
 use super::rooms::{Rooms, SystemKind};
 use super::who::{Person, Terminal};
 use super::word;
-use crate::audit::entry::{Evidence, ItemRef, Subject, Upstream};
+use crate::audit::entry::{Evidence, ItemRef, PeerReceipt, Subject, Upstream};
 use crate::audit::{Kind, Pseudonym, Word};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::exchange::message::FactRef;
@@ -97,8 +97,10 @@ pub async fn ask(asking: &Asking<'_>, rooms: &Arc<Rooms>) -> Result<Fact, Refusa
     let permit = permitted(asking, rooms)?;
     let question = question(asking, rooms);
     let fresh_s = fresh_s(rooms, asking.resource);
-    let answer = rooms.lookups.ask(&question, fresh_s, asking.trace.at, fetch(asking, rooms, &question)).await;
-    record(asking, rooms, &permit, answer.as_ref()).await?;
+    // The peer's line, where this very request went to it; who got the same answer from the cache did not ask the peer.
+    let leaf = OnceLock::new();
+    let answer = rooms.lookups.ask(&question, fresh_s, asking.trace.at, fetch(asking, rooms, &question, &leaf)).await;
+    record(asking, rooms, &permit, answer.as_ref(), leaf.into_inner()).await?;
     Ok(answer?)
 }
 
@@ -152,7 +154,12 @@ fn permitted(asking: &Asking<'_>, rooms: &Rooms) -> Result<Permit, Refusal> {
     rooms.policies.decide(&ask, asking.trace.at).map_err(|denial| denial.refusal())
 }
 
-async fn fetch(asking: &Asking<'_>, rooms: &Arc<Rooms>, question: &Question) -> Result<Answer, LookupError> {
+async fn fetch(
+    asking: &Asking<'_>,
+    rooms: &Arc<Rooms>,
+    question: &Question,
+    line: &OnceLock<PeerReceipt>,
+) -> Result<Answer, LookupError> {
     let case = asking.case.as_ref().map(|c| c.no);
     let item = asking.item.ok_or_else(|| LookupError::NoProvider(asking.resource.to_owned()))?;
     let down = |why: String| LookupError::Down { resource: asking.resource.to_owned(), why };
@@ -174,11 +181,14 @@ async fn fetch(asking: &Asking<'_>, rooms: &Arc<Rooms>, question: &Question) -> 
     };
     let body = serde_json::to_vec(&remote).map_err(|e| down(e.to_string()))?;
     let answer = peer::post_json(rooms, asking.place, "/peer/v1/lookups", &body, asking.actor, asking.trace).await;
-    let answer = answer.map_err(|refusal| match peers_code(&refusal) {
+    let (answer, leaf) = answer.map_err(|refusal| match peers_code(&refusal) {
         Some(code) if code == UNKNOWN_SUBJECT.code => LookupError::UnknownSubject(asking.resource.to_owned()),
         Some(code) if code == NO_PROVIDER.code => LookupError::NoProvider(asking.resource.to_owned()),
         _ => down(refusal.to_string()),
     })?;
+    if let Some(leaf) = leaf {
+        let _ = line.set(leaf);
+    }
     let reply: Reply = serde_json::from_slice(&answer)
         .map_err(|e| LookupError::BadAnswer { resource: asking.resource.to_owned(), why: e.to_string() })?;
     Ok(Answer::Found { fields: reply.fields, source_version: reply.version })
@@ -251,6 +261,7 @@ async fn record(
     rooms: &Rooms,
     permit: &Permit,
     answer: Result<&Fact, &LookupError>,
+    leaf: Option<PeerReceipt>,
 ) -> Result<(), Refusal> {
     let fact = answer.ok();
     let mut entry = asking
@@ -267,7 +278,7 @@ async fn record(
                 Err(LookupError::UnknownSubject(_)) => "4xx",
                 Err(_) => "5xx",
             }),
-            receipt: None,
+            receipt: leaf,
         })
         .evidence(Evidence {
             r#type: ledger::word(asking.resource),

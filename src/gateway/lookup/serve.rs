@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{About, described, local, status_word};
-use crate::audit::Kind;
 use crate::audit::entry::{Evidence, ItemRef, Subject};
+use crate::audit::{Committed, Kind};
 use crate::federation::FederationError;
 use crate::gateway::ledger::{self, Trace};
 use crate::gateway::peer;
@@ -69,14 +69,14 @@ async fn plausible(rooms: &Rooms, trace: &Trace, peer: &str, remote: &Remote, pi
     Err(strange("not a number of its own"))
 }
 
-/// Answers a peer's lookup: the same questions again, at the place that owns the data.
+/// Answers a peer's lookup, with the line about it: the same questions again, at the place that owns the data.
 pub async fn serve(
     rooms: &Arc<Rooms>,
     trace: &Trace,
     peer: &str,
     vouched: &peer::Vouched,
     remote: &Remote,
-) -> Result<Reply, Refusal> {
+) -> Result<(Reply, Committed), Refusal> {
     let subject: ResidentId = remote.subject.parse().map_err(Refusal::from)?;
     let catalogue = rooms.catalogue.load_full();
     let facts = described(&catalogue, &remote.resource, remote.place, remote.licence.is_some())?;
@@ -130,11 +130,11 @@ pub async fn serve(
     if let Some(case) = remote.case {
         entry = entry.case(rooms.pseudonyms.case(case));
     }
-    rooms.log.append(&entry).await?;
+    let committed = rooms.log.append(&entry).await?;
     match answer? {
         Answer::Found { fields, source_version } => {
             let fields = fields.into_iter().filter(|(name, _)| remote.fields.contains(name)).collect();
-            Ok(Reply { fields, version: source_version })
+            Ok((Reply { fields, version: source_version }, committed))
         }
         Answer::NotFound => Err(LookupError::UnknownSubject(remote.resource.clone()).into()),
     }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::super::{keep, peer, receipt};
-use super::{Opened, arrival_line, forget};
+use super::super::{peer, receipt};
+use super::{Opened, arrival_line, forget, recorded};
 use crate::exchange::records::{self, Record};
 use crate::exchange::{Act, ExchangeError, Key};
 use crate::federation::FederationError;
@@ -51,7 +51,7 @@ async fn once(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<Stri
     }
     let permit = permitted(opened, rooms, vouched, &record, &key, trace)?;
     let by = format!("{}/{}", message.from, vouched.actor);
-    let receipt = receipt::give(rooms, &message.id, opened.container.digest, trace.at)?;
+    let receipt = receipt::give(rooms, &message.id, opened.container.digest, trace.at, None)?;
     let acts = onward::acts(message.act, record.case.state);
     let (mut record, mut case) = (record, None);
     for (n, act) in acts.iter().enumerate() {
@@ -69,12 +69,7 @@ async fn once(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<Stri
     // What was asked stands in the log; the case keeps what came of it.
     forget(rooms, opened).await;
     let line = arrival_line(opened, rooms, trace).dec(ledger::allowed(&permit));
-    let committed = rooms.log.append(&line).await?;
-    for n in 0..acts.len() as u64 {
-        keep::mark_logged(rooms, case.no, case.seq - n, committed.index).await?;
-    }
-    let _ = rooms.news.send(case.no);
-    Ok(receipt)
+    recorded(opened, rooms, trace, &line, case.seq + 1 - acts.len() as u64..=case.seq).await
 }
 
 /// The owner's own rules: what the collector's rules allowed there binds nobody here.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::{facts, keep, ledger, peer, receipt};
-use super::{Opened, arrival_line, container, genuine};
+use super::{Opened, arrival_line, container, genuine, recorded};
 use crate::audit::entry::{ItemRef, Jurisdiction, Subject};
 use crate::exchange::message::{Dossier, Message};
 use crate::exchange::records::{self, NewCase};
@@ -149,11 +149,8 @@ async fn finish(
         let onward = Message { to: rooms.me.id.clone(), ..message.clone() };
         keep::post(&mut tx, rooms, &onward, &container, dossier, trace.at).await?;
     }
-    let receipt = receipt::give(rooms, &message.id, opened.container.digest, trace.at)?;
+    let receipt = receipt::give(rooms, &message.id, opened.container.digest, trace.at, None)?;
     records::receive(&mut tx, &message.id, opened.container.digest, &receipt, trace.at).await?;
     tx.commit(()).await?;
-    let committed = rooms.log.append(&entry).await?;
-    keep::mark_logged(rooms, case.no, case.seq, committed.index).await?;
-    let _ = rooms.news.send(case.no);
-    Ok(receipt)
+    recorded(opened, rooms, trace, &entry, case.seq..=case.seq).await
 }

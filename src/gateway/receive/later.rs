@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::{keep, peer, receipt};
-use super::{Opened, arrival_line, container, forget, genuine};
+use super::{Opened, arrival_line, container, forget, genuine, recorded};
 use crate::exchange::message::Stored;
 use crate::exchange::{Event, ExchangeError, Key, records};
 use crate::federation::FederationError;
@@ -46,21 +46,18 @@ pub async fn take(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<
             let role = if file.path.starts_with("containers/") { "container" } else { "paper" };
             records::add_file(&mut tx, case.no, role, case.seq, file, &key).await?;
         }
-        let receipt = receipt::give(rooms, &message.id, opened.container.digest, trace.at)?;
+        let receipt = receipt::give(rooms, &message.id, opened.container.digest, trace.at, None)?;
         records::receive(&mut tx, &message.id, opened.container.digest, &receipt, trace.at).await?;
         tx.commit(()).await?;
-        Ok::<_, Refusal>(receipt)
+        Ok::<_, Refusal>(())
     }
     .await;
     if outcome.is_err() {
         keep::forget_unnamed(rooms, own.iter().map(|f| f.kept.id.as_str())).await;
     }
-    let receipt = outcome?;
+    outcome?;
     forget(rooms, opened).await;
-    let committed = rooms.log.append(&arrival_line(opened, rooms, trace)).await?;
-    keep::mark_logged(rooms, case.no, case.seq, committed.index).await?;
-    let _ = rooms.news.send(case.no);
-    Ok(receipt)
+    recorded(opened, rooms, trace, &arrival_line(opened, rooms, trace), case.seq..=case.seq).await
 }
 
 /// Writes a file again under another key, on the blocking pool.

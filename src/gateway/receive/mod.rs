@@ -21,6 +21,7 @@ use super::keep::{self, ASICE};
 use super::ledger::{self, Trace};
 use super::peer::{self, Vouched};
 use super::prove::VaultFile;
+use super::receipt;
 use super::rooms::Rooms;
 use super::who::Terminal;
 use crate::audit::Kind;
@@ -182,6 +183,28 @@ fn limits(bounds: Bounds) -> Limits {
     let file = bounds.file_octets.max(MESSAGE_MAX);
     let entries = bounds.files + OTHERS;
     Limits { entries, entry_size: file, total_size: file.saturating_mul(entries as u64), ..Limits::default() }
+}
+
+/// What is kept is put on record: the line, then the receipt that names it. A crash before leaves the receipt that was
+/// kept with the case, which names no line; the tidying job writes the line.
+async fn recorded(
+    opened: &Opened,
+    rooms: &Rooms,
+    trace: &Trace,
+    entry: &crate::audit::Entry,
+    seqs: std::ops::RangeInclusive<u64>,
+) -> Result<String, Refusal> {
+    let (message, digest) = (&opened.message, opened.container.digest);
+    let committed = rooms.log.append(entry).await?;
+    let receipt = receipt::give(rooms, &message.id, digest, trace.at, Some(committed))?;
+    let mut tx = rooms.store.begin().await?;
+    for seq in seqs {
+        records::mark_logged(&mut tx, message.case, seq, committed.index).await?;
+    }
+    records::receipt(&mut tx, &message.id, &receipt).await?;
+    tx.commit(()).await?;
+    let _ = rooms.news.send(message.case);
+    Ok(receipt)
 }
 
 fn arrival_line(opened: &Opened, rooms: &Rooms, trace: &Trace) -> crate::audit::Entry {

@@ -7,7 +7,7 @@ use super::input::{self, to_vault};
 use super::{Asked, ok, stripped};
 use crate::gateway::keep::ASICE;
 use crate::gateway::who::{NO_TERMINAL, Terminal};
-use crate::gateway::{lookup, pass, peer, receive};
+use crate::gateway::{lookup, pass, peer, receipt, receive};
 use crate::http::{CONTENT, MEDIA};
 use crate::terms::{Digest, Refusal};
 use crate::upstream::Body;
@@ -52,8 +52,10 @@ pub async fn lookup(asked: &Asked, request: Request<Body>) -> Result<Response<Bo
     let bytes = input::body(request, input::JSON_MAX).await?;
     let vouched = peer::check(&asked.rooms, &peer, assertion(asked)?, Digest::of(&bytes), asked.trace.at)?;
     let remote: lookup::Remote = serde_json::from_slice(&bytes).map_err(|e| Refusal::new(&CONTENT, e.to_string()))?;
-    let reply = lookup::serve(&asked.rooms, &asked.trace, &peer, &vouched, &remote).await?;
-    Ok(ok(&serde_json::to_value(reply).unwrap_or_default()))
+    let (reply, line) = lookup::serve(&asked.rooms, &asked.trace, &peer, &vouched, &remote).await?;
+    let mut response = ok(&serde_json::to_value(reply).unwrap_or_default());
+    receipt::name(response.headers_mut(), &asked.rooms, line);
+    Ok(response)
 }
 
 pub async fn pass(asked: &Asked, rest: &str, request: Request<Body>) -> Result<Response<Body>, Refusal> {

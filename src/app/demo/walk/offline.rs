@@ -48,13 +48,15 @@ async fn all(teller: &mut Teller, world: &World, papers: Option<&Papers>) -> Res
         let id = GATEWAYS[gateway].id;
         teller.work(&format!("核验 {id} 的日志"), &format!("The log of {id}"));
         let log = path(&world.gateway(gateway).join("data/log"));
-        let line = ["audit", "verify", &log, "--key", &log_key(world, gateway)?].map(str::to_owned);
+        let gm = command(&["audit", "key", "--gm", &log].map(str::to_owned)).await?;
+        let line = ["audit", "verify", &log, "--key", &log_key(world, gateway)?, "--gm", gm.trim()].map(str::to_owned);
         let said = proven(&line).await?;
-        let words = ["日志 log", "根哈希 root", "完整性", "办件链"];
+        let words = ["日志 log", "根哈希 root", "完整性", "办件链", "商用密码"];
         let told: Vec<_> = said.lines().filter(|line| words.iter().any(|w| line.contains(w))).collect();
         teller.done(&told.join(" · "), &log);
         commands.push(line.to_vec());
     }
+    receipts(teller, world).await?;
     if let Some(papers) = papers {
         evidence(teller, world, papers).await?;
     }
@@ -64,6 +66,21 @@ async fn all(teller: &mut Teller, world: &World, papers: Option<&Papers>) -> Res
         let words: Vec<_> = line.iter().map(|word| quoted(word)).collect();
         teller.screen.line(format_args!("      {} {}", program(), words.join(" ")));
     }
+    Ok(())
+}
+
+/// What one gateway says the other received stands in the other's log: a line dropped on one side shows on the other.
+async fn receipts(teller: &mut Teller, world: &World) -> Result<(), String> {
+    teller.work("互为凭据：对端回执在对端日志中", "Each peer's receipt is in that peer's own log");
+    let [log, peer] = [A, B].map(|gateway| path(&world.gateway(gateway).join("data/log")));
+    let (own, other) = (log_key(world, A)?, log_key(world, B)?);
+    let line = ["audit", "verify", &log, "--key", &own, "--peer", &peer, "--peer-key", &other].map(str::to_owned);
+    let said = proven(&line).await?;
+    let told: Vec<_> = said.lines().filter(|line| line.contains("对端回执")).map(str::trim).collect();
+    if !told.iter().any(|line| line.starts_with('✔')) {
+        return Err(format!("no receipt was looked up:\n{said}"));
+    }
+    teller.done(&told.join(" · "), &peer);
     Ok(())
 }
 
