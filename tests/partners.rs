@@ -187,9 +187,48 @@ async fn policies(federation: &Federation, operator: &Operator<'_>, counter: &Co
     let verdicts: Vec<_> = loads.iter().map(|l| l["dec"]["verdict"].as_str().unwrap_or_default()).collect();
     // A folder with the shipped rules is the shipped set: no change, no line.
     assert_eq!(verdicts, ["allow", "deny", "allow"], "{loads:#?}");
+    let own = own.display().to_string();
+    replayed(operator, &own);
     operator.write("tongban.toml", &config);
     operator.reload();
     assert_eq!(code(&counter.file(federation).await).0, 202);
+}
+
+/// Past decisions under the rule that came last: what it would have refused. Under the rules of then all say the same.
+fn replayed(operator: &Operator<'_>, own: &str) {
+    let data = operator.home.join("data");
+    let replay = |policies: &[&str]| {
+        let place = data.display().to_string();
+        let done = tools::tongban(&[&["policy", "replay", &place], policies].concat());
+        (done.status.code(), tools::text(&done))
+    };
+    let (exit, text) = replay(&["--policies", own]);
+    assert_eq!(exit, Some(1), "{text}");
+    assert!(text.contains("would be denied") && text.contains("→ outlets-rest"), "{text}");
+    assert!(!text.contains("not what the rules"), "{text}");
+    let denied: usize =
+        text.split("now denied ").nth(1).and_then(|n| n.split(' ').next()?.parse().ok()).expect("a count");
+    assert!(denied >= 5, "{text}");
+    // The shipped rules know nothing of the stock-taking: only that refusal turns.
+    let (exit, text) = replay(&[]);
+    assert_eq!(exit, Some(1), "{text}");
+    assert!(text.contains("now permitted 1 ") && text.contains("now denied 0 "), "{text}");
+    // A question that somebody changes answers to no line any more; a set that was changed is none.
+    let version =
+        operator.lines("policy.load").first().map(|l| l["dec"]["policy"].as_str().unwrap().to_owned()).unwrap();
+    let archived = data.join("policies").join(version).join("20-outlets.cedar");
+    let good = fs::read_to_string(&archived).unwrap();
+    fs::write(&archived, format!("{good}// \n")).unwrap();
+    let (exit, text) = replay(&[]);
+    assert!(exit == Some(1) && text.contains("was changed"), "{text}");
+    fs::write(&archived, good).unwrap();
+    for entry in fs::read_dir(data.join("decisions")).unwrap().flatten() {
+        let kept = fs::read_to_string(entry.path()).unwrap();
+        fs::write(entry.path(), kept.replace("\"Outlet\"", "\"Clerk\"")).unwrap();
+        let (_, text) = replay(&["--policies", own]);
+        assert!(text.contains("now denied 0 ") && text.contains("not kept"), "{text}");
+        fs::write(entry.path(), kept).unwrap();
+    }
 }
 
 /// A window that the configuration does not name any more is nobody.

@@ -18,6 +18,7 @@ use super::snapshot::{self, Snapshot};
 use crate::gateway::Rooms;
 use crate::gateway::changes::{self, Cause, Change};
 use crate::http::log::Auditor;
+use crate::policy::archive;
 use crate::terms::{Digest, Mistakes, UnixMillis};
 
 /// What a reload did.
@@ -86,6 +87,8 @@ impl Reloader {
                 return Err(NotReloaded::Mistakes(faults.mistakes));
             }
         };
+        let kept = archive::keep(&self.rooms.archive, &snapshot.policies);
+        kept.map_err(|e| NotReloaded::NotOnRecord(format!("{}: {e}", self.rooms.archive.display())))?;
         let changes = changes::announce(&self.rooms, &snapshot.parts, cause, now).await;
         let changes = changes.map_err(|e| NotReloaded::NotOnRecord(e.to_string()))?;
         let at_next_start = at_next_start(&old, &config);

@@ -55,6 +55,8 @@ impl Running {
             witnesses.round(&self.rooms).await;
             self.rooms.log.release();
         }
+        let decisions = self.rooms.decisions.clone();
+        let _ = tokio::task::spawn_blocking(move || decisions.close()).await;
         self.rooms.log.clone().close().await;
         self.rooms.store.close().await;
     }

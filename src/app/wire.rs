@@ -20,6 +20,7 @@ use crate::catalogue::Catalogue;
 use crate::exchange::{Key, Vault, records};
 use crate::federation::Directory;
 use crate::gateway::changes;
+use crate::gateway::decisions::Decisions;
 use crate::gateway::intake::Bounds;
 use crate::gateway::rooms::{Envelope, Me, Peer, Peers, Rooms, Stamp, System, SystemKind, Window};
 use crate::gateway::strangers::Strangers;
@@ -32,7 +33,7 @@ use crate::jobs::anchors::Anchors;
 use crate::jobs::witnesses::{self, Witnesses};
 use crate::lookups::Lookups;
 use crate::partners::{Contracts, Rates, Standing};
-use crate::policy::PolicyBook;
+use crate::policy::{PolicyBook, archive};
 use crate::store::{Store, head};
 use crate::terms::{Digest, Mistakes, UnixMillis};
 use crate::trust::certificate::Certificate;
@@ -85,6 +86,9 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
             callers.insert(digest(fingerprint)?, n);
         }
     }
+    let (folder, archive) = (data.join("decisions"), data.join("policies"));
+    let decisions = Arc::new(Decisions::open(&folder).map_err(|e| wrong(&folder, e))?);
+    archive::keep(&archive, &policies).map_err(|e| wrong(&archive, e))?;
     let rates = Rates::new(&contracts);
     Ok(Arc::new(Rooms {
         me: Me {
@@ -100,7 +104,9 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
         log,
         pseudonyms: Pseudonymiser::new(pseudonym_key.octets(), year(now)),
         catalogue: ArcSwap::new(catalogue),
-        policies: PolicyBook::new(policies),
+        policies: PolicyBook::new(policies).kept_by(decisions.clone()),
+        decisions,
+        archive,
         contracts: ArcSwap::from_pointee(contracts),
         rates: ArcSwap::from_pointee(rates),
         strangers: Strangers::default(),

@@ -449,18 +449,22 @@ fn show(dir: &Path, case: Option<Pseudonym>) -> Result<ExitCode, String> {
             .is_none_or(|case| EntryHead::parse(entry).is_ok_and(|head| head.case.is_some_and(|link| link.id == case)));
         if wanted { out.write_all(entry).and_then(|()| out.write_all(b"\n")) } else { Ok(()) }
     };
-    let shown = match Target::find(&dir.to_string_lossy())? {
-        Target::Folder(folder) => show_segments(&folder, &mut print),
-        _ => show_tiles(&TileFolder(dir.to_owned()), &mut print),
-    };
-    match shown.and_then(|()| out.flush()) {
+    match each_entry(dir, &mut print)?.and_then(|()| out.flush()) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS), // `| head`
         Err(e) => Err(format!("{}: {e}", dir.display())),
     }
 }
 
-type Print<'a> = &'a mut dyn FnMut(&[u8]) -> std::io::Result<()>;
+/// Every entry of a log's folder or mirror, in order; nothing is verified.
+pub(super) fn each_entry(dir: &Path, print: Print<'_>) -> Result<std::io::Result<()>, String> {
+    Ok(match Target::find(&dir.to_string_lossy())? {
+        Target::Folder(folder) => show_segments(&folder, print),
+        _ => show_tiles(&TileFolder(dir.to_owned()), print),
+    })
+}
+
+pub(super) type Print<'a> = &'a mut dyn FnMut(&[u8]) -> std::io::Result<()>;
 
 fn show_segments(dir: &Path, print: Print<'_>) -> std::io::Result<()> {
     for number in 0.. {

@@ -1,12 +1,14 @@
 //! `tongban policy`: run the cases, explain one request, replay past decisions under another set.
 
+mod past;
+
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use crate::policy::replay::{self, Recorded, Turn};
+use crate::policy::replay::{self, Change, Recorded, Turn};
 use crate::policy::{Ask, CaseRun, Finding, LoadError, PolicySet, embedded_cases, read_cases, run_cases};
 use crate::terms::{Explain, UnixMillis};
 
@@ -39,9 +41,9 @@ enum What {
         #[arg(long)]
         policies: Option<PathBuf>,
     },
-    /// Decide recorded requests again and say what would change. 以新策略重放既往判定
+    /// Decide past requests again and say what would change. 以新策略重放既往判定
     Replay {
-        /// One recorded decision a line, as JSON.
+        /// A gateway's data folder, or a file with one recorded decision a line, as JSON.
         records: PathBuf,
         /// Folder with the new set; without it, the shipped set.
         #[arg(long)]
@@ -56,7 +58,10 @@ pub fn run(args: PolicyArgs) -> ExitCode {
     let done = match args.what {
         What::Test { dir, verbose } => test(&mut out, paint, dir.as_deref(), verbose),
         What::Explain { request, policies } => explain(&mut out, paint, &request, policies.as_deref()),
-        What::Replay { records, policies } => replayed(&mut out, paint, &records, policies.as_deref()),
+        What::Replay { records, policies } => match records.is_dir() {
+            true => past::replay(&mut out, paint, &records, policies.as_deref()),
+            false => replayed(&mut out, paint, &records, policies.as_deref()),
+        },
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -235,19 +240,28 @@ fn replayed(out: &mut impl Write, paint: Paint, path: &Path, dir: Option<&Path>)
         let replay = replay::replay([&record], &set);
         unchanged += replay.unchanged;
         for change in replay.changes {
-            let (at, words) = match change.turn {
-                Turn::NowPermitted => (0, paint.bad("将准予 · would be permitted")),
-                Turn::NowDenied => (1, paint.good("将拒绝 · would be denied")),
-                Turn::OtherRules => (2, paint.quiet("理由不同 · other rules")),
-            };
-            counts[at] += 1;
-            let (kind, resource) = record.ask.resource();
-            let names = |rules: &[String]| if rules.is_empty() { "—".to_owned() } else { rules.join(", ") };
-            writeln!(out, "{number}  {}  {} {} {kind} {resource}", record.at, record.ask.who().kind, record.ask.act())?;
-            writeln!(out, "     {words}: {} → {}", names(&change.was), names(&change.would_be))?;
+            counts[told(out, paint, &number.to_string(), &record, &change)?] += 1;
         }
     }
-    let [permitted, denied, other] = counts;
+    counted(out, unchanged, counts)
+}
+
+/// Tells of one change; gives its place among the counts.
+fn told(out: &mut impl Write, paint: Paint, place: &str, record: &Recorded, change: &Change) -> io::Result<usize> {
+    let (at, words) = match change.turn {
+        Turn::NowPermitted => (0, paint.bad("将准予 · would be permitted")),
+        Turn::NowDenied => (1, paint.good("将拒绝 · would be denied")),
+        Turn::OtherRules => (2, paint.quiet("理由不同 · other rules")),
+    };
+    let (kind, resource) = record.ask.resource();
+    let names = |rules: &[String]| if rules.is_empty() { "—".to_owned() } else { rules.join(", ") };
+    writeln!(out, "{place}  {}  {} {} {kind} {resource}", record.at, record.ask.who().kind, record.ask.act())?;
+    writeln!(out, "     {words}: {} → {}", names(&change.was), names(&change.would_be))?;
+    Ok(at)
+}
+
+/// What a replay came to; `true` when nobody would be treated otherwise.
+fn counted(out: &mut impl Write, unchanged: usize, [permitted, denied, other]: [usize; 3]) -> Result<bool, Trouble> {
     writeln!(
         out,
         "\n不变 · unchanged {unchanged}   将准予 · now permitted {permitted}   将拒绝 · now denied {denied}   理由不同 · other rules {other}"

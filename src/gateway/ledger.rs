@@ -50,6 +50,7 @@ impl Trace {
 /// A yes of the rules, as a line records it.
 pub fn allowed(permit: &Permit) -> Decision {
     Decision {
+        ask: Some(permit.asked()),
         policy: Some(permit.version()),
         rules: permit.rules().iter().filter_map(|r| word(r)).collect(),
         verdict: word("allow"),
@@ -75,6 +76,10 @@ pub async fn deny(
     let rules = rules
         .and_then(|(_, v)| v.as_array())
         .map(|all| all.iter().filter_map(|r| word(r.as_str().unwrap_or_default())).collect::<Vec<_>>());
+    let digest = |member: &str| {
+        let found = refusal.members.iter().find(|(name, _)| *name == member);
+        found.and_then(|(_, value)| value.as_str()?.parse().ok())
+    };
     let kind = if refusal.told.status == 400 { Kind::InputReject } else { Kind::Deny };
     let mut entry = trace
         .about(rooms, kind, person, terminal)
@@ -82,6 +87,8 @@ pub async fn deny(
             verdict: word("deny"),
             reason: word(refusal.told.code),
             rules: rules.unwrap_or_default(),
+            policy: digest("policy"),
+            ask: digest("asked"),
             ..Decision::default()
         })
         .out(Outcome { status: Some(refusal.told.status), ..Outcome::default() });

@@ -9,6 +9,7 @@
 
 pub mod act;
 pub mod changes;
+pub mod decisions;
 pub mod desk;
 pub mod door;
 mod facts;

@@ -1,11 +1,13 @@
 //! What a request needs from the rooms below, held together; every request gets the same.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::sync::broadcast;
 
+use super::decisions::Decisions;
 use super::intake::Bounds;
 use super::strangers::Strangers;
 use crate::audit::{Log, Pseudonymiser};
@@ -127,6 +129,10 @@ pub struct Rooms {
     pub pseudonyms: Pseudonymiser,
     pub catalogue: ArcSwap<Catalogue>,
     pub policies: PolicyBook,
+    /// What the rules were asked, for a replay.
+    pub decisions: Arc<Decisions>,
+    /// Where every set that decided is kept, by version.
+    pub archive: PathBuf,
     pub contracts: ArcSwap<Contracts>,
     pub rates: ArcSwap<Rates>,
     /// Refusals of people whom nobody knows.

@@ -110,6 +110,7 @@ pub(super) struct Denied {
     pub rules: Vec<Arc<str>>,
     pub nearest: Option<Nearest>,
     pub version: Digest,
+    pub asked: Digest,
     pub act: Act,
     pub kind: Kind,
     pub level_needed: Option<(u8, u32)>,
@@ -153,6 +154,11 @@ impl Denial {
         self.0.version
     }
 
+    /// Digest of what was asked, under which it is kept for a replay.
+    pub fn asked(&self) -> Digest {
+        self.0.asked
+    }
+
     pub fn act(&self) -> Act {
         self.0.act
     }
@@ -169,7 +175,8 @@ impl Denial {
             .with("reason_zh", self.0.zh.as_str())
             .with("reason_en", self.0.en.as_str())
             .with("rules", rules)
-            .with("policy", self.0.version.to_string());
+            .with("policy", self.0.version.to_string())
+            .with("asked", self.0.asked.to_string());
         if let Some(n) = &self.0.nearest {
             refusal = refusal.with("nearest_rule", n.rule.to_string());
         }

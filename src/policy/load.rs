@@ -83,6 +83,7 @@ pub(super) struct Loaded {
     pub rules: Vec<Rule>,
     pub policies: Vec<Policy>,
     pub version: Digest,
+    pub sources: Vec<Source>,
 }
 
 /// Reads schema and rules of `dir`; other files are ignored.
@@ -164,7 +165,10 @@ pub(super) fn load(mut sources: Vec<Source>) -> Result<Loaded, LoadError> {
         validate(schema, &policies, &rules, &lines, &sources, &mut faults);
     }
     match schema {
-        Some(schema) if faults.is_empty() => Ok(Loaded { schema, rules, policies, version: version(&sources) }),
+        Some(schema) if faults.is_empty() => {
+            let version = version(&sources);
+            Ok(Loaded { schema, rules, policies, version, sources })
+        }
         _ => {
             faults.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
             Err(LoadError { faults })

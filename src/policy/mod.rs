@@ -10,6 +10,7 @@
 //! Default is no. Every rule has an id, a sentence in two languages and, where it rests on law, the citation.
 //! Facts come in verified: this room opens no file but policy files, asks no clock and no network.
 
+pub mod archive;
 mod ask;
 mod book;
 mod cases;
@@ -27,7 +28,7 @@ pub use ask::{
     Act, Administration, Arrival, Ask, CaseAct, Exchange, Filing, Ground, LicenceCheck, Listing, LogReading, Lookup,
     Operation, Passing, Step,
 };
-pub use book::PolicyBook;
+pub use book::{AskKeeper, PolicyBook};
 pub use cases::{CaseOutcome, CaseRun, Want, embedded_cases, read_cases, run_cases};
 pub use denial::{Denial, Nearest};
 pub use entities::AskError;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::ask::{Act, Ask};
+use super::replay;
 use super::who::Kind;
 use crate::terms::{CaseNo, Digest, ItemCode, UnixMillis};
 
@@ -16,6 +17,7 @@ pub(super) struct Grant {
     case: Option<CaseNo>,
     purpose: Option<String>,
     version: Digest,
+    asked: Digest,
     rules: Vec<Arc<str>>,
 }
 
@@ -30,6 +32,7 @@ impl Grant {
             case: ask.case(),
             purpose: ask.purpose().map(str::to_owned),
             version,
+            asked: replay::digest(ask),
             rules,
         }
     }
@@ -81,6 +84,11 @@ impl Permit {
     /// Version of the policy set that decided; belongs in the log.
     pub fn version(&self) -> Digest {
         self.grant.version
+    }
+
+    /// Digest of what was asked, under which it is kept for a replay; belongs in the log.
+    pub fn asked(&self) -> Digest {
+        self.grant.asked
     }
 
     /// Ids of the rules that permitted, in their order.

@@ -4,7 +4,94 @@ use serde::{Deserialize, Serialize};
 
 use super::ask::Ask;
 use super::set::PolicySet;
+use crate::terms::json::canonical;
 use crate::terms::{Digest, UnixMillis};
+
+/// Digest of a question over its canonical JSON (RFC 8785): what a line of the log names.
+pub fn digest(ask: &Ask) -> Digest {
+    // Fails for maps with odd keys and floats only; an ask has none.
+    canonical(ask).map_or_else(|_| Digest::of(b""), |text| Digest::of(&text))
+}
+
+/// A question as it is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    pub at: UnixMillis,
+    pub ask: Ask,
+}
+
+/// One line of a file of questions, with its end.
+pub fn line(ask: &Ask, at: UnixMillis) -> String {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        at: UnixMillis,
+        ask: &'a Ask,
+    }
+    serde_json::to_string(&Line { at, ask }).unwrap_or_default() + "\n"
+}
+
+/// Reads a file of questions. A last line that a crash cut off is passed over.
+///
+/// # Errors
+/// The number of a line that is none, from 1.
+pub fn read(text: &str) -> Result<Vec<Asked>, usize> {
+    let mut all = Vec::new();
+    for (n, line) in text.split_inclusive('\n').enumerate() {
+        match serde_json::from_str(line) {
+            Ok(asked) => all.push(asked),
+            Err(_) if !line.ends_with('\n') => {}
+            Err(_) => return Err(n + 1),
+        }
+    }
+    Ok(all)
+}
+
+/// What a line of the log says of a decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logged {
+    pub at: UnixMillis,
+    /// Digest of the question.
+    pub asked: Digest,
+    /// Version of the set that decided.
+    pub version: Digest,
+    pub permitted: bool,
+    /// Rules that spoke, the deciding one first.
+    pub rules: Vec<String>,
+}
+
+impl Logged {
+    /// Reads an entry of the log; `None` for one that records no decision of the rules.
+    pub fn read(entry: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Entry {
+            ts: i64,
+            dec: Option<Decision>,
+        }
+        #[derive(Deserialize)]
+        struct Decision {
+            ask: Option<Digest>,
+            policy: Option<Digest>,
+            verdict: Option<String>,
+            #[serde(default)]
+            rules: Vec<String>,
+        }
+        let entry: Entry = serde_json::from_slice(entry).ok()?;
+        let dec = entry.dec?;
+        let permitted = match dec.verdict.as_deref() {
+            Some("allow") => true,
+            Some("deny") => false,
+            _ => return None,
+        };
+        Some(Self { at: UnixMillis(entry.ts), asked: dec.ask?, version: dec.policy?, permitted, rules: dec.rules })
+    }
+
+    /// The decision with its question.
+    pub fn with(self, ask: Ask) -> Recorded {
+        let Self { at, version, permitted, rules, .. } = self;
+        Recorded { at, ask, permitted, rules, version }
+    }
+}
 
 /// A decision as the log keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

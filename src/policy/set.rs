@@ -13,6 +13,7 @@ use super::embedded;
 use super::entities::{AskError, Put, put};
 use super::load::{self, LoadError, Loaded, Rule};
 use super::permit::{Grant, Permit};
+use super::replay;
 use super::who::Kind;
 use crate::terms::{Digest, Told, UnixMillis};
 
@@ -34,6 +35,7 @@ pub struct PolicySet {
     /// Per act and kind of principal, the rules whose scope fits both: no other rule can speak.
     slices: HashMap<(Act, Kind), Slice>,
     version: Digest,
+    sources: Vec<(String, String)>,
     authorizer: Authorizer,
     #[cfg(test)]
     written: Vec<Policy>,
@@ -95,7 +97,7 @@ impl PolicySet {
     }
 
     fn build(loaded: Loaded) -> Result<Self, LoadError> {
-        let Loaded { schema, rules, policies, version } = loaded;
+        let Loaded { schema, rules, policies, version, sources } = loaded;
         let index = policies.iter().enumerate().map(|(at, p)| (p.id().clone(), at)).collect();
         let broken = |what: String| LoadError {
             faults: vec![load::Fault {
@@ -133,6 +135,7 @@ impl PolicySet {
             index,
             slices,
             version,
+            sources,
             authorizer: Authorizer::new(),
             #[cfg(test)]
             written: policies,
@@ -143,6 +146,11 @@ impl PolicySet {
     /// Digest over the sources: what the log records as the policy that decided.
     pub fn version(&self) -> Digest {
         self.version
+    }
+
+    /// The files it was made of: name and text.
+    pub fn sources(&self) -> &[(String, String)] {
+        &self.sources
     }
 
     /// All rules, in the order in which they speak.
@@ -304,6 +312,7 @@ impl PolicySet {
             rules,
             nearest,
             version: self.version,
+            asked: replay::digest(ask),
             act: ask.act(),
             kind: ask.who().kind,
             level_needed: ask.level_needed(),

@@ -111,6 +111,8 @@ parts! {
     }
     /// `dec`: the decision.
     Decision {
+        /// Digest of what the rules were asked, as kept for a replay.
+        ask: Option<Digest>,
         /// Codes of missing documents (一次性告知, 容缺).
         missing: Vec<Word>,
         /// Obligations.
