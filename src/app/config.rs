@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use crate::gateway::rooms::PeopleRules;
 use crate::terms::strict_toml::{File, Table};
 use crate::terms::words::words;
 use crate::terms::{CreditCode, DivisionCode, Mistakes, RegionCode};
@@ -34,6 +35,8 @@ pub struct Config {
     pub catalogue: Option<PathBuf>,
     /// Contracts of partner outlets; none when absent.
     pub partners: Option<PathBuf>,
+    /// Which tokens are bound how, who stands in for whom.
+    pub people: PeopleRules,
     pub windows: Vec<Window>,
     pub auditors: Vec<Auditor>,
     pub systems: Vec<System>,
@@ -410,6 +413,7 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         t.done();
         limits
     });
+    let people = super::people::read(root);
     let policies = root.str("policies").map(&at);
     let catalogue = root.str("catalogue").map(&at);
     let partners = root.str("partners").map(&at);
@@ -428,6 +432,7 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         policies,
         catalogue,
         partners,
+        people,
         windows: windows.into_iter().collect::<Option<_>>()?,
         auditors: auditors.into_iter().collect::<Option<_>>()?,
         systems: systems.into_iter().collect::<Option<_>>()?,

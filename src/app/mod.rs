@@ -7,6 +7,7 @@
 pub mod config;
 pub mod demo;
 mod local;
+mod people;
 pub mod refresh;
 pub mod reload;
 pub mod serve;

@@ -93,6 +93,7 @@ impl Reloader {
         let changes = changes.map_err(|e| NotReloaded::NotOnRecord(e.to_string()))?;
         let at_next_start = at_next_start(&old, &config);
         self.put(snapshot);
+        self.rooms.people.store(Arc::new(config.people.clone()));
         self.config.store(Arc::new(config));
         if let Err(error) = changes::settle(&self.rooms, &changes).await {
             tracing::warn!(%error, "the versions in force are not remembered; the next start tells of them again");

@@ -17,6 +17,7 @@ use crate::catalogue::{Catalogue, CatalogueError};
 use crate::federation::Directory;
 use crate::gateway::changes::Part;
 use crate::gateway::rooms::{Keys, Peers, Window};
+use crate::gateway::word::Voice;
 use crate::http::log::Auditor;
 use crate::identity::book::IssuerBook;
 use crate::partners::Contracts;
@@ -168,13 +169,8 @@ impl Reading<'_> {
         let acceptance = stamp("seals.acceptance", &config.seals.acceptance);
         let approval = stamp("seals.approval", &config.seals.approval);
         let file = &config.assertion.key;
-        let assertion = crate::trust::suite::load_key(file);
+        let assertion = Voice::read(file);
         let assertion = self.take(Kind::KeyRotate, ("assertion.key", file, "a P-256 key as PKCS#8"), assertion);
-        let is_p256 = |key: &crate::trust::suite::SigningKey| matches!(key.public_key(), PublicKey::P256(_));
-        let assertion = assertion.and_then(|key| {
-            let read = if is_p256(&key) { Ok(key) } else { Err("not a P-256 key") };
-            self.take(Kind::KeyRotate, ("assertion.key", file, "a P-256 key as PKCS#8"), read)
-        });
         Some(Keys {
             envelope: envelope?,
             collection: collection?,
@@ -268,7 +264,7 @@ fn key_parts(config: &Config, keys: &Keys) -> Vec<Part> {
         Part::new("key.collection", Kind::KeyRotate, keys.collection.certificate.fingerprint()),
         Part::new("key.acceptance", Kind::KeyRotate, keys.acceptance.certificate.fingerprint()),
         Part::new("key.approval", Kind::KeyRotate, keys.approval.certificate.fingerprint()),
-        Part::new("key.assertion", Kind::KeyRotate, Digest::of(&keys.assertion.public_key().to_spki())),
+        Part::new("key.assertion", Kind::KeyRotate, Digest::of(keys.assertion.key().kid().as_bytes())),
     ];
     let tls = crate::upstream::tls::certificates(&config.tls.certificate).ok();
     let leaf = tls.as_ref().and_then(|chain| chain.first());

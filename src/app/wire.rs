@@ -22,7 +22,7 @@ use crate::federation::Directory;
 use crate::gateway::changes;
 use crate::gateway::decisions::Decisions;
 use crate::gateway::intake::Bounds;
-use crate::gateway::rooms::{Envelope, Me, Peer, Peers, Rooms, Stamp, System, SystemKind, Window};
+use crate::gateway::rooms::{Envelope, Me, Peer, Peers, Rooms, Secrets, Stamp, System, SystemKind, Window};
 use crate::gateway::strangers::Strangers;
 use crate::http::log::Auditor;
 use crate::http::tls;
@@ -90,6 +90,8 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
     let decisions = Arc::new(Decisions::open(&folder).map_err(|e| wrong(&folder, e))?);
     archive::keep(&archive, &policies).map_err(|e| wrong(&archive, e))?;
     let rates = Rates::new(&contracts);
+    let master = Key::read_or_make(&shared.join("master.key")).map_err(|e| e.to_string())?;
+    let secrets = Secrets::derive(&master).map_err(|e| e.to_string())?;
     Ok(Arc::new(Rooms {
         me: Me {
             id: config.gateway.id.clone(),
@@ -100,7 +102,7 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
         },
         store,
         vault: Vault::open(&shared.join("vault")).map_err(|e| e.to_string())?,
-        master: Key::read_or_make(&shared.join("master.key")).map_err(|e| e.to_string())?,
+        master,
         log,
         pseudonyms: Pseudonymiser::new(pseudonym_key.octets(), year(now)),
         catalogue: ArcSwap::new(catalogue),
@@ -118,6 +120,8 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
         verdicts: VerdictCache::default(),
         ended: ArcSwap::from_pointee(Revocations::default()),
         keys_wanted: Notify::new(),
+        secrets,
+        people: ArcSwap::from_pointee(config.people.clone()),
         windows: ArcSwap::from_pointee(windows),
         client_anchors: ArcSwap::from_pointee(client_anchors),
         callers,

@@ -6,9 +6,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::act::case_key;
+use super::errand::{self, Errand};
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
-use super::who::{NO_SUBJECT, Person, PersonKind, Terminal};
+use super::who::{NO_SUBJECT, Person, PersonKind, Terminal, WRONG_KIND};
 use super::{facts, keep, onward};
 use crate::audit::Kind;
 use crate::audit::entry::{Evidence, Outcome};
@@ -26,6 +27,8 @@ pub struct Viewer<'a> {
     pub trace: &'a Trace,
     pub terminal: &'a Terminal,
     pub person: &'a Person,
+    /// What an exchanged token limits the viewer to.
+    pub errand: Option<&'a Errand>,
 }
 
 /// A case as far as the viewer may see it.
@@ -87,6 +90,13 @@ async fn whole(rooms: &Arc<Rooms>, no: CaseNo) -> Result<Seen, Refusal> {
 
 async fn shown(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, no: CaseNo, file: Option<&str>) -> Result<Seen, Refusal> {
     let seen = whole(rooms, no).await?;
+    if let Some(errand) = viewer.errand {
+        errand.is_for_case(no)?;
+        // Another person's case is not there, as for everybody.
+        if !errand.covers(&seen.record) {
+            return Err(ExchangeError::NoCase.into());
+        }
+    }
     let permit = {
         let catalogue = rooms.catalogue.load();
         let who = facts::who(rooms, viewer.person, viewer.terminal, true, true, viewer.trace.at);
@@ -122,6 +132,9 @@ pub async fn list(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, before: UnixMillis) -
     let who = facts::who(rooms, viewer.person, viewer.terminal, true, true, viewer.trace.at);
     let pid = viewer.person.pseudonym(rooms).to_string();
     let citizen = viewer.person.kind == PersonKind::Citizen;
+    if viewer.person.paper.is_some() {
+        return Err(Refusal::new(&WRONG_KIND, "an agent reads the cases of their errand, one by one"));
+    }
     // An outlet keeps nothing: what has ended is none of its business any more.
     let ended = !matches!(viewer.terminal, Terminal::Outlet { .. });
     let ask = Ask::List(Listing {
@@ -189,9 +202,12 @@ pub async fn withdraw(
     if applicant.pseudonym(rooms).to_string() != seen.record.subject {
         return Err(Refusal::new(&NO_SUBJECT, "only the applicant withdraws a case"));
     }
-    let who = facts::who(rooms, applicant, &Terminal::Unknown, true, true, viewer.trace.at);
-    let by = applicant.pseudonym(rooms).to_string();
-    wish(rooms, viewer, seen, Wish { act: Act::Withdraw, who, person: applicant, by, note: None }).await
+    errand::use_up(rooms, viewer.errand).await?;
+    // An agent withdraws under a paper that lists it; staff carry the applicant's own wish.
+    let who = if viewer.person.paper.is_some() { viewer.person } else { applicant };
+    let by = who.pseudonym(rooms).to_string();
+    let facts = facts::who(rooms, who, &Terminal::Unknown, true, true, viewer.trace.at);
+    wish(rooms, viewer, seen, Wish { act: Act::Withdraw, who: facts, person: who, by, note: None }).await
 }
 
 /// The issuing desk hands out what was decided, and says how.

@@ -4,17 +4,23 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+use super::duty;
+use super::errand::{self, Errand};
 use super::rooms::Rooms;
-use super::who::{Person, PersonKind};
-use crate::identity::access::{self, Caller, Expect, Presented};
+use super::who::{Person, PersonKind, Terminal, WRONG_KIND};
+use crate::identity::access::{self, Caller, Checked, Expect, Presented};
 use crate::identity::book::Kind;
+use crate::identity::dpop;
 use crate::identity::error::{Challenge, IdentityError};
-use crate::policy::{Ask, Role};
-use crate::store::once;
+use crate::identity::exchanged::{self, Exchanged};
+use crate::policy::{Ask, Post, Role};
 use crate::terms::{Digest, Refusal, UnixMillis};
 
 /// Header with the applicant's token, beside the clerk's in `Authorization`.
 pub const SUBJECT_TOKEN: &str = "tongban-subject-token";
+
+/// Clock difference to a device that is forgiven where no issuer's entry says another, in seconds.
+const LEEWAY_S: i64 = 10;
 
 /// The request as far as tokens are bound to it.
 pub struct Door<'a> {
@@ -26,54 +32,172 @@ pub struct Door<'a> {
     pub now: UnixMillis,
 }
 
+/// Who comes: who acts, for whom, and on which errand where one token of ours speaks for both.
+#[derive(Default)]
+pub struct People {
+    pub caller: Option<Person>,
+    pub subject: Option<Person>,
+    pub errand: Option<Errand>,
+}
+
 impl Door<'_> {
     /// All lines of a header; one that is not text is no line to pass over.
-    fn lines(&self, name: &str) -> Result<Vec<&str>, Refusal> {
+    fn lines(&self, rooms: &Rooms, name: &str) -> Result<Vec<&str>, Refusal> {
         let lines: Result<Vec<_>, _> = self.headers.get_all(name).iter().map(|v| v.to_str()).collect();
-        lines.map_err(|_| refused(&IdentityError::TokenMalformed("a header that is not ASCII"), false))
+        let odd = IdentityError::TokenMalformed("a header that is not ASCII");
+        lines.map_err(|_| refused(rooms, &odd, false, self.now))
     }
 
-    /// Who sends the request. `None` when there is no token at all.
-    pub async fn caller(&self, rooms: &Arc<Rooms>) -> Result<Option<Person>, Refusal> {
-        let headers = self.lines("authorization")?;
-        if headers.is_empty() {
-            return Ok(None);
+    pub(super) fn proofs_absent(&self) -> bool {
+        !self.headers.contains_key("dpop")
+    }
+
+    /// Everybody whom the request names. `act` is what the route does, as papers name it.
+    ///
+    /// # Errors
+    /// What is wrong with a token, a proof or a paper; `two_credentials` for a second token beside one that speaks for two.
+    pub async fn people(&self, rooms: &Arc<Rooms>, terminal: &Terminal, act: &'static str) -> Result<People, Refusal> {
+        let headers = self.lines(rooms, "authorization")?;
+        let beside = self.lines(rooms, SUBJECT_TOKEN)?;
+        let two = || refused(rooms, &IdentityError::TwoCredentials, false, self.now);
+        let caller = match headers.is_empty() {
+            true => None,
+            false => {
+                let found = access::credential(&headers);
+                let (scheme, token) = found.map_err(|e| refused(rooms, &e, false, self.now))?;
+                if exchanged::is_of(token, &rooms.issuer()?) {
+                    if !beside.is_empty() {
+                        return Err(two());
+                    }
+                    let exchanged = self.exchanged_by(rooms, scheme, token, false).await.map_err(|(_, no)| no)?;
+                    let people = errand::people(rooms, &exchanged, terminal, act, self.now).await?;
+                    let (caller, subject, errand) = people;
+                    return Ok(People { caller: Some(caller), subject: Some(subject), errand: Some(errand) });
+                }
+                let presented = self.presented(rooms, scheme, false)?;
+                let checked = self.check(rooms, token, &presented).await?;
+                let mut caller = person(&checked.caller);
+                caller.post = duty::of(rooms, &caller.subject, self.now).await?.as_rules();
+                Some(caller)
+            }
+        };
+        // In whose name. The applicant's own device proved possession at the window's reader, so this token is bound to the
+        // terminal's certificate or to nothing.
+        let subject = match beside[..] {
+            [] => None,
+            [token] => {
+                let presented = Presented { proofs: Vec::new(), ..self.presented(rooms, "Bearer", false)? };
+                let subject = person(&self.check(rooms, token, &presented).await?.caller);
+                if subject.kind != PersonKind::Citizen {
+                    return Err(Refusal::new(&WRONG_KIND, "the token beside is not a citizen's"));
+                }
+                Some(subject)
+            }
+            _ => return Err(two()),
+        };
+        Ok(People { caller, subject, errand: None })
+    }
+
+    fn presented<'p>(&'p self, rooms: &Rooms, scheme: &'p str, token_endpoint: bool) -> Result<Presented<'p>, Refusal> {
+        Ok(Presented {
+            scheme,
+            method: self.method,
+            url: self.url,
+            proofs: self.lines(rooms, "dpop")?,
+            certificate: self.certificate,
+            token_endpoint,
+        })
+    }
+
+    /// The citizen's token in an exchange; a proof of the citizen's own device comes beside it.
+    pub(super) async fn subject_of_exchange(
+        &self,
+        rooms: &Arc<Rooms>,
+        token: &str,
+        proof: Option<&str>,
+    ) -> Result<Checked, Refusal> {
+        let mut presented = self.presented(rooms, "", true)?;
+        presented.proofs = proof.into_iter().collect();
+        self.check(rooms, token, &presented).await
+    }
+
+    /// The actor's token in an exchange, and the key its device has proven where the token itself names none.
+    pub(super) async fn actor_of_exchange(&self, rooms: &Arc<Rooms>, token: &str) -> Result<errand::Actor, Refusal> {
+        let presented = self.presented(rooms, "", true)?;
+        let checked = self.check(rooms, token, &presented).await?;
+        if checked.caller.binding().jkt.is_some() {
+            return Ok((checked, None));
         }
-        let (scheme, token) = access::credential(&headers).map_err(|e| refused(&e, false))?;
+        let nonces = rooms.nonces(self.now);
+        let nonces: Vec<&str> = nonces.iter().map(String::as_str).collect();
+        let new = dpop::check_new(&presented, &nonces, LEEWAY_S, self.now);
+        match new.map_err(|e| refused(rooms, &e, true, self.now))? {
+            None => Ok((checked, None)),
+            Some((jkt, replay)) => {
+                errand::remember(rooms, Some(replay), self.now).await?;
+                Ok((checked, Some(jkt)))
+            }
+        }
+    }
+
+    /// Reads a token of our own; beside the refusal, why, where it is about the token.
+    pub(super) async fn exchanged(
+        &self,
+        rooms: &Arc<Rooms>,
+        token: &str,
+        token_endpoint: bool,
+    ) -> Result<Exchanged, (Option<IdentityError>, Refusal)> {
+        self.exchanged_by(rooms, "", token, token_endpoint).await
+    }
+
+    async fn exchanged_by(
+        &self,
+        rooms: &Arc<Rooms>,
+        scheme: &str,
+        token: &str,
+        token_endpoint: bool,
+    ) -> Result<Exchanged, (Option<IdentityError>, Refusal)> {
+        let lines = self.lines(rooms, "dpop").map_err(|no| (None, no))?;
         let presented = Presented {
             scheme,
             method: self.method,
             url: self.url,
-            proofs: self.lines("dpop")?,
+            proofs: lines,
             certificate: self.certificate,
+            token_endpoint,
         };
-        self.check(rooms, token, &presented).await.map(Some)
+        let issuer = rooms.issuer().map_err(|no| (None, no.into()))?;
+        let nonces = rooms.nonces(self.now);
+        let nonces: Vec<&str> = nonces.iter().map(String::as_str).collect();
+        let read = {
+            let (keys, book, ended) = (rooms.keys.load(), rooms.issuers.load(), rooms.ended.load());
+            let house = exchanged::House {
+                issuer: &issuer,
+                keys: keys.assertion.keys(),
+                cover: &rooms.secrets.cover,
+                book: &book,
+                nonces: &nonces,
+            };
+            exchanged::read(token, &presented, house, &**ended, self.now)
+        };
+        let dpop = scheme.eq_ignore_ascii_case("dpop") || (token_endpoint && !presented.proofs.is_empty());
+        let exchanged = read.map_err(|e| {
+            let no = refused(rooms, &e, dpop, self.now);
+            (Some(e), no)
+        })?;
+        errand::remember(rooms, exchanged.replay, self.now).await.map_err(|no| (None, no))?;
+        Ok(exchanged)
     }
 
-    /// In whose name. The applicant's own device proved possession at the window's reader, so this token is bound to the
-    /// terminal's certificate or to nothing.
-    pub async fn subject(&self, rooms: &Arc<Rooms>) -> Result<Option<Person>, Refusal> {
-        match self.lines(SUBJECT_TOKEN)?[..] {
-            [] => Ok(None),
-            [token] => {
-                let presented = Presented {
-                    scheme: "Bearer",
-                    method: self.method,
-                    url: self.url,
-                    proofs: Vec::new(),
-                    certificate: self.certificate,
-                };
-                self.check(rooms, token, &presented).await.map(Some)
-            }
-            _ => Err(refused(&IdentityError::TwoCredentials, false)),
-        }
-    }
-
-    async fn check(&self, rooms: &Arc<Rooms>, token: &str, presented: &Presented<'_>) -> Result<Person, Refusal> {
-        let dpop = presented.scheme.eq_ignore_ascii_case("dpop");
+    async fn check(&self, rooms: &Arc<Rooms>, token: &str, presented: &Presented<'_>) -> Result<Checked, Refusal> {
+        let dpop =
+            presented.scheme.eq_ignore_ascii_case("dpop") || (presented.token_endpoint && !presented.proofs.is_empty());
+        let nonces = rooms.nonces(self.now);
+        let nonces: Vec<&str> = nonces.iter().map(String::as_str).collect();
+        let expect = Expect { nonces: &nonces, ..Expect::default() };
         let judge = || {
             let (book, ended) = (rooms.issuers.load(), rooms.ended.load());
-            rooms.verdicts.check(token, presented, &book, &Expect::default(), &**ended, self.now)
+            rooms.verdicts.check(token, presented, &book, &expect, &**ended, self.now)
         };
         let checked = match judge() {
             Err(error) if error.needs().is_some() => {
@@ -84,24 +208,23 @@ impl Door<'_> {
             }
             other => other,
         };
-        let checked = checked.map_err(|e| refused(&e, dpop))?;
-        if let Some(replay) = checked.replay {
-            let mut tx = rooms.store.begin().await?;
-            let first = once::first_use(&mut tx, &format!("dpop:{}", replay.key), replay.expires).await?;
-            tx.commit(()).await?;
-            if !first {
-                return Err(refused(&IdentityError::DpopReplay, true));
-            }
-        }
-        Ok(person(&checked.caller))
+        let checked = checked.and_then(|checked| {
+            rooms.people.load().bindings.check(&checked.caller)?;
+            Ok(checked)
+        });
+        let checked = checked.map_err(|e| refused(rooms, &e, dpop, self.now))?;
+        errand::remember(rooms, checked.replay, self.now).await?;
+        Ok(checked)
     }
 }
 
-fn refused(error: &IdentityError, dpop: bool) -> Refusal {
-    error.refusal(&Challenge { realm: "tongban", dpop, dpop_nonce: None })
+/// The refusal with its challenge; where proofs carry nonces of ours, the current one goes along.
+pub(super) fn refused(rooms: &Rooms, error: &IdentityError, dpop: bool, now: UnixMillis) -> Refusal {
+    let nonce = rooms.nonce(now);
+    error.refusal(&Challenge { realm: "tongban", dpop, dpop_nonce: nonce.as_deref() })
 }
 
-fn person(caller: &Caller) -> Person {
+pub(super) fn person(caller: &Caller) -> Person {
     let roles = Role::ALL.iter().copied().filter(|r| caller.roles().contains(r.word())).collect();
     Person {
         kind: match caller.kind() {
@@ -123,6 +246,9 @@ fn person(caller: &Caller) -> Person {
         scopes: caller.scopes().iter().cloned().collect(),
         session: caller.token(),
         bound: caller.is_bound(),
+        paper: None,
+        post: Post::A,
+        behalf: None,
     }
 }
 
@@ -140,7 +266,7 @@ pub fn step_up(rooms: &Rooms, person: &Person, ask: &Ask, refusal: Refusal) -> R
         max_age_s: Some(i64::from(minutes) * 60),
         acr_values: strong.unwrap_or_default(),
     };
-    let challenge = refused(&error, person.bound);
+    let challenge = error.refusal(&Challenge { realm: "tongban", dpop: person.bound, dpop_nonce: None });
     challenge.headers.into_iter().fold(refusal, |refusal, (name, value)| refusal.header(name, value))
 }
 
@@ -149,5 +275,6 @@ const LEVEL_TOLD: &str = "TB-POL-0202";
 
 /// A person is needed, and there is none.
 pub fn required(person: Option<Person>) -> Result<Person, Refusal> {
-    person.ok_or_else(|| refused(&IdentityError::TokenMissing, false))
+    let challenge = Challenge { realm: "tongban", ..Challenge::default() };
+    person.ok_or_else(|| IdentityError::TokenMissing.refusal(&challenge))
 }

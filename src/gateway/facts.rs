@@ -7,7 +7,7 @@ use crate::catalogue::registers::DataResource;
 use crate::catalogue::words as cw;
 use crate::exchange::records::Record;
 use crate::exchange::{State, message::Dossier};
-use crate::policy::{self, CaseFacts, CaseLink, ItemFacts, Kind, Outlet, Post, Who};
+use crate::policy::{self, CaseFacts, CaseLink, ItemFacts, Kind, Outlet, Who};
 use crate::terms::{OutletKind, Presence, RegionCode, UnixMillis};
 
 /// Proof of identity older than this counts as none, unless the item says less; minutes of a window session.
@@ -74,6 +74,7 @@ pub fn who(
     now: UnixMillis,
 ) -> Who {
     let kind = match (person.kind, terminal) {
+        (PersonKind::Citizen, _) if person.paper.is_some() => Kind::Agent,
         (PersonKind::Citizen, _) => Kind::Citizen,
         (PersonKind::Auditor, _) => Kind::Auditor,
         (PersonKind::Operator, _) => Kind::Operator,
@@ -81,7 +82,7 @@ pub fn who(
         (PersonKind::Staff, _) => Kind::Clerk,
     };
     let id = match (kind, terminal) {
-        (Kind::Citizen, _) => person.pseudonym(rooms).to_string(),
+        (Kind::Citizen | Kind::Agent, _) => person.pseudonym(rooms).to_string(),
         (Kind::Outlet, Terminal::Outlet { contract, .. }) => contract.outlet.to_string(),
         _ => person.id.clone(),
     };
@@ -106,12 +107,13 @@ pub fn who(
             _ => person.org.clone(),
         },
         places: match terminal.region() {
-            Some(region) if kind != Kind::Citizen => vec![region],
+            Some(region) if !matches!(kind, Kind::Citizen | Kind::Agent) => vec![region],
             _ => person.places.clone(),
         },
         roles: person.roles.clone(),
         scopes: person.scopes.clone(),
-        post: Post::A,
+        post: person.post,
+        paper: person.paper.clone(),
         outlet,
         ..Who::new(kind, id)
     }

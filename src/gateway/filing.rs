@@ -23,6 +23,7 @@ use crate::catalogue::owner::{Ownership, PlaceFact};
 use crate::catalogue::words::{Mode, Scope};
 use crate::exchange::Key;
 use crate::exchange::message::{FactRef, Material};
+use crate::identity::delegation::Once;
 use crate::partners::QuotaPlan;
 use crate::policy::{CaseLink, Permit};
 use crate::terms::{CaseNo, ItemCode, RegionCode, ResidentId};
@@ -81,6 +82,8 @@ pub struct Arrival {
     pub key: Key,
     /// What the caller calls this filing: a retry under the same key is the same filing.
     pub idempotency: Option<String>,
+    /// A one-use paper that this filing uses up.
+    pub once: Option<Once>,
 }
 
 /// Who stands there, and for whom.
@@ -94,6 +97,8 @@ pub struct Known {
     pub filing: Intake<Request>,
     pub key: Key,
     pub idempotency: Option<String>,
+    /// A one-use paper that this filing uses up.
+    pub once: Option<Once>,
 }
 
 impl Known {

@@ -282,6 +282,9 @@ async fn transact(proven: &Proven, rooms: &Rooms, case: &Case, dossier: &Dossier
     let now = known.trace.at;
     let ours = placed.member == rooms.me.id;
     let mut tx = rooms.store.begin().await?;
+    if let Some(paper) = known.once {
+        super::mandates::use_once(&mut tx, paper).await?;
+    }
     if let Some(plan) = &proven.allowed.quota {
         take_quota(&mut tx, plan.clone()).await?;
     }

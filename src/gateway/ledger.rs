@@ -37,7 +37,13 @@ impl Trace {
     pub fn about(&self, rooms: &Rooms, kind: Kind, person: Option<&Person>, terminal: &Terminal) -> Entry {
         let entry = self.entry(rooms, kind);
         match person {
-            Some(person) => entry.actor(person.actor(rooms, terminal)),
+            Some(person) => {
+                let entry = entry.actor(person.actor(rooms, terminal));
+                match person.behalf.clone() {
+                    Some(behalf) => entry.behalf(behalf),
+                    None => entry,
+                }
+            }
             None => entry.actor(crate::audit::entry::Actor {
                 kind: word("system"),
                 terminal: word(&terminal.word(rooms)),

@@ -55,8 +55,11 @@ pub async fn refresh(rooms: &Arc<Rooms>, now: UnixMillis) -> Result<(), Refusal>
     let mut ended = Revocations::default();
     for row in revoked::all(&mut tx, now).await? {
         match row.kind.as_str() {
+            super::errand::TOKEN => ended.token(&row.issuer, &row.id),
             SESSION => ended.session(&row.issuer, &row.id),
-            _ => ended.subject(&row.issuer, &row.id, row.at),
+            SUBJECT => ended.subject(&row.issuer, &row.id, row.at),
+            // Papers and posts are asked of the store when they matter.
+            _ => {}
         }
     }
     rooms.ended.store(Arc::new(ended));

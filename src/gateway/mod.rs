@@ -12,6 +12,8 @@ pub mod changes;
 pub mod decisions;
 pub mod desk;
 pub mod door;
+pub mod duty;
+pub mod errand;
 mod facts;
 pub mod filing;
 pub mod intake;
@@ -19,6 +21,7 @@ pub mod keep;
 pub mod ledger;
 pub mod logout;
 pub mod lookup;
+mod mandates;
 pub mod multipart;
 pub mod onward;
 mod papers;
@@ -42,7 +45,7 @@ pub use rooms::Rooms;
 use crate::terms::Told;
 
 pub fn tolds() -> Vec<&'static Told> {
-    [intake::TOLDS, who::TOLDS, peer::TOLDS, pass::TOLDS, rooms::TOLDS, strangers::TOLDS].concat()
+    [intake::TOLDS, who::TOLDS, peer::TOLDS, pass::TOLDS, rooms::TOLDS, errand::TOLDS, strangers::TOLDS].concat()
 }
 
 /// Ends when the house is told to stop.

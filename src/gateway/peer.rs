@@ -14,10 +14,11 @@ use serde::{Deserialize, Serialize};
 use super::ledger::Trace;
 use super::receipt;
 use super::rooms::Rooms;
-use super::who::Person;
+use super::who::{Person, PersonKind};
 use super::word::{self, WordError};
 use crate::audit::entry::PeerReceipt;
 use crate::federation::Member;
+use crate::store::once;
 use crate::terms::Next;
 use crate::terms::{Digest, Refusal, RegionCode, UnixMillis, refusal::tolds};
 use crate::upstream::body::full;
@@ -57,6 +58,8 @@ struct Claims {
     jti: String,
     /// SHA-256 of the body it goes with.
     digest: Digest,
+    /// Where the person stands: a place of the gateway that says so.
+    place: RegionCode,
     actor: String,
     actor_kind: String,
     level: u8,
@@ -74,6 +77,8 @@ pub struct Vouched {
     pub terminal: String,
     /// Places the peer may speak for.
     pub places: Vec<RegionCode>,
+    /// To be remembered until the word runs out: the same word twice is a replay.
+    once: (String, UnixMillis),
 }
 
 /// Signs an assertion for `audience` over a body.
@@ -95,7 +100,12 @@ pub fn vouch(
         exp: now.seconds() + LIVES_S,
         jti: crate::terms::digest::hex(&jti),
         digest: body,
-        actor: actor.id.clone(),
+        place: rooms.me.region,
+        actor: match actor.kind {
+            // A citizen goes by another name at each peer; staff answer for what they do by their number.
+            PersonKind::Citizen => rooms.secrets.names.name(audience, &actor.issuer, &actor.id),
+            _ => actor.id.clone(),
+        },
         actor_kind: format!("{:?}", actor.kind).to_lowercase(),
         level: actor.level,
         level_at: actor.level_at,
@@ -119,6 +129,9 @@ pub fn check(rooms: &Rooms, peer: &str, assertion: &str, body: Digest, now: Unix
     if !in_time {
         return Err(wrong("out of time"));
     }
+    if !member.speaks_for(claims.place) {
+        return Err(wrong("speaks for a place outside its divisions"));
+    }
     if claims.digest != body {
         return Err(wrong("made for another body"));
     }
@@ -129,7 +142,19 @@ pub fn check(rooms: &Rooms, peer: &str, assertion: &str, body: Digest, now: Unix
         level_at: claims.level_at,
         terminal: claims.terminal,
         places: member.places,
+        once: (format!("assertion:{peer}:{}", claims.jti), UnixMillis::from_seconds(claims.exp + LEEWAY_S + 1)),
     })
+}
+
+/// Remembers a word of a peer about a live request; messages have an id of their own.
+///
+/// # Errors
+/// `TB-GW-0201` when the same word came before, at whichever replica.
+pub async fn first(rooms: &Rooms, peer: &str, vouched: &Vouched) -> Result<(), Refusal> {
+    let mut tx = rooms.store.begin().await?;
+    let first = once::first_use(&mut tx, &vouched.once.0, vouched.once.1).await?;
+    tx.commit(()).await?;
+    if first { Ok(()) } else { Err(Refusal::new(&BAD_ASSERTION, format!("{peer}: the same word came before"))) }
 }
 
 /// Posts JSON to the gateway of a place; gives its answer or its refusal as ours.

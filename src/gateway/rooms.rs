@@ -8,14 +8,20 @@ use arc_swap::ArcSwap;
 use tokio::sync::broadcast;
 
 use super::decisions::Decisions;
+use super::duty::Pair;
 use super::intake::Bounds;
 use super::strangers::Strangers;
+use super::word::Voice;
 use crate::audit::{Log, Pseudonymiser};
 use crate::catalogue::Catalogue;
 use crate::exchange::{Key, Vault};
 use crate::federation::{Directory, FederationError};
-use crate::identity::book::IssuerBook;
+use crate::identity::IdentityError;
+use crate::identity::assertion::PairwiseKey;
+use crate::identity::book::{Bindings, IssuerBook};
 use crate::identity::cache::VerdictCache;
+use crate::identity::exchanged::Cover;
+use crate::identity::nonce::Nonces;
 use crate::identity::revocation::Revocations;
 use crate::lookups::Lookups;
 use crate::partners::{Contracts, Rates};
@@ -99,7 +105,37 @@ pub struct Keys {
     pub acceptance: Stamp,
     pub approval: Stamp,
     /// Signs assertions and hand-off tokens.
-    pub assertion: SigningKey,
+    pub assertion: Voice,
+}
+
+/// What all replicas derive from the one secret they share.
+#[derive(Debug)]
+pub struct Secrets {
+    /// Covers people in our own tokens.
+    pub cover: Cover,
+    /// Names of people that one peer knows.
+    pub names: PairwiseKey,
+    pub nonces: Nonces,
+}
+
+impl Secrets {
+    /// # Errors
+    /// When the machine has no randomness.
+    pub fn derive(master: &Key) -> Result<Self, IdentityError> {
+        let secret = master.octets();
+        let names = Digest::of(&[&secret[..], b"tongban pairwise names 1"].concat());
+        Ok(Self { cover: Cover::derive(secret)?, names: PairwiseKey::new(&names.0), nonces: Nonces::derive(secret) })
+    }
+}
+
+/// What the configuration says of people.
+#[derive(Clone, Debug, Default)]
+pub struct PeopleRules {
+    /// DPoP proofs carry nonces of ours.
+    pub nonces: bool,
+    pub bindings: Bindings,
+    /// A and B posts.
+    pub posts: Vec<Pair>,
 }
 
 /// One client for each peer, which trusts that peer's TLS authority and no one else's: no member of the federation can
@@ -145,6 +181,10 @@ pub struct Rooms {
     pub ended: ArcSwap<Revocations>,
     /// A token named a key we do not know: the refresher looks for a newer key set.
     pub keys_wanted: tokio::sync::Notify,
+    /// Keys that all replicas derive from one secret.
+    pub secrets: Secrets,
+    /// Who must use which binding, who stands in for whom.
+    pub people: ArcSwap<PeopleRules>,
     /// By SHA-256 of the client certificate.
     pub windows: ArcSwap<HashMap<Digest, Window>>,
     /// Authorities of our own clients' certificates; a member's authority vouches for that member's gateway only.
@@ -197,6 +237,25 @@ impl Rooms {
         self.directory.load().in_force(now)?;
         let client = self.peers.load().0.get(id).cloned();
         client.ok_or_else(|| FederationError::NotThatMember(format!("no member {id}")))
+    }
+
+    /// Our name as issuer of tokens: the address in the directory.
+    ///
+    /// # Errors
+    /// The directory in force does not list us any more.
+    pub fn issuer(&self) -> Result<String, FederationError> {
+        let api = self.directory.load().member(&self.me.id).map(|member| member.api.trim_end_matches('/').to_owned());
+        api.ok_or_else(|| FederationError::NotThatMember("this gateway is not in the directory".into()))
+    }
+
+    /// The nonce to give out for DPoP proofs, where they carry one.
+    pub fn nonce(&self, now: UnixMillis) -> Option<String> {
+        self.people.load().nonces.then(|| self.secrets.nonces.current(now))
+    }
+
+    /// Nonces a DPoP proof may carry; none where none is asked for.
+    pub fn nonces(&self, now: UnixMillis) -> Vec<String> {
+        if self.people.load().nonces { self.secrets.nonces.taken(now).to_vec() } else { Vec::new() }
     }
 
     /// The slot of the numbers that we give out, of our own line in the directory.

@@ -100,6 +100,9 @@ fn official(by: &str, now: UnixMillis) -> Person {
         scopes: Vec::new(),
         session: Digest::of(by.as_bytes()),
         bound: true,
+        paper: None,
+        post: crate::policy::Post::A,
+        behalf: None,
     }
 }
 

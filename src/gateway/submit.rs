@@ -51,7 +51,7 @@ async fn discard(rooms: &Rooms, uploads: &[Upload]) {
 
 /// Who? A clerk or an outlet's employee acts for a citizen who has signed in; a citizen may act alone online.
 fn known(arrival: Arrival, rooms: &Rooms) -> Result<Known, Refusal> {
-    let Arrival { trace, terminal, clerk, citizen, filing, key, idempotency } = arrival;
+    let Arrival { trace, terminal, clerk, citizen, filing, key, idempotency, once } = arrival;
     let window = terminal.region();
     let citizen = citizen.ok_or_else(|| Refusal::new(&NO_SUBJECT, "no token of the applicant"))?;
     if citizen.kind != PersonKind::Citizen || citizen.resident.is_none() {
@@ -59,6 +59,8 @@ fn known(arrival: Arrival, rooms: &Rooms) -> Result<Known, Refusal> {
     }
     let (actor, window) = match (clerk, window) {
         (Some(clerk), Some(window)) if clerk.kind == PersonKind::Staff => (clerk, window),
+        // An agent comes through the portal, under a paper that has been judged for this filing.
+        (Some(agent), None) if agent.paper.is_some() => (agent, rooms.me.region),
         (Some(_), _) => {
             return Err(Refusal::new(&WRONG_KIND, "only staff at an enrolled window or outlet file for others"));
         }
@@ -66,7 +68,7 @@ fn known(arrival: Arrival, rooms: &Rooms) -> Result<Known, Refusal> {
         (None, None) => (citizen.clone(), rooms.me.region),
         (None, Some(_)) => return Err(Refusal::new(&super::who::NO_SUBJECT, "no token of the clerk")),
     };
-    Ok(Known { trace, terminal, actor, citizen, window, filing, key, idempotency })
+    Ok(Known { trace, terminal, actor, citizen, window, filing, key, idempotency, once })
 }
 
 /// Whose? By the item's owner rule; a wrong guess is never forwarded.
@@ -80,7 +82,7 @@ fn placed(known: Known, rooms: &Rooms) -> Result<Placed, Refusal> {
     let scope = catalogue.check_scope(item, known.window, owner.region)?;
     let mode = match request.mode {
         Some(mode) => mode,
-        None if known.actor.kind == PersonKind::Citizen => Mode::Online,
+        None if known.actor.kind == PersonKind::Citizen && known.actor.paper.is_none() => Mode::Online,
         None => Mode::Proxy,
     };
     catalogue.check_mode(item, mode)?;

@@ -1,7 +1,7 @@
 //! Who is at the door: the terminal by its certificate, the people by their tokens.
 
 use super::rooms::{Rooms, SystemKind, Window};
-use crate::audit::entry::{Actor, Subject};
+use crate::audit::entry::{Actor, Behalf, Subject};
 use crate::audit::{Pseudonym, Word};
 use crate::partners::{Contract, Terminal as OutletTerminal};
 use crate::policy;
@@ -207,6 +207,12 @@ pub struct Person {
     /// Digest of the token.
     pub session: Digest,
     pub bound: bool,
+    /// The paper under which an agent acts, found good for the act at hand.
+    pub paper: Option<policy::Paper>,
+    /// A or B post, and whether the B post may act now.
+    pub post: policy::Post,
+    /// For whom somebody acts, as the log says it.
+    pub behalf: Option<Behalf>,
 }
 
 impl Person {
@@ -241,6 +247,7 @@ impl Person {
             assurance: Some(self.level),
             issuer: word(&self.issuer),
             kind: word(match (self.kind, terminal) {
+                (PersonKind::Citizen, _) if self.paper.is_some() => "agent",
                 (PersonKind::Citizen, _) => "citizen",
                 (PersonKind::Staff, Terminal::Outlet { .. }) => "proxy-point",
                 (PersonKind::Staff, _) => "clerk",

@@ -1,23 +1,61 @@
 //! Our word, signed: to peers, to departments, as receipts; and the words of peers, read under the keys the directory
 //! lists for them (JWS compact, ES256, RFC 7515).
 
+use std::path::Path;
+
+use jsonwebtoken::Algorithm;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::rooms::Rooms;
 use crate::federation::{FederationError, Member};
-use crate::identity::jose::{Embedded, Unverified, encode};
+use crate::identity::issue::{SigningKey, jwks};
+use crate::identity::jose::{Embedded, Unverified};
 use crate::identity::keys::IssuerKeys;
 use crate::terms::Refusal;
+use crate::trust::pem;
+
+/// The key under which we speak (P-256). It goes by its thumbprint (RFC 7638): that names the key, and not its owner.
+#[derive(Debug)]
+pub struct Voice {
+    key: SigningKey,
+    keys: IssuerKeys,
+}
+
+impl Voice {
+    /// Reads a PKCS#8 key from a PEM file.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub fn read(file: &Path) -> Result<Self, String> {
+        let text = Zeroizing::new(std::fs::read(file).map_err(|e| e.to_string())?);
+        let blocks = pem::decode(&text).map_err(|e| e.to_string())?;
+        let block = blocks.iter().find(|b| b.label == "PRIVATE KEY").ok_or("no PRIVATE KEY in it")?;
+        let key = SigningKey::from_pkcs8(Algorithm::ES256, &block.octets).map_err(|_| "not a P-256 key")?;
+        let set = jwks(&[&key]).map_err(|e| e.to_string())?.to_string();
+        let (keys, _) = IssuerKeys::from_jwks(set.as_bytes(), &[Algorithm::ES256]).map_err(|e| e.to_string())?;
+        Ok(Self { key, keys })
+    }
+
+    pub fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
+    /// The public half, to read what we said ourselves.
+    pub fn keys(&self) -> &IssuerKeys {
+        &self.keys
+    }
+}
 
 /// Signs claims under our assertion key; `typ` keeps one kind of word from passing for another (RFC 8725 §3.11).
 pub fn sign(rooms: &Rooms, typ: &str, claims: &impl Serialize) -> Result<String, Refusal> {
     let failed = |e: &dyn std::fmt::Display| Refusal::new(&crate::store::UNAVAILABLE, format!("{typ}: {e}"));
-    let head = serde_json::json!({ "alg": "ES256", "kid": rooms.me.id, "typ": typ });
-    let payload = serde_json::to_vec(claims).map_err(|e| failed(&e))?;
-    let input = format!("{}.{}", encode(head.to_string().as_bytes()), encode(&payload));
-    let signature = rooms.keys.load().assertion.sign_jose(input.as_bytes()).map_err(|e| failed(&e))?;
-    Ok(format!("{input}.{}", encode(&signature)))
+    match serde_json::to_value(claims).map_err(|e| failed(&e))? {
+        Value::Object(claims) => rooms.keys.load().assertion.key().sign(typ, &claims).map_err(|e| failed(&e)),
+        _ => Err(failed(&"not an object")),
+    }
 }
 
 /// Reads a word of `peer`; gives its claims, not yet judged, with the member that signed.
@@ -29,13 +67,13 @@ pub fn read<T: DeserializeOwned>(rooms: &Rooms, peer: &str, typ: &str, token: &s
     let member = directory.member(peer).ok_or_else(|| FederationError::NotThatMember(format!("no member {peer}")))?;
     let wrong = |why: &str| WordError::Wrong(format!("{peer}: {why}"));
     let keys = serde_json::to_vec(&member.assertion_keys).unwrap_or_default();
-    let algorithm = jsonwebtoken::Algorithm::ES256;
+    let algorithm = Algorithm::ES256;
     let (keys, _) = IssuerKeys::from_jwks(&keys, &[algorithm]).map_err(|_| wrong("its keys cannot be read"))?;
     let unverified = Unverified::parse(token, Embedded::Refused).map_err(|e| wrong(&e.to_string()))?;
     if unverified.header.typ.as_deref() != Some(typ) || unverified.header.alg != algorithm {
         return Err(wrong("another kind of token"));
     }
-    let key = keys.find(unverified.header.kid.as_deref(), algorithm).ok_or_else(|| wrong("no such key"))?;
+    let key = keys.find_named(unverified.header.kid.as_deref(), algorithm).ok_or_else(|| wrong("no such key"))?;
     let verified = unverified.verify(key).map_err(|e| wrong(&e.to_string()))?;
     let claims = serde_json::from_slice(&verified.payload).map_err(|_| wrong("claims cannot be read"))?;
     Ok((claims, member.clone()))

@@ -30,6 +30,11 @@ pub enum Call {
     Verify,
     LookUp,
     Logout,
+    Token,
+    Revoke,
+    Metadata,
+    Jwks,
+    Duty,
     OpenApi,
     Errors,
     OfficeAct,
@@ -75,6 +80,11 @@ routes! {
     POST "/v1/verify" Verify Person "核验证照" "Verify a licence or sealed paper";
     POST "/v1/lookups" LookUp Person "共享数据查询" "Look up shared data for a case";
     POST "/v1/backchannel-logout" Logout Anyone "统一注销通知" "An issuer ends a session (OIDC back-channel logout)";
+    POST "/v1/token" Token Anyone "换取代办令牌" "Exchange a citizen's and a clerk's or agent's token for one of the gateway (RFC 8693)";
+    POST "/v1/revoke" Revoke Anyone "作废代办令牌" "Take an exchanged token back (RFC 7009)";
+    GET "/.well-known/oauth-authorization-server" Metadata Anyone "令牌服务说明" "Metadata of the token service (RFC 8414)";
+    GET "/v1/jwks" Jwks Anyone "网关公钥" "Keys under which the gateway signs (RFC 7517)";
+    POST "/v1/duty" Duty Person "AB岗离岗登记" "A first post goes away or comes back: its deputy may act meanwhile, or no more";
     GET "/v1/openapi.json" OpenApi Anyone "接口说明" "This interface as OpenAPI 3.1";
     GET "/v1/errors" Errors Anyone "错误代码" "All codes with their sentences";
     POST "/office/v1/cases/{no}/acts" OfficeAct Office "部门办理" "An approval system acts on a case: accept, review, decide";

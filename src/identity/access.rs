@@ -33,6 +33,8 @@ pub struct Presented<'a> {
     pub proofs: Vec<&'a str>,
     /// SHA-256 of the client certificate.
     pub certificate: Option<Digest>,
+    /// The request goes to a token endpoint, where a proof need not name an access token (RFC 9449 §5).
+    pub token_endpoint: bool,
 }
 
 /// What this request asks of a caller beyond a good token. The default asks nothing more.
@@ -257,34 +259,39 @@ impl Verdict {
         expect: &Expect<'_>,
         now: UnixMillis,
     ) -> Result<Option<Replay>, IdentityError> {
-        let wrong = |why| Err(IdentityError::TokenBinding(why));
-        let Binding { jkt, x5t_s256 } = self.caller.binding();
         for rule in [self.issuer.entry.binding, expect.binding] {
-            match rule {
-                BindingRule::Required if jkt.is_none() && x5t_s256.is_none() => {
-                    return wrong("a bound token is needed");
-                }
-                BindingRule::Dpop if jkt.is_none() => return wrong("a token bound to a key is needed"),
-                BindingRule::Certificate if x5t_s256.is_none() => {
-                    return wrong("a token bound to a certificate is needed");
-                }
-                _ => {}
-            }
+            rule.check(&self.caller)?;
         }
-        if let Some(x5t) = x5t_s256 {
-            let shown = presented.certificate.map(|c| jose::encode(&c.0));
-            if shown.as_ref() != Some(x5t) {
-                return wrong("bound to another certificate");
-            }
+        in_hands(self.caller.binding(), token, presented, expect.nonces, self.issuer.entry.leeway_s, now)
+    }
+}
+
+/// Whether a token is in the hands it is bound to: the certificate of the connection, the key of the proof.
+pub(super) fn in_hands(
+    binding: &Binding,
+    token: &str,
+    presented: &Presented<'_>,
+    nonces: &[&str],
+    leeway_s: i64,
+    now: UnixMillis,
+) -> Result<Option<Replay>, IdentityError> {
+    let wrong = |why| Err(IdentityError::TokenBinding(why));
+    if let Some(x5t) = &binding.x5t_s256 {
+        let shown = presented.certificate.map(|c| jose::encode(&c.0));
+        if shown.as_ref() != Some(x5t) {
+            return wrong("bound to another certificate");
         }
-        match (jkt, presented.scheme.eq_ignore_ascii_case("dpop")) {
-            (Some(jkt), true) => {
-                dpop::check(jkt, token, presented, expect.nonces, self.issuer.entry.leeway_s, now).map(Some)
-            }
-            (Some(_), false) => wrong("bound to a key, but sent as bearer"),
-            (None, true) => wrong("sent with the DPoP scheme, but not bound to a key"),
-            (None, false) => Ok(None),
-        }
+    }
+    // At a token endpoint no scheme is named: the token says how it is held.
+    let dpop = match presented.token_endpoint {
+        true => binding.jkt.is_some(),
+        false => presented.scheme.eq_ignore_ascii_case("dpop"),
+    };
+    match (&binding.jkt, dpop) {
+        (Some(jkt), true) => dpop::check(jkt, token, presented, nonces, leeway_s, now).map(Some),
+        (Some(_), false) => wrong("bound to a key, but sent as bearer"),
+        (None, true) => wrong("sent with the DPoP scheme, but not bound to a key"),
+        (None, false) => Ok(None),
     }
 }
 

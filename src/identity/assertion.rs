@@ -184,7 +184,7 @@ pub fn receive(
         return Err(IdentityError::TokenType("not an assertion of a gateway"));
     }
     let kid = unverified.header.kid.clone();
-    let key = peer.keys.find(kid.as_deref(), unverified.header.alg);
+    let key = peer.keys.find_named(kid.as_deref(), unverified.header.alg);
     let key = key.ok_or_else(|| IdentityError::UnknownKey { issuer: peer.id.to_owned(), kid })?;
     let claims = unverified.verify(key)?.claims()?;
     let claims: Claims = serde_json::from_value(claims.into())

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::terms::{DivisionCode, RegionCode};
 
+use super::IdentityError;
+use super::caller::{Binding, Caller};
 use super::keys::IssuerKeys;
 
 /// What somebody is here. Never read from the token alone: the issuer must be allowed to speak for the kind.
@@ -78,6 +80,38 @@ pub enum BindingRule {
     Required,
     Dpop,
     Certificate,
+}
+
+impl BindingRule {
+    /// # Errors
+    /// `token_binding` for a caller whose token is not bound as the rule says.
+    pub fn check(self, caller: &Caller) -> Result<(), IdentityError> {
+        let Binding { jkt, x5t_s256 } = caller.binding();
+        let why = match self {
+            Self::Required if jkt.is_none() && x5t_s256.is_none() => "a bound token is needed",
+            Self::Dpop if jkt.is_none() => "a token bound to a key is needed",
+            Self::Certificate if x5t_s256.is_none() => "a token bound to a certificate is needed",
+            _ => return Ok(()),
+        };
+        Err(IdentityError::TokenBinding(why))
+    }
+}
+
+/// Which clients must use which binding, besides what an issuer's entry demands of all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bindings {
+    /// By `client_id`.
+    pub clients: BTreeMap<String, BindingRule>,
+    pub kinds: BTreeMap<Kind, BindingRule>,
+}
+
+impl Bindings {
+    /// # Errors
+    /// `token_binding` where the rule of the client, or of the kind of caller, is not kept.
+    pub fn check(&self, caller: &Caller) -> Result<(), IdentityError> {
+        let client = caller.client().and_then(|client| self.clients.get(client));
+        [client, self.kinds.get(&caller.kind())].into_iter().flatten().try_for_each(|rule| rule.check(caller))
+    }
 }
 
 /// Names of the claims this issuer uses. Defaults are the ones of our own issuer.

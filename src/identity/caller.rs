@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -53,6 +54,8 @@ pub struct Caller {
     issued: UnixMillis,
     expires: UnixMillis,
     binding: Binding,
+    /// As the issuer stated them, so that this room can read them again under another directory.
+    claims: Arc<Object>,
 }
 
 /// Never the number, the name or the subject: they are people's.
@@ -135,6 +138,9 @@ impl Caller {
     pub fn binding(&self) -> &Binding {
         &self.binding
     }
+    pub(super) fn claims(&self) -> &Object {
+        &self.claims
+    }
     /// Bound to a key or certificate of its holder.
     pub fn is_bound(&self) -> bool {
         self.binding.jkt.is_some() || self.binding.x5t_s256.is_some()
@@ -191,12 +197,13 @@ impl Caller {
             issued: time("iat")?.ok_or(TokenMalformed("no iat"))?,
             expires: time("exp")?.ok_or(TokenMalformed("no exp"))?,
             binding: binding(claims.get("cnf"))?,
+            claims: Arc::new(claims.clone()),
         })
     }
 }
 
 /// `cnf` may name a key or a certificate; an empty one or anything else in it is not understood, so not obeyed.
-fn binding(cnf: Option<&Value>) -> Result<Binding, IdentityError> {
+pub(super) fn binding(cnf: Option<&Value>) -> Result<Binding, IdentityError> {
     let wrong = |why| Err::<Binding, _>(IdentityError::TokenBinding(why));
     let cnf = match cnf {
         None => return Ok(Binding::default()),

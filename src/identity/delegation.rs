@@ -319,7 +319,7 @@ fn read<P: Paper>(paper: &str, registrar: Registrar<'_>) -> Result<Wording, Dele
     if unverified.header.typ.as_deref() != Some(P::TYP) {
         return Err(DelegationError::Kind);
     }
-    let key = registrar.keys.find(unverified.header.kid.as_deref(), unverified.header.alg);
+    let key = registrar.keys.find_named(unverified.header.kid.as_deref(), unverified.header.alg);
     let key = key.ok_or(Signature(IdentityError::TokenKey("not a key of the registrar")))?;
     let claims: Object = unverified.verify(key).and_then(|v| v.claims()).map_err(Signature)?;
     let wording: Wording = serde_json::from_value(claims.into())

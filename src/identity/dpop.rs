@@ -22,6 +22,37 @@ pub const AGE_S: i64 = 60;
 /// Algorithms of proofs; devices make curve keys. The challenge names the same three.
 const ALGORITHMS: [Algorithm; 3] = [Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];
 
+/// A proof at a token endpoint, of a key that no token names yet (RFC 9449 §5): its thumbprint as `cnf.jkt` has it.
+///
+/// # Errors
+/// As [`check`]; `None` where no proof came.
+pub fn check_new(
+    presented: &Presented<'_>,
+    nonces: &[&str],
+    leeway_s: i64,
+    now: UnixMillis,
+) -> Result<Option<(String, Replay)>, IdentityError> {
+    let proof = match presented.proofs[..] {
+        [] => return Ok(None),
+        [one] => one,
+        _ => return Err(IdentityError::DpopInvalid("more than one proof")),
+    };
+    let (_, key) = taken_apart(proof)?;
+    let jkt = jose::encode(&key.thumbprint().0);
+    check(&jkt, "", presented, nonces, leeway_s, now).map(|replay| Some((jkt, replay)))
+}
+
+fn taken_apart(proof: &str) -> Result<(Unverified<'_>, PublicKey), IdentityError> {
+    use IdentityError::DpopInvalid;
+    let unverified = Unverified::parse(proof, Embedded::Jwk).map_err(|_| DpopInvalid("not a JWS with a public key"))?;
+    if unverified.header.typ.as_deref() != Some("dpop+jwt") {
+        return Err(DpopInvalid("typ"));
+    }
+    let jwk = unverified.header.jwk.as_ref().ok_or(DpopInvalid("no key in it"))?;
+    let key = PublicKey::from_jwk_for_one_use(jwk, &ALGORITHMS).map_err(|_| DpopInvalid("the key in it"))?;
+    Ok((unverified, key))
+}
+
 /// Checks the one proof of a request for `token`, bound to the key with thumbprint `jkt`.
 ///
 /// `nonces` lists those a proof may carry; empty asks for none. `leeway_s` in seconds, on both sides.
@@ -42,12 +73,7 @@ pub fn check(
         [one] => one,
         _ => return Err(DpopInvalid("more than one proof")),
     };
-    let unverified = Unverified::parse(proof, Embedded::Jwk).map_err(|_| DpopInvalid("not a JWS with a public key"))?;
-    if unverified.header.typ.as_deref() != Some("dpop+jwt") {
-        return Err(DpopInvalid("typ"));
-    }
-    let jwk = unverified.header.jwk.as_ref().ok_or(DpopInvalid("no key in it"))?;
-    let key = PublicKey::from_jwk_for_one_use(jwk, &ALGORITHMS).map_err(|_| DpopInvalid("the key in it"))?;
+    let (unverified, key) = taken_apart(proof)?;
     // Before the signature: a proof of another key is nobody's business here, and costs nothing.
     if jose::encode(&key.thumbprint().0) != jkt {
         return Err(TokenBinding("a proof of another key"));
@@ -68,8 +94,10 @@ pub fn check(
     }
     let jti = member("jti").filter(|jti| !jti.is_empty() && jti.len() <= 256).ok_or(DpopInvalid("jti"))?;
     let ath = jose::encode(&Digest::of(token.as_bytes()).0);
-    if member("ath") != Some(ath.as_str()) {
-        return Err(DpopInvalid("ath"));
+    match claims.contains_key("ath") {
+        false if presented.token_endpoint => {}
+        _ if member("ath") == Some(ath.as_str()) => {}
+        _ => return Err(DpopInvalid("ath")),
     }
     if !nonces.is_empty() && !member("nonce").is_some_and(|nonce| nonces.contains(&nonce)) {
         return Err(IdentityError::DpopNonce);

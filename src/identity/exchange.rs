@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::terms::{CaseNo, ItemCode, UnixMillis};
 
 use super::IdentityError;
-use super::access::{Caller, Checked};
+use super::access::{Binding, Caller, Checked};
 use super::book::Kind;
 use super::delegation::{DelegationError, Grant, PowerOfAttorney};
 use super::jose::Object;
@@ -42,6 +42,9 @@ pub struct Request<'a> {
     /// The item demands the person's presence.
     pub presence: bool,
     pub post: Post<'a>,
+    /// The key and certificate that the connection itself has proven to be the actor's device: the new token is bound to
+    /// them, besides what the actor's own token is bound to.
+    pub device: &'a Binding,
     /// An agent's paper, checked for this very act.
     pub paper: Option<&'a Grant<PowerOfAttorney>>,
 }
@@ -89,7 +92,11 @@ pub fn exchange(
     if subject.key() == actor.key() || same_person(subject, actor) {
         return wrong("somebody acts for themselves");
     }
-    if !actor.is_bound() {
+    let binding = Binding {
+        jkt: actor.binding().jkt.clone().or_else(|| request.device.jkt.clone()),
+        x5t_s256: actor.binding().x5t_s256.clone().or_else(|| request.device.x5t_s256.clone()),
+    };
+    if binding.jkt.is_none() && binding.x5t_s256.is_none() {
         return Err(IdentityError::TokenBinding("an actor's token is bound to a device").into());
     }
     match actor.kind() {
@@ -103,7 +110,6 @@ pub fn exchange(
     if exp <= now.seconds() {
         return Err(IdentityError::TokenExpired.into());
     }
-    let binding = actor.binding();
     let mut cnf = Object::new();
     if let Some(jkt) = &binding.jkt {
         cnf.insert("jkt".into(), jkt.clone().into());

@@ -207,6 +207,15 @@ impl IssuerKeys {
         }
     }
 
+    /// As [`IssuerKeys::find`]; a key also goes by its thumbprint (RFC 7638), whatever its set calls it.
+    pub fn find_named(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&PublicKey> {
+        let by_print = |kid: &str| {
+            let mut all = self.by_kid.values().chain(&self.unnamed);
+            all.find(|key| jose::encode(&key.thumbprint().0) == kid)
+        };
+        self.find(kid, algorithm).or_else(|| kid.and_then(by_print))
+    }
+
     pub fn kids(&self) -> impl Iterator<Item = &str> {
         self.by_kid.keys().map(String::as_str)
     }

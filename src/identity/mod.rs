@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   text ─▶ jose ─▶ book + keys ─▶ access ─▶ Caller          delegation ─▶ Grant<PowerOfAttorney | …>
-//!           strict    ▲  refresh    │  ▲ dpop · revocation     exchange ─▶ a clerk's token for a citizen's matter
+//!           strict    ▲  refresh    │  ▲ dpop · revocation     exchange · exchanged ─▶ a clerk's token for a citizen's matter
 //!                     └─ Needs ◀────┘  └ cache                 assertion · handoff ─▶ gateway to gateway, to department
 //!                                                              issue · ring_provider ─▶ keys and signatures
 //! ```
@@ -20,11 +20,13 @@ pub mod delegation;
 pub mod dpop;
 pub mod error;
 pub mod exchange;
+pub mod exchanged;
 pub mod handoff;
 pub mod issue;
 pub mod jose;
 pub mod keys;
 pub mod logout;
+pub mod nonce;
 pub mod refresh;
 pub mod revocation;
 pub mod ring_provider;

@@ -10,6 +10,11 @@ use super::caller::Caller;
 pub trait RevocationView: Sync {
     /// Judged by `jti`, `sid` and subject, never by the token's text: one token has several spellings.
     fn is_revoked(&self, caller: &Caller) -> bool;
+
+    /// One token alone, by issuer and `jti`.
+    fn is_token_revoked(&self, _issuer: &str, _jti: &str) -> bool {
+        false
+    }
 }
 
 /// For issuers whose tokens are too short-lived to be revoked.
@@ -55,6 +60,10 @@ impl RevocationView for Revocations {
         listed(&self.tokens, caller.jti())
             || listed(&self.sessions, caller.session())
             || subject.is_some_and(|until| caller.issued() <= *until)
+    }
+
+    fn is_token_revoked(&self, issuer: &str, jti: &str) -> bool {
+        self.tokens.contains(&pair(issuer, jti))
     }
 }
 

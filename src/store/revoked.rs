@@ -32,6 +32,13 @@ pub async fn add(tx: &mut Tx, end: &Revoked, expires: UnixMillis) -> Result<(), 
     Ok(())
 }
 
+/// Whether one thing has ended, as the store says at this moment.
+pub async fn is_there(tx: &mut Tx, kind: &str, issuer: &str, id: &str, now: UnixMillis) -> Result<bool, StoreError> {
+    let sql = "SELECT at FROM revoked WHERE kind = $1 AND issuer = $2 AND id = $3 AND expires > $4";
+    let row = sqlx::query(sql).bind(kind).bind(issuer).bind(id).bind(now.0).fetch_optional(tx.run()).await?;
+    Ok(row.is_some())
+}
+
 /// All ends that still matter.
 pub async fn all(tx: &mut Tx, now: UnixMillis) -> Result<Vec<Revoked>, StoreError> {
     let sql = "SELECT kind, issuer, id, at FROM revoked WHERE expires > $1 ORDER BY at";

@@ -33,11 +33,17 @@ impl Drop for Federation {
 pub struct Answer {
     pub status: u16,
     pub media: String,
+    pub headers: http::HeaderMap,
     pub json: Value,
     pub bytes: Vec<u8>,
 }
 
 impl Answer {
+    /// The value of a header, or nothing.
+    pub fn header(&self, name: &str) -> String {
+        self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).chars().take(600).collect()
     }
@@ -150,6 +156,15 @@ impl Federation {
         self.send_filing(window, &headers, &request, &[("id.ofd", licence)]).await
     }
 
+    /// Files the household certificate without a counter, in this mode.
+    pub async fn file_as(&self, window: &Window, headers: &Headers, owner: &str, mode: &str) -> Answer {
+        let request = json!({
+            "item": "002009901000", "places": {"household": owner}, "mode": mode, "consent": true,
+            "form": {"use": "入学"}, "materials": [{"no": 1, "file": "id.ofd"}],
+        });
+        self.send_filing(window, headers, &request, &[("id.ofd", self.licence())]).await
+    }
+
     /// Sends a filing as `multipart/form-data`.
     pub async fn send_filing(
         &self,
@@ -234,6 +249,7 @@ impl Window {
         Answer {
             status: response.status().as_u16(),
             media: media.to_owned(),
+            headers: response.headers().clone(),
             json: serde_json::from_slice(response.body()).unwrap_or_default(),
             bytes: response.body().to_vec(),
         }
@@ -261,6 +277,12 @@ impl Window {
         let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
         let body = body.find('{').map_or("", |at| &body[at..]);
         let end = body.rfind('}').map_or(0, |at| at + 1);
-        Answer { status, media: String::new(), json: serde_json::from_str(&body[..end]).unwrap_or_default(), bytes }
+        Answer {
+            status,
+            media: String::new(),
+            headers: http::HeaderMap::new(),
+            json: serde_json::from_str(&body[..end]).unwrap_or_default(),
+            bytes,
+        }
     }
 }

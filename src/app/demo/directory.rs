@@ -7,7 +7,7 @@ use serde_json::json;
 use super::files::{self, said};
 use super::lay::{Authorities, Member};
 use super::world::{Door, FEDERATION, GATEWAYS, World};
-use super::{jws, pki::Pair, stamps};
+use super::{jws, pki::Pair, stamps, tokens};
 use crate::catalogue::Catalogue;
 use crate::federation::directory::{Anchors, Octets};
 use crate::federation::{Directory, Issuer, Member as Entry, signed};
@@ -98,7 +98,7 @@ fn entry(world: &World, gateway: usize, member: &Member) -> Result<Entry, String
         log_origin: origin,
         tls_anchors: vec![octets(&member.tls_authority.certificate)],
         seal_certificates: vec![octets(&member.envelope.certificate)],
-        assertion_keys: json!({ "keys": [jws::public_jwk(&member.assertion.key, plan.id)?] }),
+        assertion_keys: json!({ "keys": [jws::public_jwk(&member.assertion.key, &tokens::thumbprint(&member.assertion.key)?)?] }),
     })
 }
 

@@ -56,6 +56,14 @@ pub const PEOPLE: &[Person] = &[
         ..STAFF
     },
     Person {
+        user: "C-0003",
+        name: "李娜",
+        org: Some("W-440305-01"),
+        roles: &["receive", "issue"],
+        places: &["440305"],
+        ..STAFF
+    },
+    Person {
         user: "C-0002",
         name: "赵强",
         org: Some("W-419001-02"),

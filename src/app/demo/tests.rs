@@ -183,7 +183,7 @@ fn verified(world: &World, token: &str, jwks: &Value, key: &SigningKey) {
     let proof = tokens::proof(key, "POST", url, Some(token), now).unwrap();
     let bound = claims["cnf"]["jkt"].is_string();
     let (scheme, proofs) = if bound { ("DPoP", vec![proof.as_str()]) } else { ("Bearer", vec![]) };
-    let presented = Presented { scheme, method: "POST", url, proofs, certificate: None };
+    let presented = Presented { scheme, method: "POST", url, proofs, certificate: None, token_endpoint: false };
     let checked = check(token, &presented, &book, now).unwrap();
     assert_eq!(checked.caller.level(), 3);
     assert_eq!(checked.caller.resident().is_some(), header["alg"] == "ES256");

@@ -6,9 +6,11 @@ use serde_json::json;
 
 use super::input::{self, query, to_vault};
 use super::{Asked, ok, person, read, viewer};
+use crate::exchange::records::Record;
 use crate::exchange::{ExchangeError, Key};
 use crate::gateway::desk::{self, Seen};
-use crate::gateway::filing::Arrival;
+use crate::gateway::errand::OTHER_ERRAND;
+use crate::gateway::filing::{Arrival, Request as Filing};
 use crate::gateway::ledger;
 use crate::gateway::lookup::{self, Asking};
 use crate::gateway::submit;
@@ -36,14 +38,31 @@ pub async fn file(asked: Asked, request: Request<Body>) -> Result<Response<Body>
     }
     let key = Key::generate().map_err(ExchangeError::from)?;
     let content_type = input::header(&asked.headers, "content-type").map(str::to_owned);
-    let filing = intake::read(content_type.as_deref(), request.into_body(), &rooms.vault, &key, rooms.bounds).await?;
+    let body = request.into_body();
+    let filing: intake::Intake<Filing> =
+        intake::read(content_type.as_deref(), body, &rooms.vault, &key, rooms.bounds).await?;
+    if let Some(errand) = &asked.errand {
+        errand.is_for_item(filing.request.item)?;
+        if errand.case.is_some() {
+            return Err(Refusal::new(&OTHER_ERRAND, "the token is for a case that exists"));
+        }
+    }
+    let once = asked.errand.as_ref().and_then(|errand| errand.once);
     let (clerk, citizen) = match (asked.caller, asked.subject) {
         (caller, Some(subject)) => (caller, Some(subject)),
         (Some(caller), None) if caller.kind == PersonKind::Citizen => (None, Some(caller)),
         (caller, None) => (caller, None),
     };
-    let arrival =
-        Arrival { trace: asked.trace.clone(), terminal: asked.terminal, clerk, citizen, filing, key, idempotency };
+    let arrival = Arrival {
+        trace: asked.trace.clone(),
+        terminal: asked.terminal,
+        clerk,
+        citizen,
+        filing,
+        key,
+        idempotency,
+        once,
+    };
     let kept = submit::submit(arrival, &rooms).await?;
     let no = kept.case;
     let mut response = json_response(
@@ -69,8 +88,9 @@ pub async fn list(asked: &Asked) -> Result<Response<Body>, Refusal> {
             .ok_or_else(|| Refusal::new(&CONTENT, "before: a time as in RFC 3339, e.g. 2026-11-25T10:00:00Z"))?,
     };
     let records = desk::list(&asked.rooms, &viewer(asked)?, before).await?;
+    let mine = |record: &Record| asked.errand.as_ref().is_none_or(|errand| errand.covers(record));
     let next = records.last().map(|r| r.opened.to_string());
-    Ok(ok(&json!({"cases": records.iter().map(desk::brief).collect::<Vec<_>>(), "before": next})))
+    Ok(ok(&json!({"cases": records.iter().filter(|r| mine(r)).map(desk::brief).collect::<Vec<_>>(), "before": next})))
 }
 
 pub async fn withdraw(asked: &Asked, no: CaseNo) -> Result<Response<Body>, Refusal> {
@@ -180,6 +200,11 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
     let rooms = &asked.rooms;
     let person = person(asked)?;
     let seen = case_named(asked, wanted.case).await?;
+    if let Some(errand) = &asked.errand
+        && wanted.purpose.as_deref().is_some_and(|purpose| purpose != errand.purpose)
+    {
+        return Err(Refusal::new(&OTHER_ERRAND, "another purpose"));
+    }
     let who = lookup::who(rooms, person, &asked.terminal, asked.trace.at);
     let subject: Option<ResidentId> = match (&seen, &asked.subject) {
         (Some(seen), _) => seen.dossier.applicant.resident(),

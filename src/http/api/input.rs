@@ -46,6 +46,24 @@ fn decode(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// A name or value of a form, percent-decoded; `None` where it is not well formed.
+pub fn decoded(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut octets = text.bytes();
+    while let Some(octet) = octets.next() {
+        out.push(match octet {
+            b'+' => b' ',
+            b'%' => {
+                let digit = |b: u8| char::from(b).to_digit(16);
+                let (high, low) = (digit(octets.next()?)?, digit(octets.next()?)?);
+                u8::try_from(high * 16 + low).ok()?
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(out).ok()
+}
+
 /// `lang=en`, else Chinese.
 pub fn lang(asked: &Asked) -> Lang {
     match query(asked, "lang").as_deref() {

@@ -50,9 +50,13 @@ struct PlanIn {
 }
 
 pub async fn plan(asked: &Asked, code: &str, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    let code = item_code(code)?;
+    if let Some(errand) = &asked.errand {
+        errand.is_for_item(code)?;
+    }
     let wanted: PlanIn = input::json(request, input::JSON_MAX).await?;
     let catalogue = asked.rooms.catalogue.load();
-    let item = catalogue.item(item_code(code)?)?;
+    let item = catalogue.item(code)?;
     let circumstances = Circumstances {
         by_agent: wanted.by_agent,
         sources: wanted.without.into_iter().map(|id| (id, Availability::Absent)).collect(),

@@ -4,6 +4,7 @@ mod cases;
 mod input;
 mod items;
 mod peers;
+mod token;
 
 use std::sync::Arc;
 
@@ -17,7 +18,8 @@ use super::serve::Connection;
 use super::{METHOD, NOT_FOUND, guard, openapi, problem, watch};
 use crate::exchange::ExchangeError;
 use crate::gateway::desk::Viewer;
-use crate::gateway::door::{Door, required};
+use crate::gateway::door::{Door, People, required};
+use crate::gateway::errand::Errand;
 use crate::gateway::ledger::{self, Trace};
 use crate::gateway::who::{NO_TERMINAL, Person, Terminal, WRONG_KIND};
 use crate::gateway::{Rooms, desk, pass};
@@ -32,6 +34,8 @@ pub(super) struct Asked {
     pub terminal: Terminal,
     pub caller: Option<Person>,
     pub subject: Option<Person>,
+    /// What an exchanged token limits the request to.
+    pub errand: Option<Errand>,
     pub headers: HeaderMap,
     pub query: String,
 }
@@ -55,8 +59,15 @@ async fn answered(rooms: Arc<Rooms>, request: Request<Body>, connection: Connect
         Trace { id: crate::terms::digest::hex(&id), method: method(&request), route: "unknown", at: UnixMillis::now() };
     let mut who = (Terminal::Unknown, None);
     let from = connection.remote.ip();
+    let nonce = rooms.nonce(trace.at).filter(|_| request.headers().contains_key("dpop"));
     match handle(&rooms, request, connection, &mut trace, &mut who).await {
-        Ok(response) => traced(response, &trace),
+        Ok(mut response) => {
+            // The next proof has its nonce before it is asked for (RFC 9449 §8.2).
+            if let Some(nonce) = nonce.and_then(|nonce| HeaderValue::try_from(nonce).ok()) {
+                response.headers_mut().insert("dpop-nonce", nonce);
+            }
+            traced(response, &trace)
+        }
         Err(refusal) => {
             if matches!(who, (Terminal::Unknown, None))
                 && let Err(flood) = rooms.strangers.take(from)
@@ -122,6 +133,7 @@ async fn handle(
         terminal,
         caller: None,
         subject: None,
+        errand: None,
         headers: request.headers().clone(),
         query: request.uri().query().unwrap_or_default().to_owned(),
     };
@@ -140,18 +152,48 @@ async fn handle(
         Who::Person => {
             // Issuers and their keys come from the directory: one that ran out vouches for nobody.
             rooms.directory.load().in_force(trace.at)?;
-            let certificate = connection.client.first().map(|c| Digest::of(c));
-            let door = Door { headers: &asked.headers, method: &method, url: &url, certificate, now: trace.at };
-            let caller = door.caller(rooms).await?;
-            let subject = door.subject(rooms).await?;
-            (asked.caller, asked.subject) = (caller, subject);
+            let door = door(&asked.headers, &method, &url, &connection, trace.at);
+            let act = act(found.route.call);
+            let People { caller, subject, errand } = door.people(rooms, &asked.terminal, act).await?;
+            (asked.caller, asked.subject, asked.errand) = (caller, subject, errand);
             who.1 = asked.caller.clone();
             let caller = required(asked.caller.clone())?;
             asked.terminal.takes(&caller)?;
             outlet_may(&asked, found.route.call)?;
         }
     }
+    // A token request brings its people in its body.
+    if matches!(found.route.call, Call::Token | Call::Revoke) {
+        let headers = asked.headers.clone();
+        let door = door(&headers, &method, &url, &connection, trace.at);
+        return match found.route.call {
+            Call::Token => token::exchange(&asked, &door, request).await,
+            _ => token::revoke(&asked, &door, request).await,
+        };
+    }
     dispatch(asked, &found, &host, request).await
+}
+
+fn door<'a>(
+    headers: &'a HeaderMap,
+    method: &'a str,
+    url: &'a str,
+    connection: &Connection,
+    now: UnixMillis,
+) -> Door<'a> {
+    let certificate = connection.client.first().map(|c| Digest::of(c));
+    Door { headers, method, url, certificate, now }
+}
+
+/// What a route does, as papers of delegation name it.
+fn act(call: Call) -> &'static str {
+    match call {
+        Call::List | Call::Read | Call::Watch | Call::Document => "read",
+        Call::Withdraw => "withdraw",
+        Call::Deliver => "collect",
+        Call::Pass => "pass",
+        _ => "file",
+    }
 }
 
 /// An outlet's contract is asked for every act, not for filing alone (which asks it about the item, too).
@@ -194,6 +236,10 @@ async fn dispatch(
         Call::Verify => cases::verify(&asked, request).await,
         Call::LookUp => cases::look_up(&asked, request).await,
         Call::Logout => cases::logout(&asked, request).await,
+        Call::Metadata => token::metadata(&asked),
+        Call::Jwks => token::keys(&asked),
+        Call::Duty => token::duty(&asked, request).await,
+        Call::Token | Call::Revoke => Err(Refusal::new(&NOT_FOUND, "answered before")),
         Call::OpenApi => Ok(ok(&openapi::document())),
         Call::Errors => Ok(ok(&openapi::errors())),
         Call::OfficeAct => cases::office_act(&asked, case()?, request).await,
@@ -229,7 +275,7 @@ fn person(asked: &Asked) -> Result<&Person, Refusal> {
 }
 
 fn viewer(asked: &Asked) -> Result<Viewer<'_>, Refusal> {
-    Ok(Viewer { trace: &asked.trace, terminal: &asked.terminal, person: person(asked)? })
+    Ok(Viewer { trace: &asked.trace, terminal: &asked.terminal, person: person(asked)?, errand: asked.errand.as_ref() })
 }
 
 pub(super) async fn read(asked: &Asked, no: CaseNo) -> Result<desk::Seen, Refusal> {

@@ -91,6 +91,26 @@ pub fn body(call: Call) -> Option<(&'static str, Value)> {
             ("place", text()),
             ("requester", text()),
         ])),
+        Call::Token => Some((
+            "application/x-www-form-urlencoded",
+            json!({
+                "type": "object", "required": ["grant_type", "subject_token", "subject_token_type", "actor_token", "actor_token_type", "item"],
+                "properties": {
+                    "grant_type": one_of(["urn:ietf:params:oauth:grant-type:token-exchange"]),
+                    "subject_token": text(), "subject_token_type": text(), "actor_token": text(), "actor_token_type": text(),
+                    "requested_token_type": text(), "audience": text(), "resource": text(),
+                    "subject_proof": {"type": "string", "description": "DPoP proof of the citizen's own device for this endpoint, where their token is bound to one"},
+                    "item": {"type": "string", "pattern": "^[0-9]{12}$"}, "purpose": text(), "case": text(),
+                    "paper": {"type": "string", "description": "an agent's power of attorney"},
+                    "present": one_of(["true", "false"]),
+                },
+            }),
+        )),
+        Call::Revoke => Some((
+            "application/x-www-form-urlencoded",
+            json!({"type": "object", "required": ["token"], "properties": {"token": text(), "token_type_hint": text()}}),
+        )),
+        Call::Duty => json(closed(&[("away", flag()), ("hours?", number()), ("of?", text())])),
         Call::Logout => Some(("application/x-www-form-urlencoded", closed(&[("logout_token", text())]))),
         Call::Verify => Some(("application/octet-stream", binary())),
         Call::PeerMessage => Some((crate::gateway::keep::ASICE, binary())),

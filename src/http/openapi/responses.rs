@@ -33,6 +33,22 @@ pub fn good(call: Call) -> Vec<(&'static str, &'static str, Option<Value>)> {
             ])),
         )],
         Call::Logout => vec![("200", JSON, Some(closed(&[])))],
+        Call::Token => vec![(
+            "200",
+            JSON,
+            Some(closed(&[
+                ("access_token", text()),
+                ("issued_token_type", text()),
+                ("token_type", one_of(["DPoP", "Bearer"])),
+                ("expires_in", number()),
+            ])),
+        )],
+        Call::Revoke => vec![("200", JSON, Some(closed(&[])))],
+        Call::Metadata => {
+            vec![("200", JSON, Some(json!({ "type": "object", "required": ["issuer", "token_endpoint"] })))]
+        }
+        Call::Jwks => vec![("200", JSON, Some(closed(&[("keys", list(json!({ "type": "object" })))])))],
+        Call::Duty => vec![("200", JSON, Some(closed(&[("away", flag()), ("leaf", leaf())])))],
         Call::OpenApi => vec![("200", JSON, Some(json!({ "type": "object" })))],
         Call::Errors => vec![("200", JSON, Some(errors()))],
         Call::OfficeAct => vec![(

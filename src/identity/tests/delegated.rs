@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::identity::access::Binding;
 use crate::identity::delegation::{
     self, Ask, DelegationError, Grant, Paper, PaperView, PowerOfAttorney, Registrar, UseConsent, Uses, WindowMandate,
     Wording, sign,
@@ -200,6 +201,7 @@ fn bound(key: &SigningKey, claims: Object) -> Checked {
 }
 
 fn request(paper: Option<&Grant<PowerOfAttorney>>) -> Request<'_> {
+    static NO_DEVICE: Binding = Binding { jkt: None, x5t_s256: None };
     Request {
         gateway: US,
         audience: US,
@@ -209,6 +211,7 @@ fn request(paper: Option<&Grant<PowerOfAttorney>>) -> Request<'_> {
         case: None,
         presence: false,
         post: Post::First,
+        device: &NO_DEVICE,
         paper,
     }
 }

@@ -21,6 +21,7 @@ static BOUND: LazyLock<String> = LazyLock::new(|| {
 
 fn presented<'a>(scheme: &'a str, proofs: &'a [String]) -> Presented<'a> {
     Presented {
+        token_endpoint: false,
         scheme,
         method: "POST",
         url: URL,

@@ -126,7 +126,7 @@ pub fn with(mut base: Object, changes: Value) -> Object {
 }
 
 pub fn bearer() -> Presented<'static> {
-    Presented { scheme: "Bearer", method: "POST", url: URL, proofs: vec![], certificate: None }
+    Presented { scheme: "Bearer", method: "POST", url: URL, proofs: vec![], certificate: None, token_endpoint: false }
 }
 
 /// The reason word, or `ok`.

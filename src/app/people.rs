@@ -1,0 +1,105 @@
+//! What the configuration says of people: which clients' tokens are bound how, who stands in for whom.
+//!
+//! ```toml
+//! [identity]
+//! dpop_nonces = true
+//! [[binding]]
+//! kind = "clerk"
+//! rule = "required"
+//! [[post]]
+//! first = "https://id.example#C-0001"
+//! deputy = "https://id.example#C-0002"
+//! ```
+
+use crate::gateway::duty::Pair;
+use crate::gateway::rooms::PeopleRules;
+use crate::identity::book::{BindingRule, Kind};
+use crate::terms::strict_toml::Table;
+
+/// Reads `[identity]`, `[[binding]]` and `[[post]]`.
+pub(super) fn read(root: &Table<'_, '_>) -> PeopleRules {
+    let mut rules = PeopleRules::default();
+    if let Some(table) = root.table("identity") {
+        rules.nonces = table.bool("dpop_nonces").unwrap_or(false);
+        table.done();
+    }
+    for table in root.tables("binding") {
+        let rule = word::<BindingRule>(&table, "rule", "required, dpop, certificate or optional");
+        let (client, kind) = (table.str("client").map(str::to_owned), table.has("kind"));
+        match (client, kind) {
+            (Some(client), false) => {
+                rules.bindings.clients.extend(rule.map(|rule| (client, rule)));
+            }
+            (None, true) => {
+                let kind = word::<Kind>(&table, "kind", "citizen, clerk, outlet, auditor, operator or system");
+                rules.bindings.kinds.extend(kind.zip(rule));
+            }
+            _ => table.wrong(
+                "client",
+                "or `kind` names whom the rule is for",
+                "write client = \"…\" or kind = \"clerk\"",
+            ),
+        }
+        table.done();
+    }
+    for table in root.tables("post") {
+        let (first, deputy) = (table.need_str("first"), table.need_str("deputy"));
+        table.done();
+        let (Some(first), Some(deputy)) = (first, deputy) else { continue };
+        if [first, deputy].iter().any(|name| name.split_once('#').is_none_or(|(i, s)| i.is_empty() || s.is_empty())) {
+            table.wrong("first", "and `deputy` are issuer and subject", "write e.g. \"https://id.example#C-0001\"");
+        } else if first == deputy || rules.posts.iter().any(|pair| pair.deputy == deputy) {
+            table.wrong("deputy", "is a deputy of oneself, or twice", "name another person for each pair of posts");
+        } else {
+            rules.posts.push(Pair { first: first.to_owned(), deputy: deputy.to_owned() });
+        }
+    }
+    rules
+}
+
+/// A word of an enum that is spelt in snake case.
+fn word<T: serde::de::DeserializeOwned>(table: &Table<'_, '_>, key: &'static str, form: &str) -> Option<T> {
+    let text = table.need_str(key)?;
+    let read = serde_json::from_value(serde_json::Value::from(text)).ok();
+    if read.is_none() {
+        table.wrong(key, "is no word known here", format_args!("write {form}"));
+    }
+    read
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terms::strict_toml::File;
+
+    #[test]
+    fn rules_about_people_are_read_strictly() {
+        let read = |text: &str| {
+            File::read("x.toml", text, |root| {
+                let rules = read(root);
+                root.done();
+                Some(rules)
+            })
+        };
+        let good = read(
+            "[identity]\ndpop_nonces = true\n[[binding]]\nclient = \"desk\"\nrule = \"dpop\"\n[[binding]]\nkind = \"outlet\"\n\
+             rule = \"certificate\"\n[[post]]\nfirst = \"i#a\"\ndeputy = \"i#b\"\n",
+        )
+        .unwrap_or_else(|m| panic!("{m}"));
+        assert!(good.nonces);
+        assert_eq!(good.bindings.clients["desk"], BindingRule::Dpop);
+        assert_eq!(good.bindings.kinds[&Kind::Outlet], BindingRule::Certificate);
+        assert_eq!(good.posts, [Pair { first: "i#a".into(), deputy: "i#b".into() }]);
+        for bad in [
+            "[identity]\ndpop_nonce = true\n",
+            "[[binding]]\nrule = \"dpop\"\n",
+            "[[binding]]\nkind = \"clark\"\nrule = \"dpop\"\n",
+            "[[binding]]\nkind = \"clerk\"\nrule = \"dpopp\"\n",
+            "[[post]]\nfirst = \"i#a\"\ndeputy = \"i#a\"\n",
+            "[[post]]\nfirst = \"a\"\ndeputy = \"i#b\"\n",
+            "[[post]]\nfirst = \"i#a\"\n",
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,505 @@
+//! People and their tokens at a running gateway: exchange, papers, posts, nonces, attacks. One federation for all of it.
+
+mod federation;
+mod tools;
+
+use std::fs;
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
+use federation::{Answer, Federation, Headers, Window};
+use jsonwebtoken::Algorithm;
+use serde_json::{Value, json};
+use tongban::app::demo::World;
+use tongban::app::demo::token_for;
+use tongban::app::demo::tokens::Options;
+use tongban::identity::delegation::{PowerOfAttorney, Uses, Wording, sign};
+use tongban::identity::issue::SigningKey;
+use tongban::terms::UnixMillis;
+use tongban::trust::pem;
+
+const ITEM: &str = "002009901000";
+const OTHER_ITEM: &str = "002014901000";
+/// Its applicant must come for fingerprints.
+const PRESENCE_ITEM: &str = "001009908000";
+const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+
+/// A device with a key of its own.
+struct Device(SigningKey);
+
+impl Device {
+    fn new() -> Self {
+        Self(SigningKey::generate(Algorithm::ES256).expect("a key"))
+    }
+
+    fn token(&self, house: &House<'_>, user: &str) -> String {
+        let options = Options { jkt: Some(self.0.jkt().unwrap()), ..Options::default() };
+        token_for(&house.world, user, &options).expect("a token")
+    }
+
+    fn proof(&self, window: &Window, method: &str, path: &str, token: Option<&str>, nonce: Option<&str>) -> String {
+        let url = format!("https://{}{path}", window.authority);
+        self.0.dpop_proof(method, &url, token, nonce, UnixMillis::now()).expect("a proof")
+    }
+
+    /// Headers of one request with a token bound to this device.
+    fn headers(&self, window: &Window, method: &str, path: &str, token: &str) -> Headers {
+        let proof = self.proof(window, method, path, Some(token), None);
+        vec![("authorization", format!("DPoP {token}")), ("dpop", proof)]
+    }
+}
+
+struct House<'f> {
+    federation: &'f Federation,
+    world: World,
+    home: PathBuf,
+}
+
+impl<'f> House<'f> {
+    fn new(federation: &'f Federation) -> Self {
+        let folder = federation.folder.path();
+        let world = World::open(folder).expect("the demonstration's folder");
+        Self { federation, world, home: folder.join("gw-440305") }
+    }
+
+    /// The key under which gateway A speaks.
+    fn voice(&self) -> SigningKey {
+        let text = fs::read(self.home.join("certs/assertion.key")).expect("a key");
+        let blocks = pem::decode(&text).expect("PEM");
+        SigningKey::from_pkcs8(Algorithm::ES256, &blocks[0].octets).expect("P-256")
+    }
+
+    fn key_of(&self, user: &str) -> String {
+        format!("{}#{user}", self.world.issuer())
+    }
+
+    /// A power of attorney registered at gateway A.
+    fn paper(&self, id: &str, from: &str, to: &str, change: impl FnOnce(&mut Wording)) -> String {
+        let now = UnixMillis::now().seconds();
+        let mut wording = Wording {
+            iss: "gw-440305".into(),
+            jti: id.into(),
+            iat: now - 5,
+            nbf: now - 5,
+            exp: now + 3_600,
+            from: self.key_of(from),
+            to: self.key_of(to),
+            items: vec![ITEM.parse().unwrap()],
+            acts: ["file", "read", "withdraw"].map(str::to_owned).to_vec(),
+            places: vec!["440305".parse().unwrap()],
+            resources: vec![],
+            purpose: None,
+            case: None,
+            uses: Uses::Many,
+        };
+        change(&mut wording);
+        sign(PowerOfAttorney, &wording, &self.voice()).expect("a paper")
+    }
+
+    /// Gateway A with more in its configuration, taken while it runs.
+    fn configured(&self, more: &str) {
+        let file = self.home.join("tongban.toml");
+        let plain = self.home.join("tongban.plain");
+        if !plain.exists() {
+            fs::copy(&file, &plain).expect("a copy");
+        }
+        let text = fs::read_to_string(&plain).expect("a configuration");
+        fs::write(&file, format!("{text}\n{more}")).expect("written");
+        let done = tools::tongban(&["reload", "--config", &file.display().to_string()]);
+        assert!(done.status.success(), "{}", tools::text(&done));
+    }
+
+    /// Lines of the log with this kind, newest last.
+    fn lines(&self, kind: &str) -> Vec<Value> {
+        let shown = tools::tongban(&["audit", "show", &self.home.join("data/log").display().to_string()]);
+        assert!(shown.status.success(), "{}", tools::text(&shown));
+        let lines = String::from_utf8_lossy(&shown.stdout).into_owned();
+        let all = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        all.filter(|line| line["kind"] == kind).collect()
+    }
+}
+
+fn form(pairs: &[(&str, &str)]) -> Vec<u8> {
+    let escaped = |text: &str| {
+        text.bytes()
+            .map(|b| match b {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(b).to_string(),
+                other => format!("%{other:02X}"),
+            })
+            .collect::<String>()
+    };
+    pairs.iter().map(|(n, v)| format!("{n}={}", escaped(v))).collect::<Vec<_>>().join("&").into_bytes()
+}
+
+async fn post_form(window: &Window, path: &str, headers: &Headers, pairs: &[(&str, &str)]) -> Answer {
+    window.send("POST", path, headers, Some(("application/x-www-form-urlencoded", form(pairs)))).await
+}
+
+/// A token request; pairs of `more` stand in for the usual ones.
+async fn exchange(window: &Window, headers: &Headers, (subject, actor): (&str, &str), more: &[(&str, &str)]) -> Answer {
+    let mut pairs = vec![
+        ("grant_type", GRANT),
+        ("subject_token", subject),
+        ("subject_token_type", TOKEN),
+        ("actor_token", actor),
+        ("actor_token_type", TOKEN),
+        ("item", ITEM),
+        ("present", "true"),
+    ];
+    pairs.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
+    pairs.extend(more.iter().filter(|(_, value)| !value.is_empty()));
+    post_form(window, "/v1/token", headers, &pairs).await
+}
+
+fn given(answer: &Answer) -> String {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json["access_token"].as_str().expect("a token").to_owned()
+}
+
+fn claims(token: &str) -> Value {
+    let part = token.split('.').nth(1).expect("three parts");
+    serde_json::from_slice(&B64.decode(part).expect("base64url")).expect("JSON")
+}
+
+fn bearer(token: &str) -> Headers {
+    vec![("authorization", format!("Bearer {token}"))]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_and_their_tokens() {
+    let federation = Federation::start(5).await;
+    let house = House::new(&federation);
+    a_clerk_with_one_token(&house).await;
+    what_is_not_exchanged(&house).await;
+    an_agent_with_a_paper(&house).await;
+    deputies_and_nonces(&house).await;
+}
+
+/// The clerk's one token does what the two did, and nothing else; it can be taken back.
+async fn a_clerk_with_one_token(house: &House<'_>) {
+    let federation = house.federation;
+    let window = federation.client("window", 0);
+    let metadata = window.get("/.well-known/oauth-authorization-server", &Headers::new()).await;
+    assert_eq!(metadata.status, 200);
+    assert_eq!(metadata.json["issuer"], format!("https://{}", window.authority));
+    assert!(metadata.json["token_endpoint"].as_str().unwrap().ends_with("/v1/token"));
+    let (citizen, clerk) = (federation.token("citizen"), federation.token("clerk"));
+    let answer = exchange(&window, &Headers::new(), (&citizen, &clerk), &[]).await;
+    let token = given(&answer);
+    assert_eq!(answer.json["token_type"], "Bearer", "bound to the terminal's certificate");
+    assert!((1..=300).contains(&answer.json["expires_in"].as_i64().unwrap()));
+    let told = claims(&token);
+    assert_eq!(told["act"]["sub"], "C-0001");
+    assert_eq!((told["sub"].as_str(), told["item"].as_str()), (Some(house.key_of("zhangsan").as_str()), Some(ITEM)));
+    assert!(told["cnf"]["x5t#S256"].is_string());
+    let text = told.to_string();
+    assert!(!text.contains("990101199202290010") && !text.contains("张三"), "{text}");
+    let login = house.lines("login");
+    let line = login.iter().find(|l| l["out"]["receipt"] == "exchange").expect("an exchange on record");
+    assert_eq!(line["behalf"]["relation"], "window");
+    assert_eq!(line["actor"]["staff"], "C-0001");
+
+    // Everything that took two tokens takes the one.
+    let one = bearer(&token);
+    let plan = json!({}).to_string().into_bytes();
+    let planned = window.send("POST", &format!("/v1/items/{ITEM}/plan"), &one, Some(("application/json", plan))).await;
+    assert_eq!(planned.status, 200, "{}", planned.text());
+    let filed = federation.file(&window, &one, "419001", Some("exchanged-1")).await;
+    assert_eq!(filed.status, 202, "{}", filed.text());
+    let no = filed.json["case"].as_str().unwrap().to_owned();
+    federation.until(&window, &one, &no, "closed").await;
+    let receipt = window.get(filed.json["receipt"].as_str().unwrap(), &one).await;
+    assert_eq!(receipt.status, 200);
+    let listed = window.get("/v1/cases", &one).await;
+    assert!(listed.json["cases"].as_array().unwrap().iter().any(|c| c["case"] == no.as_str()), "{}", listed.text());
+    let pinned = given(&exchange(&window, &Headers::new(), (&citizen, &clerk), &[("case", &no)]).await);
+    assert_eq!(window.get(&format!("/v1/cases/{no}"), &bearer(&pinned)).await.status, 200);
+
+    // And nothing else.
+    let both = vec![("authorization", format!("Bearer {clerk}")), ("tongban-subject-token", citizen.clone())];
+    let second = federation.file(&window, &both, "419001", None).await;
+    let other_case = second.json["case"].as_str().unwrap().to_owned();
+    let li = vec![("authorization", format!("Bearer {clerk}")), ("tongban-subject-token", federation.token("lisi"))];
+    let of_li = federation.file(&window, &li, "419001", None).await;
+    let with_two = vec![("authorization", format!("Bearer {token}")), ("tongban-subject-token", citizen.clone())];
+    let empty = || Some(("application/json", b"{}".to_vec()));
+    let tampered = format!("{}A{}", &token[..token.len() - 20], &token[token.len() - 19..]);
+    let outlet = federation.client("outlet", 0);
+    let other_gateway = federation.client("W-419001-02", 1);
+    for (what, answer, status, code) in [
+        (
+            "another item",
+            window.send("POST", &format!("/v1/items/{OTHER_ITEM}/plan"), &one, empty()).await,
+            403,
+            "TB-GW-0110",
+        ),
+        ("another case", window.get(&format!("/v1/cases/{other_case}"), &bearer(&pinned)).await, 403, "TB-GW-0110"),
+        (
+            "filing with a token for a case",
+            federation.file(&window, &bearer(&pinned), "419001", None).await,
+            403,
+            "TB-GW-0110",
+        ),
+        ("two tokens beside each other", window.get(&format!("/v1/cases/{no}"), &with_two).await, 400, "TB-IDN-0021"),
+        ("another terminal", outlet.get("/v1/cases", &one).await, 401, "TB-IDN-0014"),
+        ("no terminal", federation.anybody(0).get("/v1/cases", &one).await, 401, "TB-IDN-0014"),
+        ("another gateway", other_gateway.get("/v1/cases", &one).await, 401, "TB-IDN-0011"),
+        ("changed", window.get("/v1/cases", &bearer(&tampered)).await, 401, "TB-IDN-0004"),
+        ("exchanged again", exchange(&window, &Headers::new(), (&token, &clerk), &[]).await, 401, "TB-IDN-0011"),
+        (
+            "in the query",
+            window.get(&format!("/v1/cases?access_token={token}"), &Headers::new()).await,
+            401,
+            "TB-IDN-0001",
+        ),
+    ] {
+        assert_eq!((answer.status, answer.json["code"].as_str()), (status, Some(code)), "{what}: {}", answer.text());
+        assert!(answer.json["leaf"].is_u64(), "{what} is not on record");
+        assert!(!answer.text().contains(&token[..40]), "{what}: the token is told back");
+    }
+    if let Some(no) = of_li.json["case"].as_str() {
+        let answer = window.get(&format!("/v1/cases/{no}"), &one).await;
+        assert_eq!(answer.status, 404, "another person's case: {}", answer.text());
+    }
+
+    // Taken back: by its holder, and at once.
+    let elsewhere = post_form(&outlet, "/v1/revoke", &Headers::new(), &[("token", &token)]).await;
+    assert_eq!((elsewhere.status, elsewhere.json["code"].as_str()), (401, Some("TB-IDN-0014")), "{}", elsewhere.text());
+    let back = post_form(&window, "/v1/revoke", &Headers::new(), &[("token", &token)]).await;
+    assert_eq!(back.status, 200, "{}", back.text());
+    let after = window.get(&format!("/v1/cases/{no}"), &one).await;
+    assert_eq!((after.status, after.json["code"].as_str()), (401, Some("TB-IDN-0013")), "{}", after.text());
+    assert_eq!(post_form(&window, "/v1/revoke", &Headers::new(), &[("token", "nonsense")]).await.status, 200);
+}
+
+async fn what_is_not_exchanged(house: &House<'_>) {
+    let federation = house.federation;
+    let window = federation.client("window", 0);
+    let (citizen, clerk) = (federation.token("citizen"), federation.token("clerk"));
+    let (none, both) = (Headers::new(), (citizen.as_str(), clerk.as_str()));
+    let twice = [form(&[("grant_type", GRANT)]), form(&[("grant_type", GRANT)])].join(&b'&');
+    let long = "x".repeat(20_000);
+    let issuer_b = federation.anybody(1).authority.clone();
+    for (what, answer, status, code) in [
+        ("another grant", exchange(&window, &none, both, &[("grant_type", "password")]).await, 400, "TB-GW-0112"),
+        ("no item", exchange(&window, &none, both, &[("item", "")]).await, 400, "TB-GW-0111"),
+        ("no such item", exchange(&window, &none, both, &[("item", "002009999000")]).await, 404, "TB-CAT-0101"),
+        (
+            "a refresh token",
+            exchange(
+                &window,
+                &none,
+                both,
+                &[("requested_token_type", "urn:ietf:params:oauth:token-type:refresh_token")],
+            )
+            .await,
+            400,
+            "TB-GW-0111",
+        ),
+        (
+            "an ID token",
+            exchange(&window, &none, both, &[("subject_token_type", "urn:ietf:params:oauth:token-type:id_token")])
+                .await,
+            400,
+            "TB-GW-0111",
+        ),
+        ("for somebody else", exchange(&window, &none, both, &[("audience", &issuer_b)]).await, 400, "TB-GW-0111"),
+        ("roles turned round", exchange(&window, &none, (&clerk, &citizen), &[]).await, 403, "TB-IDN-0020"),
+        ("twice the citizen", exchange(&window, &none, (&citizen, &citizen), &[]).await, 403, "TB-IDN-0020"),
+        ("nobody's token", exchange(&window, &none, (&citizen, "a.b.c"), &[]).await, 401, "TB-IDN-0002"),
+        ("an overlong token", exchange(&window, &none, (&long, &clerk), &[]).await, 401, "TB-IDN-0002"),
+        ("the person is not there", exchange(&window, &none, both, &[("present", "false")]).await, 403, "TB-POL-0205"),
+        ("no terminal", exchange(&federation.anybody(0), &none, both, &[]).await, 401, "TB-GW-0101"),
+        (
+            "an auditor",
+            exchange(&window, &none, (&citizen, &federation.token("auditor")), &[]).await,
+            403,
+            "TB-IDN-0020",
+        ),
+        (
+            "a clerk of another desk",
+            exchange(&window, &none, (&citizen, &federation.token("C-0002")), &[]).await,
+            403,
+            "TB-GW-0104",
+        ),
+        (
+            "a parameter twice",
+            window.send("POST", "/v1/token", &none, Some(("application/x-www-form-urlencoded", twice))).await,
+            400,
+            "TB-GW-0111",
+        ),
+        (
+            "JSON",
+            window.send("POST", "/v1/token", &none, Some(("application/json", b"{}".to_vec()))).await,
+            415,
+            "TB-HTTP-0005",
+        ),
+    ] {
+        let got = (answer.status, answer.json["code"].as_str());
+        assert_eq!(got, (status, Some(code)), "{what}: {}", answer.text());
+        assert!(answer.json["leaf"].is_u64(), "{what} is not on record");
+    }
+    // A clerk's token is no applicant's.
+    let wrong = vec![("authorization", format!("Bearer {clerk}")), ("tongban-subject-token", clerk.clone())];
+    let plan = format!("/v1/items/{ITEM}/plan");
+    let answer = window.send("POST", &plan, &wrong, Some(("application/json", b"{}".to_vec()))).await;
+    assert_eq!((answer.status, answer.json["code"].as_str()), (403, Some("TB-GW-0103")), "{}", answer.text());
+    // A citizen whose token is bound to a phone proves it for this request.
+    let phone = Device::new();
+    let bound = phone.token(house, "zhangsan");
+    let bare = exchange(&window, &none, (&bound, &clerk), &[]).await;
+    assert_eq!((bare.status, bare.json["code"].as_str()), (401, Some("TB-IDN-0014")), "{}", bare.text());
+    let proof = phone.proof(&window, "POST", "/v1/token", Some(&bound), None);
+    given(&exchange(&window, &none, (&bound, &clerk), &[("subject_proof", &proof)]).await);
+    let replayed = exchange(&window, &none, (&bound, &clerk), &[("subject_proof", &proof)]).await;
+    assert_eq!(replayed.json["code"], "TB-IDN-0017", "{}", replayed.text());
+    // A clerk's own key binds the new token besides the terminal.
+    let desk = Device::new();
+    let own = vec![("dpop", desk.proof(&window, "POST", "/v1/token", None, None))];
+    let answer = exchange(&window, &own, both, &[]).await;
+    let token = given(&answer);
+    assert_eq!(answer.json["token_type"], "DPoP");
+    assert_eq!(claims(&token)["cnf"]["jkt"], desk.0.jkt().unwrap());
+    assert_eq!(window.get("/v1/cases", &bearer(&token)).await.json["code"], "TB-IDN-0014");
+    let headers = desk.headers(&window, "GET", "/v1/cases", &token);
+    assert_eq!(window.get("/v1/cases", &headers).await.status, 200);
+    assert_eq!(window.get("/v1/cases", &headers).await.json["code"], "TB-IDN-0017", "a stolen request");
+}
+
+/// Somebody with a power of attorney, at home, with their own device.
+async fn an_agent_with_a_paper(house: &House<'_>) {
+    let federation = house.federation;
+    let portal = federation.anybody(0);
+    let phone = Device::new();
+    let (person, agent) = (federation.token("citizen"), phone.token(house, "lisi"));
+    let ask = async |paper: &str, more: &[(&str, &str)]| {
+        let headers = vec![("dpop", phone.proof(&portal, "POST", "/v1/token", None, None))];
+        exchange(&portal, &headers, (&person, &agent), &[&[("paper", paper)], more].concat()).await
+    };
+    let good = house.paper("poa-1", "zhangsan", "lisi", |_| {});
+    let stranger = sign(
+        PowerOfAttorney,
+        &serde_json::from_slice(&B64.decode(good.split('.').nth(1).unwrap()).unwrap()).unwrap(),
+        &SigningKey::generate(Algorithm::ES256).unwrap(),
+    );
+    for (what, paper, more, code) in [
+        ("no paper", String::new(), vec![], "TB-IDN-0020"),
+        ("not signed by the registrar", stranger.unwrap(), vec![], "TB-IDN-0101"),
+        ("not a paper", agent.clone(), vec![], "TB-IDN-0101"),
+        ("of another", house.paper("poa-2", "lisi", "zhangsan", |_| {}), vec![], "TB-IDN-0106"),
+        ("over", house.paper("poa-3", "zhangsan", "lisi", |w| w.exp = w.nbf + 1), vec![], "TB-IDN-0103"),
+        ("for another item", good.clone(), vec![("item", OTHER_ITEM)], "TB-IDN-0107"),
+        (
+            "for another place",
+            house.paper("poa-4", "zhangsan", "lisi", |w| w.places = vec!["419001".parse().unwrap()]),
+            vec![],
+            "TB-IDN-0101",
+        ),
+        (
+            "for an item with presence",
+            house.paper("poa-5", "zhangsan", "lisi", |w| w.items = vec![PRESENCE_ITEM.parse().unwrap()]),
+            vec![("item", PRESENCE_ITEM)],
+            "TB-IDN-0108",
+        ),
+    ] {
+        let answer = ask(&paper, &more).await;
+        assert_eq!(answer.json["code"], code, "{what}: {}", answer.text());
+        assert!(answer.json["leaf"].is_u64(), "{what} is not on record");
+    }
+    let token = given(&ask(&good, &[]).await);
+    let headers = phone.headers(&portal, "POST", "/v1/cases", &token);
+    let filed = federation.file_as(&portal, &headers, "419001", "proxy").await;
+    assert_eq!(filed.status, 202, "{}", filed.text());
+    let no = filed.json["case"].as_str().unwrap().to_owned();
+    let path = format!("/v1/cases/{no}");
+    let seen = portal.get(&path, &phone.headers(&portal, "GET", &path, &token)).await;
+    assert_eq!(seen.status, 200, "{}", seen.text());
+    let own = portal.get(&path, &bearer(&person)).await;
+    assert_eq!(own.status, 200, "the person sees what was done for them: {}", own.text());
+    let stranger = portal.get(&path, &phone.headers(&portal, "GET", &path, &agent)).await;
+    assert_eq!(stranger.status, 404, "the agent alone has no case: {}", stranger.text());
+    let line = house.lines("case.event").into_iter().rev().find(|l| l["actor"]["kind"] == "agent");
+    assert_eq!(line.expect("an agent on record")["behalf"]["relation"], "agent");
+
+    // A paper for one filing is good for one filing.
+    let once = house.paper("poa-6", "zhangsan", "lisi", |w| w.uses = Uses::Once);
+    let (first, second) = (given(&ask(&once, &[]).await), given(&ask(&once, &[]).await));
+    let headers = phone.headers(&portal, "POST", "/v1/cases", &first);
+    assert_eq!(federation.file_as(&portal, &headers, "419001", "proxy").await.status, 202);
+    let headers = phone.headers(&portal, "POST", "/v1/cases", &second);
+    let again = federation.file_as(&portal, &headers, "419001", "proxy").await;
+    assert_eq!((again.status, again.json["code"].as_str()), (403, Some("TB-IDN-0105")), "{}", again.text());
+}
+
+/// A deputy acts while the first post is away, at no other time; proofs carry the gateway's nonce where it says so; clients
+/// are bound as the rules say.
+async fn deputies_and_nonces(house: &House<'_>) {
+    let federation = house.federation;
+    let window = federation.client("window", 0);
+    let (first, deputy) = (house.key_of("C-0001"), house.key_of("C-0003"));
+    house.configured(&format!("[[post]]\nfirst = {first:?}\ndeputy = {deputy:?}\n"));
+    let (citizen, clerk, other) = (federation.token("citizen"), federation.token("clerk"), federation.token("C-0003"));
+    let none = Headers::new();
+    let ask = async || exchange(&window, &none, (&citizen, &other), &[]).await;
+    let mark = async |token: &str, body: Value| {
+        let body = Some(("application/json", body.to_string().into_bytes()));
+        window.send("POST", "/v1/duty", &bearer(token), body).await
+    };
+    assert_eq!(ask().await.json["code"], "TB-IDN-0109", "the first is there");
+    let both = vec![("authorization", format!("Bearer {other}")), ("tongban-subject-token", citizen.clone())];
+    assert_eq!(federation.file(&window, &both, "419001", None).await.status, 403, "nor with two tokens");
+    for (token, body, want) in [
+        (&citizen, json!({"away": true}), 403),
+        (&other, json!({"away": true, "of": first}), 403), // not for others, without being their head
+        (&other, json!({"away": true}), 403),              // no first post
+        (&clerk, json!({"away": "yes"}), 422),
+        (&clerk, json!({"away": true, "hours": 1}), 200),
+    ] {
+        let answer = mark(token, body.clone()).await;
+        assert_eq!(answer.status, want, "{body}: {}", answer.text());
+    }
+    let token = given(&ask().await);
+    assert_eq!(claims(&token)["stands_in_for"], first.as_str());
+    assert_eq!(federation.file(&window, &bearer(&token), "419001", None).await.status, 202);
+    let named = house.lines("login").into_iter().rev().find(|l| l["out"]["receipt"] == "exchange").expect("a line");
+    assert!(named["facts"].to_string().contains("C-0001"), "both names go on record: {named}");
+    assert_eq!(mark(&clerk, json!({"away": false})).await.status, 200);
+    assert_eq!(ask().await.json["code"], "TB-IDN-0109", "the first is back");
+    let late = window.get("/v1/cases", &bearer(&token)).await;
+    assert_eq!(late.json["code"], "TB-IDN-0109", "nor with a token from before: {}", late.text());
+
+    // Nonces.
+    house.configured("[identity]\ndpop_nonces = true\n");
+    let phone = Device::new();
+    let own = phone.token(house, "zhangsan");
+    let portal = federation.anybody(0);
+    let get = async |nonce: Option<&str>| {
+        let proof = phone.proof(&portal, "GET", "/v1/cases", Some(&own), nonce);
+        portal.get("/v1/cases", &vec![("authorization", format!("DPoP {own}")), ("dpop", proof)]).await
+    };
+    let asked = get(None).await;
+    assert_eq!((asked.status, asked.json["code"].as_str()), (401, Some("TB-IDN-0016")), "{}", asked.text());
+    assert!(asked.header("www-authenticate").contains("use_dpop_nonce"), "{}", asked.header("www-authenticate"));
+    let nonce = asked.header("dpop-nonce");
+    let good = get(Some(&nonce)).await;
+    assert_eq!(good.status, 200, "{}", good.text());
+    assert!(!good.header("dpop-nonce").is_empty(), "the next one comes along");
+    assert_eq!(get(Some("AAAAAAAAAAAAAAAAAAAAAA")).await.json["code"], "TB-IDN-0016");
+    let proof = phone.proof(&window, "POST", "/v1/token", None, None);
+    let at_token = exchange(&window, &vec![("dpop", proof)], (&citizen, &clerk), &[]).await;
+    assert_eq!((at_token.status, &at_token.json["error"]), (401, &json!("use_dpop_nonce")), "{}", at_token.text());
+
+    // Bindings.
+    house.configured(
+        "[[binding]]\nkind = \"clerk\"\nrule = \"required\"\n[[binding]]\nclient = \"tongban-demo\"\nrule = \"dpop\"\n",
+    );
+    for token in [&clerk, &citizen] {
+        let answer = window.get("/v1/cases", &bearer(token)).await;
+        assert_eq!((answer.status, answer.json["code"].as_str()), (401, Some("TB-IDN-0014")), "{}", answer.text());
+    }
+    let headers = phone.headers(&portal, "GET", "/v1/cases", &own);
+    assert_eq!(portal.get("/v1/cases", &headers).await.status, 200);
+    house.configured("");
+}
