@@ -4,12 +4,12 @@
 
 # Everything: unit tests, whole-system tests through real sockets, policy cases; on SQLite and on a real PostgreSQL.
 test:
-	tests/tools/with-postgres cargo test --lib --bins --tests
+	tests/tools/with-postgres cargo test --workspace --lib --bins --tests
 	cargo test --doc
 
 lint:
-	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
 
 demo:
 	cargo run --release -- demo

@@ -1,17 +1,20 @@
-//! What our suites cost: SM2 against ring's P-256 in one run, digests, and the examination of a sealed licence.
+//! What our suites cost: SM2 against the fastest crates and ring's P-256 in one run, digests, and the examination of
+//! sealed licences.
 //!
-//! `cargo bench --bench suite [-- ROUNDS]`. Rounds go through all measures in turn, so that a slow moment of the machine
-//! meets all of them; medians are printed, and each measure against ring's ECDSA verification of the same rounds.
+//! `cargo bench --bench suite [-- ROUNDS]`, on one core: `taskset -c 1`. Rounds go through all measures in turn, so that a
+//! slow moment of the machine meets all of them; medians are printed, and each measure against another of the same rounds.
 
 use std::error::Error;
 use std::hint::black_box;
 use std::time::Instant;
 
+use sm3::Digest as _;
 use tongban::licences::make::{Paper, PaperKind, SealSpec, make_seal, seal};
 use tongban::licences::{Profile, verify};
 use tongban::terms::UnixMillis;
 use tongban::trust::certificate::Certificate;
 use tongban::trust::issue::{self, Issuer, Subject, Use};
+use tongban::trust::suite::sm2_suite::{self, Sm2Key};
 use tongban::trust::suite::{DigestAlgorithm, SignatureAlgorithm, Signer, SigningKey};
 
 const AT: UnixMillis = UnixMillis(1_790_000_000_000);
@@ -20,25 +23,77 @@ const MESSAGE: &[u8] = b"as long as the signed attributes of an ordinary signatu
 
 type Done<T> = Result<T, Box<dyn Error>>;
 
-/// A name, how often it is done in one round, and what is done.
+/// A name, what it is set against, how often it is done in one round, and what is done.
 struct Measure {
     name: &'static str,
+    against: &'static str,
     times: u32,
     run: Box<dyn Fn() -> bool>,
     micros: Vec<f64>,
 }
 
-fn measure(name: &'static str, times: u32, run: impl Fn() -> bool + 'static) -> Measure {
-    Measure { name, times, run: Box::new(run), micros: Vec::new() }
+fn measure(name: &'static str, against: &'static str, times: u32, run: impl Fn() -> bool + 'static) -> Measure {
+    Measure { name, against, times, run: Box::new(run), micros: Vec::new() }
 }
 
-fn pair(name: (&'static str, &'static str), algorithm: SignatureAlgorithm) -> Done<[Measure; 2]> {
+const RING: &str = "P-256 verify (ring)";
+const FAST_VERIFY: &str = "SM2 verify (efficient-sm2)";
+const FAST_SIGN: &str = "SM2 sign (efficient-sm2)";
+const OWN_SM3: &str = "SM3, 64 KiB (crate)";
+
+fn pair(
+    name: (&'static str, &'static str),
+    against: (&'static str, &'static str),
+    algorithm: SignatureAlgorithm,
+) -> Done<[Measure; 2]> {
     let pkcs8 = SigningKey::generate(algorithm)?;
     let (key, signer) = (SigningKey::from_pkcs8(&pkcs8)?, SigningKey::from_pkcs8(&pkcs8)?);
     let (public, signature) = (key.public_key(), key.sign(MESSAGE)?);
     Ok([
-        measure(name.0, 50, move || public.verify(algorithm, black_box(MESSAGE), &signature).is_ok()),
-        measure(name.1, 50, move || black_box(signer.sign(black_box(MESSAGE))).is_ok()),
+        measure(name.0, against.0, 50, move || public.verify(algorithm, black_box(MESSAGE), &signature).is_ok()),
+        measure(name.1, against.1, 50, move || black_box(signer.sign(black_box(MESSAGE))).is_ok()),
+    ])
+}
+
+/// SM2 as other crates do it, from the octets of the key like ours; and ours for a key that is met for the first time.
+fn sm2() -> Done<Vec<Measure>> {
+    use sm2::dsa::signature::{Signer as _, Verifier};
+    let secret = [0x37; 32];
+    let crates = sm2::dsa::SigningKey::from_slice(sm2_suite::IDENTITY, &secret).map_err(|e| e.to_string())?;
+    let signature: sm2::dsa::Signature = crates.try_sign(MESSAGE).map_err(|e| e.to_string())?;
+    let point = Sm2Key::from_scalar(&secret)?.point();
+    let raw = signature.to_bytes();
+    let fresh: Vec<_> = (0..200u8)
+        .map(|n| {
+            let key = Sm2Key::from_scalar(&[n + 1; 32])?;
+            Ok((key.point(), key.sign(MESSAGE)?))
+        })
+        .collect::<Done<_>>()?;
+    let turn = std::cell::Cell::new(0);
+    let fast = efficient_sm2::KeyPair::new(&secret).map_err(|e| format!("{e:?}"))?;
+    let fast_signature = fast.sign(MESSAGE).map_err(|e| format!("{e:?}"))?;
+    let fast_signer = efficient_sm2::KeyPair::new(&secret).map_err(|e| format!("{e:?}"))?;
+    Ok(vec![
+        measure(FAST_VERIFY, FAST_VERIFY, 50, move || {
+            let key = fast.public_key();
+            fast_signature.verify(black_box(&key), black_box(MESSAGE)).is_ok()
+        }),
+        measure("SM2 verify (sm2)", FAST_VERIFY, 50, move || {
+            let key = sm2::dsa::VerifyingKey::from_sec1_bytes(sm2_suite::IDENTITY, black_box(&point));
+            let signature = sm2::dsa::Signature::from_slice(&raw);
+            key.is_ok_and(|key| signature.is_ok_and(|s| key.verify(black_box(MESSAGE), &s).is_ok()))
+        }),
+        // More keys than are remembered, in turn: none gets a table.
+        measure("SM2 verify, a new key", FAST_VERIFY, 50, move || {
+            turn.set((turn.get() + 1) % fresh.len());
+            let (point, signature) = &fresh[turn.get()];
+            sm2_suite::verify(black_box(point), black_box(MESSAGE), signature).is_ok()
+        }),
+        measure(FAST_SIGN, FAST_SIGN, 50, move || black_box(fast_signer.sign(black_box(MESSAGE))).is_ok()),
+        measure("SM2 sign (sm2)", FAST_SIGN, 50, move || {
+            let signature: Result<sm2::dsa::Signature, _> = crates.try_sign(black_box(MESSAGE));
+            black_box(signature).is_ok()
+        }),
     ])
 }
 
@@ -82,16 +137,36 @@ fn licence(octets: usize) -> Done<(Vec<u8>, Profile)> {
 fn main() -> Done<()> {
     let rounds: usize = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(21);
     let mut all = Vec::new();
-    all.extend(pair(("P-256 verify (ring)", "P-256 sign (ring)"), SignatureAlgorithm::EcdsaP256Sha256)?);
-    all.extend(pair(("SM2 verify", "SM2 sign"), SignatureAlgorithm::Sm2Sm3)?);
-    all.extend(pair(("Ed25519 verify (ring)", "Ed25519 sign (ring)"), SignatureAlgorithm::Ed25519)?);
+    all.extend(pair((RING, "P-256 sign (ring)"), (RING, RING), SignatureAlgorithm::EcdsaP256Sha256)?);
+    all.extend(sm2()?);
+    let own = ("SM2 verify, a known key", "SM2 sign");
+    all.extend(pair(own, (FAST_VERIFY, FAST_SIGN), SignatureAlgorithm::Sm2Sm3)?);
+    all.extend(pair(("Ed25519 verify (ring)", "Ed25519 sign (ring)"), (RING, RING), SignatureAlgorithm::Ed25519)?);
+    let content = vec![7u8; 64 << 10];
+    let other = content.clone();
+    all.push(measure(OWN_SM3, OWN_SM3, 4, move || black_box(sm3::Sm3::digest(black_box(&other))).len() == 32));
     for (name, algorithm) in [("SM3, 64 KiB", DigestAlgorithm::Sm3), ("SHA-256, 64 KiB", DigestAlgorithm::Sha256)] {
-        let content = vec![7u8; 64 << 10];
-        all.push(measure(name, 4, move || black_box(algorithm.of(black_box(&content))).len() == 32));
+        let content = content.clone();
+        all.push(measure(name, OWN_SM3, 4, move || black_box(algorithm.of(black_box(&content))).len() == 32));
     }
-    for (name, octets) in [("licence of some 10 kB", 1 << 10), ("licence of some 2 MB", 1 << 20)] {
+    for (name, bare, octets) in [
+        ("licence of 100 kB", "its digests and signatures", 72 << 10),
+        ("licence of 10 MB", "its digests and signatures ", 7_500 << 10),
+    ] {
         let (ofd, profile) = licence(octets)?;
-        all.push(measure(name, 2, move || verify("bench", black_box(ofd.as_slice()), &profile).passed()));
+        eprintln!("{name}: {} octets", ofd.len());
+        let size = ofd.len();
+        let content = vec![7u8; size];
+        let times = if octets > 1 << 20 { 1 } else { 10 };
+        all.push(measure(name, bare, times, move || verify("bench", black_box(ofd.as_slice()), &profile).passed()));
+        // What no examination can do without: SHA-256 of the file, SM3 of what is in it, two signatures by known keys.
+        let key = Sm2Key::from_scalar(&[0x55; 32])?;
+        let (point, signature) = (key.point(), key.sign(MESSAGE)?);
+        all.push(measure(bare, bare, times, move || {
+            let digests = [DigestAlgorithm::Sha256, DigestAlgorithm::Sm3].map(|a| a.of(black_box(&content)).len());
+            let good = (0..2).all(|_| sm2_suite::verify(&point, black_box(MESSAGE), &signature).is_ok());
+            good && digests == [32, 32]
+        }));
     }
     for _ in 0..rounds {
         for measure in &mut all {
@@ -102,11 +177,12 @@ fn main() -> Done<()> {
             measure.micros.push(start.elapsed().as_secs_f64() * 1e6 / f64::from(measure.times));
         }
     }
-    let base = all[0].micros.clone();
-    println!("{:>24} {:>10} {:>16}", "", "median µs", "x P-256 verify");
+    println!("{:>28} {:>10} {:>8}  against", "", "median µs", "ratio");
     for measure in &all {
-        let ratios = measure.micros.iter().zip(&base).map(|(own, base)| own / base).collect();
-        println!("{:>24} {:>10.1} {:>16.2}", measure.name, median(measure.micros.clone()), median(ratios));
+        let base = all.iter().find(|other| other.name == measure.against).map_or(&[][..], |other| &other.micros);
+        let ratios = measure.micros.iter().zip(base).map(|(own, base)| own / base).collect();
+        let micros = median(measure.micros.clone());
+        println!("{:>28} {micros:>10.1} {:>8.2}  {}", measure.name, median(ratios), measure.against);
     }
     Ok(())
 }

@@ -6,9 +6,12 @@
 //! ```
 //! What is weak (MD5, SHA-1) is known by name only, so that it can be refused by name.
 
+#[cfg(test)]
+mod curve_tests;
 mod digest;
 mod identifier;
 pub mod key;
+mod known;
 pub mod signer;
 pub mod sm2_suite;
 #[cfg(test)]
