@@ -57,9 +57,9 @@ async fn without_rights(federation: &Federation, document: &Value) {
     ];
     for (template, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
-            // What a logout token or a token request says needs no other credential: they are tried elsewhere.
-            let in_body = ["/v1/backchannel-logout", "/v1/token", "/v1/revoke"].contains(&template.as_str());
-            let public = operation["security"] == json!([]) && !in_body;
+            // What a logout token, a token request or an approval says needs no other credential: they are tried elsewhere.
+            let in_body = ["/v1/backchannel-logout", "/v1/token", "/v1/revoke", "/v1/terminals"];
+            let public = operation["security"] == json!([]) && !in_body.contains(&template.as_str());
             let path = template
                 .replace("{no}", no)
                 .replace("{code}", "002009901000")

@@ -13,6 +13,8 @@ const FILE_MIB: u32 = 64;
 const FILES: u32 = 50;
 const CONNECTIONS: u32 = 10_000;
 const FILINGS: u32 = 50;
+/// Days that a terminal's certificate lives.
+const TERMINAL_DAYS: u32 = 30;
 
 /// Everything `tongban serve` needs to know. Relative paths are relative to the file.
 #[derive(Clone, Debug)]
@@ -24,6 +26,8 @@ pub struct Config {
     pub tls: KeyPair,
     /// Who may connect with a client certificate: authorities of windows, outlets and departments.
     pub client_anchors: PathBuf,
+    /// Revocation lists of those authorities, PEM or DER.
+    pub client_lists: Vec<PathBuf>,
     pub seals: Seals,
     /// Signs assertions to peers and hand-off tokens to departments (P-256); its public half is in the directory.
     pub assertion: KeyPair,
@@ -39,6 +43,9 @@ pub struct Config {
     pub people: PeopleRules,
     pub windows: Vec<Window>,
     pub auditors: Vec<Auditor>,
+    pub operators: Vec<Operator>,
+    /// Issues certificates for terminals of outlets; nobody does when absent.
+    pub enrolment: Option<Enrolment>,
     pub systems: Vec<System>,
     pub limits: Limits,
 }
@@ -180,6 +187,22 @@ pub struct Auditor {
     pub certificate: String,
 }
 
+/// Somebody who gives orders, known by a signing key.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    pub id: String,
+    /// Public key, P-256, PEM.
+    pub key: PathBuf,
+}
+
+/// The authority for terminals of outlets.
+#[derive(Clone, Debug)]
+pub struct Enrolment {
+    pub pair: KeyPair,
+    /// How long a certificate lives, in days.
+    pub days: u32,
+}
+
 words! {
     /// What a system behind the gateway does.
     pub enum SystemKind {
@@ -272,6 +295,14 @@ impl Config {
             all.push((format!("{field}.key"), &pair.key));
         }
         all.push(("tls.client_anchors".into(), &self.client_anchors));
+        all.extend(self.client_lists.iter().map(|list| ("tls.client_lists".to_owned(), list.as_path())));
+        for (n, operator) in self.operators.iter().enumerate() {
+            all.push((format!("operator[{}].key", n + 1), &operator.key));
+        }
+        if let Some(enrolment) = &self.enrolment {
+            all.push(("enrolment.certificate".into(), &enrolment.pair.certificate));
+            all.push(("enrolment.key".into(), &enrolment.pair.key));
+        }
         all.push(("log.key".into(), &self.log.key));
         all.push(("directory.file".into(), &self.directory.file));
         all.push(("directory.operator_key".into(), &self.directory.operator_key));
@@ -343,8 +374,9 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
     });
     let tls = section("tls").and_then(|t| {
         let (pair, anchors) = (pair(&t, base), t.need_str("client_anchors"));
+        let lists = t.list::<String>("client_lists", "files of revocation lists").unwrap_or_default();
         t.done();
-        Some((pair?, at(anchors?)))
+        Some((pair?, at(anchors?), lists.iter().map(|list| at(list)).collect::<Vec<_>>()))
     });
     let seals = section("seals").and_then(|t| {
         let one = |key: &'static str| match t.table(key) {
@@ -402,6 +434,12 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
     });
     let windows: Vec<_> = root.tables("window").iter().map(window).collect();
     let auditors: Vec<_> = root.tables("auditor").iter().map(auditor).collect();
+    let operators: Vec<_> = root.tables("operator").iter().map(|t| operator(t, base)).collect();
+    let enrolment = root.table("enrolment").map(|t| {
+        let (pair, days) = (pair(&t, base), t.int("days", 1..=397));
+        t.done();
+        Some(Enrolment { pair: pair?, days: days.unwrap_or(TERMINAL_DAYS) })
+    });
     let systems: Vec<_> = root.tables("system").iter().map(|t| system(t, base)).collect();
     let limits = root.table("limits").map(|t| {
         let limits = Limits {
@@ -418,13 +456,14 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
     let catalogue = root.str("catalogue").map(&at);
     let partners = root.str("partners").map(&at);
     root.done();
-    let (tls, client_anchors) = tls?;
+    let (tls, client_anchors, client_lists) = tls?;
     Some(Config {
         source: Source::default(),
         gateway: gateway?,
         listen: listen?,
         tls,
         client_anchors,
+        client_lists,
         seals: seals?,
         assertion: assertion?,
         log: log?,
@@ -435,6 +474,11 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         people,
         windows: windows.into_iter().collect::<Option<_>>()?,
         auditors: auditors.into_iter().collect::<Option<_>>()?,
+        operators: operators.into_iter().collect::<Option<_>>()?,
+        enrolment: match enrolment {
+            Some(enrolment) => Some(enrolment?),
+            None => None,
+        },
         systems: systems.into_iter().collect::<Option<_>>()?,
         limits: limits.unwrap_or(Limits {
             file_mib: FILE_MIB,
@@ -488,6 +532,12 @@ fn auditor(t: &Table<'_, '_>) -> Option<Auditor> {
     let certificate = fingerprint(t, "certificate");
     t.done();
     Some(Auditor { id: id?.to_owned(), kind: kind?, places: places?, certificate: certificate? })
+}
+
+fn operator(t: &Table<'_, '_>, base: &Path) -> Option<Operator> {
+    let (id, key) = (t.need_str("id"), t.need_str("key"));
+    t.done();
+    Some(Operator { id: id?.to_owned(), key: base.join(key?) })
 }
 
 fn system(t: &Table<'_, '_>, base: &Path) -> Option<System> {

@@ -6,25 +6,32 @@ use std::time::Duration;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
 use super::reload::{NotReloaded, Reloaded, Reloader};
-use crate::gateway::Rooms;
 use crate::gateway::changes::Cause;
+use crate::gateway::{Rooms, orders};
 use crate::terms::UnixMillis;
 use crate::upstream::Body;
-use crate::upstream::body::full;
+use crate::upstream::body::{full, whole};
+
+/// Largest order with its approval, in octets.
+const ORDER_MAX: usize = 64 << 10;
 
 /// Answers a request at the admin or metrics address; only the former has a `reloader`.
-pub async fn answer<B>(rooms: &Arc<Rooms>, reloader: Option<&Reloader>, request: &Request<B>) -> Response<Body> {
+pub async fn answer(rooms: &Arc<Rooms>, reloader: Option<&Reloader>, request: Request<Body>) -> Response<Body> {
     let text = |status: StatusCode, text: String| {
         let mut response = Response::new(full(text));
         *response.status_mut() = status;
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         response
     };
-    let path = request.uri().path();
-    match path {
+    let path = request.uri().path().to_owned();
+    match path.as_str() {
         // A page in a browser on this machine can send a POST here, but not without saying where it comes from.
-        "/reload" if request.method() != Method::POST || request.headers().contains_key(header::ORIGIN) => {
+        "/reload" | "/orders" if request.method() != Method::POST || request.headers().contains_key(header::ORIGIN) => {
             text(StatusCode::METHOD_NOT_ALLOWED, "POST, and not from a browser\n".into())
+        }
+        "/orders" if reloader.is_some() => {
+            let (status, told) = ordered(rooms, request).await;
+            text(status, told)
         }
         "/reload" => match reloader {
             Some(reloader) => {
@@ -44,6 +51,24 @@ pub async fn answer<B>(rooms: &Arc<Rooms>, reloader: Option<&Reloader>, request:
             text(StatusCode::OK, lines.collect())
         }
         _ => text(StatusCode::NOT_FOUND, "no such address\n".into()),
+    }
+}
+
+/// Carries out an operator's order; what vouches for it is its signature, not the way it came.
+async fn ordered(rooms: &Arc<Rooms>, request: Request<Body>) -> (StatusCode, String) {
+    let Ok(body) = whole(request.into_body(), ORDER_MAX).await else {
+        return (StatusCode::PAYLOAD_TOO_LARGE, "an order is shorter\n".into());
+    };
+    let signed = match serde_json::from_slice(&body) {
+        Ok(signed) => signed,
+        Err(error) => return (StatusCode::UNPROCESSABLE_ENTITY, format!("{error}\n")),
+    };
+    match orders::carry_out(rooms, signed, UnixMillis::now()).await {
+        Ok((_, committed)) => (StatusCode::OK, format!("已执行 · carried out, line {}\n", committed.index)),
+        Err(refusal) => {
+            let status = StatusCode::from_u16(refusal.told.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, format!("{refusal}\n{} {}\n", refusal.told.zh, refusal.told.en))
+        }
     }
 }
 

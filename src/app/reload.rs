@@ -119,6 +119,9 @@ impl Reloader {
         rooms.policies.take(snapshot.policies);
         rooms.windows.store(Arc::new(snapshot.windows));
         rooms.client_anchors.store(Arc::new(snapshot.client_anchors));
+        rooms.client_lists.store(Arc::new(snapshot.client_lists));
+        rooms.operators.store(Arc::new(snapshot.operators));
+        rooms.enrolment.store(Arc::new(snapshot.enrolment));
         rooms.keys.store(Arc::new(snapshot.keys));
         rooms.directory.store(Arc::new(snapshot.directory));
         rooms.issuers.store(Arc::new(book));

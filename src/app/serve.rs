@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  api  (TLS, client certificates asked)      log (TLS: hashes for anyone, entries for auditors)
-//!  admin (plain, local): /health /ready /reload   metrics (plain, local): /metrics
+//!  admin (plain, local): /health /ready /reload /orders   metrics (plain, local): /metrics
 //!  jobs: deliveries · housekeeping            refreshers: issuers' keys · directory
 //! ```
 
@@ -20,6 +20,7 @@ use super::reload::Reloader;
 use super::{local, refresh, snapshot, wire};
 use crate::gateway::Rooms;
 use crate::gateway::changes::{self, Cause};
+use crate::gateway::orders;
 use crate::http::api;
 use crate::http::log::LogDoor;
 use crate::http::serve::{Connection, Limits, serve};
@@ -74,6 +75,8 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     let rooms = wire::rooms(config, snapshot, now).await?;
     let changed = changes::announce(&rooms, &parts, Cause::Start, now).await.map_err(|e| e.to_string())?;
     changes::settle(&rooms, &changed).await.map_err(|e| e.to_string())?;
+    // Before the first request: what was switched off stays off.
+    orders::refresh(&rooms, now).await.map_err(|e| e.to_string())?;
     let mut tasks = JoinSet::new();
     let limits = Limits { connections: config.limits.connections as usize, ..Limits::default() };
     let api_tls = Arc::new(ArcSwap::new(tls));
@@ -103,7 +106,7 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
         let is_admin = address == config.listen.admin;
         let handler = move |request: Request<Body>, _: Connection| {
             let (own, reloader) = (own.clone(), is_admin.then(|| reloader.clone()));
-            async move { local::answer(&own, reloader.as_deref(), &request).await }
+            async move { local::answer(&own, reloader.as_deref(), request).await }
         };
         tasks.spawn(serve(listener, None, local, stop.clone(), handler));
     }

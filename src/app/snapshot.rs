@@ -16,6 +16,8 @@ use crate::audit::Kind;
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::federation::Directory;
 use crate::gateway::changes::Part;
+use crate::gateway::enrol::Authority;
+use crate::gateway::orders::Operators;
 use crate::gateway::rooms::{Keys, Peers, Window};
 use crate::gateway::word::Voice;
 use crate::http::log::Auditor;
@@ -24,6 +26,7 @@ use crate::partners::Contracts;
 use crate::policy::PolicySet;
 use crate::terms::{Digest, Mistakes, UnixMillis};
 use crate::trust::certificate::Certificate;
+use crate::trust::crl::Crl;
 use crate::trust::suite::{PublicKey, Signer};
 
 /// What a reload puts in place.
@@ -38,6 +41,9 @@ pub struct Snapshot {
     pub windows: HashMap<Digest, Window>,
     pub auditors: HashMap<Digest, Auditor>,
     pub client_anchors: Vec<Certificate>,
+    pub client_lists: Vec<Crl>,
+    pub operators: Operators,
+    pub enrolment: Option<Authority>,
     pub keys: Keys,
     /// What the log names of all this.
     pub parts: Vec<Part>,
@@ -124,6 +130,41 @@ impl Reading<'_> {
         }
     }
 
+    fn lists(&mut self, anchors: &[Certificate]) -> Vec<Crl> {
+        let mut all = Vec::new();
+        for file in &self.config.client_lists {
+            let mend = "a revocation list of an authority in client_anchors";
+            let read = wire::lists(file, anchors);
+            all.extend(self.take(Kind::AdminConfig, ("tls.client_lists", file, mend), read).unwrap_or_default());
+        }
+        all
+    }
+
+    fn operators(&mut self) -> Operators {
+        let mut all = Operators::new();
+        for (n, operator) in self.config.operators.iter().enumerate() {
+            let field = format!("operator[{}].key", n + 1);
+            let read = wire::operator(&operator.key, &operator.id);
+            let read = self.take(Kind::AdminConfig, (&field, &operator.key, "a PEM PUBLIC KEY, P-256"), read);
+            all.extend(read);
+        }
+        all
+    }
+
+    fn enrolment(&mut self, anchors: &[Certificate]) -> Option<Authority> {
+        let enrolment = self.config.enrolment.as_ref()?;
+        let place = ("enrolment.certificate", enrolment.pair.certificate.as_path(), "an authority and its key");
+        let authority = self.take(Kind::KeyRotate, place, wire::enrolment(enrolment))?;
+        let sound = if authority.key.public_key().to_spki() != authority.certificate.spki() {
+            Err("the certificate is for another key")
+        } else if !anchors.iter().any(|anchor| anchor.der() == authority.certificate.der()) {
+            Err("not one of the authorities in tls.client_anchors: what it issues would not be let in")
+        } else {
+            Ok(authority)
+        };
+        self.take(Kind::KeyRotate, place, sound)
+    }
+
     /// `have` is the version in force: no reload goes back behind it.
     fn directory(&mut self, have: Option<u64>, now: UnixMillis) -> Option<Directory> {
         let config = self.config;
@@ -206,6 +247,9 @@ pub fn read(config: &Config, have: Option<u64>, now: UnixMillis) -> Result<Snaps
     let mend = "certificates of authorities, PEM";
     let anchors =
         reading.take(Kind::AdminConfig, ("tls.client_anchors", config.client_anchors.as_path(), mend), anchors);
+    let lists = reading.lists(anchors.as_deref().unwrap_or_default());
+    let operators = reading.operators();
+    let enrolment = reading.enrolment(anchors.as_deref().unwrap_or_default());
     let file = config.source.file.as_path();
     let windows = reading.take(Kind::AdminConfig, ("window", file, "a fingerprint"), wire::windows(config));
     let auditors = reading.take(Kind::AdminConfig, ("auditor", file, "a fingerprint"), wire::auditors(config));
@@ -238,6 +282,8 @@ pub fn read(config: &Config, have: Option<u64>, now: UnixMillis) -> Result<Snaps
                 Part::new("contracts", Kind::PartnerChange, contracts.version()),
             ];
             parts.extend(key_parts(config, &keys));
+            let authority = enrolment.as_ref().map(|authority| authority.certificate.fingerprint());
+            parts.extend(authority.map(|print| Part::new("key.enrolment", Kind::KeyRotate, print)));
             Ok(Snapshot {
                 catalogue,
                 policies,
@@ -249,6 +295,9 @@ pub fn read(config: &Config, have: Option<u64>, now: UnixMillis) -> Result<Snaps
                 windows,
                 auditors,
                 client_anchors,
+                client_lists: lists,
+                operators,
+                enrolment,
                 keys,
                 parts,
             })

@@ -21,22 +21,26 @@ use crate::exchange::{Key, Vault, records};
 use crate::federation::Directory;
 use crate::gateway::changes;
 use crate::gateway::decisions::Decisions;
+use crate::gateway::enrol::Authority;
 use crate::gateway::intake::Bounds;
+use crate::gateway::orders;
 use crate::gateway::rooms::{Envelope, Me, Peer, Peers, Rooms, Secrets, Stamp, System, SystemKind, Window};
 use crate::gateway::strangers::Strangers;
 use crate::http::log::Auditor;
 use crate::http::tls;
 use crate::identity::book::{IssuerBook, IssuerEntry, Kind as PersonKind, Reach};
 use crate::identity::cache::VerdictCache;
+use crate::identity::keys::PublicKey;
 use crate::identity::revocation::Revocations;
 use crate::jobs::anchors::Anchors;
 use crate::jobs::witnesses::{self, Witnesses};
 use crate::lookups::Lookups;
-use crate::partners::{Contracts, Rates, Standing};
+use crate::partners::{Contracts, Rates, Standing, Stopped};
 use crate::policy::{PolicyBook, archive};
 use crate::store::{Store, head};
 use crate::terms::{Digest, Mistakes, UnixMillis};
 use crate::trust::certificate::Certificate;
+use crate::trust::crl::Crl;
 use crate::trust::pem;
 use crate::trust::suite::load_key;
 use crate::upstream::tls::{Identity, certificates};
@@ -73,9 +77,22 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
     std::fs::create_dir_all(data).map_err(|e| wrong(data, e))?;
     let shared = config.gateway.shared.as_ref().unwrap_or(data);
     std::fs::create_dir_all(shared).map_err(|e| wrong(shared, e))?;
-    let Snapshot { catalogue, policies, contracts, directory, book, peers, windows, client_anchors, keys, .. } =
-        snapshot;
-    let migrations = [records::MIGRATIONS, changes::MIGRATIONS].concat();
+    let Snapshot {
+        catalogue,
+        policies,
+        contracts,
+        directory,
+        book,
+        peers,
+        windows,
+        client_anchors,
+        client_lists,
+        operators,
+        enrolment,
+        keys,
+        ..
+    } = snapshot;
+    let migrations = [records::MIGRATIONS, changes::MIGRATIONS, orders::MIGRATIONS].concat();
     let store = Store::open(&config.gateway.store, &migrations).await.map_err(|e| e.to_string())?;
     let log = log(config, &store).await?;
     let pseudonym_key = Key::read_or_make(&shared.join("pseudonym.key")).map_err(|e| e.to_string())?;
@@ -111,6 +128,10 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
         archive,
         contracts: ArcSwap::from_pointee(contracts),
         rates: ArcSwap::from_pointee(rates),
+        stopped: ArcSwap::from_pointee(Stopped::default()),
+        operators: ArcSwap::from_pointee(operators),
+        enrolment: ArcSwap::from_pointee(enrolment),
+        client_lists: ArcSwap::from_pointee(client_lists),
         strangers: Strangers::default(),
         peers: ArcSwap::from_pointee(peers),
         names: names(config, &directory),
@@ -154,6 +175,41 @@ pub fn auditors(config: &Config) -> Result<HashMap<Digest, Auditor>, Wrong> {
         Ok((digest(&auditor.certificate)?, known))
     });
     known.collect()
+}
+
+/// Somebody who may give orders, with the key that orders are signed with.
+pub fn operator(file: &Path, id: &str) -> Result<(String, PublicKey), Wrong> {
+    use base64::Engine;
+    let point = operator_key(file)?;
+    let b64 = |octets: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(octets);
+    let jwk = serde_json::json!({ "kty": "EC", "crv": "P-256", "x": b64(&point[1..33]), "y": b64(&point[33..]) });
+    let jwk = jwk.as_object().cloned().unwrap_or_default();
+    let key = PublicKey::from_jwk(&jwk, &[jsonwebtoken::Algorithm::ES256]).map_err(|e| wrong(file, e))?;
+    Ok((id.to_owned(), key))
+}
+
+/// The authority for terminals.
+pub fn enrolment(enrolment: &super::config::Enrolment) -> Result<Authority, Wrong> {
+    let certificate = chain(&enrolment.pair.certificate)?.swap_remove(0);
+    Ok(Authority { key: load_key(&enrolment.pair.key)?, certificate, days: enrolment.days })
+}
+
+/// The revocation lists of a file, PEM or DER; each by one of `anchors`.
+pub fn lists(file: &Path, anchors: &[Certificate]) -> Result<Vec<Crl>, Wrong> {
+    let octets = std::fs::read(file).map_err(|e| wrong(file, e))?;
+    let ders = match octets.starts_with(b"-----") {
+        true => pem::decode(&octets).map_err(|e| wrong(file, e))?.into_iter().map(|b| b.octets.to_vec()).collect(),
+        false => vec![octets],
+    };
+    let mut all = Vec::new();
+    for der in ders {
+        let list = Crl::parse(&der).map_err(|e| wrong(file, e))?;
+        if !anchors.iter().any(|anchor| list.is_by(anchor).unwrap_or(false)) {
+            return Err(wrong(file, "a list that none of the authorities in client_anchors signed"));
+        }
+        all.push(list);
+    }
+    Ok(all)
 }
 
 /// Our own windows, by certificate.

@@ -2,9 +2,11 @@
 
 pub mod audit;
 pub mod demo;
+pub mod order;
 pub mod policy;
 mod reload;
 pub mod serve;
+pub mod terminal;
 pub mod verify;
 
 use std::path::{Path, PathBuf};
@@ -40,6 +42,10 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Orders of operators: outlets and terminals off and on, terminals enrolled (运维指令)
+    Order(order::OrderArgs),
+    /// A terminal's certificate: enrol, renew (终端证书)
+    Terminal(terminal::TerminalArgs),
     /// Verify electronic licences and sealed papers, offline (核验证照和文书)
     Verify(verify::VerifyArgs),
     /// Verify and read audit logs, offline (核验审计日志)
@@ -55,6 +61,8 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Check { config } => check(&config),
         Command::Reload { config } => reload::run(&config),
+        Command::Order(args) => order::run(args),
+        Command::Terminal(args) => terminal::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Policy(args) => policy::run(args),

@@ -13,6 +13,7 @@ pub mod decisions;
 pub mod desk;
 pub mod door;
 pub mod duty;
+pub mod enrol;
 pub mod errand;
 mod facts;
 pub mod filing;
@@ -24,6 +25,7 @@ pub mod lookup;
 mod mandates;
 pub mod multipart;
 pub mod onward;
+pub mod orders;
 mod papers;
 pub mod pass;
 pub mod peer;
@@ -45,7 +47,18 @@ pub use rooms::Rooms;
 use crate::terms::Told;
 
 pub fn tolds() -> Vec<&'static Told> {
-    [intake::TOLDS, who::TOLDS, peer::TOLDS, pass::TOLDS, rooms::TOLDS, errand::TOLDS, strangers::TOLDS].concat()
+    [
+        intake::TOLDS,
+        who::TOLDS,
+        peer::TOLDS,
+        pass::TOLDS,
+        rooms::TOLDS,
+        errand::TOLDS,
+        orders::TOLDS,
+        enrol::TOLDS,
+        strangers::TOLDS,
+    ]
+    .concat()
 }
 
 /// Ends when the house is told to stop.

@@ -9,7 +9,9 @@ use tokio::sync::broadcast;
 
 use super::decisions::Decisions;
 use super::duty::Pair;
+use super::enrol::Authority;
 use super::intake::Bounds;
+use super::orders::Operators;
 use super::strangers::Strangers;
 use super::word::Voice;
 use crate::audit::{Log, Pseudonymiser};
@@ -24,12 +26,13 @@ use crate::identity::exchanged::Cover;
 use crate::identity::nonce::Nonces;
 use crate::identity::revocation::Revocations;
 use crate::lookups::Lookups;
-use crate::partners::{Contracts, Rates};
+use crate::partners::{Contracts, Rates, Stopped};
 use crate::policy::PolicyBook;
 use crate::store::Store;
 use crate::terms::refusal::tolds;
 use crate::terms::{CaseNo, CreditCode, Digest, Next, Refusal, RegionCode, UnixMillis};
 use crate::trust::certificate::Certificate;
+use crate::trust::crl::Crl;
 use crate::trust::suite::SigningKey;
 use crate::upstream::Client;
 
@@ -171,6 +174,14 @@ pub struct Rooms {
     pub archive: PathBuf,
     pub contracts: ArcSwap<Contracts>,
     pub rates: ArcSwap<Rates>,
+    /// What operators switched off; it outweighs every contract.
+    pub stopped: ArcSwap<Stopped>,
+    /// Who may give orders.
+    pub operators: ArcSwap<Operators>,
+    /// Issues certificates for terminals, where there is such an authority.
+    pub enrolment: ArcSwap<Option<Authority>>,
+    /// Revocation lists of our own clients' authorities.
+    pub client_lists: ArcSwap<Vec<Crl>>,
     /// Refusals of people whom nobody knows.
     pub strangers: Strangers,
     pub directory: ArcSwap<Directory>,

@@ -3,7 +3,8 @@
 use super::rooms::{Rooms, SystemKind, Window};
 use crate::audit::entry::{Actor, Behalf, Subject};
 use crate::audit::{Pseudonym, Word};
-use crate::partners::{Contract, Terminal as OutletTerminal};
+use crate::partners::error::TERMINAL_REVOKED;
+use crate::partners::{Contract, PartnerError, Terminal as OutletTerminal};
 use crate::policy;
 use crate::terms::refusal::tolds;
 use crate::terms::{Digest, Next, Refusal, RegionCode, ResidentId, UnixMillis};
@@ -59,6 +60,7 @@ impl Terminal {
     ) -> Result<Self, Refusal> {
         let Some(leaf) = chain.first() else { return Ok(Self::Unknown) };
         let fingerprint = Digest::of(leaf);
+        standing(rooms, leaf)?;
         if let Some(window) = rooms.windows.load().get(&fingerprint) {
             return Ok(Self::Window(window.clone()));
         }
@@ -75,8 +77,11 @@ impl Terminal {
         let uri = uri.filter(|_| under(rooms, &certificate, chain, &rooms.client_anchors.load(), now).is_ok());
         let contracts = rooms.contracts.load();
         match contracts.find_by_certificate(fingerprint, uri.as_deref()) {
+            Ok((contract, _)) if rooms.stopped.load().has_outlet(&contract.outlet) => {
+                Err(PartnerError::Suspended { outlet: contract.outlet.clone() }.into())
+            }
             Ok((contract, terminal)) => Ok(Self::Outlet { contract: contract.clone(), terminal: terminal.clone() }),
-            Err(crate::partners::PartnerError::UnknownTerminal) => Ok(Self::Unknown),
+            Err(PartnerError::UnknownTerminal) => Ok(Self::Unknown),
             Err(other) => Err(other.into()),
         }
     }
@@ -149,6 +154,33 @@ impl Terminal {
             _ => None,
         }
     }
+}
+
+/// Whether a client certificate, whoever shows it, still counts: no operator has switched it off, and no list of our own
+/// authorities names it. Asked at each request: a connection that is open gives no right.
+///
+/// # Errors
+/// `TB-PAR-0102`.
+pub fn standing(rooms: &Rooms, leaf: &[u8]) -> Result<(), Refusal> {
+    let (stopped, lists) = (rooms.stopped.load(), rooms.client_lists.load());
+    if stopped.spares_certificates() && lists.is_empty() {
+        return Ok(());
+    }
+    let fingerprint = Digest::of(leaf);
+    let dead = |why: &str| Err(Refusal::new(&TERMINAL_REVOKED, format!("certificate {fingerprint}: {why}")));
+    if stopped.has_certificate(fingerprint) {
+        return dead("revoked by an operator");
+    }
+    let Ok(certificate) = Certificate::parse(leaf) else { return Ok(()) }; // nobody will be known by it
+    if certificate.uris().any(|uri| stopped.has_uri(uri, certificate.not_before())) {
+        return dead("its terminal was revoked by an operator");
+    }
+    // That the lists are by our authorities was seen when they were taken.
+    let mut own = lists.iter().filter(|list| list.issuer() == certificate.issuer());
+    if own.any(|list| list.entry(certificate.serial()).is_some()) {
+        return dead("on its authority's list");
+    }
+    Ok(())
 }
 
 /// Whether a client's certificate was issued under one of these authorities, and is not revoked as far as is known.

@@ -34,6 +34,7 @@ use crate::audit::witness::{MAX_REQUEST, Witness, WitnessError};
 use crate::audit::{AuditError, Entry, Kind};
 use crate::gateway::intake::SLOW;
 use crate::gateway::ledger::{self, Trace, word};
+use crate::gateway::who::standing;
 use crate::gateway::{Rooms, stopped};
 use crate::policy::{Ask, Kind as WhoKind, LogReading, Permit, Who};
 use crate::terms::{Digest, Refusal, RegionCode, UnixMillis};
@@ -191,9 +192,11 @@ impl LogDoor {
             let auditor = auditors.get(&print)?;
             Some((auditor, print))
         });
-        let judged = match known {
-            Some((auditor, _)) => self.decide(auditor, now),
-            None => Err(Refusal::new(&ENTRIES, "no certificate of an auditor or a mirror")),
+        let dead = client.first().and_then(|leaf| standing(&self.rooms, leaf).err());
+        let judged = match (known, dead) {
+            (Some(_), Some(refusal)) => Err(refusal),
+            (Some((auditor, _)), None) => self.decide(auditor, now),
+            (None, _) => Err(Refusal::new(&ENTRIES, "no certificate of an auditor or a mirror")),
         };
         let reader = known.map_or(Reader::Stranger, |(auditor, _)| Reader::Known(auditor.id.clone()));
         let mut readings = self.readings.lock().await;

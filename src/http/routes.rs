@@ -37,6 +37,7 @@ pub enum Call {
     Duty,
     OpenApi,
     Errors,
+    Enrol,
     OfficeAct,
     PeerMessage,
     PeerLookup,
@@ -79,6 +80,7 @@ routes! {
     GET "/v1/cases/{no}/documents/{*path}" Document Person "下载文书" "Fetch a receipt, paper or material of a case";
     POST "/v1/verify" Verify Person "核验证照" "Verify a licence or sealed paper";
     POST "/v1/lookups" LookUp Person "共享数据查询" "Look up shared data for a case";
+    POST "/v1/terminals" Enrol Anyone "终端入网" "A terminal of an outlet gets a certificate: with an operator's approval, or the one it has";
     POST "/v1/backchannel-logout" Logout Anyone "统一注销通知" "An issuer ends a session (OIDC back-channel logout)";
     POST "/v1/token" Token Anyone "换取代办令牌" "Exchange a citizen's and a clerk's or agent's token for one of the gateway (RFC 8693)";
     POST "/v1/revoke" Revoke Anyone "作废代办令牌" "Take an exchanged token back (RFC 7009)";

@@ -8,10 +8,10 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use tokio::sync::mpsc;
 
-use super::api::{Asked, read};
+use super::api::{Asked, read, still_stands};
 use crate::exchange::records;
 use crate::gateway::desk;
-use crate::terms::{CaseNo, Refusal};
+use crate::terms::{CaseNo, Refusal, UnixMillis};
 use crate::upstream::Body;
 use crate::upstream::body::BoxError;
 
@@ -51,6 +51,9 @@ async fn follow(
     let mut news = asked.rooms.news.subscribe();
     let end = tokio::time::Instant::now() + Duration::from_secs(WATCH_S);
     while tokio::time::Instant::now() < end {
+        if !still_stands(&asked, UnixMillis::now()) {
+            return;
+        }
         let rows = async {
             let mut tx = asked.rooms.store.read().await?;
             records::events(&mut tx, no, last).await

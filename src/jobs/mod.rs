@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::audit::{Entry, Kind};
 use crate::exchange::outbox;
-use crate::gateway::{Rooms, logout};
+use crate::gateway::{Rooms, logout, orders};
 use crate::store::Dialect;
 use crate::terms::{Refusal, UnixMillis};
 use deliver::Deliveries;
@@ -53,6 +53,9 @@ pub async fn run(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
             _ = ended.tick() => {
                 if let Err(error) = logout::refresh(&rooms, UnixMillis::now()).await {
                     tracing::warn!(%error, "ended sessions could not be read");
+                }
+                if let Err(error) = orders::refresh(&rooms, UnixMillis::now()).await {
+                    tracing::warn!(%error, "what is switched off could not be read");
                 }
             }
             _ = housekeeping.tick() => {

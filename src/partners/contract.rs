@@ -39,7 +39,7 @@ impl fmt::Display for OutletId {
     }
 }
 
-crate::terms::json::as_text!(OutletId);
+crate::terms::json::as_text!(OutletId, TerminalId);
 
 /// What identifies a terminal: its certificate, or the name in it that outlives renewals.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]

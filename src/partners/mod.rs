@@ -18,6 +18,7 @@ pub mod masking;
 pub mod quota;
 pub mod rates;
 mod read;
+pub mod stopped;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,7 @@ pub use hours::Hours;
 pub use masking::Masking;
 pub use quota::{QuotaKey, QuotaPlan, Slot, Taken};
 pub use rates::Rates;
+pub use stopped::Stopped;
 
 use crate::terms::Told;
 

@@ -85,6 +85,10 @@ words! {
         Reload = "reload",
         Drain = "drain",
         Contract = "contract",
+        /// Switch off an outlet, a terminal, a certificate.
+        Revoke = "revoke",
+        /// Issue a certificate to a terminal that a contract lists.
+        Enrol = "enrol",
         Keys = "keys",
         Policy = "policy",
         Directory = "directory",

@@ -39,6 +39,17 @@ pub async fn is_there(tx: &mut Tx, kind: &str, issuer: &str, id: &str, now: Unix
     Ok(row.is_some())
 }
 
+/// Takes an end back.
+pub async fn remove(tx: &mut Tx, kind: &str, issuer: &str, id: &str) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM revoked WHERE kind = $1 AND issuer = $2 AND id = $3")
+        .bind(kind)
+        .bind(issuer)
+        .bind(id)
+        .execute(tx.run())
+        .await?;
+    Ok(())
+}
+
 /// All ends that still matter.
 pub async fn all(tx: &mut Tx, now: UnixMillis) -> Result<Vec<Revoked>, StoreError> {
     let sql = "SELECT kind, issuer, id, at FROM revoked WHERE expires > $1 ORDER BY at";
@@ -80,6 +91,9 @@ mod tests {
             }
             assert_eq!(all(&mut tx, UnixMillis(40)).await.unwrap(), [end("b", 6), end("a", 9)]);
             assert_eq!(all(&mut tx, UnixMillis(60)).await.unwrap(), [end("a", 9)]);
+            remove(&mut tx, "session", "i", "a").await.unwrap();
+            assert_eq!(all(&mut tx, UnixMillis(60)).await.unwrap(), []);
+            add(&mut tx, &end("a", 9), UnixMillis(120)).await.unwrap();
             assert_eq!(forget_expired(&mut tx, UnixMillis(120)).await.unwrap(), 2);
             tx.commit(()).await.unwrap();
         }

@@ -16,6 +16,7 @@ pub mod keyring;
 pub mod name;
 pub mod path;
 pub mod pem;
+pub mod request;
 pub mod suite;
 pub mod timestamp;
 mod told;

@@ -115,6 +115,13 @@ impl Federation {
         self.window(gateway, Some(Identity::read(&file("cert"), &file("key")).expect("an identity")))
     }
 
+    /// A client of a gateway's log, by name.
+    pub fn log_reader(&self, name: &str, gateway: usize) -> Window {
+        let log = self.text(&["gateways", &gateway.to_string(), "log"]).to_owned();
+        let window = self.client(name, gateway);
+        Window { authority: log.trim_start_matches("https://").to_owned(), base: log, ..window }
+    }
+
     /// A client under some other certificate.
     pub fn with(&self, gateway: usize, certificate: &Path, key: &Path) -> Window {
         self.window(gateway, Some(Identity::read(certificate, key).expect("an identity")))

@@ -13,7 +13,7 @@
 use std::path::Path;
 
 use super::pki::{self, Pair};
-use super::world::{CLIENTS, ClientKind, FEDERATION, GATEWAYS, World};
+use super::world::{CLIENTS, ClientKind, FEDERATION, GATEWAYS, OPERATORS, World};
 use super::{announce, directory, files, settings, stamps};
 use crate::terms::UnixMillis;
 use crate::trust::issue::{Subject, Use};
@@ -79,9 +79,7 @@ fn authorities(world: &World, now: UnixMillis) -> Result<Authorities, String> {
         pki::authority(&folder, name, algorithm, &Subject::named(title, FEDERATION), now)
     };
     let operator = pki::key(&folder.join("operator.key"), EcdsaP256Sha256)?;
-    let public = crate::trust::suite::Signer::public_key(&operator).to_spki();
-    let public = crate::trust::pem::encode("PUBLIC KEY", &public);
-    files::write(&folder.join("operator.pem"), public.as_bytes(), files::PUBLIC)?;
+    public(&operator, &folder.join("operator.pem"))?;
     let makers = root("makers-ca", "Tongban demo seal makers (SM2)", Sm2Sm3)?;
     let maker = Subject::named("Tongban demo seal maker", FEDERATION);
     Ok(Authorities {
@@ -92,6 +90,13 @@ fn authorities(world: &World, now: UnixMillis) -> Result<Authorities, String> {
         makers,
         envelopes: root("envelopes-ca", "Tongban demo envelopes", EcdsaP256Sha256)?,
     })
+}
+
+/// Writes the public half of a key.
+fn public(key: &SigningKey, file: &Path) -> Result<(), String> {
+    let public = crate::trust::suite::Signer::public_key(key).to_spki();
+    let public = crate::trust::pem::encode("PUBLIC KEY", &public);
+    files::write(file, public.as_bytes(), files::PUBLIC).map(|_| ())
 }
 
 fn identity_provider(world: &World, authorities: &Authorities, now: UnixMillis) -> Result<(), String> {
@@ -119,6 +124,12 @@ fn member(world: &World, authorities: &Authorities, gateway: usize, now: UnixMil
     let envelope = pki::issued(&certs, "envelope", &authorities.envelopes, &sealing, Use::Signer, now)?;
     let assertion = pki::issued(&certs, "assertion", &authorities.envelopes, &sealing, Use::Signer, now)?;
     stamps::gateway(world, authorities, gateway, now)?;
+    for operator in OPERATORS {
+        public(
+            &pki::key(&own.join(format!("{operator}.key")), EcdsaP256Sha256)?,
+            &own.join(format!("{operator}.pem")),
+        )?;
+    }
     let log = pki::key(&certs.join("log.key"), Ed25519)?;
     pki::key(&certs.join("log-gm.key"), Sm2Sm3)?;
     let data = home.join("data");

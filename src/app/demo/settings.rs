@@ -6,7 +6,7 @@ use super::directory::log_origin;
 use super::files::{self, PRIVATE, PUBLIC};
 use super::stamps;
 use super::world::{
-    A, B, CLIENTS, ClientKind, Door, GATEWAYS, OFFICE, OUTLET, POLICE_B, SMALL_OUTLET, SOCIAL_SECURITY_B,
+    A, B, CLIENTS, ClientKind, Door, GATEWAYS, OFFICE, OPERATORS, OUTLET, POLICE_B, SMALL_OUTLET, SOCIAL_SECURITY_B,
     SOCIAL_SECURITY_HOST, World,
 };
 use crate::audit::note::{KeyKind, Signer};
@@ -89,6 +89,12 @@ fn config(world: &World, gateway: usize) -> Result<String, String> {
         log_origin(gateway),
         world.url(Door::Directory),
     );
+    out.push_str(
+        "\n[enrolment]\ncertificate = \"authorities/clients.pem\"\nkey = \"authorities/clients.key\"\ndays = 30\n",
+    );
+    for operator in OPERATORS {
+        let _ = write!(out, "\n[[operator]]\nid = {operator:?}\nkey = \"authorities/{operator}.pem\"\n");
+    }
     for client in CLIENTS.iter().filter(|c| c.gateway == gateway && c.kind == ClientKind::Window) {
         let _ = write!(
             out,

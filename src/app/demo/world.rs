@@ -87,6 +87,9 @@ pub const GATEWAYS: [Gateway; 2] = [
 pub const A: usize = 0;
 pub const B: usize = 1;
 
+/// Operators of each gateway, who sign orders: `authorities/ID.key` beside its configuration.
+pub const OPERATORS: [&str; 2] = ["op-1", "op-2"];
+
 /// What kind of client a certificate is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientKind {

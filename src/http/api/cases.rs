@@ -16,7 +16,7 @@ use crate::gateway::lookup::{self, Asking};
 use crate::gateway::submit;
 use crate::gateway::verify::{self, Verifying};
 use crate::gateway::who::{NO_SUBJECT, PersonKind, Terminal, WRONG_KIND};
-use crate::gateway::{act, intake, streaming};
+use crate::gateway::{act, enrol, intake, streaming};
 use crate::http::problem::json_response;
 use crate::http::{CONTENT, NOT_FOUND};
 use crate::partners;
@@ -250,6 +250,16 @@ pub async fn office_act(asked: &Asked, no: CaseNo, request: Request<Body>) -> Re
     Ok(ok(&json!({
         "case": done.case.no, "state": done.case.state, "seq": done.case.seq,
         "leaf": ledger::receipt(&asked.rooms, done.committed),
+    })))
+}
+
+/// A terminal asks for a certificate.
+pub async fn enrol(asked: &Asked, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    let wanted: enrol::Wanted = input::json(request, input::FORM_MAX).await?;
+    let issued = enrol::enrol(&asked.rooms, &asked.trace, &asked.terminal, wanted).await?;
+    Ok(ok(&json!({
+        "certificate": issued.chain, "not_after": issued.not_after.to_string(),
+        "leaf": ledger::receipt(&asked.rooms, issued.committed),
     })))
 }
 

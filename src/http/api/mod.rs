@@ -9,6 +9,7 @@ mod token;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use rustls_pki_types::CertificateDer;
 use serde_json::Value;
 
 use super::host::{Addressed, addressed};
@@ -32,6 +33,8 @@ pub(super) struct Asked {
     pub rooms: Arc<Rooms>,
     pub trace: Trace,
     pub terminal: Terminal,
+    /// The client's certificate chain, leaf first.
+    pub client: Arc<[CertificateDer<'static>]>,
     pub caller: Option<Person>,
     pub subject: Option<Person>,
     /// What an exchanged token limits the request to.
@@ -131,6 +134,7 @@ async fn handle(
         rooms: rooms.clone(),
         trace: trace.clone(),
         terminal,
+        client: connection.client.clone(),
         caller: None,
         subject: None,
         errand: None,
@@ -214,6 +218,18 @@ fn outlet_may(asked: &Asked, call: Call) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Whether the terminal that began to watch would still be let in: a contract may have ended, a certificate been revoked.
+pub(super) fn still_stands(asked: &Asked, now: UnixMillis) -> bool {
+    let Ok(terminal) = Terminal::recognise(&asked.rooms, &asked.client, now) else { return false };
+    match &terminal {
+        Terminal::Unknown => matches!(asked.terminal, Terminal::Unknown),
+        Terminal::Outlet { contract, terminal } => {
+            partners::check(contract, terminal, partners::Act::ReadOwn, None, contract.region, now).is_ok()
+        }
+        _ => true,
+    }
+}
+
 async fn dispatch(
     asked: Asked,
     found: &Found<'_>,
@@ -235,6 +251,7 @@ async fn dispatch(
         Call::Document => cases::document(&asked, case()?, param("path")).await,
         Call::Verify => cases::verify(&asked, request).await,
         Call::LookUp => cases::look_up(&asked, request).await,
+        Call::Enrol => cases::enrol(&asked, request).await,
         Call::Logout => cases::logout(&asked, request).await,
         Call::Metadata => token::metadata(&asked),
         Call::Jwks => token::keys(&asked),

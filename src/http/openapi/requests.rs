@@ -111,6 +111,7 @@ pub fn body(call: Call) -> Option<(&'static str, Value)> {
             json!({"type": "object", "required": ["token"], "properties": {"token": text(), "token_type_hint": text()}}),
         )),
         Call::Duty => json(closed(&[("away", flag()), ("hours?", number()), ("of?", text())])),
+        Call::Enrol => json(closed(&[("request", text()), ("approval?", text())])),
         Call::Logout => Some(("application/x-www-form-urlencoded", closed(&[("logout_token", text())]))),
         Call::Verify => Some(("application/octet-stream", binary())),
         Call::PeerMessage => Some((crate::gateway::keep::ASICE, binary())),

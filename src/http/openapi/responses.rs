@@ -32,6 +32,9 @@ pub fn good(call: Call) -> Vec<(&'static str, &'static str, Option<Value>)> {
                 ("fetched_at", time()),
             ])),
         )],
+        Call::Enrol => {
+            vec![("200", JSON, Some(closed(&[("certificate", text()), ("not_after", time()), ("leaf", leaf())])))]
+        }
         Call::Logout => vec![("200", JSON, Some(closed(&[])))],
         Call::Token => vec![(
             "200",
