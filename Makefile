@@ -2,7 +2,8 @@
 
 .PHONY: test lint demo docs fuzz-smoke
 
-# Everything: unit tests, whole-system tests through real sockets, policy cases; on SQLite and on a real PostgreSQL.
+# Everything: unit tests, whole-system tests through real sockets, policy cases; on SQLite and on a real PostgreSQL, with a
+# real identity provider (npm's oidc-provider, installed into target/; Node from Debian where it is missing).
 test:
 	tests/tools/with-postgres cargo test --workspace --lib --bins --tests
 	cargo test --doc

@@ -451,7 +451,7 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         t.done();
         limits
     });
-    let people = super::people::read(root);
+    let people = super::people::read(root, base);
     let policies = root.str("policies").map(&at);
     let catalogue = root.str("catalogue").map(&at);
     let partners = root.str("partners").map(&at);

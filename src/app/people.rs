@@ -9,15 +9,27 @@
 //! [[post]]
 //! first = "https://id.example#C-0001"
 //! deputy = "https://id.example#C-0002"
+//! [[introspection]]
+//! issuer = "https://id.example"
+//! client_id = "gw-440305"
+//! client_secret_file = "certs/id.secret"
 //! ```
 
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
 use crate::gateway::duty::Pair;
+use crate::gateway::issuers::{Credentials, Introspected};
 use crate::gateway::rooms::PeopleRules;
 use crate::identity::book::{BindingRule, Kind};
 use crate::terms::strict_toml::Table;
 
-/// Reads `[identity]`, `[[binding]]` and `[[post]]`.
-pub(super) fn read(root: &Table<'_, '_>) -> PeopleRules {
+/// What an issuer says of a token is believed for so long, in seconds: a revocation counts after that at the latest.
+const BELIEVED_S: u32 = 5;
+
+/// Reads `[identity]`, `[[binding]]`, `[[post]]` and `[[introspection]]`. Files are relative to `base`.
+pub(super) fn read(root: &Table<'_, '_>, base: &Path) -> PeopleRules {
     let mut rules = PeopleRules::default();
     if let Some(table) = root.table("identity") {
         rules.nonces = table.bool("dpop_nonces").unwrap_or(false);
@@ -54,7 +66,40 @@ pub(super) fn read(root: &Table<'_, '_>) -> PeopleRules {
             rules.posts.push(Pair { first: first.to_owned(), deputy: deputy.to_owned() });
         }
     }
+    for table in root.tables("introspection") {
+        let believed_s = table.int("believed_s", 1..=60).unwrap_or(BELIEVED_S);
+        let (issuer, credentials) = (table.need_str("issuer"), credentials(&table, base));
+        table.done();
+        rules.introspected.extend(issuer.zip(credentials).map(|(issuer, credentials)| Introspected {
+            issuer: issuer.to_owned(),
+            credentials,
+            believed_s,
+        }));
+    }
     rules
+}
+
+/// Our name and secret at an issuer; the secret is in a file of its own.
+fn credentials(table: &Table<'_, '_>, base: &Path) -> Option<Credentials> {
+    let (client_id, file) = (table.need_str("client_id"), table.need_str("client_secret_file"));
+    let (client_id, file) = (client_id?.to_owned(), base.join(file?));
+    match std::fs::read_to_string(&file) {
+        Ok(secret) if !secret.trim().is_empty() => {
+            Some(Credentials { client_id, secret: Zeroizing::new(secret.trim().to_owned()) })
+        }
+        Ok(_) => {
+            table.wrong("client_secret_file", "is empty", "name a file with the client's secret");
+            None
+        }
+        Err(error) => {
+            table.wrong(
+                "client_secret_file",
+                format_args!("{}: {error}", file.display()),
+                "name a file that can be read",
+            );
+            None
+        }
+    }
 }
 
 /// A word of an enum that is spelt in snake case.
@@ -76,7 +121,7 @@ mod tests {
     fn rules_about_people_are_read_strictly() {
         let read = |text: &str| {
             File::read("x.toml", text, |root| {
-                let rules = read(root);
+                let rules = read(root, Path::new("/nowhere"));
                 root.done();
                 Some(rules)
             })
@@ -98,6 +143,7 @@ mod tests {
             "[[post]]\nfirst = \"i#a\"\ndeputy = \"i#a\"\n",
             "[[post]]\nfirst = \"a\"\ndeputy = \"i#b\"\n",
             "[[post]]\nfirst = \"i#a\"\n",
+            "[[introspection]]\nissuer = \"https://i\"\nclient_id = \"c\"\nclient_secret_file = \"none\"\n",
         ] {
             assert!(read(bad).is_err(), "{bad}");
         }

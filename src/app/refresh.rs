@@ -1,13 +1,13 @@
 //! What is fetched in the background, so that no request waits for it: issuers' keys, newer directories.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::Request;
-use rustls_pki_types::CertificateDer;
-use serde::Deserialize;
 use tokio::sync::{Mutex, watch};
+use tokio::task::JoinSet;
 
 use super::config::Config;
 use super::wire;
@@ -15,13 +15,17 @@ use crate::audit::Kind;
 use crate::federation::Directory;
 use crate::gateway::Rooms;
 use crate::gateway::changes::{self, Cause, Part};
+use crate::gateway::issuers::Endpoints;
 use crate::identity::keys::IssuerKeys;
+use crate::identity::refresh::{RefreshAction, RefreshEvent, RefreshLimits, RefreshPolicy};
 use crate::terms::UnixMillis;
+use crate::upstream::Client;
 use crate::upstream::body::empty;
-use crate::upstream::{Client, ClientTls};
 
-/// Key sets are looked at this often, in seconds; while one is missing or asked for, after a second.
-const KEYS_S: u64 = 60;
+/// Key sets are looked at this often, in seconds.
+const KEYS_S: i64 = 60;
+/// How often it is looked whether one is due.
+const TICK: Duration = Duration::from_secs(1);
 /// The directory is looked at this often, in seconds.
 const DIRECTORY_S: u64 = 30;
 const WAIT: Duration = Duration::from_secs(5);
@@ -29,50 +33,96 @@ const WAIT: Duration = Duration::from_secs(5);
 const SMALL: usize = 256 * 1024;
 const LARGE: usize = 32 << 20;
 
-fn services(rooms: &Rooms) -> Result<Client, String> {
-    let directory = rooms.directory.load();
-    let anchors: Vec<_> = directory.anchors.services.iter().map(|a| CertificateDer::from(a.0.clone())).collect();
-    Ok(Client::new(&ClientTls::new(&anchors, None).map_err(|e| e.to_string())?))
+/// Key sets of one issuer, and when to look at them again.
+struct Issuer {
+    entry: crate::federation::Issuer,
+    policy: RefreshPolicy,
 }
 
-/// Keeps the key sets of all issuers current. A set that cannot be fetched stays as it was.
+/// How often issuers' key sets are looked at, in seconds: each minute; for a token with an unknown key, at most every five
+/// seconds; two after a failure. A set that cannot be had goes on for a day, a key that left it for ten minutes.
+const LIMITS: RefreshLimits =
+    RefreshLimits { every_s: KEYS_S, unknown_kid_s: 5, stale_s: 86_400, retry_s: 2, timeout_s: 12, overlap_s: 600 };
+
+/// Keeps the key sets and addresses of all issuers current. Issuers are asked side by side: one that is slow or down
+/// delays nobody else's keys.
 pub async fn keys(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
+    let mut known: BTreeMap<String, Issuer> = BTreeMap::new();
+    let mut fetches: JoinSet<(String, Result<(IssuerKeys, Endpoints), String>)> = JoinSet::new();
+    let mut trusted = None;
     loop {
-        let mut missing = false;
-        match services(&rooms) {
-            Ok(client) => {
-                let issuers = rooms.directory.load().issuers.clone();
-                for issuer in issuers {
-                    match fetch_keys(&client, &issuer).await {
-                        Ok(keys) => {
-                            // A newer directory may put another book in place meanwhile: the keys go into that one.
-                            rooms.issuers.rcu(|book| (**book).clone().with_keys(&issuer.issuer, Some(keys.clone())));
-                        }
-                        Err(error) => {
-                            missing = true;
-                            tracing::warn!(issuer = issuer.issuer, error, "key set not fetched; the known one stays");
-                        }
-                    }
-                }
+        let now = UnixMillis::now();
+        let directory = rooms.directory.load_full();
+        // Another directory may name other anchors.
+        if trusted != Some(directory.version) {
+            match wire::services(&directory) {
+                Ok(client) => rooms.services.client.store(Arc::new(client)),
+                Err(error) => tracing::error!(error, "no client for issuers"),
             }
-            Err(error) => tracing::error!(error, "no client for issuers"),
+            trusted = Some(directory.version);
         }
-        let pause = Duration::from_secs(if missing { 1 } else { KEYS_S });
+        known.retain(|name, _| directory.issuers.iter().any(|issuer| issuer.issuer == *name));
+        for entry in &directory.issuers {
+            let issuer = known.entry(entry.issuer.clone());
+            let issuer = issuer.or_insert_with(|| Issuer { entry: entry.clone(), policy: RefreshPolicy::new(LIMITS) });
+            // Other algorithms or another address: what was read under the old ones is read anew.
+            if issuer.entry.algorithms != entry.algorithms || issuer.entry.discovery != entry.discovery {
+                *issuer = Issuer { entry: entry.clone(), policy: RefreshPolicy::new(LIMITS) };
+            }
+            step(&rooms, issuer, RefreshEvent::Tick, now, &mut fetches);
+        }
         tokio::select! {
             () = crate::gateway::stopped(&mut stop) => return,
-            () = tokio::time::sleep(pause) => {}
-            // Asked for by a token with an unknown key: at most once a second, whatever comes in.
-            () = rooms.keys_wanted.notified() => tokio::time::sleep(Duration::from_secs(1)).await,
+            () = tokio::time::sleep(TICK) => {}
+            () = rooms.keys_wanted.notified() => {
+                for issuer in known.values_mut() {
+                    step(&rooms, issuer, RefreshEvent::UnknownKid, now, &mut fetches);
+                }
+            }
+            Some(Ok((name, fetched))) = fetches.join_next() => {
+                let Some(issuer) = known.get_mut(&name) else { continue };
+                let event = match fetched {
+                    Ok((keys, endpoints)) => {
+                        rooms.services.endpoints.rcu(|all| {
+                            let mut all = (**all).clone();
+                            all.insert(name.clone(), endpoints.clone());
+                            all
+                        });
+                        RefreshEvent::Fetched(keys)
+                    }
+                    Err(error) => {
+                        tracing::warn!(issuer = name, error, "key set not fetched; the known one stays");
+                        RefreshEvent::Failed
+                    }
+                };
+                step(&rooms, issuer, event, UnixMillis::now(), &mut fetches);
+            }
         }
     }
 }
 
-async fn fetch_keys(client: &Client, issuer: &crate::federation::Issuer) -> Result<IssuerKeys, String> {
-    #[derive(Deserialize)]
-    struct Discovery {
-        issuer: String,
-        jwks_uri: String,
+fn step(
+    rooms: &Arc<Rooms>,
+    issuer: &mut Issuer,
+    event: RefreshEvent,
+    now: UnixMillis,
+    fetches: &mut JoinSet<(String, Result<(IssuerKeys, Endpoints), String>)>,
+) {
+    match issuer.policy.step(event, now) {
+        RefreshAction::Nothing => {}
+        RefreshAction::Fetch => {
+            let (client, entry) = (rooms.services.client.load_full(), issuer.entry.clone());
+            fetches.spawn(async move { (entry.issuer.clone(), fetch_keys(&client, &entry).await) });
+        }
+        RefreshAction::Publish => {
+            let (name, keys) = (&issuer.entry.issuer, issuer.policy.keys());
+            // A newer directory may put another book in place meanwhile: the keys go into that one.
+            rooms.issuers.rcu(|book| (**book).clone().with_keys(name, keys.clone()));
+        }
     }
+}
+
+async fn fetch_keys(client: &Client, issuer: &crate::federation::Issuer) -> Result<(IssuerKeys, Endpoints), String> {
     let get = async |url: &str| {
         let request = Request::get(url).body(empty()).map_err(|e| e.to_string())?;
         let response = client.fetch(request, WAIT, SMALL).await.map_err(|e| e.to_string())?;
@@ -81,18 +131,23 @@ async fn fetch_keys(client: &Client, issuer: &crate::federation::Issuer) -> Resu
             false => Err(format!("{url}: {}", response.status())),
         }
     };
-    let discovery: Discovery =
+    let found: Endpoints =
         serde_json::from_slice(&get(&issuer.discovery).await?).map_err(|e| format!("discovery: {e}"))?;
-    if discovery.issuer != issuer.issuer {
+    if found.issuer != issuer.issuer {
         return Err("the discovery document names another issuer".into());
+    }
+    let others = [&found.introspection_endpoint, &found.authorization_endpoint, &found.token_endpoint];
+    let plain = |url: &str| !url.starts_with("https://");
+    if plain(&found.jwks_uri) || others.into_iter().flatten().any(|url| plain(url)) {
+        return Err("the discovery document names an address without TLS".into());
     }
     let algorithms: Vec<_> = issuer.algorithms.iter().filter_map(|a| crate::identity::jose::algorithm(a)).collect();
     let (keys, dropped) =
-        IssuerKeys::from_jwks(&get(&discovery.jwks_uri).await?, &algorithms).map_err(|e| e.to_string())?;
+        IssuerKeys::from_jwks(&get(&found.jwks_uri).await?, &algorithms).map_err(|e| e.to_string())?;
     for key in dropped {
         tracing::warn!(issuer = issuer.issuer, kid = key.kid, why = key.why, "a key of the set is not used");
     }
-    Ok(keys)
+    Ok((keys, found))
 }
 
 /// Takes newer directories; an older or unsigned one changes nothing. With a newer one change whose tokens, whose client
@@ -124,7 +179,7 @@ async fn newer(
     api_tls: &ArcSwap<rustls::ServerConfig>,
     url: &str,
 ) -> Result<(), String> {
-    let client = services(rooms)?;
+    let client = wire::services(&rooms.directory.load())?;
     let request = Request::get(url).body(empty()).map_err(|e| e.to_string())?;
     let response = client.fetch(request, WAIT, LARGE).await.map_err(|e| e.to_string())?;
     let envelope = String::from_utf8(response.into_body().to_vec()).map_err(|e| e.to_string())?;

@@ -24,6 +24,7 @@ use crate::gateway::decisions::Decisions;
 use crate::gateway::enrol::Authority;
 use crate::gateway::intake::Bounds;
 use crate::gateway::orders;
+use crate::gateway::issuers::Issuers;
 use crate::gateway::rooms::{Envelope, Me, Peer, Peers, Rooms, Secrets, Stamp, System, SystemKind, Window};
 use crate::gateway::strangers::Strangers;
 use crate::http::log::Auditor;
@@ -107,6 +108,7 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
     let decisions = Arc::new(Decisions::open(&folder).map_err(|e| wrong(&folder, e))?);
     archive::keep(&archive, &policies).map_err(|e| wrong(&archive, e))?;
     let rates = Rates::new(&contracts);
+    let services = Issuers::new(services(&directory)?);
     let master = Key::read_or_make(&shared.join("master.key")).map_err(|e| e.to_string())?;
     let secrets = Secrets::derive(&master).map_err(|e| e.to_string())?;
     Ok(Arc::new(Rooms {
@@ -140,6 +142,7 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
         issuers: ArcSwap::from_pointee(book),
         verdicts: VerdictCache::default(),
         ended: ArcSwap::from_pointee(Revocations::default()),
+        services,
         keys_wanted: Notify::new(),
         secrets,
         people: ArcSwap::from_pointee(config.people.clone()),
@@ -365,6 +368,12 @@ pub fn api_tls(config: &Config, directory: &Directory) -> Result<Arc<rustls::Ser
     let theirs = directory.members.iter().flat_map(|m| &m.tls_anchors);
     anchors.extend(theirs.map(|a| CertificateDer::from(a.0.clone())));
     tls::server(own_identity(config)?, tls::Clients::Asked(&anchors)).map_err(|e| e.to_string())
+}
+
+/// Speaks to issuers, under the directory's anchors for services.
+pub fn services(directory: &Directory) -> Result<Client, Wrong> {
+    let anchors: Vec<_> = directory.anchors.services.iter().map(|a| CertificateDer::from(a.0.clone())).collect();
+    Ok(Client::new(&ClientTls::new(&anchors, None).map_err(|e| e.to_string())?))
 }
 
 /// The hosts we answer for: what the directory says of us, what the configuration adds, and where we listen.

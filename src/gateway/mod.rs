@@ -18,6 +18,7 @@ pub mod errand;
 mod facts;
 pub mod filing;
 pub mod intake;
+pub mod issuers;
 pub mod keep;
 pub mod ledger;
 pub mod logout;

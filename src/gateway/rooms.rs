@@ -12,6 +12,7 @@ use super::duty::Pair;
 use super::enrol::Authority;
 use super::intake::Bounds;
 use super::orders::Operators;
+use super::issuers::{Introspected, Issuers};
 use super::strangers::Strangers;
 use super::word::Voice;
 use crate::audit::{Log, Pseudonymiser};
@@ -139,6 +140,8 @@ pub struct PeopleRules {
     pub bindings: Bindings,
     /// A and B posts.
     pub posts: Vec<Pair>,
+    /// Issuers of opaque tokens.
+    pub introspected: Vec<Introspected>,
 }
 
 /// One client for each peer, which trusts that peer's TLS authority and no one else's: no member of the federation can
@@ -190,6 +193,8 @@ pub struct Rooms {
     pub verdicts: VerdictCache,
     /// Sessions and subjects that their issuers ended.
     pub ended: ArcSwap<Revocations>,
+    /// Where issuers answer, and what they said of tokens that only they can read.
+    pub services: Issuers,
     /// A token named a key we do not know: the refresher looks for a newer key set.
     pub keys_wanted: tokio::sync::Notify,
     /// Keys that all replicas derive from one secret.

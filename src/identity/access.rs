@@ -181,6 +181,33 @@ impl Verdict {
         })
     }
 
+    /// What the issuer itself said of a token that only it can read (RFC 7662 §2.2): `claims` are the members of its answer,
+    /// which the caller has had from the issuer that `iss` names, over TLS and under its own credentials, a moment ago.
+    ///
+    /// # Errors
+    /// As [`Verdict::read`]; `token_type` where the answer does not say that it is about an access token.
+    pub fn introspected(token: &str, claims: &Object, book: &IssuerBook) -> Result<Self, IdentityError> {
+        let Some(Value::String(name)) = claims.get("iss") else {
+            return Err(IdentityError::TokenIssuer("missing or not one text"));
+        };
+        let issuer = book.get(name).ok_or(IdentityError::TokenIssuer("not in the book"))?;
+        // Issuers answer for refresh tokens as well: those name no way to use them.
+        let scheme = text(claims, "token_type")?.unwrap_or_default();
+        if !["bearer", "dpop"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+            return Err(IdentityError::TokenType("not an access token"));
+        }
+        let digest = Digest::of(token.as_bytes());
+        Ok(Self {
+            caller: Arc::new(Caller::from_claims(issuer, claims, digest)?),
+            audiences: audiences(claims)?,
+            not_before: seconds(claims, "nbf")?,
+            issuer: issuer.clone(),
+            book: book.clone(),
+            token: digest,
+            octets: token.len() as u32, // bounded by who asks
+        })
+    }
+
     /// Rough size of what is kept, in octets.
     pub(super) fn octets(&self) -> u32 {
         self.octets

@@ -55,6 +55,8 @@ tolds! {
         "请求中出现多份登录凭证，请只提交一份。", "The request carries more than one credential: send exactly one.", Next::CorrectAndResend;
     pub const KEYS_UNAVAILABLE = "TB-IDN-0022", 503,
         "暂时无法取得签发方的公钥，请稍后再试。", "The issuer's keys cannot be had at the moment: try again shortly.", Next::TryLater;
+    pub const ISSUER_SILENT = "TB-IDN-0024", 503,
+        "暂时无法向签发方核验登录，请稍后再试。", "The issuer cannot be asked about this sign-in at the moment: try again shortly.", Next::TryLater;
     /// A fault of our own side: a key that cannot sign.
     pub const CANNOT_SIGN = "TB-IDN-0023", 500,
         "平台签名密钥暂不可用，请联系运维人员。", "The platform's signing key cannot be used: ask the operator.", Next::AskOperator;
@@ -110,6 +112,9 @@ pub enum IdentityError {
     TwoCredentials,
     #[error("key set of {issuer} is not there or too old")]
     KeysUnavailable { issuer: String },
+    /// A token only its issuer can read, and no answer of the issuer.
+    #[error("{issuer} does not answer")]
+    IssuerSilent { issuer: String },
     #[error("cannot sign: {0}")]
     CannotSign(&'static str),
 }
@@ -140,6 +145,7 @@ impl IdentityError {
             Self::ActNotAllowed(_) => "act_not_allowed",
             Self::TwoCredentials => "two_credentials",
             Self::KeysUnavailable { .. } => "keys_unavailable",
+            Self::IssuerSilent { .. } => "issuer_silent",
             Self::CannotSign(_) => "cannot_sign",
         }
     }
@@ -192,6 +198,7 @@ impl Explain for IdentityError {
             Self::ActNotAllowed(_) => &ACT_NOT_ALLOWED,
             Self::TwoCredentials => &TWO_CREDENTIALS,
             Self::KeysUnavailable { .. } => &KEYS_UNAVAILABLE,
+            Self::IssuerSilent { .. } => &ISSUER_SILENT,
             Self::CannotSign(_) => &CANNOT_SIGN,
         }
     }
@@ -224,7 +231,10 @@ impl Challenge<'_> {
             IdentityError::TokenMissing => {
                 return Some(format!("Bearer realm=\"{realm}\", DPoP realm=\"{realm}\", {algs}"));
             }
-            IdentityError::TwoCredentials | IdentityError::KeysUnavailable { .. } | IdentityError::CannotSign(_) => {
+            IdentityError::TwoCredentials
+            | IdentityError::KeysUnavailable { .. }
+            | IdentityError::IssuerSilent { .. }
+            | IdentityError::CannotSign(_) => {
                 return None;
             }
             IdentityError::DpopInvalid(_) | IdentityError::DpopReplay => ("invalid_dpop_proof", String::new()),

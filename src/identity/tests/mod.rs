@@ -6,6 +6,7 @@ mod dpop_attacks;
 mod gateways;
 mod keys_and_rotation;
 mod logged_out;
+mod one_token_for_two;
 mod vectors;
 
 use std::collections::BTreeMap;
