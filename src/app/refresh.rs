@@ -33,6 +33,9 @@ const WAIT: Duration = Duration::from_secs(5);
 const SMALL: usize = 256 * 1024;
 const LARGE: usize = 32 << 20;
 
+/// Fetches under way, by issuer.
+type Fetches = JoinSet<(String, Result<(IssuerKeys, Endpoints), String>)>;
+
 /// Key sets of one issuer, and when to look at them again.
 struct Issuer {
     entry: crate::federation::Issuer,
@@ -48,7 +51,7 @@ const LIMITS: RefreshLimits =
 /// delays nobody else's keys.
 pub async fn keys(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
     let mut known: BTreeMap<String, Issuer> = BTreeMap::new();
-    let mut fetches: JoinSet<(String, Result<(IssuerKeys, Endpoints), String>)> = JoinSet::new();
+    let mut fetches: Fetches = JoinSet::new();
     let mut trusted = None;
     loop {
         let now = UnixMillis::now();
@@ -101,13 +104,7 @@ pub async fn keys(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-fn step(
-    rooms: &Arc<Rooms>,
-    issuer: &mut Issuer,
-    event: RefreshEvent,
-    now: UnixMillis,
-    fetches: &mut JoinSet<(String, Result<(IssuerKeys, Endpoints), String>)>,
-) {
+fn step(rooms: &Arc<Rooms>, issuer: &mut Issuer, event: RefreshEvent, now: UnixMillis, fetches: &mut Fetches) {
     match issuer.policy.step(event, now) {
         RefreshAction::Nothing => {}
         RefreshAction::Fetch => {
