@@ -15,14 +15,15 @@ use serde::Deserialize;
 
 use crate::formats::zip::{Archive, Source};
 use crate::licences::{
-    CoverageRule, Finding, Indication, Profile, Report, Revocation, SubIndication, TimeBasis, verify_with,
+    CoverageRule, Finding, Indication, IssuerKey, Profile, Report, Revocation, StatusList, SubIndication, TimeBasis,
+    verify_with,
 };
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
 use crate::trust::pem;
 
-/// Check sealed and signed files, offline: OFD, PDF, ASiC, CMS, seals.
+/// Check sealed and signed files, offline: OFD, PDF, ASiC, CMS, seals, credentials.
 #[derive(Args, Clone, Debug)]
 pub struct VerifyArgs {
     /// Files or folders; `-` reads one file from standard input.
@@ -52,6 +53,21 @@ pub struct VerifyArgs {
     /// Revocation list (DER or PEM).
     #[arg(long, value_name = "FILE")]
     pub crl: Vec<PathBuf>,
+    /// Metadata of an issuer of credentials, with its keys (JSON: issuer, jwks).
+    #[arg(long, value_name = "FILE")]
+    pub issuer_keys: Vec<PathBuf>,
+    /// Status list of credentials (statuslist+jwt).
+    #[arg(long, value_name = "FILE")]
+    pub status_list: Vec<PathBuf>,
+    /// Whom a credential must be presented to (aud).
+    #[arg(long, value_name = "TEXT")]
+    pub audience: Option<String>,
+    /// The number given out for its presentation (nonce).
+    #[arg(long, value_name = "TEXT")]
+    pub nonce: Option<String>,
+    /// Whether the holder must have signed a credential's presentation [default: if-available].
+    #[arg(long, value_enum)]
+    pub key_binding: Option<BindingArg>,
     /// Time of validation, e.g. 2025-06-01T00:00:00Z; now by default.
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
@@ -98,6 +114,14 @@ pub enum RevocationArg {
     Ignore,
 }
 
+/// Whether [`crate::licences::Binding::required`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BindingArg {
+    Require,
+    IfAvailable,
+}
+
 /// What a file may hold besides what its seals speak for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -118,6 +142,11 @@ struct PolicyFile {
     tsa_anchor: Vec<PathBuf>,
     intermediate: Vec<PathBuf>,
     crl: Vec<PathBuf>,
+    issuer_keys: Vec<PathBuf>,
+    status_list: Vec<PathBuf>,
+    audience: Option<String>,
+    nonce: Option<String>,
+    key_binding: Option<BindingArg>,
     at: Option<String>,
     time_basis: Option<BasisArg>,
     coverage: Option<CoverageArg>,
@@ -160,7 +189,7 @@ pub fn run(args: VerifyArgs) -> ExitCode {
 }
 
 /// What folders are searched for; a detached signature has to be named with its content.
-const ENDINGS: [&str; 7] = ["ofd", "pdf", "asice", "sce", "asics", "scs", "esl"];
+const ENDINGS: [&str; 9] = ["ofd", "pdf", "asice", "sce", "asics", "scs", "esl", "sd-jwt", "sdjwt"];
 
 /// Files named are taken as they are; of folders, those with an ending of [`ENDINGS`], in order of name.
 fn collect(path: &Path, named: bool, out: &mut Vec<PathBuf>) -> io::Result<()> {
@@ -305,6 +334,8 @@ fn judge(args: &VerifyArgs) -> Result<Judge, String> {
             &mut policy.tsa_anchor,
             &mut policy.intermediate,
             &mut policy.crl,
+            &mut policy.issuer_keys,
+            &mut policy.status_list,
         ];
         lists.into_iter().flatten().for_each(|p| *p = folder.join(&*p));
     }
@@ -327,6 +358,17 @@ fn judge(args: &VerifyArgs) -> Result<Judge, String> {
             profile.crls.push(Crl::parse(&der).map_err(|e| format!("{}: {e}", path.display()))?);
         }
     }
+    for path in args.issuer_keys.iter().chain(&policy.issuer_keys) {
+        let keys = read(path).and_then(|octets| IssuerKey::read(&octets).map_err(str::to_owned));
+        profile.issuer_keys.extend(keys.map_err(|e| format!("{}: {e}", path.display()))?);
+    }
+    for path in args.status_list.iter().chain(&policy.status_list) {
+        let list = read(path).and_then(|octets| StatusList::parse(&octets).map_err(|e| e.to_string()));
+        profile.status_lists.push(list.map_err(|e| format!("{}: {e}", path.display()))?);
+    }
+    profile.binding.required = args.key_binding.or(policy.key_binding) == Some(BindingArg::Require);
+    profile.binding.audience = args.audience.clone().or(policy.audience);
+    profile.binding.nonce = args.nonce.clone().or(policy.nonce);
     profile.time_basis = match args.time_basis.or(policy.time_basis) {
         Some(BasisArg::Claimed) => TimeBasis::Claimed,
         Some(BasisArg::Now) => TimeBasis::Now,
@@ -358,6 +400,10 @@ fn certificates<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> Result<Vec<Cert
         }
     }
     Ok(out)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|e| e.to_string())
 }
 
 /// One DER value, or all of a PEM file.

@@ -1,7 +1,7 @@
 //! Floor 1: file formats read strictly, once.
 //!
 //! ```text
-//!  bytes ──▶ zip · xml · der · pdf ──▶ values whose shape nobody has to doubt again
+//!  bytes ──▶ zip · xml · der · pdf · json ──▶ values whose shape nobody has to doubt again
 //!                 │no
 //!                 ▼
 //!            a named error, and a fine code a report can print (ZIP_…, XML_…, PDF_…)
@@ -10,6 +10,7 @@
 //! refused here, and what is merely odd (vendor octets around an archive) is told as a finding.
 
 pub mod der;
+pub mod json;
 pub mod pdf;
 pub mod xml;
 pub mod zip;

@@ -30,7 +30,7 @@ pub mod nonce;
 pub mod refresh;
 pub mod revocation;
 pub mod ring_provider;
-pub mod strict;
+pub use crate::formats::json as strict;
 
 #[cfg(test)]
 mod tests;

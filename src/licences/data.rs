@@ -185,32 +185,39 @@ pub(super) fn collect<S: Source>(
     entrance: &Entrance,
     digests: &HashMap<&str, Vec<&[u8]>>,
 ) -> LicenceData {
-    let mut found = Collector { archive, digests, data: Vec::new(), files: 0 };
+    let mut found = Collector { archive, digests, values: Values::default(), files: 0 };
     let covered = found.vouched(ENTRANCE, &entrance.bytes);
     for body in &entrance.bodies {
         for (name, value) in &body.custom {
-            found.add(name, value, ENTRANCE, covered);
+            found.values.add(name, value, ENTRANCE, covered);
         }
         if let Some(root) = &body.root {
             found.document(root);
         }
     }
+    LicenceData { data: found.values.data }
+}
+
+/// What the claims of a credential say; `place` tells which part of it a top-level claim stands in.
+pub(super) fn of_claims(claims: &serde_json::Map<String, Value>, place: &dyn Fn(&str) -> String) -> LicenceData {
+    let mut found = Values::default();
+    for (name, value) in claims {
+        let file = place(name);
+        match value {
+            Value::String(text) => found.add(name, text, &file, true),
+            other => found.walk_json(other, &file, true),
+        }
+    }
     LicenceData { data: found.data }
 }
 
-struct Collector<'a, S> {
-    archive: &'a Archive<S>,
-    digests: &'a HashMap<&'a str, Vec<&'a [u8]>>,
+/// Values met so far.
+#[derive(Default)]
+struct Values {
     data: Vec<Datum>,
-    files: usize,
 }
 
-impl<S: Source> Collector<'_, S> {
-    /// Whether these very octets are what a signature covers: a file may change between two reads of a disk.
-    fn vouched(&self, file: &str, bytes: &[u8]) -> bool {
-        self.digests.get(file).is_some_and(|known| known.iter().any(|d| suite::is_digest_of(d, bytes)))
-    }
-
+impl Values {
     fn add(&mut self, name: &str, value: &str, file: &str, covered: bool) {
         let value = value.trim();
         if let Some(name) = canonical(name)
@@ -222,6 +229,47 @@ impl<S: Source> Collector<'_, S> {
                 self.data.push(datum);
             }
         }
+    }
+
+    fn walk_xml(&mut self, element: &Element, file: &str, covered: bool) {
+        if element.children.is_empty() {
+            self.add(&element.name, &element.text, file, covered);
+        }
+        for (name, value) in &element.attributes {
+            self.add(name, value, file, covered);
+        }
+        for child in &element.children {
+            self.walk_xml(child, file, covered);
+        }
+    }
+
+    fn walk_json(&mut self, value: &Value, file: &str, covered: bool) {
+        match value {
+            Value::Object(map) => {
+                for (name, value) in map {
+                    match value {
+                        Value::String(text) => self.add(name, text, file, covered),
+                        other => self.walk_json(other, file, covered),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.walk_json(item, file, covered)),
+            _ => {}
+        }
+    }
+}
+
+struct Collector<'a, S> {
+    archive: &'a Archive<S>,
+    digests: &'a HashMap<&'a str, Vec<&'a [u8]>>,
+    values: Values,
+    files: usize,
+}
+
+impl<S: Source> Collector<'_, S> {
+    /// Whether these very octets are what a signature covers: a file may change between two reads of a disk.
+    fn vouched(&self, file: &str, bytes: &[u8]) -> bool {
+        self.digests.get(file).is_some_and(|known| known.iter().any(|d| suite::is_digest_of(d, bytes)))
     }
 
     fn read(&mut self, name: &str) -> Option<Vec<u8>> {
@@ -257,36 +305,9 @@ impl<S: Source> Collector<'_, S> {
         let Some(bytes) = self.read(file) else { return };
         let covered = self.vouched(file, &bytes);
         if let Ok(tree) = xml::parse(&bytes, &xml::Limits::default()) {
-            self.walk_xml(&tree, file, covered);
+            self.values.walk_xml(&tree, file, covered);
         } else if let Ok(json) = serde_json::from_slice::<Value>(&bytes) {
-            self.walk_json(&json, file, covered);
-        }
-    }
-
-    fn walk_xml(&mut self, element: &Element, file: &str, covered: bool) {
-        if element.children.is_empty() {
-            self.add(&element.name, &element.text, file, covered);
-        }
-        for (name, value) in &element.attributes {
-            self.add(name, value, file, covered);
-        }
-        for child in &element.children {
-            self.walk_xml(child, file, covered);
-        }
-    }
-
-    fn walk_json(&mut self, value: &Value, file: &str, covered: bool) {
-        match value {
-            Value::Object(map) => {
-                for (name, value) in map {
-                    match value {
-                        Value::String(text) => self.add(name, text, file, covered),
-                        other => self.walk_json(other, file, covered),
-                    }
-                }
-            }
-            Value::Array(items) => items.iter().for_each(|item| self.walk_json(item, file, covered)),
-            _ => {}
+            self.values.walk_json(&json, file, covered);
         }
     }
 
@@ -299,7 +320,7 @@ impl<S: Source> Collector<'_, S> {
                 continue;
             }
             if tag.children.is_empty() {
-                self.add(&tag.name, &tag.text, file, tag_covered);
+                self.values.add(&tag.name, &tag.text, file, tag_covered);
                 continue;
             }
             let (mut text, mut covered, mut at) = (String::new(), tag_covered && document_covered, file.to_owned());
@@ -314,7 +335,7 @@ impl<S: Source> Collector<'_, S> {
                 covered &= *page_covered;
                 at.clone_from(name);
             }
-            self.add(&tag.name, &text, &at, covered);
+            self.values.add(&tag.name, &text, &at, covered);
         }
     }
 

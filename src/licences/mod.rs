@@ -10,7 +10,7 @@
 //!  Paper ──▶ make::seal ──▶ sealed OFD: licences, receipts, vouchers
 //! ```
 //! Standards: GB/T 33190 (OFD), GB/T 38540 and GM/T 0031 (seals), GM/T 0099 and GB/T 35275 (signatures), GB/T 36903 and
-//! 36904 (licence data), ETSI EN 319 102-1 (the words of a verdict).
+//! 36904 (licence data), RFC 9901 (SD-JWT), ETSI EN 319 102-1 (the words of a verdict).
 
 mod asic;
 #[cfg(test)]
@@ -27,6 +27,7 @@ mod profile;
 mod report;
 #[cfg(test)]
 mod schema;
+mod sdjwt;
 mod seals;
 pub mod ses;
 mod signed_data;
@@ -46,6 +47,7 @@ pub use data::{Datum, LicenceData, NoDatum, names};
 pub use judge::{Holder, LicenceError, Need, VerifiedLicence, judge};
 pub use profile::{Anchors, CoverageRule, Profile, Revocation};
 pub use report::{CertificateFacts, Coverage, Format, Report, SealFacts, SignatureVerdict, TimeBasis};
+pub use sdjwt::{Binding, IssuerKey, ListError, StatusList};
 pub use status::{NotUsable, Status};
 pub use verdict::{Finding, Indication, Outcome, SubIndication};
 pub use verify::{detached, verify, verify_with};

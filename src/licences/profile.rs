@@ -1,6 +1,7 @@
 //! What is trusted, what is known, and how strict to be: the policy of an examination, as one value.
 
 use super::report::TimeBasis;
+use super::sdjwt::{Binding, IssuerKey, StatusList};
 use crate::formats::zip;
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
@@ -36,6 +37,12 @@ pub struct Profile {
     /// Certificates that may help to build a chain; not trusted by themselves.
     pub intermediates: Vec<Certificate>,
     pub crls: Vec<Crl>,
+    /// Keys of issuers of credentials, for those that bring no certificates.
+    pub issuer_keys: Vec<IssuerKey>,
+    /// What issuers of credentials say of them now.
+    pub status_lists: Vec<StatusList>,
+    /// What is asked of the holder of a credential.
+    pub binding: Binding,
     /// Time of validation.
     pub at: UnixMillis,
     pub time_basis: TimeBasis,
@@ -51,6 +58,9 @@ impl Profile {
             anchors: Anchors::default(),
             intermediates: Vec::new(),
             crls: Vec::new(),
+            issuer_keys: Vec::new(),
+            status_lists: Vec::new(),
+            binding: Binding::default(),
             at,
             time_basis: TimeBasis::TimeStamp,
             coverage: CoverageRule::Protect,

@@ -72,7 +72,7 @@ pub struct SignatureVerdict {
     pub file: String,
     /// `Seal` or `Sign`.
     pub kind: &'static str,
-    /// `V1`, `V4`, `V5`, `CMS`, `RAW`, or empty when it could not be read.
+    /// `V1`, `V4`, `V5`, `CMS`, `SD-JWT`, `RAW`, or empty when it could not be read.
     pub format: &'static str,
     pub provider: Option<String>,
     pub claimed_at: Option<UnixMillis>,
@@ -182,6 +182,8 @@ pub enum Format {
     SealSignature,
     /// A seal that is not applied (`SESeal`, `.esl`): passing says that the seal is genuine, and nothing of any document.
     Seal,
+    /// A credential with claims that can be left out (RFC 9901).
+    SdJwtVc,
     Unknown,
 }
 
@@ -195,6 +197,7 @@ impl Format {
             Self::Cms => "CMS",
             Self::SealSignature => "SES_Signature",
             Self::Seal => "SESeal",
+            Self::SdJwtVc => "SD-JWT VC",
             Self::Unknown => "unknown",
         }
     }

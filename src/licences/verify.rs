@@ -4,6 +4,7 @@
 //!  octets ─┬─ PK ──▶ archive ─┬─ OFD.xml ──────────▶ package   21 steps
 //!          │                  └─ ASiC's media type ─▶ asic      a verdict per manifest
 //!          ├─ %PDF ─────────────────────────────────▶ pdf       a verdict per signature, and what came after it
+//!          ├─ eyJ… ─────────────────────────────────▶ sdjwt     the issuer's signature, the holder's, the status
 //!          └─ DER, PEM ─────────────────────────────▶ loose     SignedData, seal signature, seal
 //!                                                       │
 //!                                     one Report: the worst of all verdicts
@@ -15,7 +16,7 @@ use std::io;
 use super::profile::Profile;
 use super::report::{Coverage, Format, Report, SignatureVerdict, bound, conclude};
 use super::verdict::{Finding, Indication};
-use super::{asic, data, examine, loose, package, pdf};
+use super::{asic, data, examine, loose, package, pdf, sdjwt};
 use crate::formats::zip::{Archive, Source, ZipError};
 use crate::terms::Digest;
 
@@ -65,6 +66,11 @@ fn by_format<S: Source>(
     if head.starts_with(b"%PDF-") {
         report.format = Format::Pdf;
         return pdf::examine(&source, profile, report);
+    }
+    // A JSON object in base64 begins so; no archive with anything before it does by chance.
+    if head.starts_with(b"eyJ") {
+        report.format = Format::SdJwtVc;
+        return sdjwt::examine(&source, profile, report);
     }
     let archive = match Archive::open(&source, &profile.zip) {
         // An archive may have anything before it; what is none may be DER.

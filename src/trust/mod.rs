@@ -12,6 +12,7 @@ pub mod certificate;
 pub mod cms;
 pub mod crl;
 pub mod issue;
+pub mod jose;
 pub mod keyring;
 pub mod name;
 pub mod path;

@@ -90,6 +90,22 @@ impl PublicKey {
         write::sequence(&[identifier, write::bit_string(bits)])
     }
 
+    /// [`PublicKey::verify`] where ECDSA signatures are `r‖s` in full length, as JOSE has them.
+    pub fn verify_fixed(
+        &self,
+        algorithm: SignatureAlgorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), SuiteError> {
+        let half = match self {
+            Self::P256(_) | Self::Sm2(_) => 32,
+            Self::P384(_) => 48,
+            _ => return self.verify(algorithm, message, signature),
+        };
+        let (r, s) = signature.split_at_checked(half).filter(|(_, s)| s.len() == half).ok_or(SuiteError::Encoding)?;
+        self.verify(algorithm, message, &write::sequence(&[write::unsigned(r), write::unsigned(s)]))
+    }
+
     /// Verifies `signature` over `message`. ECDSA and SM2 signatures are DER.
     pub fn verify(&self, algorithm: SignatureAlgorithm, message: &[u8], signature: &[u8]) -> Result<(), SuiteError> {
         let by_ring = |scheme: &'static dyn rs::VerificationAlgorithm, key: &[u8]| {

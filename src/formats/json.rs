@@ -1,4 +1,4 @@
-//! JSON read strictly: an object, no member twice at any level, bounded depth.
+//! JSON read strictly: no member twice at any level, bounded depth.
 
 use std::fmt;
 
@@ -10,18 +10,23 @@ pub const MAX_DEPTH: usize = 12;
 
 /// Why bytes are not the object they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a JSON object, a member twice, or too deep")]
+#[error("not JSON of the kind expected, a member twice, or too deep")]
 pub struct StrictError;
 
 /// Reads one JSON object; nothing may follow it.
 pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, StrictError> {
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Node(MAX_DEPTH).deserialize(&mut reader).map_err(|_| StrictError)?;
-    reader.end().map_err(|_| StrictError)?;
-    match value {
+    match value(bytes)? {
         Value::Object(map) => Ok(map),
         _ => Err(StrictError),
     }
+}
+
+/// Reads one JSON value of any kind; nothing may follow it.
+pub fn value(bytes: &[u8]) -> Result<Value, StrictError> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = Node(MAX_DEPTH).deserialize(&mut reader).map_err(|_| StrictError)?;
+    reader.end().map_err(|_| StrictError)?;
+    Ok(value)
 }
 
 /// A value that may still nest this deep.
@@ -107,6 +112,7 @@ mod tests {
         ] {
             assert_eq!(object(text.as_bytes()).is_ok(), good, "{text}");
         }
+        assert!(value(br#"["salt","name",{"a":1}]"#).is_ok() && value(br#"[{"a":1,"a":2}]"#).is_err());
         let deep = |n: usize| format!("{{\"a\":{}1{}}}", "[".repeat(n), "]".repeat(n));
         assert!(object(deep(MAX_DEPTH - 1).as_bytes()).is_ok());
         assert!(object(deep(MAX_DEPTH).as_bytes()).is_err());
