@@ -130,7 +130,7 @@ fn kind(jws: &Jws<'_>, claims: &Map<String, Value>, findings: &mut Vec<Finding>)
         "vc+sd-jwt" => findings.push(Finding::note(2, "VC_TYPE_OLD", "vc+sd-jwt")),
         other => findings.push(Finding::format(2, "VC_TYPE", shown(other))),
     }
-    if !claims.get("vct").and_then(Value::as_str).is_some_and(|vct| !vct.is_empty()) {
+    if claims.get("vct").and_then(Value::as_str).is_none_or(str::is_empty) {
         findings.push(Finding::format(2, "VC_TYPE", "no vct"));
     }
 }
