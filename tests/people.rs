@@ -1,5 +1,7 @@
 //! People and their tokens at a running gateway: exchange, papers, posts, nonces, attacks. One federation for all of it.
 
+#[path = "people/attacks.rs"]
+mod attacks;
 mod federation;
 mod tools;
 
@@ -171,6 +173,8 @@ fn bearer(token: &str) -> Headers {
 async fn people_and_their_tokens() {
     let federation = Federation::start(5).await;
     let house = House::new(&federation);
+    attacks::all(&house).await;
+    attacks::words_of_gateways(&house).await;
     a_clerk_with_one_token(&house).await;
     what_is_not_exchanged(&house).await;
     an_agent_with_a_paper(&house).await;
