@@ -89,10 +89,149 @@ fn code(answer: &Answer) -> (u16, &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn operators_and_partners() {
     let federation = Federation::start(4).await;
+    masks(&federation).await;
+    hours_and_places(&federation).await;
+    who_looked_me_up(&federation).await;
     orders(&federation).await;
     enrolment(&federation).await;
     lists(&federation).await;
     reloads(&federation).await;
+}
+
+/// What an outlet sees of a person is masked as its contract says; a government window sees what it must.
+async fn masks(federation: &Federation) {
+    let operator = Operator::new(federation);
+    let contracts = operator.read("partners.toml");
+    let strict = contracts.replacen("id_number = \"3-2\"", "id_number = \"0-2\"", 1);
+    operator.write("partners.toml", &strict);
+    operator.reload();
+    let counter = Counter::of(federation, "bank-440305-01", "E-9001");
+    let filed = counter.file(federation).await;
+    let no = filed.json["case"].as_str().unwrap_or_else(|| panic!("{}", filed.text())).to_owned();
+    let path = format!("/v1/cases/{no}");
+    let seen = counter.terminal.get(&path, &counter.headers).await;
+    assert_eq!(seen.json["applicant"], json!({"name": "张*", "code": "****************10"}), "{}", seen.text());
+    assert_eq!(seen.json["case"], no.as_str(), "a case number is no resident number");
+    let licence = Some(("application/ofd", federation.licence()));
+    let verified =
+        counter.terminal.send("POST", "/v1/verify?purpose=counter&consent=true", &counter.headers, licence).await;
+    assert_eq!(verified.json["indication"], "TOTAL-PASSED", "{}", verified.text());
+    for whole in ["张三", "990101199202290010"] {
+        assert!(!String::from_utf8_lossy(&verified.bytes).contains(whole), "{whole} in {}", verified.text());
+        assert!(!String::from_utf8_lossy(&seen.bytes).contains(whole), "{whole} in {}", seen.text());
+    }
+    assert!(String::from_utf8_lossy(&verified.bytes).contains("****************10"), "{}", verified.text());
+    let citizen: Headers = vec![("authorization", format!("Bearer {}", federation.token("citizen")))];
+    let own = federation.anybody(0).get(&path, &citizen).await;
+    assert_eq!(own.json["applicant"], json!({"name": "张三", "code": "990*************10"}), "{}", own.text());
+    operator.write("partners.toml", &contracts);
+    operator.reload();
+}
+
+/// Outside its hours and outside its places an outlet does nothing, whatever it asks for.
+async fn hours_and_places(federation: &Federation) {
+    let operator = Operator::new(federation);
+    let counter = Counter::of(federation, "bank-440305-01", "E-9001");
+    let contracts = operator.read("partners.toml");
+    let hours = "from = \"00:00\"\nto = \"24:00\"";
+    // A span that is not now: the other half of the day.
+    let now = tongban::terms::UnixMillis::now();
+    let noon = now.0 - now.day().start().0 >= 12 * 3_600_000;
+    let closed = if noon { "from = \"00:00\"\nto = \"11:00\"" } else { "from = \"13:00\"\nto = \"24:00\"" };
+    let day = now.day();
+    let t1 = "[[contract.terminal]]\nid = \"urn:tongban:outlet:bank-440305-01:t1\"\n";
+    let moves = contracts.replacen(t1, &format!("{t1}moves = true\n"), 1);
+    let place = |place: &str| [counter.headers.clone(), vec![("tongban-place", place.to_owned())]].concat();
+    for (what, text, headers, want) in [
+        (
+            "the wrong half of the day",
+            contracts.replacen(hours, closed, 1),
+            counter.headers.clone(),
+            (403, "TB-PAR-0210"),
+        ),
+        (
+            "a closed day",
+            contracts.replacen("from = \"2", &format!("closed = [\"{day}\"]\nfrom = \"2"), 1),
+            counter.headers.clone(),
+            (403, "TB-PAR-0210"),
+        ),
+        ("a terminal that is somewhere else", contracts.clone(), place("440304"), (403, "TB-PAR-0209")),
+        ("a place that is none", contracts.clone(), place("here"), (403, "TB-PAR-0211")),
+        ("one that moves and does not tell", moves.clone(), counter.headers.clone(), (403, "TB-PAR-0211")),
+        ("one that moves within its places", moves.clone(), place("440305007003"), (202, "")),
+        ("one that moves out of them", moves, place("440306"), (403, "TB-PAR-0209")),
+        ("as the contract says", contracts.clone(), place("440305"), (202, "")),
+    ] {
+        operator.write("partners.toml", &text);
+        operator.reload();
+        let filed = federation.file(&counter.terminal, &headers, "419001", None).await;
+        assert_eq!(code(&filed), want, "{what}: {}", filed.text());
+        if want.0 == 403 {
+            let listed = counter.terminal.get("/v1/cases", &headers).await;
+            assert_eq!(code(&listed), want, "{what}, listing");
+        }
+    }
+}
+
+/// The person sees who looked them up, when and why; another person sees nothing of it, and nobody sees it for them.
+async fn who_looked_me_up(federation: &Federation) {
+    let window = federation.client("W-440305-01", 0);
+    let clerk = ("authorization", format!("Bearer {}", federation.token("C-0001")));
+    let both: Headers = vec![clerk.clone(), ("tongban-subject-token", federation.token("citizen"))];
+    let portal = [federation.anybody(0), federation.anybody(1)];
+    let own = |user: &str| -> Headers { vec![("authorization", format!("Bearer {}", federation.token(user)))] };
+    let others_before = portal[0].get("/v1/me/lookups", &own("lisi")).await;
+    assert_eq!(others_before.status, 200, "{}", others_before.text());
+    let filed = federation.file(&window, &both, "419001", None).await;
+    let no = filed.json["case"].as_str().unwrap_or_else(|| panic!("{}", filed.text())).to_owned();
+    assert_eq!(window.get(&format!("/v1/cases/{no}"), &both).await.status, 200);
+
+    let mine = portal[0].get("/v1/me/lookups", &own("citizen")).await;
+    assert_eq!(mine.status, 200, "{}", mine.text());
+    let lines = mine.json["lookups"].as_array().unwrap();
+    let by_window = |line: &&Value| line["who"]["at"] == "window:W-440305-01" && line["who"]["staff"] == "C-0001";
+    let household = lines.iter().filter(by_window).find(|line| line["resource"] == "DR-HH");
+    let household = household.unwrap_or_else(|| panic!("{}", mine.json));
+    assert_eq!((&household["what"], &household["name"]), (&json!("data"), &json!("户籍成员与迁移信息")));
+    assert_eq!(household["why"]["item"], "002009901000");
+    assert_eq!(household["why"]["purpose"], "case");
+    for what in ["licence", "case"] {
+        assert!(lines.iter().filter(by_window).any(|line| line["what"] == what), "{what}: {}", mine.json);
+    }
+    // Each line can be found in the log.
+    let operator = Operator::new(federation);
+    let read = operator.lines("data.read");
+    assert!(read.iter().any(|line| line["ev"][0]["type"] == "DR-HH" && household["at"].as_str() == Some(&at(line))));
+    let times: Vec<_> = lines.iter().map(|line| line["at"].as_str().unwrap()).collect();
+    assert!(times.is_sorted_by(|a, b| a >= b), "newest first: {times:?}");
+    // The other gateway, which gave the data, tells the same person the same.
+    let there = portal[1].get("/v1/me/lookups?lang=en", &own("citizen")).await;
+    let there_lines = there.json["lookups"].as_array().unwrap();
+    let served = there_lines.iter().find(|l| l["resource"] == "DR-HH" && l["who"]["at"] == "peer:gw-440305");
+    assert!(served.is_some_and(|l| l["name"] == "Household members and moves"), "{}", there.json);
+
+    // Nobody else.
+    let others = portal[0].get("/v1/me/lookups", &own("lisi")).await;
+    assert_eq!(others.json["lookups"], others_before.json["lookups"], "another person sees nothing of it");
+    for (who, client, headers, want) in [
+        ("a clerk", &window, vec![clerk.clone()], (403, "TB-GW-0103")),
+        ("a clerk with the person's token beside", &window, both.clone(), (403, "TB-GW-0103")),
+        ("an auditor", &portal[0], own("auditor"), (403, "TB-GW-0103")),
+        ("nobody", &portal[0], Headers::new(), (401, "TB-ID-0101")),
+    ] {
+        let answer = client.get("/v1/me/lookups", &headers).await;
+        assert_eq!(answer.status, want.0, "{who}: {}", answer.text());
+        assert!(want.0 == 401 || code(&answer) == want, "{who}: {}", answer.text());
+    }
+    let earlier = format!("/v1/me/lookups?before={}", household["at"].as_str().unwrap());
+    let earlier = portal[0].get(&earlier, &own("citizen")).await;
+    let older = |line: &Value| line["at"].as_str() < household["at"].as_str();
+    assert!(earlier.json["lookups"].as_array().unwrap().iter().all(older), "{}", earlier.json);
+}
+
+/// The time of an entry, as the API writes times.
+fn at(entry: &Value) -> String {
+    tongban::terms::UnixMillis(entry["ts"].as_i64().expect("a time")).to_string()
 }
 
 /// Operators of gateway A, who sign.

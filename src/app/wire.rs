@@ -19,6 +19,7 @@ use crate::audit::{Log, OpenOptions, Pseudonymiser};
 use crate::catalogue::Catalogue;
 use crate::exchange::{Key, Vault, records};
 use crate::federation::Directory;
+use crate::gateway::about_me;
 use crate::gateway::changes;
 use crate::gateway::decisions::Decisions;
 use crate::gateway::enrol::Authority;
@@ -93,7 +94,7 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
         keys,
         ..
     } = snapshot;
-    let migrations = [records::MIGRATIONS, changes::MIGRATIONS, orders::MIGRATIONS].concat();
+    let migrations = [records::MIGRATIONS, changes::MIGRATIONS, orders::MIGRATIONS, about_me::MIGRATIONS].concat();
     let store = Store::open(&config.gateway.store, &migrations).await.map_err(|e| e.to_string())?;
     let log = log(config, &store).await?;
     let pseudonym_key = Key::read_or_make(&shared.join("pseudonym.key")).map_err(|e| e.to_string())?;

@@ -12,12 +12,13 @@ use super::rooms::Rooms;
 use super::who::{NO_SUBJECT, Person, PersonKind, Terminal, WRONG_KIND};
 use super::{facts, keep, onward};
 use crate::audit::Kind;
-use crate::audit::entry::{Evidence, Outcome};
+use crate::audit::entry::{Evidence, Outcome, Subject};
 use crate::exchange::message::{Dossier, Stored};
 use crate::exchange::outbox::{self, Delivery};
 use crate::exchange::records::{self, EventRow, Record, Whose};
 use crate::exchange::vault::Reading;
 use crate::exchange::{Act, ExchangeError, Key, PaperRow};
+use crate::partners::Masking;
 use crate::policy::{Ask, CaseAct, CaseLink, Listing, Who};
 use crate::terms::words::words;
 use crate::terms::{CaseNo, Lang, Refusal, UnixMillis};
@@ -114,6 +115,7 @@ async fn shown(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, no: CaseNo, file: Option
         .trace
         .about(rooms, Kind::CaseEvent, Some(viewer.person), viewer.terminal)
         .case(rooms.pseudonyms.case(no))
+        .subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: seen.record.subject.parse().ok() })
         .dec(ledger::allowed(&permit))
         .out(Outcome { status: Some(200), ..Outcome::default() });
     if let Some(row) = seen.files.iter().find(|row| Some(row.stored.path.as_str()) == file) {
@@ -268,15 +270,16 @@ async fn wish(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, seen: Seen, wish: Wish<'_
     Ok((whole(rooms, no).await?, here))
 }
 
-/// A case as JSON, masked for the eyes that look.
-pub fn view(seen: &Seen) -> Value {
+/// A case as JSON, numbers masked; at an outlet as its contract masks them.
+pub fn view(seen: &Seen, masking: Option<&Masking>) -> Value {
     let d = &seen.dossier;
+    let code = masking.map_or_else(|| d.applicant.masked_code(), |own| own.id_number.apply(&d.applicant.code));
     json!({
         "case": seen.record.case.no, "state": seen.record.case.state, "state_zh": seen.record.case.state.zh(),
         "seq": seen.record.case.seq,
         "item": {"code": d.item, "name": d.item_name},
         "window": d.window, "owner": d.owner, "authority": d.authority_name,
-        "applicant": {"name": d.applicant.name, "code": d.applicant.masked_code()},
+        "applicant": {"name": d.applicant.name, "code": code},
         "received_at": d.received_at.to_string(),
         "accepted_at": seen.record.case.accepted_at.map(|t| t.to_string()),
         "materials": d.materials.iter().map(|m| json!({

@@ -166,7 +166,14 @@ pub async fn exchange(
     if let Terminal::Outlet { contract, terminal } = terminal {
         rooms.rates.load().take(contract, terminal)?;
         let terms = partners::ItemTerms { code: item.code, presence: item.presence, outlet_kinds: &item.outlet_kinds };
-        let _yes = partners::check(contract, terminal, partners::Act::Receive, Some(terms), contract.region, now)?;
+        let _yes = partners::check(
+            contract,
+            terminal,
+            partners::Act::Receive,
+            Some(terms),
+            contract.place_of(terminal)?,
+            now,
+        )?;
     }
     let duty = duty::of(rooms, &actor.caller.key(), now).await?;
     acting.post = duty.as_rules();

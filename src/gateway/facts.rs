@@ -87,13 +87,13 @@ pub fn who(
         _ => person.id.clone(),
     };
     let outlet = match terminal {
-        Terminal::Outlet { contract, .. } => Some(Outlet {
+        Terminal::Outlet { contract, terminal } => Some(Outlet {
             kind: outlet_kind(contract.kind),
             live: contract.suspended.is_none() && (contract.from.start()..contract.to.end()).contains(&now),
             item_listed: outlet_allowed,
             act_listed: outlet_allowed,
             in_hours: contract.hours.is_open(now),
-            at_place: true,
+            at_place: contract.place_of(terminal).is_ok_and(|place| contract.covers(place)),
             customer_present: present,
         }),
         _ => None,

@@ -7,6 +7,7 @@
 //! ```
 //! Every way ends in a line of the log before it ends in an answer.
 
+pub mod about_me;
 pub mod act;
 pub mod changes;
 pub mod decisions;

@@ -104,7 +104,14 @@ fn allowed(placed: Placed, rooms: &Rooms) -> Result<Allowed, Refusal> {
         Terminal::Outlet { contract, terminal } => {
             rooms.rates.load().take(contract, terminal)?;
             let terms = ItemTerms { code: item.code, presence: item.presence, outlet_kinds: &item.outlet_kinds };
-            Some(partners::check(contract, terminal, partners::Act::Receive, Some(terms), contract.region, now)?)
+            Some(partners::check(
+                contract,
+                terminal,
+                partners::Act::Receive,
+                Some(terms),
+                contract.place_of(terminal)?,
+                now,
+            )?)
         }
         _ => None,
     };

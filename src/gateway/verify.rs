@@ -13,7 +13,7 @@ use super::prove::{VaultFile, profile};
 use super::rooms::Rooms;
 use super::who::{Person, PersonKind, Terminal};
 use crate::audit::Kind;
-use crate::audit::entry::Evidence;
+use crate::audit::entry::{Evidence, Subject};
 use crate::exchange::{ExchangeError, Kept, Key};
 use crate::licences::{self, Report, names};
 use crate::policy::{Ask, LicenceCheck, LicenceFacts};
@@ -57,6 +57,11 @@ pub async fn ask(verifying: &Verifying<'_>, rooms: &Arc<Rooms>) -> Result<Report
             verdict: ledger::word(report.indication.word()),
             ..Evidence::default()
         });
+    let code = report.data.data.iter().find(|datum| datum.name == names::HOLDER_CODE);
+    if let Some(holder) = code.and_then(|datum| datum.value.parse::<ResidentId>().ok()) {
+        let pid = Some(rooms.pseudonyms.resident(&holder));
+        entry = entry.subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid });
+    }
     if let Some(seen) = verifying.case {
         entry = entry.case(rooms.pseudonyms.case(seen.record.case.no));
     }

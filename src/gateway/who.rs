@@ -4,7 +4,7 @@ use super::rooms::{Rooms, SystemKind, Window};
 use crate::audit::entry::{Actor, Behalf, Subject};
 use crate::audit::{Pseudonym, Word};
 use crate::partners::error::TERMINAL_REVOKED;
-use crate::partners::{Contract, PartnerError, Terminal as OutletTerminal};
+use crate::partners::{Contract, Masking, PartnerError, Terminal as OutletTerminal};
 use crate::policy;
 use crate::terms::refusal::tolds;
 use crate::terms::{Digest, Next, Refusal, RegionCode, ResidentId, UnixMillis};
@@ -86,6 +86,18 @@ impl Terminal {
         }
     }
 
+    /// Takes note of where a terminal of an outlet says that it is.
+    ///
+    /// # Errors
+    /// `TB-PAR-0211` for a place that is none: one that cannot be read must not count as one that was not told.
+    pub fn tells(&mut self, place: Option<&str>) -> Result<(), Refusal> {
+        if let (Self::Outlet { contract, terminal }, Some(place)) = (self, place) {
+            let untold = |_| PartnerError::PlaceUntold { outlet: contract.outlet.clone() };
+            terminal.told = Some(place.parse().map_err(untold)?);
+        }
+        Ok(())
+    }
+
     fn peer(
         rooms: &Rooms,
         certificate: &Certificate,
@@ -118,6 +130,14 @@ impl Terminal {
         match self {
             Self::Window(window) => Some(window.region),
             Self::Outlet { contract, .. } => Some(contract.region),
+            _ => None,
+        }
+    }
+
+    /// How an outlet sees people, by its contract; a government desk sees them as they are.
+    pub fn masking(&self) -> Option<&Masking> {
+        match self {
+            Self::Outlet { contract, .. } => Some(&contract.masking),
             _ => None,
         }
     }

@@ -29,6 +29,7 @@ pub enum Call {
     Document,
     Verify,
     LookUp,
+    AboutMe,
     Logout,
     Token,
     Revoke,
@@ -79,6 +80,7 @@ routes! {
     POST "/v1/cases/{no}/delivery" Deliver Person "出件送达" "Hand out what was decided, and say how";
     GET "/v1/cases/{no}/documents/{*path}" Document Person "下载文书" "Fetch a receipt, paper or material of a case";
     POST "/v1/verify" Verify Person "核验证照" "Verify a licence or sealed paper";
+    GET "/v1/me/lookups" AboutMe Person "谁查过我" "Who looked up what about me, when and why: for the person alone";
     POST "/v1/lookups" LookUp Person "共享数据查询" "Look up shared data for a case";
     POST "/v1/terminals" Enrol Anyone "终端入网" "A terminal of an outlet gets a certificate: with an operator's approval, or the one it has";
     POST "/v1/backchannel-logout" Logout Anyone "统一注销通知" "An issuer ends a session (OIDC back-channel logout)";

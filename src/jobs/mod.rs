@@ -18,10 +18,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::audit::{Entry, Kind};
 use crate::exchange::outbox;
-use crate::gateway::{Rooms, logout, orders};
+use crate::gateway::{Rooms, about_me, logout, orders};
 use crate::store::Dialect;
 use crate::terms::{Refusal, UnixMillis};
 use deliver::Deliveries;
@@ -45,6 +46,7 @@ pub async fn run(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
     let mut ended = tokio::time::interval(Duration::from_millis(ENDED_MS));
     let mut deliveries = Deliveries::new(rooms.clone());
     let mut round = 0;
+    let mut reading: Option<JoinHandle<()>> = None;
     loop {
         tokio::select! {
             () = crate::gateway::stopped(&mut stop) => break,
@@ -63,11 +65,23 @@ pub async fn run(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
                     tracing::warn!(%error, "housekeeping failed");
                 }
                 round += 1;
+                // The first round on a long log takes a while: nobody waits for it.
+                if reading.as_ref().is_none_or(JoinHandle::is_finished) {
+                    let rooms = rooms.clone();
+                    reading = Some(tokio::spawn(async move {
+                        if let Err(error) = about_me::catch_up(&rooms).await {
+                            tracing::warn!(%error, "entries about people are not in the rows yet");
+                        }
+                    }));
+                }
             }
         }
         if let Err(error) = deliveries.due(UnixMillis::now()).await {
             tracing::warn!(%error, "deliveries failed");
         }
+    }
+    if let Some(reading) = reading {
+        reading.abort();
     }
     deliveries.drain(Duration::from_secs(DRAIN_S)).await;
 }

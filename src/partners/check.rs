@@ -91,7 +91,7 @@ pub fn check(
         Some(item) if act.needs_item() => check_item(contract, item)?,
         _ => {}
     }
-    if !contract.places.iter().any(|wider| place.lies_in(*wider)) {
+    if !contract.covers(place) {
         return Err(PartnerError::OutsidePlace { outlet: outlet(), place });
     }
     if !contract.hours.is_open(now) {

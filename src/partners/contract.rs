@@ -82,6 +82,12 @@ pub struct Terminal {
     pub id: TerminalId,
     /// The terminal's own kill switch.
     pub revoked: bool,
+    /// Where it stands; at the outlet's region when absent.
+    pub place: Option<RegionCode>,
+    /// It is carried about: it tells its place with each request, and does nothing without.
+    pub moves: bool,
+    /// What it told.
+    pub told: Option<RegionCode>,
 }
 
 /// Daily limits of an outlet; `None` = not limited by the contract.
@@ -132,6 +138,24 @@ pub struct Contract {
 }
 
 impl Contract {
+    /// Where a terminal is now: where it stands, or what it tells where it moves.
+    ///
+    /// # Errors
+    /// [`PartnerError::PlaceUntold`] for one that moves and does not tell.
+    pub fn place_of(&self, terminal: &Terminal) -> Result<RegionCode, PartnerError> {
+        let stands = terminal.place.unwrap_or(self.region);
+        match (terminal.told, terminal.moves) {
+            (Some(told), _) => Ok(told), // what stands and says that it is elsewhere is believed, too
+            (None, false) => Ok(stands),
+            (None, true) => Err(PartnerError::PlaceUntold { outlet: self.outlet.clone() }),
+        }
+    }
+
+    /// Whether the contract covers a place.
+    pub fn covers(&self, place: RegionCode) -> bool {
+        self.places.iter().any(|wider| place.lies_in(*wider))
+    }
+
     pub fn name(&self, lang: Lang) -> &str {
         lang.pick(&self.name_zh, &self.name_en)
     }

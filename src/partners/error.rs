@@ -33,6 +33,8 @@ pub enum PartnerError {
     KindNotAdmitted { outlet: OutletId, item: ItemCode },
     #[error("outlet {outlet}: {place} is outside its places")]
     OutsidePlace { outlet: OutletId, place: RegionCode },
+    #[error("outlet {outlet}: a terminal that moves did not tell its place")]
+    PlaceUntold { outlet: OutletId },
     #[error("outlet {outlet}: closed now")]
     OutsideHours { outlet: OutletId },
     #[error("outlet {outlet}: {counter} quota of {limit} a day is used up")]
@@ -98,6 +100,10 @@ tolds! {
         "现在不在本网点的服务时间内。",
         "This outlet is closed now.",
         Next::TryLater;
+    pub const PLACE_UNTOLD = "TB-PAR-0211", 403,
+        "移动终端未报告所在地，请打开定位后再试。",
+        "A terminal that moves has to tell its place: switch its position on.",
+        Next::CorrectAndResend;
     pub const QUOTA_USED_UP = "TB-PAR-0301", 429,
         "本网点今日办理数量已满，请明日再来或到政务服务窗口办理。",
         "Today's quota is used up: come tomorrow, or go to a government window.",
@@ -131,6 +137,7 @@ impl Explain for PartnerError {
             Self::ItemNotListed { .. } => &ITEM_NOT_LISTED,
             Self::KindNotAdmitted { .. } => &KIND_NOT_ADMITTED,
             Self::OutsidePlace { .. } => &OUTSIDE_PLACE,
+            Self::PlaceUntold { .. } => &PLACE_UNTOLD,
             Self::OutsideHours { .. } => &OUTSIDE_HOURS,
             Self::QuotaUsedUp { .. } => &QUOTA_USED_UP,
             Self::TooOftenForOne { .. } => &TOO_OFTEN,

@@ -89,6 +89,18 @@ fn read_contract(
             );
         }
     }
+    if let (Some(region), Some(terminals)) = (region, &terminals) {
+        let own = [region];
+        let places = places.as_deref().filter(|places| !places.is_empty()).unwrap_or(&own);
+        let outside = |place: &RegionCode| !places.iter().any(|wider| place.lies_in(*wider));
+        for place in terminals.iter().filter_map(|terminal| terminal.place).filter(outside) {
+            table.wrong(
+                "terminal",
+                format_args!("{place} is outside the places of the contract"),
+                "correct it, or add it to `places`",
+            );
+        }
+    }
     if let (Some(kind), Some(items)) = (kind, &items) {
         for item in items {
             match known(*item, kind) {
@@ -149,6 +161,10 @@ fn read_terminals(table: &Table<'_, '_>, seen: &mut BTreeMap<TerminalId, usize>)
         let form = "a SHA-256 fingerprint (64 hexadecimal digits) or the certificate's URI";
         let id = inner.need_parse::<TerminalId>("id", form);
         let revoked = inner.bool("revoked").unwrap_or(false);
+        let (place, moves) = (inner.parse::<RegionCode>("place", PLACE_FORM), inner.bool("moves").unwrap_or(false));
+        if moves && place.is_some() {
+            inner.wrong("place", "is fixed for a terminal that moves", "leave out one of `place` and `moves`");
+        }
         inner.done();
         let Some(id) = id else {
             good = false;
@@ -157,7 +173,7 @@ fn read_terminals(table: &Table<'_, '_>, seen: &mut BTreeMap<TerminalId, usize>)
         if let Some(line) = seen.insert(id.clone(), inner.line()) {
             inner.wrong("id", format_args!("is also a terminal of line {line}"), "a certificate belongs to one outlet");
         }
-        terminals.push(Terminal { id, revoked });
+        terminals.push(Terminal { id, revoked, place, moves, told: None });
     }
     if terminals.is_empty() && good {
         table.wrong("terminal", "there is none", "write a [[contract.terminal]] with its id");

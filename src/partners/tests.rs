@@ -91,6 +91,26 @@ fn each_no_has_its_own_code() {
 }
 
 #[test]
+fn a_terminal_is_where_it_stands_or_where_it_tells() {
+    let contracts = contracts();
+    let (contract, terminal) = by_uri(&contracts, URI);
+    let place = |text: &str| Some(text.parse::<RegionCode>().unwrap());
+    for (stands, moves, told, want) in [
+        (None, false, None, Ok("440305000000")),
+        (place("440305007003"), false, None, Ok("440305007003")),
+        (None, true, None, Err("TB-PAR-0211")),
+        (None, true, place("440305007"), Ok("440305007000")),
+        (None, true, place("440304"), Ok("440304000000")), // and the check says that this is outside
+        (place("440305007003"), false, place("440304"), Ok("440304000000")), // carried off
+    ] {
+        let terminal = Terminal { place: stands, moves, told, ..terminal.clone() };
+        let got = contract.place_of(&terminal).map(|place| place.to_string()).map_err(|e| e.told().code);
+        assert_eq!(got.as_deref(), want.as_ref().copied(), "{stands:?} {moves} {told:?}");
+    }
+    assert!(contract.covers("440305007".parse().unwrap()) && !contract.covers("440304".parse().unwrap()));
+}
+
+#[test]
 fn terminals_are_known_by_their_certificate() {
     let contracts = contracts();
     let fingerprint: Digest = FINGERPRINT.parse().unwrap();
@@ -203,7 +223,7 @@ fn rates_belong_to_the_terminal() {
     clock.advance(Duration::from_millis(100));
     assert!(rates.take(contract, first).is_ok());
     assert!(rates.take(contract, first).is_err());
-    let stranger = Terminal { id: "urn:somebody".parse().unwrap(), revoked: false };
+    let stranger = Terminal { id: "urn:somebody".parse().unwrap(), ..first.clone() };
     assert!(matches!(rates.take(contract, &stranger), Err(PartnerError::UnknownTerminal)));
 }
 
@@ -231,6 +251,8 @@ fn each_mistake_in_a_contract_is_told() {
             "also",
         ),
         ("id = \"6a09", "id = \"6a0", "contract[1].terminal[2].id", "not valid"),
+        ("revoked = false", "place = \"440304\"", "contract[1].terminal", "outside the places"),
+        ("revoked = false", "place = \"440305\"\nmoves = true", "contract[1].terminal[2].place", "moves"),
         ("terminal = [{ id = \"urn:tongban:outlet:post-xindu-07:t1\" }]", "", "contract[2].terminal", "there is none"),
         ("to = \"17:00\"", "to = \"09:00\"", "contract[1].hours[1].to", "not after"),
         ("to = \"17:00\"", "to = \"25:00\"", "contract[1].hours[1].to", "not valid"),
@@ -256,7 +278,7 @@ fn codes_are_distinct_and_answers_complete() {
     let count = codes.len();
     codes.sort_unstable();
     codes.dedup();
-    assert_eq!((codes.len(), count), (count, 17));
+    assert_eq!((codes.len(), count), (count, 18));
     assert!(tolds().iter().all(|told| told.code.starts_with("TB-PAR-") && !told.zh.is_empty() && !told.en.is_empty()));
 }
 

@@ -469,6 +469,24 @@ impl Log {
         found.ok_or(AuditError::NotFound)
     }
 
+    /// Hears of at most `most` durable entries from `start` on, in order; gives the index to go on from. Stops at the end of
+    /// a segment.
+    pub fn entries(&self, start: u64, most: u64, mut each: impl FnMut(u64, &[u8])) -> Result<u64, AuditError> {
+        let segment_end = (start / SEGMENT_ENTRIES + 1) * SEGMENT_ENTRIES;
+        let end = start.saturating_add(most).min(self.size()).min(segment_end);
+        if end <= start {
+            return Ok(start);
+        }
+        let from = start - start % 256;
+        self.entries_from(from, end - from, |at, entry| {
+            if at >= start {
+                each(at, entry);
+            }
+            true
+        })?;
+        Ok(end)
+    }
+
     /// Hears of `count` entries from `start`, a multiple of 256, on; never crosses a segment.
     fn entries_from(&self, start: u64, count: u64, mut each: impl FnMut(u64, &[u8]) -> bool) -> Result<(), AuditError> {
         if start + count > self.size() {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::input::{self, query, to_vault};
-use super::{Asked, ok, person, read, viewer};
+use super::{Asked, masked, ok, person, read, viewer};
 use crate::exchange::records::Record;
 use crate::exchange::{ExchangeError, Key};
 use crate::gateway::desk::{self, Seen};
@@ -16,9 +16,10 @@ use crate::gateway::lookup::{self, Asking};
 use crate::gateway::submit;
 use crate::gateway::verify::{self, Verifying};
 use crate::gateway::who::{NO_SUBJECT, PersonKind, Terminal, WRONG_KIND};
-use crate::gateway::{act, enrol, intake, streaming};
+use crate::gateway::{about_me, act, enrol, intake, streaming};
 use crate::http::problem::json_response;
 use crate::http::{CONTENT, NOT_FOUND};
+use crate::licences;
 use crate::partners;
 use crate::terms::{CaseNo, LicenceId, Refusal, ResidentId, UnixMillis};
 use crate::upstream::Body;
@@ -82,30 +83,44 @@ pub async fn file(asked: Asked, request: Request<Body>) -> Result<Response<Body>
 }
 
 pub async fn list(asked: &Asked) -> Result<Response<Body>, Refusal> {
-    let before = match query(asked, "before") {
-        None => UnixMillis(i64::MAX),
-        Some(text) => UnixMillis::parse_rfc3339(&text)
-            .ok_or_else(|| Refusal::new(&CONTENT, "before: a time as in RFC 3339, e.g. 2026-11-25T10:00:00Z"))?,
-    };
-    let records = desk::list(&asked.rooms, &viewer(asked)?, before).await?;
+    let records = desk::list(&asked.rooms, &viewer(asked)?, before(asked)?).await?;
     let mine = |record: &Record| asked.errand.as_ref().is_none_or(|errand| errand.covers(record));
     let next = records.last().map(|r| r.opened.to_string());
     Ok(ok(&json!({"cases": records.iter().filter(|r| mine(r)).map(desk::brief).collect::<Vec<_>>(), "before": next})))
 }
 
+/// A time that a query parameter names; none: the end of time.
+fn before(asked: &Asked) -> Result<UnixMillis, Refusal> {
+    match query(asked, "before") {
+        None => Ok(UnixMillis(i64::MAX)),
+        Some(text) => UnixMillis::parse_rfc3339(&text)
+            .ok_or_else(|| Refusal::new(&CONTENT, "before: a time as in RFC 3339, e.g. 2026-11-25T10:00:00Z")),
+    }
+}
+
+/// Who looked up what about me. A token beside one's own is no way to see another's.
+pub async fn about_me(asked: &Asked) -> Result<Response<Body>, Refusal> {
+    if asked.subject.is_some() {
+        return Err(Refusal::new(&WRONG_KIND, "the person asks alone"));
+    }
+    let (before, lang) = (before(asked)?, input::lang(asked));
+    let page = about_me::page(&asked.rooms, &asked.trace, &asked.terminal, person(asked)?, before, lang).await?;
+    Ok(ok(&page))
+}
+
 pub async fn withdraw(asked: &Asked, no: CaseNo) -> Result<Response<Body>, Refusal> {
-    Ok(wished(desk::withdraw(&asked.rooms, &viewer(asked)?, asked.subject.as_ref(), no).await?))
+    Ok(wished(asked, desk::withdraw(&asked.rooms, &viewer(asked)?, asked.subject.as_ref(), no).await?))
 }
 
 pub async fn deliver(asked: &Asked, no: CaseNo, request: Request<Body>) -> Result<Response<Body>, Refusal> {
     let delivered: desk::Delivered = input::json(request, input::JSON_MAX).await?;
-    Ok(wished(desk::deliver(&asked.rooms, &viewer(asked)?, no, &delivered).await?))
+    Ok(wished(asked, desk::deliver(&asked.rooms, &viewer(asked)?, no, &delivered).await?))
 }
 
 /// 200 where the case has moved, 202 where its owner has been asked.
-fn wished((seen, done): (Seen, bool)) -> Response<Body> {
+fn wished(asked: &Asked, (seen, done): (Seen, bool)) -> Response<Body> {
     let status = if done { StatusCode::OK } else { StatusCode::ACCEPTED };
-    json_response(status, &desk::view(&seen))
+    json_response(status, &super::seen(asked, &seen))
 }
 
 pub async fn document(asked: &Asked, no: CaseNo, path: &str) -> Result<Response<Body>, Refusal> {
@@ -142,7 +157,7 @@ fn outlet_takes(
     let catalogue = asked.rooms.catalogue.load();
     let item = catalogue.item(seen.dossier.item)?;
     let terms = partners::ItemTerms { code: item.code, presence: item.presence, outlet_kinds: &item.outlet_kinds };
-    let _yes = partners::check(contract, terminal, act, Some(terms), contract.region, asked.trace.at)?;
+    let _yes = partners::check(contract, terminal, act, Some(terms), contract.place_of(terminal)?, asked.trace.at)?;
     Ok(())
 }
 
@@ -176,7 +191,11 @@ pub async fn verify(asked: &Asked, request: Request<Body>) -> Result<Response<Bo
     if let Err(error) = asked.rooms.vault.forget(&kept.id) {
         tracing::warn!(%error, "a verified file could not be removed");
     }
-    Ok(ok(&report?.to_json()))
+    let report = report?;
+    // Whoever holds a paper may hold another's: the name that it names is masked, too.
+    let holder = report.data.data.iter().filter(|datum| datum.name == licences::names::HOLDER_NAME);
+    let names: Vec<&str> = holder.map(|datum| datum.value.as_str()).collect();
+    Ok(ok(&masked(asked, report.to_json(), &names)))
 }
 
 #[derive(Deserialize)]
@@ -238,10 +257,12 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
         requester: asked.terminal.region().unwrap_or(rooms.me.region),
     };
     let fact = lookup::ask(&asking, rooms).await?;
-    Ok(ok(&json!({
+    let told = json!({
         "resource": fact.resource(), "fields": fact.fields(), "cached": fact.cached(),
         "fetched_at": fact.fetched_at().to_string(),
-    })))
+    });
+    let name = seen.as_ref().map_or("", |seen| seen.dossier.applicant.name.as_str());
+    Ok(ok(&masked(asked, told, &[name])))
 }
 
 pub async fn office_act(asked: &Asked, no: CaseNo, request: Request<Body>) -> Result<Response<Body>, Refusal> {

@@ -28,6 +28,9 @@ use crate::partners;
 use crate::terms::{CaseNo, Digest, Refusal, UnixMillis};
 use crate::upstream::Body;
 
+/// Header in which a terminal of an outlet tells where it is: 6, 9 or 12 digits.
+const PLACE: &str = "tongban-place";
+
 /// Everything one request knows while it is answered.
 pub(super) struct Asked {
     pub rooms: Arc<Rooms>,
@@ -126,7 +129,8 @@ async fn handle(
         },
     };
     trace.route = found.route.template;
-    let terminal = Terminal::recognise(rooms, &connection.client, trace.at)?;
+    let mut terminal = Terminal::recognise(rooms, &connection.client, trace.at)?;
+    terminal.tells(input::header(request.headers(), PLACE))?;
     who.0 = terminal.clone();
     let url = format!("https://{}{path}", host.authority());
     let method = request.method().as_str().to_owned();
@@ -211,10 +215,11 @@ fn outlet_may(asked: &Asked, call: Call) -> Result<(), Refusal> {
         Call::List | Call::Read | Call::Watch | Call::Document => partners::Act::ReadOwn,
         Call::Deliver => partners::Act::HandOut,
         Call::Verify | Call::LookUp | Call::Pass => partners::Act::CheckIdentity,
+        Call::AboutMe => return Err(Refusal::new(&WRONG_KIND, "at home, or at a window")),
         _ => return Ok(()),
     };
     asked.rooms.rates.load().take(contract, terminal)?;
-    let _yes = partners::check(contract, terminal, act, None, contract.region, asked.trace.at)?;
+    let _yes = partners::check(contract, terminal, act, None, contract.place_of(terminal)?, asked.trace.at)?;
     Ok(())
 }
 
@@ -224,7 +229,8 @@ pub(super) fn still_stands(asked: &Asked, now: UnixMillis) -> bool {
     match &terminal {
         Terminal::Unknown => matches!(asked.terminal, Terminal::Unknown),
         Terminal::Outlet { contract, terminal } => {
-            partners::check(contract, terminal, partners::Act::ReadOwn, None, contract.region, now).is_ok()
+            // Where it is was asked when it began to watch.
+            partners::check(contract, terminal, partners::Act::ReadOwn, None, contract.places[0], now).is_ok()
         }
         _ => true,
     }
@@ -244,12 +250,13 @@ async fn dispatch(
         Call::Plan => items::plan(&asked, param("code"), request).await,
         Call::File => cases::file(asked, request).await,
         Call::List => cases::list(&asked).await,
-        Call::Read => Ok(ok(&desk::view(&read(&asked, case()?).await?))),
+        Call::Read => Ok(ok(&seen(&asked, &read(&asked, case()?).await?))),
         Call::Watch => watch::answer(asked, case()?).await,
         Call::Withdraw => cases::withdraw(&asked, case()?).await,
         Call::Deliver => cases::deliver(&asked, case()?, request).await,
         Call::Document => cases::document(&asked, case()?, param("path")).await,
         Call::Verify => cases::verify(&asked, request).await,
+        Call::AboutMe => cases::about_me(&asked).await,
         Call::LookUp => cases::look_up(&asked, request).await,
         Call::Enrol => cases::enrol(&asked, request).await,
         Call::Logout => cases::logout(&asked, request).await,
@@ -284,6 +291,22 @@ fn stripped(request: Request<Body>) -> Request<Body> {
 
 fn ok(value: &Value) -> Response<Body> {
     json_response(StatusCode::OK, value)
+}
+
+/// A case as the eyes that look may see it.
+fn seen(asked: &Asked, seen: &desk::Seen) -> Value {
+    let masking = asked.terminal.masking();
+    masked(asked, desk::view(seen, masking), &[&seen.dossier.applicant.name])
+}
+
+/// At an outlet every value is masked as its contract says; `names` are of the people it is about.
+fn masked(asked: &Asked, mut value: Value, names: &[&str]) -> Value {
+    if let Some(masking) = asked.terminal.masking() {
+        let subject = asked.subject.as_ref().and_then(|subject| subject.name.as_deref());
+        let names: Vec<&str> = names.iter().copied().chain(subject).collect();
+        masking.mask(&mut value, &names);
+    }
+    value
 }
 
 /// Who asks; a person, as the route said.

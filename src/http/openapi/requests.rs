@@ -32,6 +32,15 @@ pub fn parameters(call: Call) -> Vec<Value> {
             json!({ "type": "string", "format": "date-time" }),
             "only cases opened earlier: the `before` of the last page",
         )],
+        Call::AboutMe => vec![
+            one(
+                "before",
+                "query",
+                json!({ "type": "string", "format": "date-time" }),
+                "only what was earlier: the `before` of the last page",
+            ),
+            lang(),
+        ],
         Call::Watch => vec![one("Last-Event-ID", "header", number(), "go on after this event")],
         Call::Withdraw => vec![subject()],
         Call::Verify => vec![

@@ -22,6 +22,7 @@ pub fn good(call: Call) -> Vec<(&'static str, &'static str, Option<Value>)> {
         Call::Verify => {
             vec![("200", JSON, Some(json!({ "type": "object", "description": "docs/verdict.schema.json" })))]
         }
+        Call::AboutMe => vec![("200", JSON, Some(about_me()))],
         Call::LookUp => vec![(
             "200",
             JSON,
@@ -217,6 +218,29 @@ fn case() -> Value {
         ("events", list(event())),
         ("deliveries", list(delivery)),
     ])
+}
+
+fn about_me() -> Value {
+    let who =
+        closed(&[("kind", or_null(text())), ("at", or_null(text())), ("staff", or_null(text())), ("myself", flag())]);
+    let why = closed(&[
+        ("purpose", or_null(text())),
+        ("basis", or_null(text())),
+        ("item", or_null(text())),
+        ("item_name", or_null(text())),
+    ]);
+    let line = closed(&[
+        ("at", time()),
+        ("what", one_of(["data", "licence", "case"])),
+        ("resource", or_null(text())),
+        ("name", or_null(text())),
+        ("who", who),
+        ("why", why),
+        ("from", or_null(text())),
+        ("result", or_null(text())),
+        ("leaf", leaf()),
+    ]);
+    closed(&[("lookups", list(line)), ("before", or_null(time()))])
 }
 
 fn errors() -> Value {
