@@ -15,7 +15,7 @@ use tongban::trust::certificate::Certificate;
 use tongban::trust::cms::{self, Spelling};
 use tongban::trust::issue::{self, Issuer, Subject, Use};
 use tongban::trust::suite::{DigestAlgorithm, SignatureAlgorithm, Signer, SigningKey};
-use tongban::trust::{pem, timestamp};
+use tongban::trust::{jose, ocsp, pem, timestamp};
 
 const AT: UnixMillis = UnixMillis(1_790_000_000_000);
 const YEAR_MS: i64 = 365 * 86_400_000;
@@ -58,6 +58,10 @@ fn main() -> Done<()> {
         let issuer = Issuer::of(&root.key, &root.certificate);
         let revoked = [(signer.certificate.serial().to_vec(), AT)];
         keep("crl", suite, &issue::crl(&issuer, &revoked, 1, AT, UnixMillis(AT.0 + YEAR_MS))?)?;
+        let by: (&dyn Signer, &Certificate) = (&root.key, &root.certificate);
+        let answer =
+            ocsp::respond(by, signer.certificate.serial(), &ocsp::Answer::Good, AT, UnixMillis(AT.0 + YEAR_MS))?;
+        keep("ocsp", suite, &answer)?;
         let request = timestamp::Request::over(algorithm.digest(), b"message", [7; 8]);
         let stamps = std::slice::from_ref(&tsa.certificate);
         let response = timestamp::respond(&request, &tsa.key, stamps, "1.2.3", 1, AT)?;
@@ -75,7 +79,20 @@ fn main() -> Done<()> {
         keep("asic", suite, &asic::seal(Vec::new(), parts, &signer.key, chain, AT)?)?;
     }
     sealed(&keep)?;
+    credential(&keep)?;
     texts(&keep)
+}
+
+/// A credential with a disclosure, and four numbers for the curve.
+fn credential(keep: Keep<'_>) -> Done<()> {
+    let key = SigningKey::from_pkcs8(&SigningKey::generate(SignatureAlgorithm::EcdsaP256Sha256)?)?;
+    let header = serde_json::json!({ "typ": "dc+sd-jwt" }).as_object().cloned().unwrap_or_default();
+    let disclosure = "WyJzYWx0IiwibmFtZSIsInZhbHVlIl0";
+    let claims = format!("{{\"iss\":\"https://a.example\",\"vct\":\"urn:a\",\"_sd\":[\"{disclosure}\"]}}");
+    let signed = jose::sign(&key, &header, claims.as_bytes())?;
+    keep("credential", "plain", format!("{signed}~{disclosure}~").as_bytes())?;
+    let numbers: Vec<u8> = (1..=128).collect();
+    keep("sm2", "numbers", &numbers)
 }
 
 /// OFD with a seal, and its parts.

@@ -88,6 +88,7 @@ pub fn time_of(token: &Token, text: &str, anchors: &[Certificate]) -> Result<Uni
         purpose: Purpose::TimeStamping,
         at: stamp.at,
         crls: &[],
+        ocsp: &[],
         revocation: Revocation::IfAvailable,
     };
     path::judge(&question).map_err(AnchorError::Authority)?;

@@ -21,6 +21,7 @@ use crate::licences::{
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
+use crate::trust::ocsp::Response;
 use crate::trust::pem;
 
 /// Check sealed and signed files, offline: OFD, PDF, ASiC, CMS, seals, credentials.
@@ -53,6 +54,9 @@ pub struct VerifyArgs {
     /// Revocation list (DER or PEM).
     #[arg(long, value_name = "FILE")]
     pub crl: Vec<PathBuf>,
+    /// Answer of an OCSP responder (DER), fetched or archived.
+    #[arg(long, value_name = "FILE")]
+    pub ocsp: Vec<PathBuf>,
     /// Metadata of an issuer of credentials, with its keys (JSON: issuer, jwks).
     #[arg(long, value_name = "FILE")]
     pub issuer_keys: Vec<PathBuf>,
@@ -142,6 +146,7 @@ struct PolicyFile {
     tsa_anchor: Vec<PathBuf>,
     intermediate: Vec<PathBuf>,
     crl: Vec<PathBuf>,
+    ocsp: Vec<PathBuf>,
     issuer_keys: Vec<PathBuf>,
     status_list: Vec<PathBuf>,
     audience: Option<String>,
@@ -334,6 +339,7 @@ fn judge(args: &VerifyArgs) -> Result<Judge, String> {
             &mut policy.tsa_anchor,
             &mut policy.intermediate,
             &mut policy.crl,
+            &mut policy.ocsp,
             &mut policy.issuer_keys,
             &mut policy.status_list,
         ];
@@ -357,6 +363,10 @@ fn judge(args: &VerifyArgs) -> Result<Judge, String> {
         for der in ders(path)? {
             profile.crls.push(Crl::parse(&der).map_err(|e| format!("{}: {e}", path.display()))?);
         }
+    }
+    for path in args.ocsp.iter().chain(&policy.ocsp) {
+        let answer = read(path).and_then(|octets| Response::parse(&octets).map_err(|e| e.to_string()));
+        profile.ocsp.push(answer.map_err(|e| format!("{}: {e}", path.display()))?);
     }
     for path in args.issuer_keys.iter().chain(&policy.issuer_keys) {
         let keys = read(path).and_then(|octets| IssuerKey::read(&octets).map_err(str::to_owned));

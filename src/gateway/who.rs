@@ -218,6 +218,7 @@ fn under(
         purpose: Purpose::TlsClient,
         at: now,
         crls: &rooms.directory.load().revocation_lists(),
+        ocsp: &[],
         revocation: Revocation::IfAvailable,
     };
     judge(&question).map(|_| ())

@@ -6,6 +6,7 @@ use crate::formats::zip;
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
+use crate::trust::ocsp::Response;
 
 pub use crate::trust::path::Revocation;
 
@@ -37,6 +38,8 @@ pub struct Profile {
     /// Certificates that may help to build a chain; not trusted by themselves.
     pub intermediates: Vec<Certificate>,
     pub crls: Vec<Crl>,
+    /// Answers about single certificates (OCSP), fetched or archived.
+    pub ocsp: Vec<Response>,
     /// Keys of issuers of credentials, for those that bring no certificates.
     pub issuer_keys: Vec<IssuerKey>,
     /// What issuers of credentials say of them now.
@@ -58,6 +61,7 @@ impl Profile {
             anchors: Anchors::default(),
             intermediates: Vec::new(),
             crls: Vec::new(),
+            ocsp: Vec::new(),
             issuer_keys: Vec::new(),
             status_lists: Vec::new(),
             binding: Binding::default(),

@@ -18,6 +18,7 @@ use super::when;
 use crate::formats::zip::{Archive, Entry, Source, ZipError};
 use crate::trust::cms::{CmsError, Content, SignedData, SignerInfo, Verified};
 use crate::trust::crl::Crl;
+use crate::trust::ocsp::Response;
 use crate::trust::suite::{DigestAlgorithm, Hasher, SuiteError};
 
 /// What an error means: step and outcome.
@@ -191,6 +192,7 @@ pub(super) fn conclude(
     let Some(cert) = data.certificate_of(signer) else { return };
     // Lists that came along are signed by their authorities like all others; what cannot be read says nothing.
     let crls: Vec<Crl> = data.crls.iter().filter_map(|der| Crl::parse(der).ok()).collect();
-    let brought = Brought { certificates: &data.certificates, crls: &crls };
+    let ocsp: Vec<Response> = data.ocsp.iter().filter_map(|der| Response::parse(der).ok()).collect();
+    let brought = Brought { certificates: &data.certificates, crls: &crls, ocsp: &ocsp };
     trusted::judge(profile, Role::Signer, cert, brought, &times, verdict);
 }

@@ -10,6 +10,7 @@ use super::when::{Times, Within, within};
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
+use crate::trust::ocsp::Response;
 use crate::trust::path::{self, PathError, Purpose, Question, Status, Survey};
 
 /// Whose certificate.
@@ -74,6 +75,7 @@ impl Role {
 pub(super) struct Brought<'a> {
     pub certificates: &'a [Certificate],
     pub crls: &'a [Crl],
+    pub ocsp: &'a [Response],
 }
 
 /// Steps 15 to 19 for one certificate.
@@ -103,6 +105,7 @@ pub(super) fn judge(
         purpose: role.purpose(),
         at: times.judged_at,
         crls: &[&profile.crls[..], brought.crls].concat(),
+        ocsp: &[&profile.ocsp[..], brought.ocsp].concat(),
         revocation: profile.revocation,
     };
     match path::survey(&question, profile.at) {
@@ -198,8 +201,8 @@ fn revocation(
 ) -> Vec<Finding> {
     if let Some(own) = statuses.first() {
         facts.status = match own {
-            Status { revoked: Some(_), .. } => "revoked",
-            Status { as_of: Some(_), stale: false, .. } => "good",
+            own if own.revoked.is_some() => "revoked",
+            own if own.as_of.is_some() && fresh(own, times) => "good",
             _ => "unknown",
         };
         facts.status_age_s = own.age_s;
@@ -208,13 +211,14 @@ fn revocation(
     let mut out = Vec::new();
     for (place, status) in statuses.iter().enumerate() {
         let name = &status.certificate;
+        let fresh = fresh(status, times);
         match (&status.revoked, status.age_s) {
             (Some(entry), _) => out.push(revoked(codes, place > 0, entry.at, times)),
             // Signatures are older than that: what the list said before is not known, and it is told.
-            (None, Some(_)) if !status.stale && status.after_end => {
+            (None, Some(_)) if fresh && status.after_end => {
                 out.push(Finding::note(18, "REVOCATION_DATA_AFTER_EXPIRY", name.as_str()));
             }
-            (None, Some(_)) if !status.stale => {}
+            (None, Some(_)) if fresh => {}
             (None, age_s) if profile.revocation == Revocation::Require => {
                 let detail = age_s.map_or_else(|| name.clone(), |age_s| format!("{name}: {age_s} s old"));
                 out.push(Finding::doubt(18, codes.no_status, TryLater, detail));
@@ -224,6 +228,12 @@ fn revocation(
         }
     }
     out
+}
+
+/// What was said after the time a stamp proves tells of that time for good: it may be archived with the signature.
+fn fresh(status: &Status, times: &Times) -> bool {
+    let proven = times.proven.filter(|_| times.basis == TimeBasis::TimeStamp);
+    !status.stale || status.as_of.zip(proven).is_some_and(|(as_of, proven)| as_of >= proven)
 }
 
 fn revoked(codes: &Codes, is_ca: bool, revoked_at: UnixMillis, times: &Times) -> Finding {

@@ -140,7 +140,7 @@ pub(super) fn time_stamp(
     // The authority's own certificate is judged now: a stamp outlives it only by being stamped again.
     let times = Times { claimed: None, proven: None, judged_at: profile.at, basis: TimeBasis::Now };
     let before = verdict.findings.len();
-    let brought = Brought { certificates: stamp.certificates, crls: &[] };
+    let brought = Brought { certificates: stamp.certificates, ..Brought::default() };
     trusted::judge(profile, Role::Tsa, stamp.authority, brought, &times, verdict);
     let found = verdict.findings.split_off(before);
     match found.into_iter().find(|f| f.outcome.is_some()) {

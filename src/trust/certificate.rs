@@ -184,6 +184,16 @@ impl Certificate {
         Digest::of(&self.der)
     }
 
+    /// The key alone: the octets of the BIT STRING in [`Certificate::spki`].
+    pub fn key_bits(&self) -> Vec<u8> {
+        let bits = || {
+            let mut inside = Reader::new(&self.spki).sequence()?;
+            inside.sequence()?;
+            inside.bit_string()
+        };
+        bits().map_or_else(|_| Vec::new(), |(bits, _)| bits.to_vec())
+    }
+
     pub fn public_key(&self) -> Result<PublicKey, SuiteError> {
         PublicKey::from_spki(&self.spki)
     }

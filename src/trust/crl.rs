@@ -17,8 +17,12 @@ pub struct Crl {
     next_update: Option<UnixMillis>,
     /// Sorted by serial.
     revoked: Vec<Revoked>,
-    /// Critical extensions, or a delta or partial list: not to be taken for a full one.
+    /// Critical extensions, or a partial list: not to be taken for a full one.
     partial: Option<String>,
+    /// CRLNumber, without leading zeros.
+    number: Option<Vec<u8>>,
+    /// BaseCRLNumber of a delta list.
+    base: Option<Vec<u8>>,
 }
 
 /// One revoked certificate.
@@ -54,7 +58,7 @@ impl Crl {
             _ => None,
         };
         let mut revoked = Vec::new();
-        let mut partial = None;
+        let (mut partial, mut number, mut base) = (None, None, None);
         if let Some(list) = tbs.optional(tag::SEQUENCE)? {
             let mut list = list.inside();
             while !list.is_empty() {
@@ -68,10 +72,14 @@ impl Crl {
         if let Some(extensions) = tbs.optional(tag::context(0))? {
             let mut list = extensions.inside().sequence()?;
             while !list.is_empty() {
-                let (oid, critical, _) = extension(&mut list)?;
-                // deltaCRLIndicator and issuingDistributionPoint say that the list is not the whole.
-                if critical || matches!(oid.as_str(), "2.5.29.27" | "2.5.29.28") {
-                    partial = Some(oid);
+                let (oid, critical, value) = extension(&mut list)?;
+                match oid.as_str() {
+                    "2.5.29.20" => number = Some(Reader::new(value).unsigned()?.to_vec()),
+                    "2.5.29.27" => base = Some(Reader::new(value).unsigned()?.to_vec()),
+                    // issuingDistributionPoint says that the list is not the whole.
+                    "2.5.29.28" => partial = Some(oid),
+                    _ if critical => partial = Some(oid),
+                    _ => {}
                 }
             }
         }
@@ -88,6 +96,8 @@ impl Crl {
             next_update,
             revoked,
             partial,
+            number,
+            base,
         })
     }
 
@@ -106,7 +116,28 @@ impl Crl {
     }
     /// Why it is not a full list, if it is not.
     pub fn partial(&self) -> Option<&str> {
-        self.partial.as_deref()
+        self.partial.as_deref().or(self.base.as_ref().map(|_| "2.5.29.27"))
+    }
+
+    /// Whether this delta list goes on from a complete one (RFC 5280 §5.2.4): the complete one has what the delta leaves
+    /// out, and the delta is the newer.
+    pub fn continues(&self, complete: &Crl) -> bool {
+        let order = |n: &[u8]| (n.len(), n.to_vec());
+        match (&self.base, &self.number, &complete.number) {
+            (Some(base), Some(own), Some(number)) => {
+                self.partial.is_none()
+                    && complete.partial().is_none()
+                    && order(base) <= order(number)
+                    && order(number) <= order(own)
+                    && complete.this_update <= self.this_update
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a delta list says that the certificate is off the list again.
+    pub fn removes(&self, serial: &[u8]) -> bool {
+        self.find(serial).is_some_and(|r| r.reason == Some(8))
     }
 
     /// Whether `issuer` made this list: same name, allowed to sign lists, and the signature verifies under its key. A
@@ -126,8 +157,12 @@ impl Crl {
 
     /// The entry of a serial number.
     pub fn entry(&self, serial: &[u8]) -> Option<&Revoked> {
+        self.find(serial).filter(|r| r.reason != Some(8))
+    }
+
+    fn find(&self, serial: &[u8]) -> Option<&Revoked> {
         let at = self.revoked.partition_point(|r| r.serial.as_slice() < serial);
-        self.revoked.get(at).filter(|r| r.serial == serial && r.reason != Some(8))
+        self.revoked.get(at).filter(|r| r.serial == serial)
     }
 }
 

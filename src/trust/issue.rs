@@ -166,6 +166,20 @@ pub fn crl(
     this_update: UnixMillis,
     next_update: UnixMillis,
 ) -> Result<Vec<u8>, SuiteError> {
+    let entries: Vec<Entry> = revoked.iter().map(|(serial, at)| (serial.clone(), *at, None)).collect();
+    list(issuer, &entries, (number, None), (this_update, next_update))
+}
+
+/// Serial, when, and CRLReason.
+pub type Entry = (Vec<u8>, UnixMillis, Option<u8>);
+
+/// Makes a list with reasons; a delta of the complete list numbered `base` if there is one.
+pub fn list(
+    issuer: &Issuer<'_>,
+    entries: &[Entry],
+    (number, base): (u64, Option<u64>),
+    (this_update, next_update): (UnixMillis, UnixMillis),
+) -> Result<Vec<u8>, SuiteError> {
     let mut parts = vec![
         write::small(1),
         issuer.signer.algorithm().identifier(),
@@ -173,21 +187,24 @@ pub fn crl(
         write::certificate_time(this_update),
         write::certificate_time(next_update),
     ];
-    let entries: Vec<_> = revoked
-        .iter()
-        .map(|(serial, at)| write::sequence(&[write::tlv(tag::INTEGER, serial), write::certificate_time(*at)]))
-        .collect();
+    let extension = |oid: &str, critical: bool, value: Vec<u8>| {
+        let critical = if critical { write::boolean(true) } else { Vec::new() };
+        write::sequence(&[write::oid(oid), critical, write::octet_string(&value)])
+    };
+    let entry = |(serial, at, reason): &Entry| {
+        let mut parts = vec![write::tlv(tag::INTEGER, serial), write::certificate_time(*at)];
+        parts.extend(reason.map(|r| write::sequence(&[extension("2.5.29.21", false, write::tlv(0x0a, &[r]))])));
+        write::sequence(&parts)
+    };
     if !entries.is_empty() {
-        parts.push(write::sequence(&entries));
+        parts.push(write::sequence(&entries.iter().map(entry).collect::<Vec<_>>()));
     }
     let authority = key_id(&issuer.signer.public_key().to_spki());
-    let extension = |oid: &str, value: Vec<u8>| write::sequence(&[write::oid(oid), write::octet_string(&value)]);
-    parts.push(write::explicit(
-        0,
-        &write::sequence(&[
-            extension("2.5.29.35", write::sequence(&[write::tlv(0x80, &authority)])),
-            extension("2.5.29.20", write::small(number)),
-        ]),
-    ));
+    let mut extensions = vec![
+        extension("2.5.29.35", false, write::sequence(&[write::tlv(0x80, &authority)])),
+        extension("2.5.29.20", false, write::small(number)),
+    ];
+    extensions.extend(base.map(|base| extension("2.5.29.27", true, write::small(base))));
+    parts.push(write::explicit(0, &write::sequence(&extensions)));
     signed(issuer.signer, write::sequence(&parts))
 }

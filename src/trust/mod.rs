@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  suite  (ring · SM2/SM3) ─▶ certificate ─▶ path to an anchor, for a purpose, at a time ─▶ Path
-//!                                 │              ▲ crl: revoked? how old is that answer?
+//!                                 │              ▲ crl, ocsp: revoked? how old is that answer?
 //!                                 ▼              │
 //!                                cms ─▶ asic: files + manifest + signature in one ZIP
 //! ```
@@ -15,6 +15,7 @@ pub mod issue;
 pub mod jose;
 pub mod keyring;
 pub mod name;
+pub mod ocsp;
 pub mod path;
 pub mod pem;
 pub mod request;

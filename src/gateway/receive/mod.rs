@@ -122,6 +122,7 @@ fn sender<S>(rooms: &Rooms, peer: &str, open: &Open<S>, now: UnixMillis) -> Resu
         purpose: Purpose::Signer,
         at: now,
         crls: &directory.revocation_lists(),
+        ocsp: &[],
         revocation: Revocation::IfAvailable,
     };
     judge(&question).map_err(|e| wrong(format!("seal of {peer}: {e}")))?;

@@ -215,7 +215,7 @@ fn issuer(
     if let Some(name) = name {
         verdict.findings.extend(named(leaf, name));
     }
-    let brought = Brought { certificates: &chain[1..], crls: &[] };
+    let brought = Brought { certificates: &chain[1..], ..Brought::default() };
     trusted::judge(profile, Role::Signer, leaf, brought, times, verdict);
 }
 

@@ -100,7 +100,7 @@ impl StatusList {
         jws.verify(&key).map_err(|e| e.to_string())?;
         let times = Times { claimed: None, proven: None, judged_at: profile.at, basis: TimeBasis::Now };
         let mut verdict = SignatureVerdict::blank(profile, "", "", "Sign");
-        let brought = Brought { certificates: others, crls: &[] };
+        let brought = Brought { certificates: others, ..Brought::default() };
         trusted::judge(profile, Role::Signer, leaf, brought, &times, &mut verdict);
         match verdict.findings.into_iter().find(|f| f.outcome.is_some()) {
             Some(finding) => Err(format!("the list's signer: {} {}", finding.code, finding.detail)),

@@ -121,7 +121,20 @@ pub struct SignedData {
     pub certificates: Vec<Certificate>,
     /// Revocation lists in DER, in the order received.
     pub crls: Vec<Vec<u8>>,
+    /// OCSP responses in DER (RFC 5940), in the order received.
+    pub ocsp: Vec<Vec<u8>>,
     pub signers: Vec<SignerInfo>,
+}
+
+/// otherRevInfo, `[1]`.
+const OTHER_REVOCATION: u8 = 0xa1;
+const OCSP_RESPONSE: &str = "1.3.6.1.5.5.7.16.2";
+
+fn ocsp_response(other: &Element<'_>) -> Result<Option<Vec<u8>>, DerError> {
+    let mut inside = other.inside();
+    let is_ocsp = inside.oid()?.is(OCSP_RESPONSE);
+    let value = inside.element()?;
+    Ok(is_ocsp.then(|| value.full.to_vec()))
 }
 
 /// How a signer is named.
@@ -217,17 +230,20 @@ impl SignedData {
                 }
             }
         }
-        let crls = match data.optional(tag::context(1))? {
-            None => Vec::new(),
-            Some(list) => {
-                let all = elements(list.content)?;
-                all.iter().filter(|e| e.tag == tag::SEQUENCE).map(|e| e.full.to_vec()).collect()
+        let (mut crls, mut ocsp) = (Vec::new(), Vec::new());
+        if let Some(list) = data.optional(tag::context(1))? {
+            for element in elements(list.content)? {
+                match element.tag {
+                    tag::SEQUENCE => crls.push(element.full.to_vec()),
+                    OTHER_REVOCATION => ocsp.extend(ocsp_response(&element)?),
+                    _ => {}
+                }
             }
-        };
+        }
         let infos = data.expect(tag::SET)?;
         data.done()?;
         let signers = elements(infos.content)?.iter().map(signer_info).collect::<Result<_, _>>()?;
-        Ok(Self { national, content_type, content, certificates, crls, signers })
+        Ok(Self { national, content_type, content, certificates, crls, ocsp, signers })
     }
 
     /// The certificate of a signer, if it is inside.

@@ -23,6 +23,7 @@ pub use revocation::{Revocation, Status};
 
 use super::certificate::{Certificate, KeyUsage};
 use super::crl::Crl;
+use super::ocsp::Response;
 use super::suite::SuiteError;
 use crate::terms::{Explain, Next, Told, UnixMillis, refusal::tolds};
 
@@ -87,6 +88,7 @@ pub struct Question<'a> {
     /// The time the question is about: now for TLS, the signing time for documents.
     pub at: UnixMillis,
     pub crls: &'a [Crl],
+    pub ocsp: &'a [Response],
     pub revocation: Revocation,
 }
 

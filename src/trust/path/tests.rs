@@ -1,5 +1,6 @@
 use super::*;
 use crate::trust::issue::{self, Issuer, Subject, Use};
+use crate::trust::ocsp::{self, Answer};
 use crate::trust::suite::{SignatureAlgorithm, Signer, SigningKey};
 
 const DAY_MS: i64 = 86_400_000;
@@ -33,6 +34,7 @@ fn ask(leaf: &Made, between: &[&Made], anchor: &Made, purpose: Purpose) -> Resul
         purpose,
         at: NOW,
         crls: &[],
+        ocsp: &[],
         revocation: Revocation::IfAvailable,
     })
 }
@@ -88,6 +90,7 @@ fn unknown_is_not_valid_and_revoked_is_revoked() {
             purpose: Purpose::Signer,
             at: NOW,
             crls: &crls,
+            ocsp: &[],
             revocation: Revocation::Require,
         });
         let got = match got {
@@ -97,6 +100,63 @@ fn unknown_is_not_valid_and_revoked_is_revoked() {
             Err(_) => "other",
         };
         assert_eq!(got, want, "{} lists", crls.len());
+    }
+}
+
+#[test]
+fn delta_lists_and_single_answers_count() {
+    let p256 = SignatureAlgorithm::EcdsaP256Sha256;
+    let root = make(None, p256, "root", Use::Root, (-9, 365));
+    let leaf = make(Some(&root), p256, "leaf", Use::Signer, (-9, 365));
+    let serial = leaf.certificate.serial().to_vec();
+    let day = |n: i64| UnixMillis(NOW.0 + n * DAY_MS);
+    let list = |reason: Option<u8>, numbers, made: i64, next: i64| {
+        let entries: Vec<_> = reason.map(|r| (serial.clone(), day(-4), Some(r))).into_iter().collect();
+        let issuer = Issuer::of(&root.key, &root.certificate);
+        Crl::parse(&issue::list(&issuer, &entries, numbers, (day(made), day(next))).unwrap()).unwrap()
+    };
+    let answer = |answer: Answer, made: i64, next: i64| {
+        let by: (&dyn Signer, &Certificate) = (&root.key, &root.certificate);
+        Response::parse(&ocsp::respond(by, &serial, &answer, day(made), day(next)).unwrap()).unwrap()
+    };
+    let gone = || Answer::Revoked(crate::trust::crl::Revoked { serial: serial.clone(), at: day(-1), reason: Some(1) });
+    let (hold, removed, compromise) = (Some(6), Some(8), Some(1));
+    let full = |reason| list(reason, (10, None), -5, -3);
+    for (name, crls, ocsp, want) in [
+        ("a stale list", vec![full(None)], vec![], "NoStatus"),
+        ("with its delta", vec![full(None), list(None, (12, Some(10)), -1, 1)], vec![], "ok"),
+        ("with a stale delta", vec![full(None), list(None, (12, Some(10)), -2, -1)], vec![], "NoStatus"),
+        ("a delta of a later list", vec![full(None), list(None, (12, Some(11)), -1, 1)], vec![], "NoStatus"),
+        ("a delta alone", vec![list(None, (12, Some(10)), -1, 1)], vec![], "NoStatus"),
+        ("revoked in the delta", vec![full(None), list(compromise, (12, Some(10)), -1, 1)], vec![], "Revoked"),
+        ("held", vec![full(hold), list(None, (12, Some(10)), -1, 1)], vec![], "Revoked"),
+        ("held and let go", vec![full(hold), list(removed, (12, Some(10)), -1, 1)], vec![], "ok"),
+        ("held once, by a later list no more", vec![full(hold), list(None, (11, None), -1, 1)], vec![], "ok"),
+        ("revoked is for good", vec![full(compromise), list(removed, (12, Some(10)), -1, 1)], vec![], "Revoked"),
+        ("good", vec![], vec![answer(Answer::Good, -1, 1)], "ok"),
+        ("good, and old", vec![], vec![answer(Answer::Good, -3, -1)], "NoStatus"),
+        ("unknown", vec![], vec![answer(Answer::Unknown, -1, 1)], "NoStatus"),
+        ("revoked", vec![], vec![answer(gone(), -1, 1)], "Revoked"),
+        ("the list does not know yet", vec![list(None, (11, None), -2, 1)], vec![answer(gone(), -1, 1)], "Revoked"),
+        ("a stale list, a fresh answer", vec![full(None)], vec![answer(Answer::Good, -1, 1)], "ok"),
+    ] {
+        let got = judge(&Question {
+            leaf: &leaf.certificate,
+            intermediates: &[],
+            anchors: std::slice::from_ref(&root.certificate),
+            purpose: Purpose::Signer,
+            at: NOW,
+            crls: &crls,
+            ocsp: &ocsp,
+            revocation: Revocation::Require,
+        });
+        let got = match got {
+            Ok(_) => "ok",
+            Err(PathError::Revoked { .. }) => "Revoked",
+            Err(PathError::NoStatus(_)) => "NoStatus",
+            Err(_) => "other",
+        };
+        assert_eq!(got, want, "{name}");
     }
 }
 
@@ -127,6 +187,7 @@ fn strangers_cannot_keep_us_busy() {
         purpose: Purpose::Signer,
         at: NOW,
         crls: &[],
+        ocsp: &[],
         revocation: Revocation::Ignore,
     };
     assert!(matches!(judge(&question(&unrelated.certificate)), Err(PathError::TooMuchWork(_))));

@@ -85,6 +85,7 @@ fn ask(case: &Case) -> Result<(), String> {
         purpose: if server { Purpose::TlsServer } else { Purpose::TlsClient },
         at: UnixMillis::parse_rfc3339(case.validation_time.as_deref().unwrap_or(CASES_AT)).unwrap(),
         crls: &crls,
+        ocsp: &[],
         revocation: Revocation::IfAvailable,
     };
     judge_within(&question, case.max_chain_depth.unwrap_or(DEFAULT_DEPTH)).map_err(|e| e.to_string())?;

@@ -1,0 +1,350 @@
+//! Answers about single certificates (RFC 6960): asked, read, tied to their authority.
+//!
+//! ```text
+//!  request(certificate, issuer) ─▶ responder ─▶ Response::parse ─▶ about(certificate, issuer)
+//!                                                                   └─ signed by the issuer, or by one it made for this
+//! ```
+//! An answer counts however it came, stapled, archived or fetched, because its signature is verified. "Unknown" is no answer.
+
+use super::certificate::{Certificate, CertificateError};
+use super::crl::Revoked;
+use super::suite::{DigestAlgorithm, Identifier, SignatureAlgorithm};
+use crate::formats::der::{DerError, Oid, Reader, tag, write};
+use crate::terms::UnixMillis;
+
+const BASIC: &str = "1.3.6.1.5.5.7.48.1.1";
+const OCSP_SIGNING: &str = "1.3.6.1.5.5.7.3.9";
+/// SHA-1 names certificates here and protects nothing; nearly all responders use it.
+const SHA1: &str = "1.3.14.3.2.26";
+/// ENUMERATED.
+const ENUMERATED: u8 = 0x0a;
+
+/// What an answer says of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Good,
+    Revoked(Revoked),
+    Unknown,
+}
+
+/// One answer with its period.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Single {
+    algorithm: Oid,
+    name_hash: Vec<u8>,
+    key_hash: Vec<u8>,
+    serial: Vec<u8>,
+    pub answer: Answer,
+    pub this_update: UnixMillis,
+    /// None: newer information is there at any time.
+    pub next_update: Option<UnixMillis>,
+}
+
+/// A response as received.
+#[derive(Clone, Debug)]
+pub struct Response {
+    tbs: Vec<u8>,
+    algorithm: Identifier,
+    signature: Vec<u8>,
+    pub produced_at: UnixMillis,
+    pub answers: Vec<Single>,
+    certificates: Vec<Certificate>,
+    der: Vec<u8>,
+}
+
+/// Most answers and certificates of one response.
+const MOST: usize = 100;
+
+impl Response {
+    /// Reads an `OCSPResponse`, or the `BasicOCSPResponse` inside one.
+    ///
+    /// # Errors
+    /// Also for a response that says only that there is no answer (tryLater, unauthorized, …).
+    pub fn parse(der: &[u8]) -> Result<Self, CertificateError> {
+        let mut outer = Reader::new(der);
+        let mut whole = outer.sequence()?;
+        outer.done()?;
+        if whole.peek() != Some(ENUMERATED) {
+            return basic(der);
+        }
+        if whole.expect(ENUMERATED)?.content != [0] {
+            return Err(CertificateError::Form("a responder without an answer"));
+        }
+        let bytes = whole.expect(tag::context(0))?;
+        whole.done()?;
+        let mut bytes = bytes.inside().sequence()?;
+        if !bytes.oid()?.is(BASIC) {
+            return Err(CertificateError::Form("a response of an unknown type"));
+        }
+        let response = basic(bytes.octet_string()?)?;
+        bytes.done()?;
+        Ok(Self { der: der.to_vec(), ..response })
+    }
+
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The newest answer about a certificate that its issuer answers for at `at`; `None` when there is none.
+    pub fn about(&self, certificate: &Certificate, issuer: &Certificate, at: UnixMillis) -> Option<&Single> {
+        let names = |single: &&Single| single.names(certificate, issuer);
+        let single = self.answers.iter().filter(names).max_by_key(|single| single.this_update)?;
+        self.is_for(issuer, at).then_some(single)
+    }
+
+    /// Whether the issuer signed, or a responder whose certificate it made for this purpose (§4.2.2.2).
+    fn is_for(&self, issuer: &Certificate, at: UnixMillis) -> bool {
+        let Ok(algorithm) = SignatureAlgorithm::from_identifier(&self.algorithm) else { return false };
+        let signed = |by: &Certificate| by.verify(algorithm, &self.tbs, &self.signature).is_ok();
+        let delegate = |by: &&Certificate| {
+            let uses = by.extensions.extended_key_usage.as_deref().unwrap_or_default();
+            by.issuer() == issuer.subject()
+                && uses.iter().any(|oid| oid == OCSP_SIGNING)
+                && (by.valid_at(at) || by.valid_at(self.produced_at))
+        };
+        signed(issuer) || self.certificates.iter().filter(delegate).any(|by| signed(by) && by.signed_by(issuer).is_ok())
+    }
+}
+
+impl Single {
+    /// Whether it could be about a certificate of that number: asked first, since it costs nothing.
+    pub fn may_name(&self, serial: &[u8]) -> bool {
+        self.serial == serial
+    }
+
+    fn names(&self, certificate: &Certificate, issuer: &Certificate) -> bool {
+        let hashes = hash(&self.algorithm, issuer.subject()).zip(hash(&self.algorithm, &issuer.key_bits()));
+        certificate.serial() == self.serial
+            && certificate.issuer() == issuer.subject()
+            && hashes.is_some_and(|(name, key)| name == self.name_hash && key == self.key_hash)
+    }
+}
+
+fn hash(algorithm: &Oid, octets: &[u8]) -> Option<Vec<u8>> {
+    if algorithm.is(SHA1) {
+        let sha1 = &ring::digest::SHA1_FOR_LEGACY_USE_ONLY;
+        return Some(ring::digest::digest(sha1, octets).as_ref().to_vec());
+    }
+    DigestAlgorithm::from_oid(algorithm).ok().map(|algorithm| algorithm.of(octets))
+}
+
+fn basic(der: &[u8]) -> Result<Response, CertificateError> {
+    let mut outer = Reader::new(der);
+    let mut whole = outer.sequence()?;
+    outer.done()?;
+    let tbs = whole.expect(tag::SEQUENCE)?;
+    let algorithm = Identifier::read(&mut whole)?;
+    let (signature, _) = whole.bit_string()?;
+    let mut certificates = Vec::new();
+    if let Some(list) = whole.optional(tag::context(0))? {
+        let mut list = list.inside().sequence()?;
+        while !list.is_empty() && certificates.len() < MOST {
+            // One that cannot be read vouches for nothing; another may.
+            certificates.extend(Certificate::parse(list.element()?.full).ok());
+        }
+    }
+    whole.done()?;
+    let mut inside = tbs.inside();
+    if let Some(version) = inside.optional(tag::context(0))?
+        && version.inside().small()? != 0
+    {
+        return Err(CertificateError::Form("a response of an unknown version"));
+    }
+    // Who answers is told by the signature, whatever the name says.
+    inside.element()?;
+    let produced_at = inside.time()?;
+    let mut list = inside.sequence()?;
+    let mut answers = Vec::new();
+    while !list.is_empty() {
+        if answers.len() == MOST {
+            return Err(CertificateError::Form("too many answers"));
+        }
+        answers.push(single(list.sequence()?)?);
+    }
+    if let Some(extensions) = inside.optional(tag::context(1))? {
+        not_critical(extensions.inside().sequence()?)?;
+    }
+    inside.done()?;
+    Ok(Response {
+        tbs: tbs.full.to_vec(),
+        algorithm,
+        signature: signature.to_vec(),
+        produced_at,
+        answers,
+        certificates,
+        der: der.to_vec(),
+    })
+}
+
+fn single(mut one: Reader<'_>) -> Result<Single, CertificateError> {
+    let mut id = one.sequence()?;
+    let algorithm = Identifier::read(&mut id)?.oid;
+    let (name_hash, key_hash) = (id.octet_string()?.to_vec(), id.octet_string()?.to_vec());
+    let serial = id.integer()?.to_vec();
+    id.done()?;
+    let status = one.element()?;
+    let answer = match status.tag {
+        0x80 => Answer::Good,
+        0xa1 => {
+            let mut info = status.inside();
+            let at = info.time()?;
+            let reason = match info.optional(tag::context(0))? {
+                Some(reason) => reason.inside().expect(ENUMERATED)?.content.first().copied(),
+                None => None,
+            };
+            info.done()?;
+            Answer::Revoked(Revoked { serial: serial.clone(), at, reason })
+        }
+        0x82 => Answer::Unknown,
+        _ => return Err(DerError::Value.into()),
+    };
+    let this_update = one.time()?;
+    let next_update = one.optional(tag::context(0))?.map(|next| next.inside().time()).transpose()?;
+    if let Some(extensions) = one.optional(tag::context(1))? {
+        not_critical(extensions.inside().sequence()?)?;
+    }
+    one.done()?;
+    Ok(Single { algorithm, name_hash, key_hash, serial, answer, this_update, next_update })
+}
+
+/// What is critical and not known here might change what an answer means.
+fn not_critical(mut list: Reader<'_>) -> Result<(), CertificateError> {
+    while !list.is_empty() {
+        let mut one = list.sequence()?;
+        one.oid()?;
+        if one.peek() == Some(tag::BOOLEAN) && one.boolean()? {
+            return Err(CertificateError::Form("a critical extension that is not known here"));
+        }
+    }
+    Ok(())
+}
+
+fn certificate_id(serial: &[u8], issuer: &Certificate) -> Vec<u8> {
+    let sha1 = |octets: &[u8]| {
+        let digest = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, octets);
+        write::octet_string(digest.as_ref())
+    };
+    write::sequence(&[
+        write::sequence(&[write::oid(SHA1), write::null()]),
+        sha1(issuer.subject()),
+        sha1(&issuer.key_bits()),
+        write::tlv(tag::INTEGER, serial),
+    ])
+}
+
+/// What is sent to a responder (media type `application/ocsp-request`): one question, without a nonce, so that answers may
+/// come from a cache.
+pub fn request(certificate: &Certificate, issuer: &Certificate) -> Vec<u8> {
+    let one = write::sequence(&[certificate_id(certificate.serial(), issuer)]);
+    write::sequence(&[write::sequence(&[write::sequence(&[one])])])
+}
+
+/// Gives an answer, signed by the issuer itself: test material and small authorities.
+///
+/// # Errors
+/// When signing fails.
+pub fn respond(
+    issuer: (&dyn super::suite::Signer, &Certificate),
+    serial: &[u8],
+    answer: &Answer,
+    this_update: UnixMillis,
+    next_update: UnixMillis,
+) -> Result<Vec<u8>, super::suite::SuiteError> {
+    let (signer, certificate) = issuer;
+    let status = match answer {
+        Answer::Good => write::tlv(0x80, &[]),
+        Answer::Unknown => write::tlv(0x82, &[]),
+        Answer::Revoked(entry) => {
+            let reason = entry.reason.map(|reason| write::explicit(0, &write::tlv(ENUMERATED, &[reason])));
+            write::tlv(0xa1, &[write::generalized_time(entry.at), reason.unwrap_or_default()].concat())
+        }
+    };
+    let single = write::sequence(&[
+        certificate_id(serial, certificate),
+        status,
+        write::generalized_time(this_update),
+        write::explicit(0, &write::generalized_time(next_update)),
+    ]);
+    let tbs = write::sequence(&[
+        write::explicit(1, certificate.subject()),
+        write::generalized_time(this_update),
+        write::sequence(&[single]),
+    ]);
+    let signature = write::bit_string(&signer.sign(&tbs)?);
+    let basic = write::sequence(&[tbs, signer.algorithm().identifier(), signature]);
+    let bytes = write::sequence(&[write::oid(BASIC), write::octet_string(&basic)]);
+    Ok(write::sequence(&[write::tlv(ENUMERATED, &[0]), write::explicit(0, &bytes)]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::issue::{self, Issuer, Subject, Use};
+    use crate::trust::suite::{Signer, SigningKey};
+
+    const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
+
+    fn made(
+        by: Option<(&SigningKey, &Certificate)>,
+        algorithm: SignatureAlgorithm,
+        purpose: Use,
+    ) -> (SigningKey, Certificate) {
+        let key = SigningKey::from_pkcs8(&SigningKey::generate(algorithm).unwrap()).unwrap();
+        let subject = Subject::named(if by.is_some() { "leaf" } else { "root" }, "test");
+        let issuer = by.map_or_else(|| Issuer::root(&key, &subject), |(key, cert)| Issuer::of(key, cert));
+        let (from, to) = (NOW.plus_seconds(-86_400), NOW.plus_seconds(86_400));
+        let spki = key.public_key().to_spki();
+        let der = issue::certificate(&issuer, &subject, &spki, purpose, from, to).unwrap();
+        (key, Certificate::parse(&der).unwrap())
+    }
+
+    #[test]
+    fn answers_are_read_as_given_and_only_from_the_issuer() {
+        for algorithm in [SignatureAlgorithm::Sm2Sm3, SignatureAlgorithm::EcdsaP256Sha256] {
+            let (key, root) = made(None, algorithm, Use::Root);
+            let (_, leaf) = made(Some((&key, &root)), algorithm, Use::Signer);
+            let (other_key, other) = made(None, algorithm, Use::Root);
+            let serial = leaf.serial().to_vec();
+            let revoked =
+                Answer::Revoked(Revoked { serial: serial.clone(), at: NOW.plus_seconds(-60), reason: Some(1) });
+            for answer in [Answer::Good, revoked, Answer::Unknown] {
+                let give = |key: &SigningKey, cert: &Certificate, serial: &[u8]| {
+                    let der = respond((key, cert), serial, &answer, NOW, NOW.plus_seconds(600)).unwrap();
+                    Response::parse(&der).unwrap()
+                };
+                let single = give(&key, &root, &serial).about(&leaf, &root, NOW).cloned().unwrap();
+                assert_eq!((single.answer, single.this_update), (answer.clone(), NOW));
+                assert_eq!(give(&key, &root, &[7]).about(&leaf, &root, NOW), None, "about another certificate");
+                assert_eq!(give(&other_key, &root, &serial).about(&leaf, &root, NOW), None, "signed by another");
+                assert_eq!(
+                    give(&other_key, &other, &serial).about(&leaf, &root, NOW),
+                    None,
+                    "a namesake of the issuer"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_octet_can_be_bent() {
+        let (key, root) = made(None, SignatureAlgorithm::EcdsaP256Sha256, Use::Root);
+        let (_, leaf) = made(Some((&key, &root)), SignatureAlgorithm::EcdsaP256Sha256, Use::Signer);
+        let der = respond((&key, &root), leaf.serial(), &Answer::Good, NOW, NOW.plus_seconds(600)).unwrap();
+        let good = Response::parse(&der).unwrap().about(&leaf, &root, NOW).cloned();
+        assert!(good.is_some());
+        for at in 0..der.len() {
+            for bit in [0x01, 0x80] {
+                let mut bent = der.clone();
+                bent[at] ^= bit;
+                if let Ok(response) = Response::parse(&bent) {
+                    let got = response.about(&leaf, &root, NOW).cloned();
+                    assert!(got.is_none() || got == good, "octet {at}");
+                }
+            }
+            assert!(Response::parse(&der[..at]).is_err());
+        }
+        // tryLater
+        assert!(Response::parse(&write::sequence(&[write::tlv(ENUMERATED, &[3])])).is_err());
+        assert!(Reader::new(&request(&leaf, &root)).sequence().is_ok());
+    }
+}
