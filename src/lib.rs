@@ -22,6 +22,7 @@ pub mod app;
 pub mod audit;
 pub mod catalogue;
 pub mod cli;
+pub mod console;
 pub mod exchange;
 pub mod federation;
 pub mod formats;

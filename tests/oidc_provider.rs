@@ -64,6 +64,7 @@ impl Provider {
             .arg(folder.join("provider.mjs"))
             .arg(setup.to_string())
             .current_dir(&folder)
+            .env("NODE_EXTRA_CA_CERTS", world.tls_anchors(0))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -199,7 +200,8 @@ impl House {
         fs::write(house.home.join("provider.secret"), SECRET).expect("written");
         let issuer = &house.provider.issuer;
         let more = format!(
-            "\n[[introspection]]\nissuer = {issuer:?}\nclient_id = \"introspector\"\nclient_secret_file = \"provider.secret\"\nbelieved_s = 2\n"
+            "\n[[introspection]]\nissuer = {issuer:?}\nclient_id = \"introspector\"\nclient_secret_file = \"provider.secret\"\nbelieved_s = 2\n\
+             [sign_in]\nissuer = {issuer:?}\nclient_id = \"gateway\"\nclient_secret_file = \"provider.secret\"\nscope = \"openid profile\"\n"
         );
         let file = house.home.join("tongban.toml");
         let text = fs::read_to_string(&file).expect("a configuration");
@@ -294,6 +296,9 @@ async fn a_provider_that_nobody_here_wrote() {
     opaque_and_revoked(&house).await;
     bound_to_a_key(&house).await;
     bound_to_a_certificate(&house).await;
+    at_a_page(&house).await;
+    answers_to_nobodys_question(&house).await;
+    signed_out_at_the_provider(&house).await;
 }
 
 async fn signed_in_and_rotated(house: &House) {
@@ -411,4 +416,148 @@ async fn bound_to_a_certificate(house: &House) {
     let token = answer.json["access_token"].as_str().expect("a token");
     let filed = house.federation.file(&window, &bearer(token), "419001", None).await;
     assert_eq!(filed.status, 202, "{}", filed.text());
+}
+
+/// The code of a refusal's page.
+fn code_of(page: &Page) -> &str {
+    page.text.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>")).map_or("", |(title, _)| title)
+}
+
+fn location(page: &Page) -> String {
+    page.headers.get(header::LOCATION).and_then(|l| l.to_str().ok()).unwrap_or_default().to_owned()
+}
+
+/// A person at a browser: signs in, sees their own cases, signs out. The browser never holds a token.
+async fn at_a_page(house: &House) {
+    let gateway = &house.gateway;
+    let mut browser = Browser::new(&house.world, None);
+    let page = browser.go(&format!("{gateway}/sign-in?next=/me&login_hint=lisi"), "").await;
+    assert_eq!(page.status, 200, "{}", page.text);
+    assert!(page.url.ends_with("/me") && page.text.contains("李四"), "{} {}", page.url, page.text);
+    assert!(!page.text.contains("990101198506150020") && !page.text.contains("eyJ"), "{}", page.text);
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert_eq!(page.headers["cache-control"], "no-store");
+    let jar = browser.cookies[&Browser::host(gateway)].clone();
+    assert_eq!(jar.keys().collect::<Vec<_>>(), ["__Host-tongban"], "{jar:?}");
+    assert!(jar["__Host-tongban"].len() >= 40 && !jar["__Host-tongban"].contains('.'));
+    // Of another browser's number there is no session.
+    let mut stranger = Browser::new(&house.world, None);
+    stranger.cookies.entry(Browser::host(gateway)).or_default().insert("__Host-tongban".into(), "A".repeat(44));
+    assert_eq!(stranger.once("GET", &format!("{gateway}/me"), &Headers::new(), None).await.status, 303);
+    // The session is no credential of the API, and the API's none of the pages.
+    let cookie = vec![("cookie", format!("__Host-tongban={}", jar["__Host-tongban"]))];
+    assert_eq!(house.federation.anybody(0).get("/v1/cases", &cookie).await.json["code"], "TB-IDN-0001");
+    // Signing out takes the page's own key.
+    let end = format!("{gateway}/sign-out");
+    for key in ["", "AAAAAAAAAAAAAAAAAAAAAA"] {
+        let page = browser.once("POST", &end, &Headers::new(), Some(form(&[("key", key)]))).await;
+        assert_eq!((page.status, code_of(&page)), (403, "TB-GW-0124"), "{}", page.text);
+    }
+    let key = page.text.split("name=\"key\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a key");
+    let out = browser.once("POST", &end, &Headers::new(), Some(form(&[("key", key)]))).await;
+    assert_eq!(out.status, 303);
+    assert!(location(&out).starts_with(&format!("{}/session/end?id_token_hint=", house.provider.issuer)));
+    browser
+        .cookies
+        .entry(Browser::host(gateway))
+        .or_default()
+        .insert("__Host-tongban".into(), jar["__Host-tongban"].clone());
+    let after = browser.once("GET", &format!("{gateway}/me"), &Headers::new(), None).await;
+    assert_eq!(after.status, 303, "the number is worth nothing any more: {}", after.text);
+}
+
+/// What comes back without having been asked, twice, from another issuer or for another browser.
+async fn answers_to_nobodys_question(house: &House) {
+    let gateway = &house.gateway;
+    let begin = async || {
+        let mut browser = Browser::new(&house.world, None);
+        let begun =
+            browser.once("GET", &format!("{gateway}/sign-in?next=//evil.example/"), &Headers::new(), None).await;
+        assert_eq!(begun.status, 303, "{}", begun.text);
+        let set = begun.headers["set-cookie"].to_str().unwrap().to_owned();
+        for part in ["__Host-tongban-signin=", "; Path=/", "; Secure", "; HttpOnly", "; SameSite=Lax"] {
+            assert!(set.contains(part) && !set.contains("Domain"), "{set}");
+        }
+        let asked = Page { url: location(&begun), ..begun };
+        for (name, want) in [("response_type", "code"), ("code_challenge_method", "S256"), ("client_id", "gateway")] {
+            assert_eq!(asked.query(name), Some(want));
+        }
+        (browser, asked.query("state").expect("a state").to_owned())
+    };
+    let back = async |browser: &mut Browser, pairs: &[(&str, &str)]| {
+        browser.once("GET", &format!("{gateway}/sign-in/callback?{}", form(pairs)), &Headers::new(), None).await
+    };
+    let issuer = house.provider.issuer.as_str();
+    let mut stranger = Browser::new(&house.world, None);
+    let (mut browser, state) = begin().await;
+    let (mut other, _) = begin().await;
+    for (what, page, want) in [
+        (
+            "another browser",
+            back(&mut stranger, &[("code", "c"), ("state", &state), ("iss", issuer)]).await,
+            (400, "TB-GW-0121"),
+        ),
+        (
+            "another sign-in of it",
+            back(&mut other, &[("code", "c"), ("state", &state), ("iss", issuer)]).await,
+            (400, "TB-GW-0121"),
+        ),
+        ("no state", back(&mut browser, &[("code", "c"), ("iss", issuer)]).await, (400, "TB-GW-0121")),
+        (
+            "another issuer",
+            back(&mut browser, &[("code", "c"), ("state", &state), ("iss", "https://id.example")]).await,
+            (400, "TB-GW-0121"),
+        ),
+        ("no issuer", back(&mut browser, &[("code", "c"), ("state", &state)]).await, (400, "TB-GW-0121")),
+        (
+            "a code of nobody",
+            back(&mut browser, &[("code", "c"), ("state", &state), ("iss", issuer)]).await,
+            (403, "TB-GW-0122"),
+        ),
+        (
+            "the answer again",
+            back(&mut browser, &[("code", "c"), ("state", &state), ("iss", issuer)]).await,
+            (400, "TB-GW-0121"),
+        ),
+    ] {
+        assert_eq!((page.status, code_of(&page)), want, "{what}: {}", page.text);
+    }
+    let (mut browser, state) = begin().await;
+    let page = back(&mut browser, &[("error", "access_denied"), ("state", &state), ("iss", issuer)]).await;
+    assert_eq!((page.status, code_of(&page)), (403, "TB-GW-0122"), "{}", page.text);
+    // A good sign-in, cut in two: its answer counts once, and leads nowhere but home.
+    let (mut browser, _) = begin().await;
+    let mut browser_two = Browser::new(&house.world, None);
+    let asked = browser
+        .once("GET", &format!("{gateway}/sign-in?next=//evil.example/&login_hint=lisi"), &Headers::new(), None)
+        .await;
+    let answer = browser.go(&location(&asked), &format!("{gateway}/sign-in/callback")).await;
+    browser_two.cookies = browser.cookies.clone();
+    let first = browser.once("GET", &answer.url, &Headers::new(), None).await;
+    assert_eq!((first.status, location(&first).as_str()), (303, "/me"), "{}", first.text);
+    let second = browser_two.once("GET", &answer.url, &Headers::new(), None).await;
+    assert_eq!((second.status, code_of(&second)), (400, "TB-GW-0121"), "{}", second.text);
+}
+
+/// Signing out at the provider ends the session here (back-channel logout), and the tokens of the person.
+async fn signed_out_at_the_provider(house: &House) {
+    let gateway = &house.gateway;
+    let portal = house.federation.anybody(0);
+    let token = house.token("app", "zhangsan", None).await;
+    until(&portal, &bearer(&token), 200).await;
+    let mut browser = Browser::new(&house.world, None);
+    let page = browser.go(&format!("{gateway}/me"), "").await;
+    assert!(page.text.contains("张三"), "{}", page.text);
+    let asked = browser.once("GET", &format!("{}/session/end", house.provider.issuer), &Headers::new(), None).await;
+    let xsrf = asked.text.split("name=\"xsrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let xsrf = xsrf.unwrap_or_else(|| panic!("no form: {}", asked.text)).to_owned();
+    let confirm = format!("{}/session/end/confirm", house.provider.issuer);
+    let done = browser.once("POST", &confirm, &Headers::new(), Some(form(&[("xsrf", &xsrf), ("logout", "yes")]))).await;
+    assert!((300..400).contains(&done.status), "{} {}", done.status, done.text);
+    let (code, took) = until(&portal, &bearer(&token), 401).await;
+    assert_eq!(code, "TB-IDN-0013");
+    println!("a sign-out at the provider was known after {} ms", took.as_millis());
+    let after = browser.once("GET", &format!("{gateway}/me"), &Headers::new(), None).await;
+    assert_eq!(after.status, 303, "{}", after.text);
 }

@@ -22,13 +22,14 @@ use zeroize::Zeroizing;
 use crate::gateway::duty::Pair;
 use crate::gateway::issuers::{Credentials, Introspected};
 use crate::gateway::rooms::PeopleRules;
+use crate::gateway::sign_in::SignIn;
 use crate::identity::book::{BindingRule, Kind};
 use crate::terms::strict_toml::Table;
 
 /// What an issuer says of a token is believed for so long, in seconds: a revocation counts after that at the latest.
 const BELIEVED_S: u32 = 5;
 
-/// Reads `[identity]`, `[[binding]]`, `[[post]]` and `[[introspection]]`. Files are relative to `base`.
+/// Reads `[identity]`, `[[binding]]`, `[[post]]`, `[[introspection]]` and `[sign_in]`. Files are relative to `base`.
 pub(super) fn read(root: &Table<'_, '_>, base: &Path) -> PeopleRules {
     let mut rules = PeopleRules::default();
     if let Some(table) = root.table("identity") {
@@ -75,6 +76,19 @@ pub(super) fn read(root: &Table<'_, '_>, base: &Path) -> PeopleRules {
             credentials,
             believed_s,
         }));
+    }
+    if let Some(table) = root.table("sign_in") {
+        let (issuer, credentials) = (table.need_str("issuer"), credentials(&table, base));
+        let scope = table.str("scope").unwrap_or("openid").to_owned();
+        if !scope.split(' ').any(|word| word == "openid") {
+            table.wrong("scope", "lacks `openid`", "write scope = \"openid …\"");
+        }
+        table.done();
+        rules.sign_in = issuer.zip(credentials).map(|(issuer, credentials)| SignIn {
+            issuer: issuer.to_owned(),
+            credentials,
+            scope,
+        });
     }
     rules
 }

@@ -18,10 +18,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::config::Config;
 use super::reload::Reloader;
 use super::{local, refresh, snapshot, wire};
+use crate::console;
 use crate::gateway::Rooms;
 use crate::gateway::changes::{self, Cause};
 use crate::gateway::orders;
-use crate::http::api;
 use crate::http::log::LogDoor;
 use crate::http::serve::{Connection, Limits, serve};
 use crate::jobs::gm::Roots;
@@ -88,7 +88,7 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
 
     let listener = listen(config.listen.api).await?;
     let own = rooms.clone();
-    let handler = move |request, connection| api::answer(own.clone(), request, connection);
+    let handler = move |request, connection| console::answer(own.clone(), request, connection);
     tasks.spawn(serve(listener, Some(api_tls.clone()), limits, stop.clone(), handler));
 
     let listener = listen(config.listen.log).await?;

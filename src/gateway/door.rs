@@ -109,6 +109,12 @@ impl Door<'_> {
         })
     }
 
+    /// A bearer token that comes from no header: that of a session.
+    pub(super) async fn bearer(&self, rooms: &Arc<Rooms>, token: &str) -> Result<Checked, Refusal> {
+        let presented = Presented { scheme: "Bearer", method: self.method, url: self.url, ..Presented::default() };
+        self.check(rooms, token, &presented).await
+    }
+
     /// The citizen's token in an exchange; a proof of the citizen's own device comes beside it.
     pub(super) async fn subject_of_exchange(
         &self,

@@ -24,7 +24,9 @@ const SUBJECT: &str = "subject";
 pub async fn take(rooms: &Arc<Rooms>, trace: &Trace, token: &str) -> Result<(), Refusal> {
     let book = rooms.issuers.load_full();
     let refused = |e: IdentityError| e.refusal(&Challenge::default());
-    let end = LogoutToken::read(token, &book, trace.at).map_err(refused)?;
+    let people = rooms.people.load_full();
+    let client = people.sign_in.as_ref().map(|s| (s.issuer.as_str(), s.credentials.client_id.as_str()));
+    let end = LogoutToken::read_as(token, &book, client, trace.at).map_err(refused)?;
     let until = trace.at.plus_seconds(end.tokens_live_s);
     let mut tx = rooms.store.begin().await?;
     // A session where one is named; else everything of the subject issued so far.

@@ -35,6 +35,7 @@ pub mod prove;
 pub mod receipt;
 pub mod receive;
 pub mod rooms;
+pub mod sign_in;
 mod status;
 pub mod step;
 pub mod strangers;
@@ -56,6 +57,7 @@ pub fn tolds() -> Vec<&'static Told> {
         pass::TOLDS,
         rooms::TOLDS,
         errand::TOLDS,
+        sign_in::TOLDS,
         orders::TOLDS,
         enrol::TOLDS,
         strangers::TOLDS,

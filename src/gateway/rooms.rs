@@ -13,6 +13,7 @@ use super::enrol::Authority;
 use super::intake::Bounds;
 use super::issuers::{Introspected, Issuers};
 use super::orders::Operators;
+use super::sign_in::SignIn;
 use super::strangers::Strangers;
 use super::word::Voice;
 use crate::audit::{Log, Pseudonymiser};
@@ -142,6 +143,8 @@ pub struct PeopleRules {
     pub posts: Vec<Pair>,
     /// Issuers of opaque tokens.
     pub introspected: Vec<Introspected>,
+    /// Where people sign in at pages; pages are not offered when absent.
+    pub sign_in: Option<SignIn>,
 }
 
 /// One client for each peer, which trusts that peer's TLS authority and no one else's: no member of the federation can

@@ -8,7 +8,7 @@
 
 pub mod api;
 pub mod guard;
-mod host;
+pub mod host;
 pub mod log;
 pub mod openapi;
 mod opening;

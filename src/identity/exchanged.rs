@@ -54,7 +54,11 @@ impl Cover {
         Ok(Self(aead::LessSafeKey::new(aead::UnboundKey::from(okm))))
     }
 
-    fn close(&self, mut octets: Vec<u8>, about: &[u8]) -> Result<String, IdentityError> {
+    /// Seals octets; `about` is said again to open them, so that one kind of thing cannot pass for another.
+    ///
+    /// # Errors
+    /// [`IdentityError::CannotSign`] without randomness.
+    pub fn close(&self, mut octets: Vec<u8>, about: &[u8]) -> Result<String, IdentityError> {
         let failed = IdentityError::CannotSign("nothing covered");
         let mut nonce = [0u8; aead::NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).map_err(|_| failed.clone())?;
@@ -63,7 +67,8 @@ impl Cover {
         Ok(jose::encode(&[&nonce[..], &octets].concat()))
     }
 
-    fn open(&self, text: &str, about: &[u8]) -> Option<Vec<u8>> {
+    /// What was sealed; `None` for anything else.
+    pub fn open(&self, text: &str, about: &[u8]) -> Option<Vec<u8>> {
         let mut octets = jose::decode(text)?;
         let nonce = octets.get(..aead::NONCE_LEN)?.try_into().ok()?;
         let nonce = aead::Nonce::assume_unique_for_key(nonce);

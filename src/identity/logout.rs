@@ -32,6 +32,20 @@ impl LogoutToken {
     /// # Errors
     /// As of an access token; `token_type` for another kind of token: one with a nonce or without the event.
     pub fn read(token: &str, book: &IssuerBook, now: UnixMillis) -> Result<Self, IdentityError> {
+        Self::read_as(token, book, None, now)
+    }
+
+    /// As [`LogoutToken::read`], where we are also the client `as_client` (issuer, `client_id`): issuers address logout
+    /// tokens to clients.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn read_as(
+        token: &str,
+        book: &IssuerBook,
+        as_client: Option<(&str, &str)>,
+        now: UnixMillis,
+    ) -> Result<Self, IdentityError> {
         let unverified = Unverified::parse(token, Embedded::Refused)?;
         let claims = unverified.claims_unverified()?;
         let Some(Value::String(name)) = claims.get("iss") else {
@@ -55,7 +69,8 @@ impl LogoutToken {
         if !event.is_some_and(Value::is_object) || claims.contains_key("nonce") {
             return Err(IdentityError::TokenType("not a logout token"));
         }
-        if !audiences(&claims)?.iter().any(|aud| entry.audiences.contains(aud)) {
+        let client = as_client.filter(|(issuer, _)| *issuer == name).map(|(_, client)| client);
+        if !audiences(&claims)?.iter().any(|aud| entry.audiences.contains(aud) || client == Some(aud.as_str())) {
             return Err(IdentityError::TokenAudience("somebody else"));
         }
         let missing = IdentityError::TokenMalformed("iat, jti, and sub or sid are needed");

@@ -22,6 +22,7 @@ pub mod error;
 pub mod exchange;
 pub mod exchanged;
 pub mod handoff;
+pub mod id_token;
 pub mod issue;
 pub mod jose;
 pub mod keys;

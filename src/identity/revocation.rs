@@ -45,6 +45,11 @@ impl Revocations {
         self.sessions.insert(pair(issuer, sid));
     }
 
+    /// Whether the issuer has ended this session of its own.
+    pub fn is_session_ended(&self, issuer: &str, sid: &str) -> bool {
+        self.sessions.contains(&pair(issuer, sid))
+    }
+
     /// All tokens of the subject issued at `at` or before.
     pub fn subject(&mut self, issuer: &str, subject: &str, at: UnixMillis) {
         let until = self.before.entry(pair(issuer, subject)).or_insert(at);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::audit::{Entry, Kind};
 use crate::exchange::{ExchangeError, records};
 use crate::gateway::{Rooms, keep, ledger};
-use crate::store::{lease, once, revoked};
+use crate::store::{lease, once, revoked, session};
 use crate::terms::{Refusal, UnixMillis};
 
 /// The lease of housekeeping and how long it is held, in milliseconds.
@@ -31,6 +31,7 @@ pub async fn round(rooms: &Arc<Rooms>, number: u64, now: UnixMillis) -> Result<(
     let mut tx = rooms.store.begin().await?;
     once::forget_expired(&mut tx, now, PROOFS).await?;
     revoked::forget_expired(&mut tx, now).await?;
+    session::forget_expired(&mut tx, now).await?;
     tx.commit(()).await?;
     unnamed(rooms, number).await
 }

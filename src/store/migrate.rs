@@ -33,6 +33,10 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
     version: 1003,
     name: "the newest checkpoint of each log",
     sql: "CREATE TABLE log_head (origin TEXT PRIMARY KEY, size BIGINT NOT NULL, root TEXT NOT NULL)",
+}, Migration {
+    version: 1004,
+    name: "sessions of people at a browser",
+    sql: "CREATE TABLE session (id TEXT PRIMARY KEY, body TEXT NOT NULL, expires BIGINT NOT NULL)",
 }];
 
 /// A number for PostgreSQL's advisory lock, so that two replicas starting together migrate one after the other.

@@ -16,6 +16,7 @@ pub mod lease;
 pub mod migrate;
 pub mod once;
 pub mod revoked;
+pub mod session;
 
 use std::str::FromStr;
 use std::time::Duration;

@@ -20,7 +20,7 @@ pub const JSON_MAX: usize = 1 << 20;
 pub const FORM_MAX: usize = 32 << 10;
 
 /// A query parameter, percent-decoded.
-pub fn query(asked: &Asked, name: &str) -> Option<String> {
+pub(in crate::http) fn query(asked: &Asked, name: &str) -> Option<String> {
     asked.query.split('&').find_map(|pair| {
         let (n, v) = pair.split_once('=').unwrap_or((pair, ""));
         (n == name).then(|| decode(v))
@@ -65,7 +65,7 @@ pub fn decoded(text: &str) -> Option<String> {
 }
 
 /// `lang=en`, else Chinese.
-pub fn lang(asked: &Asked) -> Lang {
+pub(in crate::http) fn lang(asked: &Asked) -> Lang {
     match query(asked, "lang").as_deref() {
         Some("en") => Lang::En,
         _ => Lang::Zh,
@@ -79,10 +79,20 @@ pub fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 
 /// Reads a body of at most `limit` octets.
 pub async fn body(request: Request<Body>, limit: usize) -> Result<Bytes, Refusal> {
-    whole(request.into_body(), limit).await.map_err(|e| match e {
+    octets(request.into_body(), limit).await
+}
+
+async fn octets(body: Body, limit: usize) -> Result<Bytes, Refusal> {
+    whole(body, limit).await.map_err(|e| match e {
         NotWhole::TooLarge(_) => Refusal::new(&TOO_LARGE, e.to_string()),
         NotWhole::Broken(error) => intake::cut_off(&error),
     })
+}
+
+/// Reads a form of at most `limit` octets as text.
+pub async fn text_of(body: Body, limit: usize) -> Result<String, Refusal> {
+    let bytes = octets(body, limit).await?;
+    String::from_utf8(bytes.to_vec()).map_err(|_| Refusal::new(&CONTENT, "not text"))
 }
 
 /// Reads a JSON body of at most `limit` octets.
@@ -92,7 +102,11 @@ pub async fn json<T: DeserializeOwned>(request: Request<Body>, limit: usize) -> 
 }
 
 /// Streams a body into the vault under a fresh key, on the blocking pool.
-pub async fn to_vault(asked: &Asked, request: Request<Body>, limit: u64) -> Result<(Key, Kept), Refusal> {
+pub(in crate::http) async fn to_vault(
+    asked: &Asked,
+    request: Request<Body>,
+    limit: u64,
+) -> Result<(Key, Kept), Refusal> {
     let key = Key::generate().map_err(ExchangeError::from)?;
     let mut writing = asked.rooms.vault.write(&key, limit).map_err(ExchangeError::from)?;
     let mut body = request.into_body();

@@ -1,7 +1,7 @@
 //! The gateway's API, version 1: from a request to the gateway's questions, and back.
 
 mod cases;
-mod input;
+pub mod input;
 mod items;
 mod peers;
 mod token;
@@ -57,12 +57,16 @@ pub async fn answer(rooms: Arc<Rooms>, request: Request<Body>, connection: Conne
     }
 }
 
-/// Refusals are kept in the log like answers.
-async fn answered(rooms: Arc<Rooms>, request: Request<Body>, connection: Connection) -> Response<Body> {
+/// 32 hexadecimal digits that nobody had before.
+pub fn new_trace() -> String {
     let mut id = [0u8; 16];
     let _ = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut id);
-    let mut trace =
-        Trace { id: crate::terms::digest::hex(&id), method: method(&request), route: "unknown", at: UnixMillis::now() };
+    crate::terms::digest::hex(&id)
+}
+
+/// Refusals are kept in the log like answers.
+async fn answered(rooms: Arc<Rooms>, request: Request<Body>, connection: Connection) -> Response<Body> {
+    let mut trace = Trace { id: new_trace(), method: method(&request), route: "unknown", at: UnixMillis::now() };
     let mut who = (Terminal::Unknown, None);
     let from = connection.remote.ip();
     let nonce = rooms.nonce(trace.at).filter(|_| request.headers().contains_key("dpop"));

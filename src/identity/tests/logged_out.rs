@@ -47,3 +47,39 @@ fn a_logout_token_is_what_the_issuer_says_of_a_session() {
     let foreign = WORLD.foreign.sign("logout+jwt", &Object::new()).unwrap();
     assert!(read(&foreign).is_err());
 }
+
+#[test]
+fn an_id_token_answers_our_question_and_no_other() {
+    use crate::identity::id_token::read;
+    let good = object(json!({
+        "iss": CITIZENS, "sub": "c-100", "aud": "gateway", "nonce": "n-1", "iat": NOW.seconds(), "exp": NOW.seconds() + 300,
+        "sid": "s-1",
+    }));
+    let look = |key: &SigningKey, typ: &str, claims: &Object| {
+        read(&key.sign(typ, claims).unwrap(), CITIZENS, "gateway", "n-1", &WORLD.book, NOW)
+    };
+    let who = look(&WORLD.citizens, "JWT", &good).unwrap();
+    assert_eq!((who.subject.as_str(), who.session.as_deref()), ("c-100", Some("s-1")));
+    for (change, want) in [
+        (json!({"nonce": "n-2"}), "token_malformed"),
+        (json!({"nonce": null}), "token_malformed"),
+        (json!({"aud": "portal"}), "token_audience"),
+        (json!({"aud": null}), "token_audience"),
+        (json!({"aud": ["gateway", "portal"]}), "token_audience"), // for which of the two?
+        (json!({"aud": ["gateway", "portal"], "azp": "gateway"}), "ok"),
+        (json!({"azp": "portal"}), "token_audience"),
+        (json!({"iss": STAFF}), "token_issuer"),
+        (json!({"exp": NOW.seconds() - 60}), "token_expired"),
+        (json!({"exp": null}), "token_malformed"),
+        (json!({"iat": NOW.seconds() + 60}), "token_not_yet"),
+        (json!({"sub": null}), "token_malformed"),
+        (json!({"sub": ""}), "token_malformed"),
+    ] {
+        assert_eq!(word(look(&WORLD.citizens, "JWT", &with(good.clone(), change.clone()))), want, "{change}");
+    }
+    assert_eq!(word(look(&WORLD.citizens, "at+jwt", &good)), "token_type");
+    assert_eq!(word(look(&WORLD.citizens, "logout+jwt", &good)), "token_type");
+    let foreign = SigningKey::generate(Algorithm::ES256).unwrap().named(WORLD.citizens.kid());
+    assert_eq!(word(look(&foreign, "JWT", &good)), "token_signature");
+    assert_eq!(word(look(&WORLD.staff, "JWT", &good)), "token_alg");
+}
