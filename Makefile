@@ -2,9 +2,10 @@
 
 .PHONY: test lint demo docs fuzz-smoke
 
-# Everything: unit tests, whole-system tests through real sockets, policy cases; on SQLite and on a real PostgreSQL, with a
+# Everything, once SoftHSM2 is there: unit tests, whole-system tests through real sockets, policy cases; on SQLite and on a real PostgreSQL, with a
 # real identity provider (npm's oidc-provider, installed into target/; Node from Debian where it is missing).
 test:
+	tests/tools/softhsm
 	tests/tools/with-postgres cargo test --workspace --lib --bins --tests
 	cargo test --doc
 

@@ -5,6 +5,7 @@ pub mod demo;
 pub mod order;
 pub mod policy;
 mod reload;
+pub mod seal;
 pub mod serve;
 pub mod terminal;
 pub mod verify;
@@ -48,6 +49,8 @@ enum Command {
     Terminal(terminal::TerminalArgs),
     /// Verify electronic licences and sealed papers, offline (核验证照和文书)
     Verify(verify::VerifyArgs),
+    /// Seal and sign files, make seals (电子签章)
+    Seal(seal::SealArgs),
     /// Verify and read audit logs, offline (核验审计日志)
     Audit(audit::AuditArgs),
     /// Test, explain and replay policies (策略测试与解释)
@@ -64,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Order(args) => order::run(args),
         Command::Terminal(args) => terminal::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Seal(args) => seal::run(&args),
         Command::Audit(args) => audit::run(args),
         Command::Policy(args) => policy::run(args),
     }

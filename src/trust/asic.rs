@@ -71,9 +71,22 @@ pub fn seal<W: Write>(
     chain: &[Certificate],
     at: UnixMillis,
 ) -> Result<W, AsicError> {
+    seal_with(out, parts, signer, chain, at, None)
+}
+
+/// As [`seal`], with a time-stamp over the signature (CAdES baseline B-T).
+pub fn seal_with<W: Write>(
+    out: W,
+    parts: Vec<Part<'_>>,
+    signer: &dyn Signer,
+    chain: &[Certificate],
+    at: UnixMillis,
+    time_stamp: Option<cms::TimeStamp<'_>>,
+) -> Result<W, AsicError> {
     let manifest = manifest(&parts);
     let digest = signer.algorithm().digest().of(manifest.as_bytes());
-    let signature = cms::sign_detached(signer, chain, &digest, at)?;
+    let international = cms::Spelling::International;
+    let signature = cms::sign_detached_with(signer, chain, &digest, at, international, time_stamp)?;
     let mut writer = Writer::new(out, DosTime::day_of(at));
     writer.add("mimetype", Packing::Stored, MIMETYPE.as_bytes())?;
     for part in parts {

@@ -3,13 +3,16 @@
 //! ```text
 //!  Paper ──▶ page, data ──▶ package ──┐
 //!  SealSpec ── seal maker's key ──▶ seal ──┴── signer's key ──▶ sealed OFD: every file covered, list locked
+//!  any OFD ── apply: seal or plain signature, time-stamp ─────▶ the same files, one signature more
 //! ```
 //! The same paper, seal, keys' signatures and time give the same bytes.
 
+mod apply;
 mod page;
 mod png;
 mod seal;
 
+pub use apply::{Apply, apply};
 pub use png::round_seal;
 pub use seal::{SealSpec, make_seal, seal};
 
@@ -41,6 +44,8 @@ pub enum MakeError {
     Seal(#[from] super::ses::SesError),
     #[error("the signer's certificate is not in the seal")]
     SignerNotInSeal,
+    #[error("the package cannot be sealed: {0}")]
+    Package(String),
     #[error("packing: {0}")]
     Zip(#[from] crate::formats::zip::ZipError),
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use base64::Engine;
 
-use super::page::{self, Files};
+use super::page;
 use super::{MakeError, Paper};
 use crate::formats::der::write;
 use crate::formats::xml::escape;
@@ -13,6 +13,7 @@ use crate::licences::ses::{self, SignerList};
 use crate::licences::suite::sm3;
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
+use crate::trust::cms::TimeStamp;
 use crate::trust::suite::{SignatureAlgorithm, Signer};
 
 /// What a new seal says.
@@ -88,8 +89,10 @@ pub fn seal(
     let mut files = page::files(paper, at);
     files.push((LIST.to_owned(), list().into_bytes()));
     files.push((SEAL.to_owned(), seal.to_vec()));
-    let xml = signature_xml(&files, at, parsed.picture.width).into_bytes();
-    let value = signed_value(seal, &xml, signer, signer_cert, at)?;
+    let digests: Vec<_> = files.iter().map(|(name, bytes)| (name.as_str(), sm3(bytes).to_vec())).collect();
+    let form = Form { at, method: SM2_WITH_SM3, seal: Some((SEAL, parsed.picture.width, "1")), value: VALUE };
+    let xml = signature_xml(&digests, &form).into_bytes();
+    let value = signed_value(seal, (SIGNATURE, &xml), signer, signer_cert, at, None)?;
     files.push((SIGNATURE.to_owned(), xml));
     files.push((VALUE.to_owned(), value));
     let mut writer = Writer::new(Vec::new(), DosTime::day_of(at));
@@ -103,8 +106,8 @@ const LIST: &str = "Doc_0/Signs/Signatures.xml";
 const SEAL: &str = "Doc_0/Signs/Sign_0/Seal.esl";
 const SIGNATURE: &str = "Doc_0/Signs/Sign_0/Signature.xml";
 const VALUE: &str = "Doc_0/Signs/Sign_0/SignedValue.dat";
-const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
-const NS: &str = "xmlns:ofd=\"http://www.ofdspec.org/2016\"";
+pub(super) const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+pub(super) const NS: &str = "xmlns:ofd=\"http://www.ofdspec.org/2016\"";
 
 pub(super) const EMPTY_LIST: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
     <ofd:Signatures xmlns:ofd=\"http://www.ofdspec.org/2016\"><ofd:MaxSignId>0</ofd:MaxSignId></ofd:Signatures>";
@@ -116,50 +119,77 @@ fn list() -> String {
     )
 }
 
-fn signature_xml(files: &Files, at: UnixMillis, size_mm: i64) -> String {
-    let mut references = String::new();
-    for (name, bytes) in files {
-        let digest = base64::engine::general_purpose::STANDARD.encode(sm3(bytes));
+/// What Signature.xml says besides its references.
+pub(super) struct Form<'a> {
+    pub at: UnixMillis,
+    /// OID of the signature algorithm.
+    pub method: &'a str,
+    /// Entry name of the seal, its size in millimetres, and the page it stands on.
+    pub seal: Option<(&'a str, i64, &'a str)>,
+    /// Entry name of the signed value.
+    pub value: &'a str,
+}
+
+/// `references` are entry names and their SM3.
+pub(super) fn signature_xml(references: &[(&str, Vec<u8>)], form: &Form<'_>) -> String {
+    let mut list = String::new();
+    for (name, digest) in references {
+        let digest = base64::engine::general_purpose::STANDARD.encode(digest);
         let _ = write!(
-            references,
+            list,
             "<ofd:Reference FileRef=\"/{}\"><ofd:CheckValue>{digest}</ofd:CheckValue></ofd:Reference>",
             escape(name)
         );
     }
-    let (x, y) = (180 - size_mm, 245);
+    let seal = form.seal.map(|(file, size, page)| {
+        format!(
+            "<ofd:StampAnnot ID=\"1\" PageRef=\"{}\" Boundary=\"{} 245 {size} {size}\"/>\
+             <ofd:Seal><ofd:BaseLoc>/{}</ofd:BaseLoc></ofd:Seal>",
+            escape(page),
+            180 - size,
+            escape(file)
+        )
+    });
     format!(
         "{HEAD}<ofd:Signature {NS}><ofd:SignedInfo><ofd:Provider ProviderName=\"tongban\" Company=\"Tongban\" Version=\"{}\"/>\
-         <ofd:SignatureMethod>{SM2_WITH_SM3}</ofd:SignatureMethod><ofd:SignatureDateTime>{}</ofd:SignatureDateTime>\
-         <ofd:References CheckMethod=\"1.2.156.10197.1.401\">{references}</ofd:References>\
-         <ofd:StampAnnot ID=\"1\" PageRef=\"1\" Boundary=\"{x} {y} {size_mm} {size_mm}\"/>\
-         <ofd:Seal><ofd:BaseLoc>/{SEAL}</ofd:BaseLoc></ofd:Seal></ofd:SignedInfo>\
-         <ofd:SignedValue>/{VALUE}</ofd:SignedValue></ofd:Signature>",
+         <ofd:SignatureMethod>{}</ofd:SignatureMethod><ofd:SignatureDateTime>{}</ofd:SignatureDateTime>\
+         <ofd:References CheckMethod=\"1.2.156.10197.1.401\">{list}</ofd:References>{}</ofd:SignedInfo>\
+         <ofd:SignedValue>/{}</ofd:SignedValue></ofd:Signature>",
         env!("CARGO_PKG_VERSION"),
-        generalized(at),
+        form.method,
+        generalized(form.at),
+        seal.unwrap_or_default(),
+        escape(form.value),
     )
 }
 
-/// `SES_Signature` over the octets of Signature.xml.
-fn signed_value(
+/// `SES_Signature` over Signature.xml, given with its entry name.
+pub(super) fn signed_value(
     seal: &[u8],
-    xml: &[u8],
+    (file, xml): (&str, &[u8]),
     signer: &dyn Signer,
     signer_cert: &Certificate,
     at: UnixMillis,
+    time_stamp: Option<TimeStamp<'_>>,
 ) -> Result<Vec<u8>, MakeError> {
     let to_sign = write::sequence(&[
         write::small(VERSION),
         seal.to_vec(),
         write::generalized_time(at),
         write::bit_string(&sm3(xml)),
-        write::ia5(&format!("/{SIGNATURE}")),
+        write::ia5(&format!("/{file}")),
     ]);
     let signature = sign(signer, &to_sign)?;
     let cert = write::octet_string(signer_cert.der());
-    Ok(write::sequence(&[to_sign, cert, write::oid(SM2_WITH_SM3), write::bit_string(&signature)]))
+    let mut parts = vec![to_sign, cert, write::oid(SM2_WITH_SM3), write::bit_string(&signature)];
+    if let Some(ask) = time_stamp {
+        let token = ask(&signature).map_err(MakeError::Sign)?;
+        parts.push(write::explicit(0, &write::bit_string(&token)));
+    }
+    Ok(write::sequence(&parts))
 }
 
-const SM2_WITH_SM3: &str = "1.2.156.10197.1.501";
+pub(super) const SM2_WITH_SM3: &str = "1.2.156.10197.1.501";
 
 fn sign(signer: &dyn Signer, message: &[u8]) -> Result<Vec<u8>, MakeError> {
     if signer.algorithm() != SignatureAlgorithm::Sm2Sm3 {

@@ -14,13 +14,14 @@ pub mod key;
 mod known;
 pub mod signer;
 pub mod sm2_suite;
+pub mod token;
 #[cfg(test)]
 mod vectors;
 
 pub use digest::{DigestAlgorithm, Hasher, hmac_sm3};
 pub use identifier::Identifier;
 pub use key::PublicKey;
-pub use signer::{Signer, SigningKey, load_key};
+pub use signer::{Signer, SigningKey, load_key, load_key_with};
 
 use crate::formats::der::Oid;
 

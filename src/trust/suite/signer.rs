@@ -75,9 +75,24 @@ impl SigningKey {
 
 /// Reads a key file: PEM `PRIVATE KEY`.
 pub fn load_key(file: &Path) -> Result<SigningKey, String> {
+    load_key_with(file, None)
+}
+
+/// Reads a key file: PEM `PRIVATE KEY`, or `ENCRYPTED PRIVATE KEY` (PKCS #8 with PBES2) under a password.
+///
+/// # Errors
+/// What is wrong, in words, with the name of the file; nothing of key or password.
+pub fn load_key_with(file: &Path, password: Option<&[u8]>) -> Result<SigningKey, String> {
     let text = Zeroizing::new(std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?);
     let wrong = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
     let blocks = pem::decode(&text).map_err(|e| wrong(&e))?;
+    if let Some(sealed) = blocks.iter().find(|b| b.label == "ENCRYPTED PRIVATE KEY") {
+        let password = password.ok_or_else(|| wrong(&"the key is under a password, and none was given"))?;
+        let sealed = pkcs8::EncryptedPrivateKeyInfoRef::try_from(&sealed.octets[..]).map_err(|e| wrong(&e))?;
+        // The work factor is the file's: a file of our own, not a stranger's.
+        let der = sealed.decrypt(password).map_err(|_| wrong(&"the password does not open it"))?;
+        return SigningKey::from_pkcs8(der.as_bytes()).map_err(|e| wrong(&e));
+    }
     let der = blocks.iter().find(|b| b.label == "PRIVATE KEY").ok_or_else(|| wrong(&"no PRIVATE KEY in it"))?;
     SigningKey::from_pkcs8(&der.octets).map_err(|e| wrong(&e))
 }

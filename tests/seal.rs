@@ -1,0 +1,323 @@
+//! `tongban seal` through the real binary: keys under a password, keys in a token (SoftHSM2), seals, containers; each result
+//! is verified by `tongban verify`, and by OpenSSL where that can.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tongban::licences::make::{Paper, PaperKind, unsealed};
+use tongban::terms::UnixMillis;
+use tongban::trust::certificate::Certificate;
+use tongban::trust::issue::{Issuer, Subject, Use, certificate};
+use tongban::trust::suite::{PublicKey, SignatureAlgorithm, Signer, SigningKey};
+use tongban::trust::{pem, timestamp};
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+fn tongban(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tongban")).args(args).output().expect("the binary runs")
+}
+
+/// Runs and wants success; gives what was printed.
+fn good(args: &[&str]) -> String {
+    let output = tongban(args);
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{args:?}: {out}{err}");
+    out.into_owned()
+}
+
+fn bad(args: &[&str], why: &str) {
+    let output = tongban(args);
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && err.contains(why), "{args:?}: {err}");
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+
+    fn write(&self, name: &str, octets: &[u8]) -> String {
+        std::fs::write(self.path(name), octets).expect("written");
+        self.text(name)
+    }
+
+    /// A key with a certificate of its own: `NAME.key`, `NAME.pem`.
+    fn party(&self, name: &str, algorithm: SignatureAlgorithm) {
+        let pkcs8 = SigningKey::generate(algorithm).expect("a key");
+        self.write(&format!("{name}.key"), pem::encode("PRIVATE KEY", &pkcs8).as_bytes());
+        let key = SigningKey::from_pkcs8(&pkcs8).expect("a key");
+        self.certify(name, &key, &key.public_key());
+    }
+
+    fn certify(&self, name: &str, by: &dyn Signer, key: &PublicKey) {
+        let subject = Subject::named(name, "测试");
+        let (from, to) = (UnixMillis::now().plus_seconds(-60), UnixMillis::now().plus_seconds(86_400));
+        let issuer = Issuer::root(by, &subject);
+        let der = certificate(&issuer, &subject, &key.to_spki(), Use::Signer, from, to).expect("a certificate");
+        self.write(&format!("{name}.pem"), pem::encode("CERTIFICATE", &der).as_bytes());
+    }
+
+    fn paper(&self, name: &str) -> String {
+        let paper = Paper::new(PaperKind::Licence, "1").field("证照名称", "测试证照");
+        self.write(name, &unsealed(&paper, UnixMillis::now()).expect("a paper"))
+    }
+}
+
+#[test]
+fn an_ofd_is_signed_and_sealed_and_locked() {
+    let place = Place::new();
+    place.party("signer", SignatureAlgorithm::Sm2Sm3);
+    place.party("maker", SignatureAlgorithm::Sm2Sm3);
+    let by = |name: &str| (place.text(&format!("{name}.key")), place.text(&format!("{name}.pem")));
+    let ((maker_key, maker), (key, cert)) = (by("maker"), by("signer"));
+    let (esl, paper, journal) = (place.text("seal.esl"), place.paper("paper.ofd"), place.text("journal"));
+    good(&[
+        "seal",
+        "esl",
+        "--id",
+        "41900100000017",
+        "--name",
+        "测试专用章",
+        "--signer",
+        &cert,
+        "--key",
+        &maker_key,
+        "--cert",
+        &maker,
+        "-o",
+        &esl,
+    ]);
+    let (signed, sealed) = (place.text("signed.ofd"), place.text("sealed.ofd"));
+    let common = ["--key", &key, "--cert", &cert, "--journal", &journal];
+    good(&[&["seal", "ofd", &paper, "--open", "-o", &signed], &common[..]].concat());
+    good(&[&["seal", "ofd", &signed, "--seal", &esl, "-o", &sealed], &common[..]].concat());
+    let said = good(&["verify", &sealed, "--signer-anchor", &cert, "--maker-anchor", &maker, "--coverage", "strict"]);
+    assert!(said.contains("Sign 1 CMS: TOTAL-PASSED") && said.contains("Seal 2 V4: TOTAL-PASSED"), "{said}");
+    good(&["verify", &signed, "--signer-anchor", &cert]);
+    good(&["verify", &esl, "--maker-anchor", &maker]);
+    // The seal covers the list of signatures: nothing may follow.
+    bad(&[&["seal", "ofd", &sealed, "-o", &place.text("more.ofd")], &common[..]].concat(), "nothing may follow");
+    bad(&[&["seal", "ofd", &paper, "-o", &sealed], &common[..]].concat(), "sealed.ofd");
+    let other = place.text("other.ofd");
+    bad(
+        &["seal", "ofd", &paper, "--seal", &esl, "--key", &maker_key, "--cert", &maker, "-o", &other],
+        "not in the seal",
+    );
+    bad(&["seal", "ofd", &paper, "--key", &key, "--cert", &maker, "-o", &other], "of another key");
+    // Each use left a line that names the one before.
+    let journal = std::fs::read_to_string(journal).expect("a journal");
+    let lines: Vec<&str> = journal.lines().collect();
+    assert!(lines.len() >= 2 && lines[0].contains("\"before\":null") && !lines[1].contains("\"before\":null"));
+}
+
+#[test]
+fn a_key_under_a_password_and_a_container_that_openssl_takes() {
+    let place = Place::new();
+    place.party("clerk", SignatureAlgorithm::EcdsaP256Sha256);
+    let (key, cert) = (place.text("clerk.key"), place.text("clerk.pem"));
+    let (sealed, password) = (place.text("sealed.key"), place.write("password", "correct horse\n".as_bytes()));
+    let openssl = |args: &[&str]| Command::new("openssl").args(args).output().expect("openssl is there");
+    let made = openssl(&["pkcs8", "-topk8", "-in", &key, "-out", &sealed, "-passout", &format!("file:{password}")]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let document = place.write("statement.txt", "我声明".as_bytes());
+    let (container, signature) = (place.text("case.asice"), place.text("statement.p7s"));
+    let common = ["--key", &sealed, "--password", &password, "--cert", &cert];
+    good(&[&["seal", "asic", &document, &cert, "-o", &container], &common[..]].concat());
+    good(&["verify", &container, "--anchor", &cert]);
+    good(&[&["seal", "cms", &document, "-o", &signature], &common[..]].concat());
+    good(&["verify", &signature, "--content", &document, "--anchor", &cert]);
+    let checked = openssl(&[
+        "cms",
+        "-verify",
+        "-binary",
+        "-inform",
+        "DER",
+        "-in",
+        &signature,
+        "-content",
+        &document,
+        "-CAfile",
+        &cert,
+        "-purpose",
+        "any",
+        "-out",
+        "/dev/null",
+    ]);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let wrong = place.write("wrong", b"incorrect horse\n");
+    let out = place.text("no");
+    bad(
+        &["seal", "cms", &document, "--key", &sealed, "--password", &wrong, "--cert", &cert, "-o", &out],
+        "does not open",
+    );
+    bad(&["seal", "cms", &document, "--key", &sealed, "--cert", &cert, "-o", &out], "under a password");
+}
+
+/// SoftHSM2 as `make test` installs it.
+fn softhsm() -> Option<&'static str> {
+    let places = [
+        "/usr/lib/softhsm/libsofthsm2.so",
+        "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+        "/usr/lib64/pkcs11/libsofthsm2.so",
+    ];
+    places.into_iter().find(|file| Path::new(file).exists())
+}
+
+#[test]
+fn a_key_stays_in_its_token() {
+    let Some(module) = softhsm() else {
+        println!("SoftHSM2 is not installed: keys in tokens are not tested (make test installs it)");
+        return;
+    };
+    let place = Place::new();
+    std::fs::create_dir(place.path("tokens")).expect("a folder");
+    let config = place.write("softhsm2.conf", format!("directories.tokendir = {}\n", place.text("tokens")).as_bytes());
+    let util = |args: &[&str]| {
+        let done = Command::new("softhsm2-util").args(args).env("SOFTHSM2_CONF", &config).output().expect("it runs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    util(&["--init-token", "--free", "--label", "seals", "--pin", "1234", "--so-pin", "5678"]);
+    let pin = place.write("pin", b"1234\n");
+    let seal = |args: &[&str]| {
+        let run = Command::new(env!("CARGO_BIN_EXE_tongban")).args(args).env("SOFTHSM2_CONF", &config).output();
+        let run = run.expect("the binary runs");
+        (run.status.success(), String::from_utf8_lossy(&run.stderr).into_owned())
+    };
+    let document = place.write("statement.txt", b"statement");
+    let rsa =
+        Command::new("openssl").args(["genrsa", "-out", &place.text("rsa.key"), "2048"]).output().expect("openssl");
+    assert!(rsa.status.success());
+    place.party("ec", SignatureAlgorithm::EcdsaP256Sha256);
+    let pkcs8 = pem::decode(&std::fs::read(place.path("rsa.key")).expect("a key")).expect("PEM");
+    let key = SigningKey::from_pkcs8(&pkcs8[0].octets).expect("an RSA key");
+    place.certify("rsa", &key, &key.public_key());
+    for (id, name) in [("01", "ec"), ("02", "rsa")] {
+        util(&[
+            "--import",
+            &place.text(&format!("{name}.key")),
+            "--token",
+            "seals",
+            "--label",
+            name,
+            "--id",
+            id,
+            "--pin",
+            "1234",
+        ]);
+        let uri = format!("pkcs11:token=seals;object={name}?module-path={module}&pin-source={pin}");
+        let (cert, out, journal) =
+            (place.text(&format!("{name}.pem")), place.text(&format!("{name}.p7s")), place.text("journal"));
+        let line = ["seal", "cms", &document, "--key", &uri, "--cert", &cert, "-o", &out];
+        let (done, why) = seal(&line);
+        assert!(!done && why.contains("--journal"), "no use without a line: {why}");
+        let (done, why) = seal(&[&line[..], &["--journal", &journal]].concat());
+        assert!(done, "{why}");
+        good(&["verify", &out, "--content", &document, "--anchor", &cert]);
+        let lines = std::fs::read_to_string(&journal).expect("a journal");
+        assert!(lines.lines().any(|line| line.contains("\"subject\"") && line.contains(name)), "{lines}");
+        let no = uri.replace("object=", "object=no");
+        let (done, why) = seal(&[
+            "seal",
+            "cms",
+            &document,
+            "--key",
+            &no,
+            "--cert",
+            &cert,
+            "--journal",
+            &journal,
+            "-o",
+            &place.text("no"),
+        ]);
+        assert!(!done && why.contains("no private key of that name"), "{why}");
+    }
+    // The certificate of one key with the other key.
+    let uri = format!("pkcs11:token=seals;object=ec?module-path={module}&pin-source={pin}");
+    let (done, why) = seal(&[
+        "seal",
+        "cms",
+        &document,
+        "--key",
+        &uri,
+        "--cert",
+        &place.text("rsa.pem"),
+        "--journal",
+        &place.text("j"),
+        "-o",
+        &place.text("no"),
+    ]);
+    assert!(!done, "{why}");
+    let wrong = place.write("wrong", b"4321\n");
+    let uri = format!("pkcs11:token=seals;object=ec?module-path={module}&pin-source={wrong}");
+    let (done, why) = seal(&[
+        "seal",
+        "cms",
+        &document,
+        "--key",
+        &uri,
+        "--cert",
+        &place.text("ec.pem"),
+        "--journal",
+        &place.text("j"),
+        "-o",
+        &place.text("no"),
+    ]);
+    assert!(!done && why.contains("refuses the PIN") && !why.contains("4321"), "{why}");
+}
+
+/// A time-stamp authority that answers one question over HTTP.
+fn authority(key: SigningKey, cert: Certificate) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}/tsa", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a call");
+        let (mut read, mut buf) = (Vec::new(), [0; 4096]);
+        let request = loop {
+            let n = stream.read(&mut buf).expect("a request");
+            read.extend(&buf[..n]);
+            let head = read.windows(4).position(|w| w == b"\r\n\r\n");
+            if let Some(request) = head.and_then(|at| timestamp::Request::parse(&read[at + 4..]).ok()) {
+                break request;
+            }
+        };
+        let answer = timestamp::respond(&request, &key, &[cert], "1.2.3", 1, UnixMillis::now()).expect("an answer");
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
+        stream.write_all(&[head.as_bytes(), &answer].concat()).expect("sent");
+    });
+    address
+}
+
+#[test]
+fn a_time_stamp_proves_when() {
+    let place = Place::new();
+    place.party("signer", SignatureAlgorithm::Sm2Sm3);
+    let (paper, key, cert) = (place.paper("paper.ofd"), place.text("signer.key"), place.text("signer.pem"));
+    let pkcs8 = SigningKey::generate(SignatureAlgorithm::Sm2Sm3).expect("a key");
+    let tsa = SigningKey::from_pkcs8(&pkcs8).expect("a key");
+    let subject = Subject::named("tsa", "测试");
+    let (from, to) = (UnixMillis::now().plus_seconds(-60), UnixMillis::now().plus_seconds(86_400));
+    let spki = tsa.public_key().to_spki();
+    let der = certificate(&Issuer::root(&tsa, &subject), &subject, &spki, Use::TimeStamping, from, to).expect("made");
+    let tsa_cert = place.write("tsa.cer", &der);
+    let (esl, sealed) = (place.text("seal.esl"), place.text("sealed.ofd"));
+    good(&["seal", "esl", "--id", "1", "--name", "章", "--signer", &cert, "--key", &key, "--cert", &cert, "-o", &esl]);
+    let url = authority(tsa, Certificate::parse(&der).expect("a certificate"));
+    good(&["seal", "ofd", &paper, "--seal", &esl, "--key", &key, "--cert", &cert, "--tsa", &url, "-o", &sealed]);
+    let said = good(&["verify", &sealed, "--anchor", &cert, "--tsa-anchor", &tsa_cert, "--time-basis", "timestamp"]);
+    assert!(said.contains("proven") && said.contains("(timestamp)"), "{said}");
+    let nobody = place.text("no.ofd");
+    let line = ["seal", "ofd", &paper, "--key", &key, "--cert", &cert, "--tsa", "http://127.0.0.1:1/", "-o", &nobody];
+    bad(&line, "127.0.0.1:1");
+    assert!(!Path::new(&nobody).exists(), "no stamp, no result");
+}
