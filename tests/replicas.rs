@@ -24,7 +24,7 @@ use tongban::app::demo::people::{Person, ZHANG};
 use tongban::app::demo::token_for;
 use tongban::app::demo::tokens::Options;
 use tongban::app::demo::walk::Window;
-use tongban::app::demo::world::{A, SMALL_OUTLET, WINDOW, World};
+use tongban::app::demo::world::{A, OUTLET, SMALL_OUTLET, WINDOW, World};
 use tongban::terms::UnixMillis;
 use tongban::trust::pem;
 use tongban::trust::suite::{SignatureAlgorithm, SigningKey};
@@ -34,6 +34,10 @@ use tools::Running;
 const CASES: usize = 20;
 const OUTLET_TRIES: usize = 6;
 const OUTLET_DAILY: usize = 2;
+/// Filings sent at once by another outlet, how many of them its quota lets through, and how often one filing is sent at once.
+const RACE: usize = 100;
+const RACE_DAILY: usize = 15;
+const SAME: usize = 20;
 const WAIT: Duration = Duration::from_secs(120);
 /// The second replica's ports, from the base on: the first gateway of the demonstration leaves them free.
 const SECOND: u16 = 4;
@@ -119,6 +123,75 @@ async fn file(world: World, client: &'static str, clerk: &'static str, base: u16
     all
 }
 
+/// A hundred filings at once, half at each replica, for an outlet that may take [`RACE_DAILY`] a day; before that one and the
+/// same filing, sent many times at once to both. Exactly the quota is taken, and each unit once. Gives the cases.
+async fn race(world: &World, base: u16, homes: [&Path; 2], store: &mut sqlx::AnyConnection) -> BTreeSet<String> {
+    let contracts = homes[0].join("partners.toml");
+    let text = fs::read_to_string(&contracts).unwrap();
+    let quota = format!(
+        "[contract.quota]\noutlet = {RACE_DAILY}\nterminal = {RACE_DAILY}\nclerk = 90\nitem = 90\ncitizen = 200\n"
+    );
+    let (first, rest) = text.split_once("[contract.quota]").expect("a quota");
+    let rest = rest.split_once("\n\n").expect("an end").1;
+    fs::write(&contracts, format!("{first}{quota}\n{rest}")).unwrap();
+    // Both replicas take the same contracts while they run.
+    for home in homes {
+        let done = tools::tongban(&["reload", "--config", &home.join("tongban.toml").display().to_string()]);
+        assert!(done.status.success(), "{}", tools::text(&done));
+    }
+    let outlet = "key LIKE '%/bank-440305-01%' OR key LIKE 'citizen/%'";
+    let sql = format!("DELETE FROM gw_440305.counter WHERE {outlet}");
+    store.execute(sqlx::AssertSqlSafe(sql)).await.unwrap();
+
+    let holder = Holder::of(Person::find(ZHANG).unwrap()).unwrap();
+    let card = licence::issue(world, Under::Good, "LT-ID", holder, UnixMillis::now()).unwrap();
+    let token = |user: &str| token_for(world, user, &Options::default()).unwrap();
+    let headers =
+        vec![("authorization", format!("Bearer {}", token("E-9001"))), ("tongban-subject-token", token(ZHANG))];
+    let request = json!({
+        "item": "002009901000", "places": {"household": "419001"}, "present": true, "consent": true,
+        "form": {"use": "入学"}, "materials": [{"no": 1, "file": "id.ofd"}],
+    });
+    let at_once = async |keys: Vec<String>| {
+        let tasks = keys.into_iter().enumerate().map(|(n, key)| {
+            let port_base = if n % 2 == 0 { base } else { base + SECOND };
+            let (world, headers) = (World { port_base, ..world.clone() }, headers.clone());
+            let (request, card) = (request.clone(), card.clone());
+            tokio::spawn(async move {
+                let window = Window::new(&world, OUTLET, A).unwrap();
+                let answer = window.file(&headers, &key, &request, &[("id.ofd", &card)]).await.unwrap();
+                let text = |member: &str| answer.json[member].as_str().unwrap_or_default().to_owned();
+                (answer.status.as_u16(), text("case"), text("code"))
+            })
+        });
+        let mut answers = Vec::new();
+        for task in tasks.collect::<Vec<_>>() {
+            answers.push(task.await.unwrap());
+        }
+        answers
+    };
+    let same = at_once(vec!["race-same".to_owned(); SAME]).await;
+    let taken: BTreeSet<String> =
+        same.iter().filter(|(status, ..)| *status < 300).map(|(_, case, _)| case.clone()).collect();
+    assert_eq!(taken.len(), 1, "one filing is one case: {same:?}");
+    assert_eq!(same.iter().filter(|(status, ..)| *status == 202).count(), 1, "{same:?}");
+    assert!(same.iter().all(|(status, ..)| *status < 300), "{same:?}");
+
+    let raced = at_once((0..RACE).map(|n| format!("race-{n}")).collect()).await;
+    let cases: BTreeSet<String> =
+        raced.iter().filter(|(status, ..)| *status == 202).map(|(_, case, _)| case.clone()).collect();
+    assert_eq!(cases.len(), RACE_DAILY - 1, "exactly what the quota leaves: {raced:?}");
+    let refused: Vec<_> = raced.iter().filter(|(status, ..)| *status != 202).collect();
+    assert_eq!(refused.len(), RACE - (RACE_DAILY - 1));
+    assert!(refused.iter().all(|(status, _, code)| *status == 429 && code == "TB-PAR-0301"), "{refused:?}");
+    let sql = format!("SELECT key, used FROM gw_440305.counter WHERE {outlet}");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut *store).await.unwrap();
+    let counters: Vec<(String, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    assert_eq!(counters.len(), 5, "outlet, clerk, terminal, item, citizen: {counters:?}");
+    assert!(counters.iter().all(|(_, used)| *used == RACE_DAILY as i64), "each unit is charged once: {counters:?}");
+    taken.into_iter().chain(cases).collect()
+}
+
 /// Lines of a log, as the auditor reads them.
 fn lines(log: &Path) -> Vec<Value> {
     let shown = tools::tongban(&["audit", "show", &log.display().to_string()]);
@@ -191,6 +264,10 @@ async fn two_replicas_never_do_a_thing_twice() {
     let cases: Vec<_> = answers.iter().flatten().filter(|(status, _)| *status == 202).map(|(_, no)| no).collect();
     let distinct: BTreeSet<_> = cases.iter().copied().cloned().collect();
     assert_eq!(distinct.len(), cases.len(), "every number is given once");
+
+    let raced = race(&world, base, [&folder.join("gw-440305"), &two], &mut store).await;
+    let distinct: BTreeSet<_> = distinct.into_iter().chain(raced).collect();
+    let cases: Vec<_> = distinct.iter().collect();
 
     let open = "SELECT id FROM gw_440305.outbox WHERE done_at IS NULL UNION SELECT id FROM gw_419001.outbox WHERE done_at IS NULL";
     wait_for("the last delivery", async || {
