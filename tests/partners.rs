@@ -89,6 +89,7 @@ fn code(answer: &Answer) -> (u16, &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn operators_and_partners() {
     let federation = Federation::start(4).await;
+    shared_data(&federation).await;
     masks(&federation).await;
     hours_and_places(&federation).await;
     who_looked_me_up(&federation).await;
@@ -96,6 +97,109 @@ async fn operators_and_partners() {
     enrolment(&federation).await;
     lists(&federation).await;
     reloads(&federation).await;
+}
+
+/// Shared data are asked once, used again while they may be, and forgotten when their provider says so.
+async fn shared_data(federation: &Federation) {
+    const ZHANG: &str = "990101199202290010";
+    let operator = Operator::new(federation);
+    let window = federation.client("W-440305-01", 0);
+    let both: Headers = vec![
+        ("authorization", format!("Bearer {}", federation.token("C-0001"))),
+        ("tongban-subject-token", federation.token("citizen")),
+    ];
+    // Each filing looks the household up, for the same purpose: the log says whether it was asked anew.
+    let ages = || -> Vec<String> {
+        let lines = operator.lines("data.read");
+        let of_household = lines.iter().filter(|line| line["ev"][0]["type"] == "DR-HH");
+        of_household.map(|line| line["ev"][0]["age"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let filed_with = async |want: &str, what: &str| {
+        let filed = federation.file(&window, &both, "419001", None).await;
+        assert_eq!(filed.status, 202, "{}", filed.text());
+        let age = ages().last().cloned().unwrap_or_default();
+        (age == want).then_some(()).ok_or_else(|| format!("{what}: {age}"))
+    };
+    let _first = filed_with("", "whatever was before").await;
+    filed_with("cached", "asked a moment ago").await.unwrap();
+
+    let world = tongban::app::demo::World::open(federation.folder.path()).expect("the demonstration's folder");
+    let (certificate, key) = world.client("household-register");
+    let provider = federation.with(1, &certificate, &key);
+    let push = async |client: &Window, key: &Path, claims: &Value| {
+        let body = json!({ "change": tools::change(key, claims) }).to_string().into_bytes();
+        client.send("POST", "/provider/v1/changes", &Headers::new(), Some(("application/json", body))).await
+    };
+    let claims = |jti: &str| tools::change_claims("DR-HH", Some(ZHANG), jti);
+    let with = |jti: &str, member: &str, value: Value| {
+        let mut claims = claims(jti);
+        claims[member] = value;
+        claims
+    };
+    let other_key = world.client("office-419001").1;
+    let office = federation.client("office-419001", 1);
+    for (what, client, key, claims, want) in [
+        ("another key", &provider, &other_key, claims("a"), (401, "TB-GW-0621")),
+        ("another system", &office, &other_key, with("b", "iss", json!("office-419001")), (401, "TB-GW-0621")),
+        ("in another's name", &office, &other_key, claims("c"), (401, "TB-GW-0621")),
+        ("no system at all", &federation.client("W-419001-01", 1), &key, claims("d"), (401, "TB-GW-0101")),
+        ("another gateway", &provider, &key, with("e", "aud", json!("gw-440305")), (401, "TB-GW-0621")),
+        ("not its data", &provider, &key, with("f", "resource", json!("DR-TAX")), (401, "TB-GW-0621")),
+        ("out of time", &provider, &key, with("g", "exp", json!(1)), (401, "TB-GW-0621")),
+        ("for too long", &provider, &key, with("h", "exp", json!(9_999_999_999_u64)), (401, "TB-GW-0621")),
+        ("nobody's number", &provider, &key, with("i", "subject", json!("12")), (401, "TB-GW-0621")),
+    ] {
+        let answer = push(client, key, &claims).await;
+        assert_eq!(code(&answer), want, "{what}: {}", answer.text());
+    }
+    filed_with("cached", "none of that counts").await.unwrap();
+    let somebody = tools::change_claims("DR-HH", Some("990101198506150020"), "j");
+    assert_eq!(push(&provider, &key, &somebody).await.status, 200);
+    filed_with("cached", "somebody else's data changed").await.unwrap();
+    let told = push(&provider, &key, &claims("k")).await;
+    assert_eq!(told.status, 200, "{}", told.text());
+    let mut last = Ok(());
+    for _ in 0..40 {
+        // The word goes on to the gateway that asked, in the background.
+        last = filed_with("fresh", "the provider's word").await;
+        if last.is_ok() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    last.unwrap();
+    filed_with("cached", "and kept again").await.unwrap();
+    assert_eq!(code(&push(&provider, &key, &claims("k")).await), (401, "TB-GW-0621"), "the same word again");
+    let lines = operator.lines("snapshot.load");
+    let heard = lines.iter().filter(|l| l["facts"]["part"] == "data" && l["actor"]["terminal"] == "peer:gw-419001");
+    assert_eq!(heard.count(), 1, "who did not ask is not told: {lines:#?}");
+
+    // Fewer fields than there are, and more than the item allows. The office may decide in between: then once more.
+    for (fields, want) in [
+        (json!(["household_no"]), (200, "")),
+        (json!(["household_no", "status"]), (403, "TB-POL-0504")),
+        (json!([]), (422, "TB-HTTP-0009")),
+    ] {
+        let mut answer = None;
+        for _ in 0..10 {
+            let filed = federation.file(&window, &both, "419001", None).await;
+            let ask = json!({"resource": "DR-HH", "case": filed.json["case"], "purpose": "case", "fields": fields});
+            let got = window
+                .send("POST", "/v1/lookups", &both, Some(("application/json", ask.to_string().into_bytes())))
+                .await;
+            if got.json["code"] != "TB-POL-0502" {
+                answer = Some(got);
+                break;
+            }
+        }
+        let answer = answer.expect("an open case");
+        if want.0 == 200 {
+            let keys: Vec<_> = answer.json["fields"].as_object().unwrap().keys().collect();
+            assert_eq!(keys, ["household_no"], "{}", answer.text());
+        } else {
+            assert_eq!(code(&answer), want, "{}", answer.text());
+        }
+    }
 }
 
 /// What an outlet sees of a person is masked as its contract says; a government window sees what it must.

@@ -24,7 +24,7 @@ use tongban::app::demo::people::{Person, ZHANG};
 use tongban::app::demo::token_for;
 use tongban::app::demo::tokens::Options;
 use tongban::app::demo::walk::Window;
-use tongban::app::demo::world::{A, OUTLET, SMALL_OUTLET, WINDOW, World};
+use tongban::app::demo::world::{A, B, OUTLET, SMALL_OUTLET, WINDOW, World};
 use tongban::terms::UnixMillis;
 use tongban::trust::pem;
 use tongban::trust::suite::{SignatureAlgorithm, SigningKey};
@@ -100,6 +100,21 @@ fn is_ready(port: u16) -> bool {
     let mut answer = String::new();
     let asked = socket.write_all(b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     asked.and_then(|()| socket.read_to_string(&mut answer)).is_ok() && answer.starts_with("HTTP/1.1 200")
+}
+
+/// One filing under its own key.
+async fn file_as(world: World, client: &'static str, clerk: &'static str, base: u16, key: String) -> (u16, String) {
+    let holder = Holder::of(Person::find(ZHANG).unwrap()).unwrap();
+    let card = licence::issue(&world, Under::Good, "LT-ID", holder, UnixMillis::now()).unwrap();
+    let token = |user: &str| token_for(&world, user, &Options::default()).unwrap();
+    let headers = vec![("authorization", format!("Bearer {}", token(clerk))), ("tongban-subject-token", token(ZHANG))];
+    let request = json!({
+        "item": "002009901000", "places": {"household": "419001"}, "present": true, "consent": true,
+        "form": {"use": "入学"}, "materials": [{"no": 1, "file": "id.ofd"}],
+    });
+    let window = Window::new(&World { port_base: base, ..world.clone() }, client, A).unwrap();
+    let answer = window.file(&headers, &key, &request, &[("id.ofd", &card)]).await.unwrap();
+    (answer.status.as_u16(), answer.json["case"].as_str().unwrap_or_default().to_owned())
 }
 
 /// Files the same kind of case again and again, at one replica; gives status and case number of each.
@@ -192,6 +207,50 @@ async fn race(world: &World, base: u16, homes: [&Path; 2], store: &mut sqlx::Any
     taken.into_iter().chain(cases).collect()
 }
 
+/// The provider says to its own gateway that a person's data changed; that gateway tells ours, at one address; both replicas
+/// forget. Gives the cases that showed it.
+async fn forget_everywhere(world: &World, base: u16, logs: [&Path; 2]) -> Vec<String> {
+    let household = |log: &Path| -> Vec<String> {
+        let lines =
+            lines(log).into_iter().filter(|line| line["kind"] == "data.read" && line["ev"][0]["type"] == "DR-HH");
+        lines.map(|line| line["ev"][0]["age"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let mut cases = Vec::new();
+    let mut filed = 0;
+    // Files at one replica, and tells whether the household was asked anew for it.
+    let mut age = async |replica: usize| {
+        let port = if replica == 0 { base } else { base + SECOND };
+        filed += 1;
+        let done = file_as(world.clone(), WINDOW, "C-0001", port, format!("heard-{filed}")).await;
+        assert_eq!(done.0, 202, "{done:?}");
+        cases.push(done.1);
+        household(logs[replica]).last().cloned().unwrap_or_default()
+    };
+    for replica in [0, 1] {
+        age(replica).await;
+        assert_eq!(age(replica).await, "cached", "replica {replica} keeps it");
+    }
+    let (certificate, key) = world.client("household-register");
+    assert!(certificate.exists());
+    let provider = Window::new(world, "household-register", B).unwrap();
+    let change = tools::change(&key, &tools::change_claims("DR-HH", Some("990101199202290010"), "replicas"));
+    let body = json!({ "change": change }).to_string().into_bytes();
+    let told = provider.call("/provider/v1/changes", &[], Some(("application/json", body))).await.unwrap();
+    assert_eq!(told.status.as_u16(), 200, "{}", told.json);
+    for replica in [0, 1] {
+        let mut last = String::new();
+        for _ in 0..50 {
+            last = age(replica).await;
+            if last == "fresh" {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        assert_eq!(last, "fresh", "replica {replica} has heard");
+    }
+    cases
+}
+
 /// Lines of a log, as the auditor reads them.
 fn lines(log: &Path) -> Vec<Value> {
     let shown = tools::tongban(&["audit", "show", &log.display().to_string()]);
@@ -266,7 +325,8 @@ async fn two_replicas_never_do_a_thing_twice() {
     assert_eq!(distinct.len(), cases.len(), "every number is given once");
 
     let raced = race(&world, base, [&folder.join("gw-440305"), &two], &mut store).await;
-    let distinct: BTreeSet<_> = distinct.into_iter().chain(raced).collect();
+    let heard = forget_everywhere(&world, base, [&folder.join("gw-440305/data/log"), &two.join("data/log")]).await;
+    let distinct: BTreeSet<_> = distinct.into_iter().chain(raced).chain(heard).collect();
     let cases: Vec<_> = distinct.iter().collect();
 
     let open = "SELECT id FROM gw_440305.outbox WHERE done_at IS NULL UNION SELECT id FROM gw_419001.outbox WHERE done_at IS NULL";

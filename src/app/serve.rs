@@ -111,6 +111,7 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
         tasks.spawn(serve(listener, None, local, stop.clone(), handler));
     }
     tasks.spawn(jobs::run(rooms.clone(), stop.clone()));
+    tasks.spawn(jobs::news::run(rooms.clone(), stop.clone()));
     if let Some(anchors) = wire::anchors(config)? {
         tasks.spawn(anchors.run(rooms.clone(), stop.clone()));
     }

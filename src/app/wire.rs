@@ -25,6 +25,7 @@ use crate::gateway::decisions::Decisions;
 use crate::gateway::enrol::Authority;
 use crate::gateway::intake::Bounds;
 use crate::gateway::issuers::Issuers;
+use crate::gateway::lookup::changed::Askers;
 use crate::gateway::orders;
 use crate::gateway::rooms::{Envelope, Me, Peer, Peers, Rooms, Secrets, Stamp, System, SystemKind, Window};
 use crate::gateway::strangers::Strangers;
@@ -152,6 +153,7 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
         callers,
         systems,
         lookups: Lookups::new(CACHE_OCTETS),
+        askers: Askers::default(),
         keys: ArcSwap::from_pointee(keys),
         bounds: Bounds {
             file_octets: u64::from(config.limits.file_mib) << 20,

@@ -87,9 +87,32 @@ pub struct DataResource {
     pub class: SharingClass,
     /// 1 public … 4 most sensitive.
     pub sensitivity: u8,
+    /// Fields it gives, the smallest useful set; none where it answers yes or no only.
+    pub fields: Vec<String>,
+    /// How long an answer is fresh, in seconds.
+    pub fresh_s: u64,
+    /// How long beyond that an answer may stand in while the provider is down, in seconds; 0: never.
+    pub stale_s: u64,
+    /// Asked only with the person's consent.
+    pub needs_consent: bool,
 }
 
+/// Fields of resources whose row does not tell them: the smallest useful set.
+const FIELDS: &[(&str, &[&str])] =
+    &[("DR-HH", &["household_address", "household_no", "relation"]), ("DR-POP", &["name", "birth_date"])];
+/// How long an answer is fresh where the row does not tell, in seconds, by sensitivity 1–4.
+const FRESH_S: [u64; 4] = [3_600, 900, 300, 60];
+/// Longest time an answer may be fresh, or stand in, in seconds.
+const LONGEST_S: u64 = 7 * 86_400;
+/// How long answers of unconditionally shared registers may stand in where the row does not tell, in seconds.
+const STALE_S: u64 = 86_400;
+
 impl DataResource {
+    /// Whether it answers yes or no, and gives no fields.
+    pub fn answers_yes_no(&self) -> bool {
+        self.fields.is_empty()
+    }
+
     pub fn name(&self, lang: Lang) -> &str {
         lang.pick(&self.name_zh, &self.name_en)
     }
@@ -101,11 +124,26 @@ pub struct DataResources(BTreeMap<String, DataResource>);
 
 impl DataResources {
     pub fn read(text: &str, mistakes: &mut Mistakes) -> Self {
-        const COLUMNS: [&str; 6] = ["id", "name_zh", "name_en", "provider_sector", "sharing_class", "sensitivity"];
+        // A deployment's own file may say more: what is left out, or the field empty, follows class and sensitivity.
+        const COLUMNS: [&str; 10] = [
+            "id",
+            "name_zh",
+            "name_en",
+            "provider_sector",
+            "sharing_class",
+            "sensitivity",
+            "fields",
+            "fresh_s",
+            "stale_s",
+            "consent",
+        ];
+        let short = text.lines().next().is_some_and(|header| header.matches(',').count() < 6);
+        let columns = if short { &COLUMNS[..6] } else { &COLUMNS[..] };
         let mut all = BTreeMap::new();
-        csv::rows("data-resources.csv", text, &COLUMNS, mistakes, |row, mistakes| {
+        csv::rows("data-resources.csv", text, columns, mistakes, |row, mistakes| {
             let texts = [0, 1, 2, 3].map(|column| row.need(column, mistakes).map(str::to_owned));
-            let class = row.word(4, mistakes);
+            let class = row.word::<SharingClass>(4, mistakes);
+            let more = |column: usize| if short { "" } else { row.text(column) };
             let sensitivity = row.parse::<u8>(5, "1 to 4", mistakes);
             if sensitivity.is_some_and(|s| !(1..=4).contains(&s)) {
                 row.wrong(5, mistakes, "is out of range", "write 1 to 4");
@@ -115,7 +153,59 @@ impl DataResources {
             else {
                 return;
             };
-            let resource = DataResource { id: id.clone(), name_zh, name_en, provider_sector, class, sensitivity };
+            let mut seconds = |column: usize, usual: u64| match more(column) {
+                "" => usual,
+                text => match text.parse::<u64>() {
+                    Ok(seconds) if seconds <= LONGEST_S => seconds,
+                    _ => {
+                        row.wrong(column, mistakes, "is not a time", format_args!("write seconds, 0 to {LONGEST_S}"));
+                        usual
+                    }
+                },
+            };
+            let fresh_s = seconds(7, FRESH_S[usize::from(sensitivity.clamp(1, 4)) - 1]);
+            let stale_s = seconds(8, if class == SharingClass::Unconditional { STALE_S } else { 0 });
+            let needs_consent = match more(9) {
+                // The most sensitive data are asked with consent unless the register says that a law does without.
+                "" => sensitivity >= 4,
+                "yes" => true,
+                "no" => false,
+                _ => {
+                    row.wrong(9, mistakes, "is not valid", "write yes or no");
+                    true
+                }
+            };
+            let fields = match more(6) {
+                "" if name_en.contains("yes/no only") => Vec::new(),
+                "" => {
+                    FIELDS.iter().find(|(known, _)| *known == id).map_or(&["holds"][..], |(_, fields)| *fields).to_vec()
+                }
+                "yes_no" => Vec::new(),
+                text => text.split('|').map(str::trim).collect(),
+            };
+            let plain =
+                |field: &&str| !field.is_empty() && field.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            if !fields.iter().all(plain) {
+                row.wrong(
+                    6,
+                    mistakes,
+                    "has a field without a plain name",
+                    "write yes_no, or names with | between them",
+                );
+            }
+            let fields = fields.into_iter().map(str::to_owned).collect();
+            let resource = DataResource {
+                id: id.clone(),
+                name_zh,
+                name_en,
+                provider_sector,
+                class,
+                sensitivity,
+                fields,
+                fresh_s,
+                stale_s,
+                needs_consent,
+            };
             if all.insert(id, resource).is_some() {
                 row.wrong(0, mistakes, "is there twice", "keep one row");
             }

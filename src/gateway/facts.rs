@@ -185,14 +185,13 @@ pub fn resource(resource: &DataResource, provider: RegionCode, fields: Vec<Strin
             cw::SharingClass::Conditional => policy::SharingClass::Conditional,
             cw::SharingClass::Denied => policy::SharingClass::Denied,
         },
-        answers: if resource.name_en.contains("yes/no only") {
-            policy::AnswerForm::YesNo
-        } else {
-            policy::AnswerForm::Fields
+        answers: match resource.answers_yes_no() {
+            true => policy::AnswerForm::YesNo,
+            false => policy::AnswerForm::Fields,
         },
         provider,
         sensitivity: resource.sensitivity,
         fields,
-        needs_consent: false,
+        needs_consent: resource.needs_consent,
     }
 }

@@ -188,6 +188,7 @@ impl Allowed {
             item: Some(item.code),
             purpose: Some("case"),
             consent: known.filing.request.consent,
+            fields: None,
             place: self.placed.owner.region,
             requester: known.window,
         }

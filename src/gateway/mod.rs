@@ -58,6 +58,7 @@ pub fn tolds() -> Vec<&'static Told> {
         rooms::TOLDS,
         errand::TOLDS,
         sign_in::TOLDS,
+        lookup::changed::TOLDS,
         orders::TOLDS,
         enrol::TOLDS,
         strangers::TOLDS,

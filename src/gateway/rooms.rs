@@ -12,6 +12,7 @@ use super::duty::Pair;
 use super::enrol::Authority;
 use super::intake::Bounds;
 use super::issuers::{Introspected, Issuers};
+use super::lookup::changed::Askers;
 use super::orders::Operators;
 use super::sign_in::SignIn;
 use super::strangers::Strangers;
@@ -212,6 +213,8 @@ pub struct Rooms {
     pub callers: HashMap<Digest, usize>,
     pub systems: Vec<System>,
     pub lookups: Lookups,
+    /// Peers that asked shared data of us, to be told when they change.
+    pub askers: Askers,
     /// Speaks to peers, under our own certificate; made anew with each directory.
     pub peers: ArcSwap<Peers>,
     /// Names this process among the replicas on one store.

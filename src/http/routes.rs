@@ -10,6 +10,8 @@ pub enum Who {
     Person,
     /// The client certificate of a department's system.
     Office,
+    /// The client certificate of whichever system behind the gateway.
+    System,
     /// The client certificate of a member of the federation.
     Peer,
 }
@@ -42,6 +44,8 @@ pub enum Call {
     OfficeAct,
     PeerMessage,
     PeerLookup,
+    PeerChange,
+    Change,
     PeerPass,
     Pass,
 }
@@ -94,6 +98,8 @@ routes! {
     POST "/office/v1/cases/{no}/acts" OfficeAct Office "部门办理" "An approval system acts on a case: accept, review, decide";
     POST "/peer/v1/messages" PeerMessage Peer "接收案卷" "Take a sealed message of another gateway";
     POST "/peer/v1/lookups" PeerLookup Peer "跨区域数据查询" "Answer a lookup of another gateway";
+    POST "/peer/v1/changes" PeerChange Peer "跨区域数据变更" "Take another gateway's word that shared data changed";
+    POST "/provider/v1/changes" Change System "数据变更通知" "A data provider says that its data changed";
     ANY "/peer/v1/pass/{*rest}" PeerPass Peer "跨区域转发" "Pass a live request of another gateway";
     ANY "/pass/{*rest}" Pass Person "业务系统转发" "Pass a live request to a department's system";
 }

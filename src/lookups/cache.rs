@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::Expiry;
@@ -22,6 +23,8 @@ pub struct Question {
     /// What for: item and purpose class. Another purpose is another question.
     pub purpose: String,
     pub fields: BTreeSet<String>,
+    /// Gateway that answers for it: its word that something changed counts.
+    pub source: String,
 }
 
 impl Question {
@@ -39,12 +42,52 @@ pub enum Answer {
 }
 
 struct Entry {
+    resource: String,
+    subject: String,
+    source: String,
     /// JSON text, so that it can be wiped.
     text: Vec<u8>,
     found: bool,
     source_version: String,
     fetched_at: UnixMillis,
     lives: Duration,
+}
+
+/// How long answers are kept, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keeping {
+    /// An answer is used again for so long.
+    pub fresh_s: u64,
+    /// For so long beyond that it stands in while the provider is down; 0: never.
+    pub stale_s: u64,
+}
+
+impl Keeping {
+    pub fn fresh(fresh_s: u64) -> Self {
+        Self { fresh_s, stale_s: 0 }
+    }
+}
+
+/// Something changed at its source: what was kept of it is not used again.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Changed {
+    /// Gateway that answers for it.
+    pub source: String,
+    pub resource: String,
+    /// Pseudonym of the person; everybody when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+}
+
+impl Changed {
+    fn is_about(&self, entry: &Entry) -> bool {
+        // Questions about a licence name the person before a slash.
+        let person = entry.subject.split('/').next().unwrap_or_default();
+        entry.source == self.source
+            && entry.resource == self.resource
+            && self.subject.as_deref().is_none_or(|subject| subject == person)
+    }
 }
 
 impl Drop for Entry {
@@ -61,6 +104,7 @@ pub struct Fact {
     fields: BTreeMap<String, Value>,
     fetched_at: UnixMillis,
     cached: bool,
+    stale: bool,
     source_version: String,
 }
 
@@ -81,8 +125,28 @@ impl Fact {
     pub fn cached(&self) -> bool {
         self.cached
     }
+    /// Whether it stands in, older than it should be, because the provider is down.
+    pub fn stale(&self) -> bool {
+        self.stale
+    }
     pub fn source_version(&self) -> &str {
         &self.source_version
+    }
+}
+
+impl Entry {
+    /// The same for another while.
+    fn kept_for(&self, lives: Duration) -> Self {
+        Self {
+            resource: self.resource.clone(),
+            subject: self.subject.clone(),
+            source: self.source.clone(),
+            text: self.text.clone(),
+            found: self.found,
+            source_version: self.source_version.clone(),
+            fetched_at: self.fetched_at,
+            lives,
+        }
     }
 }
 
@@ -98,6 +162,10 @@ impl Expiry<Digest, Arc<Entry>> for Lifetimes {
 #[derive(Clone)]
 pub struct Lookups {
     cache: Cache<Digest, Arc<Entry>>,
+    /// What may stand in.
+    older: Cache<Digest, Arc<Entry>>,
+    /// Counts changes: an answer that was on its way while one came is not kept.
+    changes: Arc<AtomicU64>,
 }
 
 /// A "not found" may be mended any minute: it is kept for at most this long.
@@ -106,17 +174,21 @@ const NEGATIVE_S: u64 = 30;
 impl Lookups {
     /// A cache of at most `octets` of answers.
     pub fn new(octets: u64) -> Self {
-        let cache = Cache::builder()
-            .max_capacity(octets)
-            .weigher(|_, entry: &Arc<Entry>| u32::try_from(entry.text.len() + 128).unwrap_or(u32::MAX))
-            .expire_after(Lifetimes)
-            .support_invalidation_closures()
-            .build();
-        Self { cache }
+        let cache = |octets| {
+            Cache::builder()
+                .max_capacity(octets)
+                .weigher(|_, entry: &Arc<Entry>| {
+                    let names = entry.resource.len() + entry.subject.len() + entry.source.len();
+                    u32::try_from(entry.text.len() + names + 192).unwrap_or(u32::MAX)
+                })
+                .expire_after(Lifetimes)
+                .build()
+        };
+        Self { cache: cache(octets - octets / 4), older: cache(octets / 4), changes: Arc::default() }
     }
 
-    /// Answers from the cache while the answer is no older than `fresh_s`, else from `fetch`; equal questions asked at
-    /// once make one call.
+    /// Answers from the cache while the answer is fresh, else from `fetch`; equal questions asked at once make one call.
+    /// Where the provider is down and the resource allows it, an older answer stands in and says so.
     ///
     /// # Errors
     /// [`LookupError::UnknownSubject`] when the provider knows nobody, or what `fetch` failed with. Failures are not
@@ -124,23 +196,44 @@ impl Lookups {
     pub async fn ask<F>(
         &self,
         question: &Question,
-        fresh_s: u64,
+        keeping: Keeping,
         now: UnixMillis,
         fetch: F,
     ) -> Result<Fact, LookupError>
     where
         F: Future<Output = Result<Answer, LookupError>>,
     {
-        let mut called = false;
-        let entry = self
+        let (mut called, mut stale, key) = (false, false, question.key());
+        let before = self.changes.load(Ordering::SeqCst);
+        let asked = self
             .cache
-            .try_get_with(question.key(), async {
+            .try_get_with(key, async {
                 called = true;
                 let answer = fetch.await?;
-                entry(question, answer, fresh_s, now)
+                entry(question, answer, keeping.fresh_s, now)
             })
-            .await
-            .map_err(|e: Arc<LookupError>| (*e).clone())?;
+            .await;
+        let entry = match asked.map_err(|e: Arc<LookupError>| (*e).clone()) {
+            Ok(entry) => entry,
+            Err(error @ LookupError::Down { .. }) if keeping.stale_s > 0 => {
+                let older = self.older.get(&key).await;
+                let oldest = now.0.saturating_sub(keeping.fresh_s.saturating_add(keeping.stale_s) as i64 * 1_000);
+                stale = true;
+                called = false;
+                older.filter(|entry| entry.fetched_at.0 >= oldest).ok_or(error)?
+            }
+            Err(error) => return Err(error),
+        };
+        if called {
+            if keeping.stale_s > 0 && entry.found {
+                let lives = Duration::from_secs(keeping.fresh_s.saturating_add(keeping.stale_s));
+                self.older.insert(key, Arc::new(entry.kept_for(lives))).await;
+            }
+            // A change that came while the answer was on its way may be what it lacks.
+            if self.changes.load(Ordering::SeqCst) != before {
+                self.forget(question).await;
+            }
+        }
         if !entry.found {
             return Err(LookupError::UnknownSubject(question.resource.clone()));
         }
@@ -152,6 +245,7 @@ impl Lookups {
             fields,
             fetched_at: entry.fetched_at,
             cached: !called,
+            stale,
             source_version: entry.source_version.clone(),
         })
     }
@@ -159,10 +253,25 @@ impl Lookups {
     /// The provider says its data about this resource changed: nothing kept is used again.
     pub async fn forget(&self, question: &Question) {
         self.cache.invalidate(&question.key()).await;
+        self.older.invalidate(&question.key()).await;
+    }
+
+    /// Something changed at its source: nothing kept of it is used again, nor what is on its way now.
+    pub async fn changed(&self, change: &Changed) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        for cache in [&self.cache, &self.older] {
+            let about: Vec<Digest> =
+                cache.iter().filter(|(_, entry)| change.is_about(entry)).map(|(key, _)| *key).collect();
+            for key in about {
+                cache.invalidate(&key).await;
+            }
+        }
     }
 
     pub fn forget_all(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
         self.cache.invalidate_all();
+        self.older.invalidate_all();
     }
 }
 
@@ -179,13 +288,22 @@ fn entry(question: &Question, answer: Answer, fresh_s: u64, now: UnixMillis) -> 
             (serde_json::to_vec(&fields).unwrap_or_default(), true, source_version, fresh_s)
         }
     };
-    Ok(Arc::new(Entry { text, found, source_version, fetched_at: now, lives: Duration::from_secs(lives) }))
+    Ok(Arc::new(Entry {
+        resource: question.resource.clone(),
+        subject: question.subject.clone(),
+        source: question.source.clone(),
+        text,
+        found,
+        source_version,
+        fetched_at: now,
+        lives: Duration::from_secs(lives),
+    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     fn question(purpose: &str, subject: &str) -> Question {
         Question {
@@ -193,6 +311,7 @@ mod tests {
             subject: subject.into(),
             purpose: purpose.into(),
             fields: ["address".to_owned()].into(),
+            source: "gw-b".into(),
         }
     }
 
@@ -214,7 +333,7 @@ mod tests {
                         tokio::time::sleep(Duration::from_millis(5)).await;
                         Ok(answer())
                     };
-                    lookups.ask(&question("item-a", "p1"), 60, UnixMillis(1), fetch).await
+                    lookups.ask(&question("item-a", "p1"), Keeping::fresh(60), UnixMillis(1), fetch).await
                 })
             })
             .collect();
@@ -233,12 +352,15 @@ mod tests {
         for (purpose, subject, cached) in
             [("a", "p1", false), ("a", "p1", true), ("b", "p1", false), ("a", "p2", false), ("b", "p1", true)]
         {
-            let fact =
-                lookups.ask(&question(purpose, subject), 60, UnixMillis(1), async { Ok(answer()) }).await.unwrap();
+            let fact = lookups
+                .ask(&question(purpose, subject), Keeping::fresh(60), UnixMillis(1), async { Ok(answer()) })
+                .await
+                .unwrap();
             assert_eq!(fact.cached(), cached, "{purpose} {subject}");
         }
         lookups.forget(&question("a", "p1")).await;
-        let fact = lookups.ask(&question("a", "p1"), 60, UnixMillis(1), async { Ok(answer()) }).await.unwrap();
+        let fact =
+            lookups.ask(&question("a", "p1"), Keeping::fresh(60), UnixMillis(1), async { Ok(answer()) }).await.unwrap();
         assert!(!fact.cached(), "revoked answers are not used again");
     }
 
@@ -246,11 +368,77 @@ mod tests {
     async fn failures_are_not_kept_and_missing_fields_are_failures() {
         let lookups = Lookups::new(1 << 20);
         let down = LookupError::Down { resource: "DR-HH".into(), why: "x".into() };
-        assert!(lookups.ask(&question("a", "p"), 60, UnixMillis(1), async { Err(down) }).await.is_err());
+        assert!(
+            lookups.ask(&question("a", "p"), Keeping::fresh(60), UnixMillis(1), async { Err(down) }).await.is_err()
+        );
         let thin = Answer::Found { fields: BTreeMap::new(), source_version: String::new() };
-        let got = lookups.ask(&question("a", "p"), 60, UnixMillis(1), async { Ok(thin) }).await;
+        let got = lookups.ask(&question("a", "p"), Keeping::fresh(60), UnixMillis(1), async { Ok(thin) }).await;
         assert!(matches!(got, Err(LookupError::BadAnswer { .. })));
-        let got = lookups.ask(&question("a", "p"), 60, UnixMillis(1), async { Ok(Answer::NotFound) }).await;
+        let got =
+            lookups.ask(&question("a", "p"), Keeping::fresh(60), UnixMillis(1), async { Ok(Answer::NotFound) }).await;
         assert!(matches!(got, Err(LookupError::UnknownSubject(_))));
+    }
+
+    #[tokio::test]
+    async fn older_answers_stand_in_only_where_they_may() {
+        let down = || async { Err(LookupError::Down { resource: "DR-HH".into(), why: "x".into() }) };
+        for (keeping, minutes, want) in [
+            (Keeping { fresh_s: 0, stale_s: 600 }, 0, Some(true)),
+            (Keeping { fresh_s: 0, stale_s: 600 }, 10, Some(true)),
+            (Keeping { fresh_s: 0, stale_s: 600 }, 11, None), // too old even for that
+            (Keeping { fresh_s: 0, stale_s: 0 }, 0, None),    // never for this resource
+        ] {
+            let lookups = Lookups::new(1 << 20);
+            let start = UnixMillis(1_000_000);
+            let first = lookups.ask(&question("a", "p"), keeping, start, async { Ok(answer()) }).await.unwrap();
+            assert!(!first.stale() && !first.cached());
+            let later = UnixMillis(start.0 + minutes * 60_000);
+            let got = lookups.ask(&question("a", "p"), keeping, later, down()).await.ok();
+            assert_eq!(got.as_ref().map(Fact::stale), want, "{keeping:?} after {minutes} min");
+            assert!(got.is_none_or(|fact| fact.cached() && fact.fetched_at() == start), "it tells its age");
+            let other = lookups.ask(&question("b", "p"), keeping, later, down()).await;
+            assert!(other.is_err(), "another purpose has no older answer");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_changed_at_its_source_is_not_used_again() {
+        let change = |source: &str, resource: &str, subject: Option<&str>| Changed {
+            source: source.into(),
+            resource: resource.into(),
+            subject: subject.map(str::to_owned),
+        };
+        let keeping = Keeping { fresh_s: 60, stale_s: 600 };
+        for (change, forgotten) in [
+            (change("gw-b", "DR-HH", Some("p1")), true),
+            (change("gw-b", "DR-HH", None), true),
+            (change("gw-b", "DR-HH", Some("p2")), false),
+            (change("gw-b", "DR-POP", None), false),
+            (change("gw-c", "DR-HH", None), false), // it does not answer for this
+        ] {
+            for subject in ["p1", "p1/licence-7"] {
+                let lookups = Lookups::new(1 << 20);
+                let asked = question("a", subject);
+                lookups.ask(&asked, keeping, UnixMillis(1), async { Ok(answer()) }).await.unwrap();
+                lookups.changed(&change).await;
+                let down = async { Err(LookupError::Down { resource: "DR-HH".into(), why: "x".into() }) };
+                let got = lookups.ask(&asked, keeping, UnixMillis(1), down).await;
+                assert_eq!(got.is_err(), forgotten, "{change:?} {subject}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_a_change_overtook_is_not_kept() {
+        let lookups = Lookups::new(1 << 20);
+        let keeping = Keeping { fresh_s: 60, stale_s: 600 };
+        let change = Changed { source: "gw-b".into(), resource: "DR-HH".into(), subject: None };
+        let overtaken = async {
+            lookups.changed(&change).await;
+            Ok(answer())
+        };
+        assert!(lookups.ask(&question("a", "p"), keeping, UnixMillis(1), overtaken).await.is_ok());
+        let again = lookups.ask(&question("a", "p"), keeping, UnixMillis(1), async { Ok(answer()) }).await.unwrap();
+        assert!(!again.cached());
     }
 }

@@ -10,7 +10,7 @@
 pub mod cache;
 pub mod provider;
 
-pub use cache::{Answer, Fact, Lookups, Question};
+pub use cache::{Answer, Changed, Fact, Keeping, Lookups, Question};
 
 use crate::terms::refusal::tolds;
 use crate::terms::{Explain, Next, Told};

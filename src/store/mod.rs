@@ -14,6 +14,7 @@ pub mod counter;
 pub mod head;
 pub mod lease;
 pub mod migrate;
+pub mod news;
 pub mod once;
 pub mod revoked;
 pub mod session;
@@ -94,10 +95,17 @@ pub enum Dialect {
 }
 
 /// A pool of connections to one store. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Store {
     pool: AnyPool,
     dialect: Dialect,
+    url: std::sync::Arc<str>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Store({:?})", self.dialect) // the address may hold a password
+    }
 }
 
 /// One transaction. Dropped without [`Tx::commit`], it leaves nothing behind.
@@ -147,7 +155,7 @@ impl Store {
             })
             .connect_with(options)
             .await?;
-        let store = Self { pool, dialect };
+        let store = Self { pool, dialect, url: url.into() };
         migrate::run(&store, migrations).await?;
         Ok(store)
     }
@@ -161,6 +169,11 @@ impl Store {
 
     pub fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// Where other processes may share the store: its address.
+    fn shared_url(&self) -> Option<&str> {
+        (self.dialect == Dialect::Postgres).then_some(&*self.url)
     }
 
     /// Begins a transaction that may write. On SQLite the write lock is taken at once, so that a transaction that has

@@ -102,3 +102,25 @@ impl Dice {
         (self.0 >> 33) % end
     }
 }
+
+/// A data provider's signed word that its data changed: about one person, or everybody.
+pub fn change(key: &Path, claims: &Value) -> String {
+    use base64::Engine;
+    let b64 = |octets: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(octets);
+    let key = tongban::trust::suite::load_key(key).expect("a key");
+    let head = b64(br#"{"alg":"ES256","typ":"tongban-change+jwt"}"#);
+    let input = format!("{head}.{}", b64(claims.to_string().as_bytes()));
+    let signature = key.sign_jose(input.as_bytes()).expect("a signature");
+    format!("{input}.{}", b64(&signature))
+}
+
+/// Claims of such a word, to gateway B, as of now.
+pub fn change_claims(resource: &str, subject: Option<&str>, jti: &str) -> Value {
+    let now = tongban::terms::UnixMillis::now().seconds();
+    let mut claims = serde_json::json!({ "iss": "household-register", "aud": "gw-419001", "iat": now, "exp": now + 120,
+        "jti": jti, "resource": resource });
+    if let Some(subject) = subject {
+        claims["subject"] = subject.into();
+    }
+    claims
+}

@@ -156,7 +156,8 @@ fn clients(world: &World, members: &[Member; 2], now: UnixMillis) -> Result<(), 
         ..Subject::named("household-register", super::world::POLICE_B_NAME)
     };
     let authority = &members[super::world::B].clients_authority;
-    pki::issued(&folder, "household-register", authority, &provider, Use::TlsServer, now)?;
+    // It calls, too, when its data change.
+    pki::issued(&folder, "household-register", authority, &provider, Use::TlsBoth, now)?;
     Ok(())
 }
 

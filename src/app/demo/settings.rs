@@ -127,12 +127,13 @@ fn systems(world: &World) -> Result<String, String> {
         "\n[[system]]\nid = {OFFICE:?}\nkind = \"office\"\nurl = \"{}\"\nauthority = {POLICE_B:?}\nregion = {region:?}\n\
          anchors = \"authorities/clients.pem\"\ncertificate = \"{}\"\n\
          \n[[system]]\nid = \"household-register\"\nkind = \"provider\"\nurl = \"{}\"\nauthority = {POLICE_B:?}\n\
-         region = {region:?}\nanchors = \"authorities/clients.pem\"\nresources = [\"DR-HH\", \"DR-POP\", \"LT-ID\"]\n\
+         region = {region:?}\nanchors = \"authorities/clients.pem\"\ncertificate = \"{}\"\nresources = [\"DR-HH\", \"DR-POP\", \"LT-ID\"]\n\
          \n[[system]]\nid = \"social-security\"\nkind = \"proxy\"\nurl = \"{}\"\nauthority = {SOCIAL_SECURITY_B:?}\n\
          region = {region:?}\npath = \"/pass/social-security\"\nhost = \"{SOCIAL_SECURITY_HOST}\"\n",
         world.url(Door::Office),
         fingerprint(world, OFFICE)?,
         world.url(Door::Provider),
+        fingerprint(world, "household-register")?,
         world.url(Door::System),
     ))
 }

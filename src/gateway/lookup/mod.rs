@@ -6,6 +6,7 @@
 //! ```
 //! What is asked about: a person's data (`DR-…`), or whether a licence (`LT-…`) is still in force.
 
+pub mod changed;
 mod serve;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +25,7 @@ use crate::audit::{Kind, Pseudonym, Word};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::exchange::message::FactRef;
 use crate::licences::Status;
-use crate::lookups::{Answer, Fact, LookupError, NO_PROVIDER, Question, UNKNOWN_SUBJECT, provider};
+use crate::lookups::{Answer, Fact, Keeping, LookupError, NO_PROVIDER, Question, UNKNOWN_SUBJECT, provider};
 use crate::policy::{AnswerForm, Ask, CaseLink, DataResource, Lookup, Permit, SharingClass, Who};
 use crate::terms::{CaseNo, Digest, ItemCode, LicenceId, Refusal, RegionCode, ResidentId, UnixMillis};
 
@@ -32,11 +33,10 @@ use crate::terms::{CaseNo, Digest, ItemCode, LicenceId, Refusal, RegionCode, Res
 const STATUS_FIELDS: [&str; 1] = ["status"];
 /// How sensitive it is that a licence is in force, of 1–4.
 const STATUS_SENSITIVITY: u8 = 2;
-/// Fields a resource gives when the item names none; the smallest useful set.
-const FIELDS: &[(&str, &[&str])] =
-    &[("DR-HH", &["household_address", "household_no", "relation"]), ("DR-POP", &["name", "birth_date"])];
-/// How long an answer is fresh, in seconds, by sensitivity 1–4.
-const FRESH_S: [u64; 4] = [3_600, 900, 300, 60];
+/// How long the status of a licence is fresh, in seconds: a lost one must not be used for long.
+const STATUS_FRESH_S: u64 = 900;
+/// The field in which a yes or no comes.
+const HOLDS: &str = "holds";
 
 /// Kind and life, in seconds, of the statement a provider gets with a question.
 const STATEMENT: &str = "tongban-statement+jwt";
@@ -59,33 +59,38 @@ pub struct Asking<'a> {
     pub case: Option<CaseLink>,
     pub purpose: Option<&'a str>,
     pub consent: bool,
+    /// Fields that are wanted, of those that the register lists; all of them when absent.
+    pub fields: Option<BTreeSet<String>>,
     /// Where the data are kept: the owner's place, or the licence's issuer's.
     pub place: RegionCode,
     pub requester: RegionCode,
 }
 
-/// Fields of a resource, as far as the item may ask for them.
-pub fn fields(catalogue: &Catalogue, resource: &str) -> BTreeSet<String> {
-    let known = match catalogue.licence_types.get(resource) {
-        Some(_) => &STATUS_FIELDS[..],
-        None => FIELDS.iter().find(|(id, _)| *id == resource).map_or(&["holds"][..], |(_, f)| *f),
-    };
-    known.iter().map(|f| (*f).to_owned()).collect()
+/// Fields that are asked of the provider: those the caller names, or all that the register lists; a yes or no comes in one.
+fn wanted(catalogue: &Catalogue, resource: &str, named: Option<&BTreeSet<String>>) -> BTreeSet<String> {
+    let data = catalogue.resources.get(resource);
+    match (catalogue.licence_types.get(resource), data) {
+        (Some(_), _) => STATUS_FIELDS.iter().map(|field| (*field).to_owned()).collect(),
+        (None, Some(data)) if data.answers_yes_no() => [HOLDS.to_owned()].into(),
+        (None, data) => match named {
+            Some(named) => named.clone(),
+            None => data.map(|data| data.fields.iter().cloned().collect()).unwrap_or_default(),
+        },
+    }
 }
 
 /// A resource as the rules see it: data about a person, or the status of a licence.
 fn described(catalogue: &Catalogue, id: &str, place: RegionCode, status: bool) -> Result<DataResource, LookupError> {
-    let fields = fields(catalogue, id).into_iter().collect();
     let data = catalogue.resources.get(id).filter(|_| !status);
     match (data, catalogue.licence_types.get(id).filter(|_| status)) {
-        (Some(resource), _) => Ok(facts::resource(resource, place, fields)),
+        (Some(resource), _) => Ok(facts::resource(resource, place, resource.fields.clone())),
         (None, Some(kind)) => Ok(DataResource {
             id: kind.id.clone(),
             class: SharingClass::Conditional,
             answers: AnswerForm::Fields,
             provider: place,
             sensitivity: STATUS_SENSITIVITY,
-            fields,
+            fields: STATUS_FIELDS.iter().map(|field| (*field).to_owned()).collect(),
             needs_consent: false,
         }),
         (None, None) => Err(LookupError::NoProvider(id.to_owned())),
@@ -95,35 +100,38 @@ fn described(catalogue: &Catalogue, id: &str, place: RegionCode, status: bool) -
 /// Asks, from cache or provider, and keeps the line.
 pub async fn ask(asking: &Asking<'_>, rooms: &Arc<Rooms>) -> Result<Fact, Refusal> {
     let permit = permitted(asking, rooms)?;
-    let question = question(asking, rooms);
-    let fresh_s = fresh_s(rooms, asking.resource);
+    let question = question(asking, rooms)?;
+    let keeping = keeping(rooms, asking.resource);
     // The peer's line, where this very request went to it; who got the same answer from the cache did not ask the peer.
     let leaf = OnceLock::new();
-    let answer = rooms.lookups.ask(&question, fresh_s, asking.trace.at, fetch(asking, rooms, &question, &leaf)).await;
+    let answer = rooms.lookups.ask(&question, keeping, asking.trace.at, fetch(asking, rooms, &question, &leaf)).await;
     record(asking, rooms, &permit, answer.as_ref(), leaf.into_inner()).await?;
     Ok(answer?)
 }
 
-fn fresh_s(rooms: &Rooms, resource: &str) -> u64 {
+/// How long an answer is kept, as the register says.
+fn keeping(rooms: &Rooms, resource: &str) -> Keeping {
     let catalogue = rooms.catalogue.load();
-    let is_status = catalogue.licence_types.get(resource).is_some();
-    let unknown = if is_status { STATUS_SENSITIVITY } else { 4 };
-    let sensitivity = catalogue.resources.get(resource).map_or(unknown, |r| r.sensitivity);
-    FRESH_S[usize::from(sensitivity.clamp(1, 4)) - 1]
+    match catalogue.resources.get(resource) {
+        Some(resource) => Keeping { fresh_s: resource.fresh_s, stale_s: resource.stale_s },
+        None => Keeping::fresh(STATUS_FRESH_S),
+    }
 }
 
-fn question(asking: &Asking<'_>, rooms: &Rooms) -> Question {
+fn question(asking: &Asking<'_>, rooms: &Rooms) -> Result<Question, Refusal> {
     let item = asking.item.map_or_else(String::new, |i| i.to_string());
     let subject = rooms.pseudonyms.resident(asking.subject).to_string();
-    Question {
+    let source = rooms.directory.load().member_for(asking.place)?.id.clone();
+    Ok(Question {
         resource: asking.resource.to_owned(),
         subject: match asking.licence {
             Some(id) => format!("{subject}/{}", licence_name(rooms, id)),
             None => subject,
         },
         purpose: format!("{}/{item}/{}", asking.purpose.unwrap_or_default(), asking.place),
-        fields: fields(&rooms.catalogue.load(), asking.resource),
-    }
+        fields: wanted(&rooms.catalogue.load(), asking.resource, asking.fields.as_ref()),
+        source,
+    })
 }
 
 fn permitted(asking: &Asking<'_>, rooms: &Rooms) -> Result<Permit, Refusal> {
@@ -137,7 +145,7 @@ fn permitted(asking: &Asking<'_>, rooms: &Rooms) -> Result<Permit, Refusal> {
         },
         None => false,
     };
-    let asked = facts.fields.clone();
+    let asked = wanted(&catalogue, asking.resource, asking.fields.as_ref()).into_iter().collect();
     let yes_no = facts.answers == AnswerForm::YesNo;
     let ask = Ask::LookUp(Lookup {
         who: asking.who.clone(),
@@ -178,6 +186,7 @@ async fn fetch(
         authority: asking.case.as_ref().map_or_else(String::new, |c| c.authority.clone()),
         place: asking.place,
         requester: asking.requester,
+        consent: asking.consent,
     };
     let body = serde_json::to_vec(&remote).map_err(|e| down(e.to_string()))?;
     let answer = peer::post_json(rooms, asking.place, "/peer/v1/lookups", &body, asking.actor, asking.trace).await;
@@ -282,7 +291,11 @@ async fn record(
         })
         .evidence(Evidence {
             r#type: ledger::word(asking.resource),
-            age: ledger::word(if fact.is_some_and(Fact::cached) { "cached" } else { "fresh" }),
+            age: ledger::word(match fact {
+                Some(fact) if fact.stale() => "stale",
+                Some(fact) if fact.cached() => "cached",
+                _ => "fresh",
+            }),
             verdict: fact.filter(|_| asking.licence.is_some()).and_then(|fact| said(fact.fields())),
             digest: fact.and_then(|f| serde_json::to_vec(f.fields()).ok()).map(|b| Digest::of(&b)),
             ..Evidence::default()

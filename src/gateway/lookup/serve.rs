@@ -34,6 +34,9 @@ pub struct Remote {
     pub authority: String,
     pub place: RegionCode,
     pub requester: RegionCode,
+    /// The person agreed, as the peer states.
+    #[serde(default)]
+    pub consent: bool,
 }
 
 /// Its answer.
@@ -83,7 +86,12 @@ pub async fn serve(
     let lists = catalogue.item(remote.item).is_ok_and(|i| i.may_look_up(&remote.resource));
     let pid = rooms.pseudonyms.resident(&subject);
     plausible(rooms, trace, peer, remote, &pid.to_string()).await?;
-    let asked: Vec<String> = remote.fields.iter().cloned().collect();
+    // Whatever a peer names: a register that answers yes or no gives nothing else.
+    let fields = super::wanted(&catalogue, &remote.resource, Some(&remote.fields));
+    if fields.is_empty() {
+        return Err(Refusal::new(&crate::gateway::intake::FORM, "no field is asked for"));
+    }
+    let asked: Vec<String> = fields.iter().cloned().collect();
     let mut who = Who::new(WhoKind::Peer, peer);
     who.places = vouched.places.clone();
     let yes_no = facts.answers == AnswerForm::YesNo;
@@ -103,7 +111,7 @@ pub async fn serve(
             collected_by: Some(vouched.terminal.clone()),
         }),
         asked: if yes_no { Vec::new() } else { asked },
-        consent: false,
+        consent: remote.consent,
         requester: remote.requester,
     });
     let permit = rooms.policies.decide(&ask, trace.at).map_err(|denial| denial.refusal())?;
@@ -111,8 +119,10 @@ pub async fn serve(
         resource: remote.resource.clone(),
         subject: pid.to_string(),
         purpose: remote.purpose.clone(),
-        fields: remote.fields.clone(),
+        fields: fields.clone(),
+        source: rooms.me.id.clone(),
     };
+    rooms.askers.note(&remote.resource, &pid.to_string(), peer);
     let about = About { subject: &subject, licence: remote.licence.as_ref().map(LicenceId::as_str) };
     let answer = local(rooms, remote.place, remote.item, remote.case, about, &question).await;
     let mut entry = trace
@@ -132,9 +142,9 @@ pub async fn serve(
     }
     let committed = rooms.log.append(&entry).await?;
     match answer? {
-        Answer::Found { fields, source_version } => {
-            let fields = fields.into_iter().filter(|(name, _)| remote.fields.contains(name)).collect();
-            Ok((Reply { fields, version: source_version }, committed))
+        Answer::Found { fields: given, source_version } => {
+            let given = given.into_iter().filter(|(name, _)| fields.contains(name)).collect();
+            Ok((Reply { fields: given, version: source_version }, committed))
         }
         Answer::NotFound => Err(LookupError::UnknownSubject(remote.resource.clone()).into()),
     }

@@ -1,5 +1,7 @@
 //! Cases: filing, lists, papers; licences and shared data for them.
 
+use std::collections::BTreeSet;
+
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use serde::Deserialize;
 use serde_json::json;
@@ -212,10 +214,16 @@ struct LookupIn {
     purpose: Option<String>,
     #[serde(default)]
     consent: bool,
+    /// Fields that are wanted, of those that the register lists; all when absent.
+    #[serde(default)]
+    fields: Option<BTreeSet<String>>,
 }
 
 pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<Body>, Refusal> {
     let wanted: LookupIn = input::json(request, input::JSON_MAX).await?;
+    if wanted.fields.as_ref().is_some_and(BTreeSet::is_empty) {
+        return Err(Refusal::new(&CONTENT, "fields: name at least one, or leave it out"));
+    }
     let rooms = &asked.rooms;
     let person = person(asked)?;
     let seen = case_named(asked, wanted.case).await?;
@@ -253,13 +261,14 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
         item: seen.as_ref().map(|s| s.dossier.item),
         purpose: wanted.purpose.as_deref(),
         consent: wanted.consent,
+        fields: wanted.fields,
         place,
         requester: asked.terminal.region().unwrap_or(rooms.me.region),
     };
     let fact = lookup::ask(&asking, rooms).await?;
     let told = json!({
         "resource": fact.resource(), "fields": fact.fields(), "cached": fact.cached(),
-        "fetched_at": fact.fetched_at().to_string(),
+        "stale": fact.stale(), "fetched_at": fact.fetched_at().to_string(),
     });
     let name = seen.as_ref().map_or("", |seen| seen.dossier.applicant.name.as_str());
     Ok(ok(&masked(asked, told, &[name])))

@@ -157,6 +157,10 @@ async fn handle(
                 .office(rooms)
                 .ok_or_else(|| Refusal::new(&NO_TERMINAL, "not an enrolled department system"))?;
         }
+        Who::System if !matches!(asked.terminal, Terminal::System(_)) => {
+            return Err(Refusal::new(&NO_TERMINAL, "not an enrolled department system"));
+        }
+        Who::System => {}
         Who::Peer if !matches!(asked.terminal, Terminal::Peer(_)) => {
             return Err(Refusal::new(&NO_TERMINAL, "not a member of the federation"));
         }
@@ -273,6 +277,8 @@ async fn dispatch(
         Call::OfficeAct => cases::office_act(&asked, case()?, request).await,
         Call::PeerMessage => peers::message(&asked, request).await,
         Call::PeerLookup => peers::lookup(&asked, request).await,
+        Call::PeerChange => peers::change(&asked, request).await,
+        Call::Change => peers::changed(&asked, request).await,
         Call::PeerPass => peers::pass(&asked, param("rest"), request).await,
         Call::Pass => {
             let rest = request.uri().path_and_query().map_or("/", |p| p.as_str());

@@ -1,13 +1,15 @@
 //! What other gateways send: sealed messages, lookups, live requests.
 
 use http::{Request, Response};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::input::{self, to_vault};
 use super::{Asked, ok, stripped};
 use crate::gateway::keep::ASICE;
+use crate::gateway::lookup::changed;
 use crate::gateway::who::{NO_TERMINAL, Terminal};
-use crate::gateway::{lookup, pass, peer, receipt, receive};
+use crate::gateway::{ledger, lookup, pass, peer, receipt, receive};
 use crate::http::{CONTENT, MEDIA};
 use crate::terms::{Digest, Refusal};
 use crate::upstream::Body;
@@ -57,6 +59,26 @@ pub async fn lookup(asked: &Asked, request: Request<Body>) -> Result<Response<Bo
     let mut response = ok(&serde_json::to_value(reply).unwrap_or_default());
     receipt::name(response.headers_mut(), &asked.rooms, line);
     Ok(response)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeIn {
+    /// A signed word.
+    change: String,
+}
+
+pub async fn change(asked: &Asked, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    let wanted: ChangeIn = input::json(request, input::FORM_MAX).await?;
+    let done = changed::by_peer(&asked.rooms, &asked.trace, &peer_id(asked)?, &wanted.change).await?;
+    Ok(ok(&json!({ "leaf": ledger::receipt(&asked.rooms, done) })))
+}
+
+/// What a provider behind us says.
+pub async fn changed(asked: &Asked, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    let wanted: ChangeIn = input::json(request, input::FORM_MAX).await?;
+    let done = changed::by_provider(&asked.rooms, &asked.trace, &asked.terminal, &asked.client, &wanted.change).await?;
+    Ok(ok(&json!({ "leaf": ledger::receipt(&asked.rooms, done) })))
 }
 
 pub async fn pass(asked: &Asked, rest: &str, request: Request<Body>) -> Result<Response<Body>, Refusal> {

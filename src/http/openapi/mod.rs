@@ -94,7 +94,7 @@ fn operation(call: Call, method: &str, template: &str, who: Who, zh: &str, en: &
     let security = match who {
         Who::Anyone => json!([]),
         Who::Person => json!([{"token": [], "certificate": []}, {"token": []}]),
-        Who::Office | Who::Peer => json!([{"certificate": []}]),
+        Who::Office | Who::System | Who::Peer => json!([{"certificate": []}]),
     };
     let mut responses = json!({ "default": {"$ref": "#/components/responses/Problem"} });
     for (status, media, schema) in responses::good(call) {

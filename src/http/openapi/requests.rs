@@ -72,6 +72,7 @@ pub fn body(call: Call) -> Option<(&'static str, Value)> {
             ("case?", text()),
             ("purpose?", text()),
             ("consent?", flag()),
+            ("fields?", list(text())),
         ])),
         Call::OfficeAct => {
             let acts = Act::ALL.iter().map(|act| act.word());
@@ -99,6 +100,7 @@ pub fn body(call: Call) -> Option<(&'static str, Value)> {
             ("authority", text()),
             ("place", text()),
             ("requester", text()),
+            ("consent?", flag()),
         ])),
         Call::Token => Some((
             "application/x-www-form-urlencoded",
@@ -120,6 +122,7 @@ pub fn body(call: Call) -> Option<(&'static str, Value)> {
             json!({"type": "object", "required": ["token"], "properties": {"token": text(), "token_type_hint": text()}}),
         )),
         Call::Duty => json(closed(&[("away", flag()), ("hours?", number()), ("of?", text())])),
+        Call::PeerChange | Call::Change => json(closed(&[("change", text())])),
         Call::Enrol => json(closed(&[("request", text()), ("approval?", text())])),
         Call::Logout => Some(("application/x-www-form-urlencoded", closed(&[("logout_token", text())]))),
         Call::Verify => Some(("application/octet-stream", binary())),

@@ -30,9 +30,11 @@ pub fn good(call: Call) -> Vec<(&'static str, &'static str, Option<Value>)> {
                 ("resource", text()),
                 ("fields", json!({ "type": "object" })),
                 ("cached", flag()),
+                ("stale", flag()),
                 ("fetched_at", time()),
             ])),
         )],
+        Call::PeerChange | Call::Change => vec![("200", JSON, Some(closed(&[("leaf", leaf())])))],
         Call::Enrol => {
             vec![("200", JSON, Some(closed(&[("certificate", text()), ("not_after", time()), ("leaf", leaf())])))]
         }

@@ -1,0 +1,267 @@
+//! A provider says that its data changed: what is kept of them anywhere is not used again.
+//!
+//! ```text
+//!  provider ─ signed word ─▶ its gateway ─▶ line ─▶ NOTIFY ─▶ every replica forgets
+//!                                │ our signed word, to the gateways that asked in the last day
+//!                                └────────────▶ peer ─▶ line ─▶ NOTIFY ─▶ every replica there forgets
+//! ```
+//! A word that does not arrive costs freshness, never more than the resource's own bound.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, header};
+use moka::sync::Cache;
+use rustls_pki_types::CertificateDer;
+use serde::{Deserialize, Serialize};
+
+use crate::audit::entry::{Evidence, Outcome, Subject};
+use crate::audit::{Committed, Kind};
+use crate::gateway::ledger::{self, Trace};
+use crate::gateway::rooms::{Rooms, SystemKind};
+use crate::gateway::who::Terminal;
+use crate::gateway::word::{self, WordError};
+use crate::identity::jose::{Embedded, Unverified, encode};
+use crate::identity::keys::PublicKey;
+use crate::lookups::Changed;
+use crate::store::{news, once};
+use crate::terms::refusal::tolds;
+use crate::terms::{Digest, Next, Refusal, ResidentId, UnixMillis};
+use crate::trust::certificate::Certificate;
+use crate::trust::suite::PublicKey as CertificateKey;
+use crate::upstream::body::full;
+
+tolds! {
+    /// A word about changed data is not signed by its provider, or not about its resources.
+    pub const BAD_CHANGE = "TB-GW-0621", 401,
+        "数据变更通知无效，已拒绝并记录。",
+        "The notice of changed data does not hold; refused and recorded.",
+        Next::AskOperator;
+}
+
+/// Kind of the signed word, of providers and of peers.
+pub const TYP: &str = "tongban-change+jwt";
+/// Channel between replicas.
+pub const CHANNEL: &str = "tongban_changed";
+const LIVES_S: i64 = 300;
+const LEEWAY_S: i64 = 60;
+/// How often a peer is told, how long it may take, and the pause in between.
+const TRIES: u32 = 4;
+const WAIT: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_secs(3);
+const ANSWER_MAX: usize = 64 << 10;
+/// Pairs of person and resource whose askers are remembered, and for how long: as long as an answer may be kept.
+const ASKERS: u64 = 200_000;
+const ASKERS_LIVE: Duration = Duration::from_secs(7 * 86_400);
+
+/// What a provider says. Peers are told in the same words.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claims {
+    pub iss: String,
+    pub aud: String,
+    pub iat: i64,
+    pub exp: i64,
+    pub jti: String,
+    pub resource: String,
+    /// Number of the person; everybody's data when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+}
+
+/// Which peers asked about whom.
+pub struct Askers(Cache<(String, String), BTreeSet<String>>);
+
+impl Default for Askers {
+    fn default() -> Self {
+        Self(Cache::builder().max_capacity(ASKERS).time_to_live(ASKERS_LIVE).build())
+    }
+}
+
+impl Askers {
+    pub fn note(&self, resource: &str, subject: &str, peer: &str) {
+        let key = (resource.to_owned(), subject.to_owned());
+        let mut peers = self.0.get(&key).unwrap_or_default();
+        peers.insert(peer.to_owned());
+        self.0.insert(key, peers);
+    }
+
+    /// Peers that asked about this person, or about anybody.
+    fn of(&self, resource: &str, subject: Option<&str>) -> BTreeSet<String> {
+        let fits = |key: &(String, String)| key.0 == resource && subject.is_none_or(|subject| subject == key.1);
+        self.0.iter().filter(|(key, _)| fits(key)).flat_map(|(_, peers)| peers).collect()
+    }
+}
+
+fn bad(why: impl Into<String>) -> Refusal {
+    Refusal::new(&BAD_CHANGE, why)
+}
+
+/// The key of a client certificate, as words are signed with it: P-256.
+fn key_of(client: &[CertificateDer<'_>]) -> Result<PublicKey, Refusal> {
+    let leaf = client.first().ok_or_else(|| bad("no client certificate"))?;
+    let certificate = Certificate::parse(leaf).map_err(|e| bad(e.to_string()))?;
+    let CertificateKey::P256(point) = certificate.public_key().map_err(|e| bad(e.to_string()))? else {
+        return Err(bad("the certificate's key is not P-256"));
+    };
+    let jwk = serde_json::json!({ "kty": "EC", "crv": "P-256", "x": encode(&point[1..33]), "y": encode(&point[33..]) });
+    let jwk = jwk.as_object().cloned().unwrap_or_default();
+    PublicKey::from_jwk(&jwk, &[jsonwebtoken::Algorithm::ES256]).map_err(bad)
+}
+
+/// Takes a provider's word, signed with the key of the certificate with which it calls.
+///
+/// # Errors
+/// `TB-GW-0621`.
+pub async fn by_provider(
+    rooms: &Arc<Rooms>,
+    trace: &Trace,
+    terminal: &Terminal,
+    client: &[CertificateDer<'_>],
+    token: &str,
+) -> Result<Committed, Refusal> {
+    let system = match terminal {
+        Terminal::System(n) => rooms.systems.get(*n).filter(|system| system.kind == SystemKind::Provider),
+        _ => None,
+    };
+    let system = system.ok_or_else(|| bad("not an enrolled data provider"))?;
+    let unverified = Unverified::parse(token.trim(), Embedded::Refused).map_err(|e| bad(e.to_string()))?;
+    if unverified.header.typ.as_deref() != Some(TYP) {
+        return Err(bad(format!("not a {TYP}")));
+    }
+    let verified = unverified.verify(&key_of(client)?).map_err(|e| bad(e.to_string()))?;
+    let claims: Claims = serde_json::from_slice(&verified.payload).map_err(|e| bad(e.to_string()))?;
+    if claims.iss != system.id || !system.resources.contains(&claims.resource) {
+        return Err(bad("about data that this provider does not answer for"));
+    }
+    let committed = take(rooms, trace, terminal, &rooms.me.id, &claims, token).await?;
+    pass_on(rooms, &claims, trace.at);
+    Ok(committed)
+}
+
+/// Takes the word of the peer that answers for the data.
+///
+/// # Errors
+/// `TB-GW-0621`, or that there is no such member.
+pub async fn by_peer(rooms: &Arc<Rooms>, trace: &Trace, peer: &str, token: &str) -> Result<Committed, Refusal> {
+    let (claims, _) = word::read::<Claims>(rooms, peer, TYP, token.trim()).map_err(|e| match e {
+        WordError::Member(error) => error.into(),
+        WordError::Wrong(why) => bad(why),
+    })?;
+    if claims.iss != peer {
+        return Err(bad("made by somebody else"));
+    }
+    take(rooms, trace, &Terminal::Peer(peer.to_owned()), peer, &claims, token).await
+}
+
+/// The line, then all replicas forget.
+async fn take(
+    rooms: &Arc<Rooms>,
+    trace: &Trace,
+    terminal: &Terminal,
+    source: &str,
+    claims: &Claims,
+    token: &str,
+) -> Result<Committed, Refusal> {
+    let at = trace.at.seconds();
+    if claims.aud != rooms.me.id {
+        return Err(bad("for another gateway"));
+    }
+    if claims.iat > at + LEEWAY_S || claims.exp < at - LEEWAY_S || claims.exp - claims.iat > LIVES_S {
+        return Err(bad("out of time, or for longer than five minutes"));
+    }
+    let resident: Option<ResidentId> = match &claims.subject {
+        Some(number) => Some(number.parse().map_err(|_| bad("not a resident number"))?),
+        None => None,
+    };
+    let pid = resident.as_ref().map(|resident| rooms.pseudonyms.resident(resident));
+    let subject = pid.map(|pid| pid.to_string());
+    let change = Changed { source: source.to_owned(), resource: claims.resource.clone(), subject };
+    let mut tx = rooms.store.begin().await?;
+    let until = UnixMillis((claims.exp + LEEWAY_S).saturating_mul(1_000));
+    // Told twice is told once: forgetting again does no harm, and needs no second line.
+    let first = once::first_use(&mut tx, &format!("change:{}:{}", claims.iss, claims.jti), until).await?;
+    if !first {
+        return Err(bad("the same word came before"));
+    }
+    let mut entry = trace
+        .about(rooms, Kind::SnapshotLoad, None, terminal)
+        .evidence(Evidence {
+            r#type: ledger::word(&claims.resource),
+            digest: Some(Digest::of(token.trim().as_bytes())),
+            ..Evidence::default()
+        })
+        .out(Outcome { status: Some(200), ..Outcome::default() });
+    if pid.is_some() {
+        entry = entry.subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid });
+    }
+    if let (Some(name), Some(value)) = (ledger::word("part"), ledger::word("data")) {
+        entry = entry.fact(name, value);
+    }
+    let committed = rooms.log.append(&entry).await?;
+    let told = serde_json::to_string(&Told { gateway: rooms.me.id.clone(), change: change.clone() });
+    news::tell(&mut tx, CHANNEL, &told.unwrap_or_default()).await?;
+    tx.commit(()).await?;
+    rooms.lookups.changed(&change).await;
+    Ok(committed)
+}
+
+/// What replicas tell each other. One database may serve several gateways.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Told {
+    gateway: String,
+    change: Changed,
+}
+
+/// Another replica, or we ourselves, took a word.
+pub async fn heard(rooms: &Rooms, text: &str) {
+    match serde_json::from_str::<Told>(text) {
+        Ok(told) if told.gateway == rooms.me.id => rooms.lookups.changed(&told.change).await,
+        Ok(_) => {}
+        // Better to ask once more than to use what somebody wanted forgotten.
+        Err(_) => rooms.lookups.forget_all(),
+    }
+}
+
+/// Tells the gateways that asked, in the background.
+fn pass_on(rooms: &Arc<Rooms>, claims: &Claims, now: UnixMillis) {
+    let pid = claims.subject.as_ref().and_then(|number| number.parse::<ResidentId>().ok());
+    let pid = pid.map(|resident| rooms.pseudonyms.resident(&resident).to_string());
+    for peer in rooms.askers.of(&claims.resource, pid.as_deref()) {
+        let ours = Claims {
+            iss: rooms.me.id.clone(),
+            aud: peer.clone(),
+            iat: now.seconds(),
+            exp: now.seconds() + LIVES_S,
+            jti: format!("{}/{}", claims.iss, claims.jti),
+            resource: claims.resource.clone(),
+            subject: claims.subject.clone(),
+        };
+        let rooms = rooms.clone();
+        tokio::spawn(async move {
+            for _ in 0..TRIES {
+                match tell_peer(&rooms, &peer, &ours).await {
+                    Ok(()) => return,
+                    Err(why) => tracing::warn!(peer, %why, "a peer does not know yet that data changed"),
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        });
+    }
+}
+
+async fn tell_peer(rooms: &Rooms, peer: &str, claims: &Claims) -> Result<(), Refusal> {
+    let token = word::sign(rooms, TYP, claims)?;
+    let api = rooms.directory.load().member(peer).map(|member| member.api.clone());
+    let api = api.ok_or_else(|| bad(format!("no member {peer}")))?;
+    let body = serde_json::json!({ "change": token }).to_string();
+    let request = Request::post(format!("{api}/peer/v1/changes"))
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(full(body))
+        .map_err(|e| bad(e.to_string()))?;
+    let client = rooms.peer(peer, UnixMillis::now())?;
+    let answer = client.lookups.fetch(request, WAIT, ANSWER_MAX).await?;
+    if answer.status().is_success() { Ok(()) } else { Err(bad(answer.status().to_string())) }
+}
