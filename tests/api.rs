@@ -64,13 +64,14 @@ async fn without_rights(federation: &Federation, document: &Value) {
                 .replace("{no}", no)
                 .replace("{code}", "002009901000")
                 .replace("{path}", "papers/a.ofd")
-                .replace("{rest}", "social-security/status");
+                .replace("{rest}", "social-security/status")
+                .replace("{id}", "x");
             for (who, client, headers) in &strangers {
                 let own = *who == "a citizen without a case";
                 // What every citizen may do, the citizen may.
                 let may = public
                     || (own
-                        && (template == "/v1/cases" && method == "get"
+                        && ((template == "/v1/cases" || template == "/v1/papers") && method == "get"
                             || template.ends_with("/plan")
                             || template == "/v1/me/lookups"));
                 let body = operation.get("requestBody").map(|_| ("application/json", b"{}".to_vec()));

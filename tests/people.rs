@@ -178,6 +178,8 @@ async fn people_and_their_tokens() {
     a_clerk_with_one_token(&house).await;
     what_is_not_exchanged(&house).await;
     an_agent_with_a_paper(&house).await;
+    papers_given_and_taken_back(&house).await;
+    consents(&house).await;
     deputies_and_nonces(&house).await;
 }
 
@@ -506,4 +508,138 @@ async fn deputies_and_nonces(house: &House<'_>) {
     let headers = phone.headers(&portal, "GET", "/v1/cases", &own);
     assert_eq!(portal.get("/v1/cases", &headers).await.status, 200);
     house.configured("");
+}
+
+fn json_body(value: &Value) -> Option<(&'static str, Vec<u8>)> {
+    Some(("application/json", value.to_string().into_bytes()))
+}
+
+/// A person gives a paper with their own token, sees it, and takes it back: the agent's next act is refused, whatever they
+/// hold.
+async fn papers_given_and_taken_back(house: &House<'_>) {
+    let federation = house.federation;
+    let portal = federation.anybody(0);
+    let (person, other) = (federation.token("citizen"), federation.token("lisi"));
+    let give =
+        async |token: &str, draft: &Value| portal.send("POST", "/v1/papers", &bearer(token), json_body(draft)).await;
+    let good =
+        json!({"kind": "attorney", "to": house.key_of("lisi"), "items": [ITEM], "acts": ["file", "read"], "days": 7});
+    let with = |change: Value| {
+        let mut draft = good.clone();
+        for (name, value) in change.as_object().unwrap() {
+            draft[name] = value.clone();
+        }
+        draft
+    };
+    for (what, draft, code) in [
+        ("for an item with presence", with(json!({"items": [PRESENCE_ITEM]})), "TB-GW-0130"),
+        ("for nothing", with(json!({"items": []})), "TB-GW-0130"),
+        ("for an act nobody knows", with(json!({"acts": ["decide"]})), "TB-GW-0130"),
+        ("for ever", with(json!({"days": 4_000})), "TB-GW-0130"),
+        ("to oneself", with(json!({"to": house.key_of("zhangsan")})), "TB-GW-0130"),
+        ("to somebody without an issuer", with(json!({"to": "lisi"})), "TB-GW-0130"),
+        ("a mandate of a citizen", with(json!({"kind": "mandate"})), "TB-GW-0103"),
+        (
+            "a consent without a purpose",
+            json!({"kind": "consent", "to": "11419001DT00001826", "resources": ["DR-HH"]}),
+            "TB-GW-0130",
+        ),
+        ("with a member nobody knows", with(json!({"admin": true})), "TB-HTTP-0009"),
+    ] {
+        let answer = give(&person, &draft).await;
+        assert_eq!(answer.json["code"], code, "{what}: {}", answer.text());
+        assert!(answer.json["leaf"].is_u64(), "{what} is not on record");
+    }
+    let low = token_for(&house.world, "zhangsan", &Options { level: Some(2), ..Options::default() }).unwrap();
+    assert_eq!(give(&low, &good).await.json["code"], "TB-GW-0132");
+    // A clerk gives none in the name of whoever stands there.
+    let window = federation.client("window", 0);
+    let both = vec![
+        ("authorization", format!("Bearer {}", federation.token("clerk"))),
+        ("tongban-subject-token", person.clone()),
+    ];
+    assert_eq!(window.send("POST", "/v1/papers", &both, json_body(&good)).await.json["code"], "TB-GW-0103");
+
+    let given_paper = give(&person, &good).await;
+    assert_eq!(given_paper.status, 200, "{}", given_paper.text());
+    let (id, paper) = (given_paper.json["id"].as_str().unwrap(), given_paper.json["paper"].as_str().unwrap());
+    let phone = Device::new();
+    let agent = phone.token(house, "lisi");
+    let ask = async || {
+        let headers = vec![("dpop", phone.proof(&portal, "POST", "/v1/token", None, None))];
+        exchange(&portal, &headers, (&person, &agent), &[("paper", paper)]).await
+    };
+    let token = given(&ask().await);
+    let file = async || {
+        let headers = phone.headers(&portal, "POST", "/v1/cases", &token);
+        federation.file_as(&portal, &headers, "419001", "proxy").await
+    };
+    let filed = file().await;
+    assert_eq!(filed.status, 202, "{}", filed.text());
+    // What the paper does not list, the agent does not do.
+    let path = format!("/v1/cases/{}/withdraw", filed.json["case"].as_str().unwrap());
+    let answer = portal.send("POST", &path, &phone.headers(&portal, "POST", &path, &token), None).await;
+    assert_eq!(answer.json["code"], "TB-IDN-0107", "{}", answer.text());
+    // Nor what takes one's own token.
+    let answer = portal
+        .send("POST", "/v1/papers", &phone.headers(&portal, "POST", "/v1/papers", &token), json_body(&good))
+        .await;
+    assert_eq!(answer.json["code"], "TB-GW-0110", "{}", answer.text());
+
+    let revoke = format!("/v1/papers/{id}/revoke");
+    let strange = portal.send("POST", &revoke, &bearer(&other), None).await;
+    assert_eq!((strange.status, strange.json["code"].as_str()), (404, Some("TB-GW-0131")), "{}", strange.text());
+    assert_eq!(portal.send("POST", &revoke, &bearer(&person), None).await.status, 200);
+    for answer in [file().await, ask().await] {
+        assert_eq!((answer.status, answer.json["code"].as_str()), (403, Some("TB-IDN-0104")), "{}", answer.text());
+    }
+    let mine = portal.get("/v1/papers", &bearer(&person)).await;
+    let listed = mine.json["papers"].as_array().unwrap().iter().find(|p| p["id"] == id).expect("the paper");
+    assert_eq!((&listed["state"], &listed["kind"]), (&json!("revoked"), &json!("attorney")));
+    assert!(portal.get("/v1/papers", &bearer(&other)).await.json["papers"].as_array().unwrap().is_empty());
+    // A paper of another gateway: nobody here could say whether it still holds.
+    let foreign = house.paper("poa-7", "zhangsan", "lisi", |w| w.iss = "gw-419001".into());
+    let headers = vec![("dpop", phone.proof(&portal, "POST", "/v1/token", None, None))];
+    let answer = exchange(&portal, &headers, (&person, &agent), &[("paper", &foreign)]).await;
+    assert_eq!(answer.json["code"], "TB-IDN-0101", "{}", answer.text());
+}
+
+/// A consent is for one department, these data and this purpose; one for one use is used once.
+async fn consents(house: &House<'_>) {
+    let federation = house.federation;
+    let (portal, window) = (federation.anybody(0), federation.client("window", 0));
+    let (citizen, clerk) = (federation.token("citizen"), federation.token("clerk"));
+    let both = vec![("authorization", format!("Bearer {clerk}")), ("tongban-subject-token", citizen.clone())];
+    let filed = federation.file(&window, &both, "419001", None).await;
+    let case = filed.json["case"].as_str().expect("a case").to_owned();
+    let give = async |change: Value| {
+        let mut draft =
+            json!({"kind": "consent", "to": "11419001DT00001826", "resources": ["DR-HH"], "purpose": "case"});
+        for (name, value) in change.as_object().unwrap() {
+            draft[name] = value.clone();
+        }
+        let answer = portal.send("POST", "/v1/papers", &bearer(&citizen), json_body(&draft)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json["paper"].as_str().unwrap().to_owned()
+    };
+    let look = async |paper: &str| {
+        let body = json!({"resource": "DR-HH", "case": case, "purpose": "case", "consent_paper": paper});
+        window.send("POST", "/v1/lookups", &both, json_body(&body)).await
+    };
+    for (what, paper, code) in [
+        ("for another department", give(json!({"to": "11419001DT0000211H"})).await, "TB-IDN-0106"),
+        ("for other data", give(json!({"resources": ["DR-POP"]})).await, "TB-IDN-0107"),
+        ("for another purpose", give(json!({"purpose": "statistics"})).await, "TB-IDN-0107"),
+        ("for another item", give(json!({"items": [OTHER_ITEM]})).await, "TB-IDN-0107"),
+        ("for another place", give(json!({"places": ["440305001000"]})).await, "TB-IDN-0107"),
+        ("a power of attorney", house.paper("poa-8", "zhangsan", "lisi", |_| {}), "TB-IDN-0102"),
+    ] {
+        let answer = look(&paper).await;
+        assert_eq!(answer.json["code"], code, "{what}: {}", answer.text());
+    }
+    let once = give(json!({"once": true, "case": case})).await;
+    let first = look(&once).await;
+    let code = first.json["code"].as_str().unwrap_or_default();
+    assert!(!code.starts_with("TB-IDN"), "the consent holds: {}", first.text());
+    assert_eq!(look(&once).await.json["code"], "TB-IDN-0105");
 }

@@ -27,6 +27,7 @@ use crate::gateway::intake::Bounds;
 use crate::gateway::issuers::Issuers;
 use crate::gateway::lookup::changed::Askers;
 use crate::gateway::orders;
+use crate::gateway::registry;
 use crate::gateway::rooms::{Envelope, Me, Peer, Peers, Rooms, Secrets, Stamp, System, SystemKind, Window};
 use crate::gateway::strangers::Strangers;
 use crate::http::log::Auditor;
@@ -95,7 +96,9 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
         keys,
         ..
     } = snapshot;
-    let migrations = [records::MIGRATIONS, changes::MIGRATIONS, orders::MIGRATIONS, about_me::MIGRATIONS].concat();
+    let migrations =
+        [records::MIGRATIONS, changes::MIGRATIONS, orders::MIGRATIONS, about_me::MIGRATIONS, registry::MIGRATIONS]
+            .concat();
     let store = Store::open(&config.gateway.store, &migrations).await.map_err(|e| e.to_string())?;
     let log = log(config, &store).await?;
     let pseudonym_key = Key::read_or_make(&shared.join("pseudonym.key")).map_err(|e| e.to_string())?;

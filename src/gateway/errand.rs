@@ -157,7 +157,7 @@ pub async fn exchange(
     let grant = match &wanted.paper {
         Some(paper) if acting.kind == PersonKind::Citizen => {
             let parties = (subject.caller.key(), actor.caller.key());
-            let asked = mandates::Act { act: "file", item: wanted.item, case: wanted.case, presence };
+            let asked = mandates::Act::of_agent(rooms, "file", wanted.item, wanted.case, presence);
             Some(mandates::held(rooms, PowerOfAttorney, paper, (&parties.0, &parties.1), asked, now).await?)
         }
         Some(_) => return Err(Refusal::new(&WRONG_KIND, "staff act under no power of attorney")),
@@ -285,7 +285,7 @@ pub(super) async fn people(
             refused(rooms, &IdentityError::ActNotAllowed("an agent without a power of attorney"), true, now)
         })?;
         let parties = (exchanged.subject().key(), exchanged.actor().key());
-        let asked = mandates::Act { act, item: errand.item, case: errand.case, presence };
+        let asked = mandates::Act::of_agent(rooms, act, errand.item, errand.case, presence);
         let grant = mandates::held(rooms, PowerOfAttorney, paper, (&parties.0, &parties.1), asked, now).await?;
         errand.once = grant.once();
         mandate = Some(grant.paper());

@@ -1,25 +1,36 @@
-//! Papers of delegation at work: whoever registered them is in the directory, and each is judged anew at every act.
+//! Papers of delegation at work: registered here, and each judged anew at every act.
 
 use super::rooms::Rooms;
 use crate::federation::FederationError;
 use crate::identity::book::Reach;
-use crate::identity::delegation::{self, Ask, DelegationError, Grant, Once, Paper, PaperView, Registrar};
+use crate::identity::delegation::{self, Ask, DelegationError, Grant, Once, Paper, PaperView, Registrar, UseConsent};
 use crate::identity::jose::{Embedded, Unverified};
 use crate::identity::keys::IssuerKeys;
 use crate::store::{Tx, once, revoked};
-use crate::terms::{CaseNo, Explain, ItemCode, Refusal, UnixMillis};
+use crate::terms::{CaseNo, Digest, Explain, ItemCode, Refusal, RegionCode, UnixMillis};
 
 /// The row of the list of ended things that names a paper.
 pub const PAPER: &str = "paper";
 
 /// What is about to be done under a paper.
 #[derive(Clone, Copy, Debug)]
-pub struct Act {
-    pub act: &'static str,
-    pub item: ItemCode,
+pub struct Act<'a> {
+    pub act: &'a str,
+    pub item: Option<ItemCode>,
+    pub place: Option<RegionCode>,
     pub case: Option<CaseNo>,
     /// The item demands the person.
     pub presence: bool,
+    pub resource: Option<&'a str>,
+    pub purpose: Option<&'a str>,
+}
+
+impl<'a> Act<'a> {
+    /// An agent's act in a matter of this gateway's place.
+    pub fn of_agent(rooms: &Rooms, act: &'a str, item: ItemCode, case: Option<CaseNo>, presence: bool) -> Self {
+        let place = Some(rooms.me.region);
+        Self { act, item: Some(item), place, case, presence, resource: None, purpose: None }
+    }
 }
 
 /// A paper and whether it has been revoked, as the store says at this moment.
@@ -44,10 +55,14 @@ pub async fn held<P: Paper>(
     kind: P,
     paper: &str,
     (from, to): (&str, &str),
-    act: Act,
+    act: Act<'_>,
     now: UnixMillis,
 ) -> Result<Grant<P>, Refusal> {
     let (registrar, id) = named(paper).map_err(|e| refused(&e))?;
+    // Of a paper registered elsewhere nobody could say here whether it was taken back a moment ago.
+    if registrar != rooms.me.id {
+        return Err(refused(&DelegationError::Invalid("registered at another gateway: have it made here")));
+    }
     let gone = {
         let mut tx = rooms.store.read().await?;
         revoked::is_there(&mut tx, PAPER, &registrar, &id, now).await?
@@ -57,15 +72,51 @@ pub async fn held<P: Paper>(
     let ask = Ask {
         from,
         to,
-        item: Some(act.item),
+        item: act.item,
         act: act.act,
-        place: Some(rooms.me.region),
-        resource: None,
-        purpose: None,
+        place: act.place,
+        resource: act.resource,
+        purpose: act.purpose,
         case: act.case,
         presence: act.presence,
     };
     delegation::check(kind, paper, registrar, &ask, &Now(gone), now).map_err(|e| refused(&e))
+}
+
+/// What a person agreed to in writing: that this department uses this data about them, for this purpose (and case).
+#[derive(Clone, Copy, Debug)]
+pub struct Use<'a> {
+    /// The person, by pseudonym.
+    pub person: &'a str,
+    /// Credit code of the department.
+    pub department: &'a str,
+    pub item: Option<ItemCode>,
+    pub resource: &'a str,
+    pub purpose: Option<&'a str>,
+    pub case: Option<CaseNo>,
+}
+
+/// Judges a use consent, and uses it up where it is for one use. Gives its digest, for the log.
+///
+/// # Errors
+/// `TB-IDN-0101` to `-0107`.
+pub async fn consented(rooms: &Rooms, paper: &str, wanted: Use<'_>, now: UnixMillis) -> Result<Digest, Refusal> {
+    let act = Act {
+        act: "use",
+        item: wanted.item,
+        place: Some(rooms.me.region),
+        case: wanted.case,
+        presence: false,
+        resource: Some(wanted.resource),
+        purpose: wanted.purpose,
+    };
+    let grant = held(rooms, UseConsent, paper, (wanted.person, wanted.department), act, now).await?;
+    if let Some(once) = grant.once() {
+        let mut tx = rooms.store.begin().await?;
+        use_once(&mut tx, once).await?;
+        tx.commit(()).await?;
+    }
+    Ok(grant.paper())
 }
 
 /// Registrar and id that a paper names; nothing in it is true yet.

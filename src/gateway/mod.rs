@@ -24,7 +24,7 @@ pub mod keep;
 pub mod ledger;
 pub mod logout;
 pub mod lookup;
-mod mandates;
+pub mod mandates;
 pub mod multipart;
 pub mod onward;
 pub mod orders;
@@ -34,6 +34,7 @@ pub mod peer;
 pub mod prove;
 pub mod receipt;
 pub mod receive;
+pub mod registry;
 pub mod rooms;
 pub mod sign_in;
 mod status;
@@ -59,6 +60,7 @@ pub fn tolds() -> Vec<&'static Told> {
         errand::TOLDS,
         sign_in::TOLDS,
         lookup::changed::TOLDS,
+        registry::TOLDS,
         orders::TOLDS,
         enrol::TOLDS,
         strangers::TOLDS,

@@ -38,6 +38,11 @@ pub enum Call {
     Metadata,
     Jwks,
     Duty,
+    PaperGive,
+    PaperList,
+    PaperRevoke,
+    OfficePaper,
+    OfficePaperRevoke,
     OpenApi,
     Errors,
     Enrol,
@@ -93,6 +98,11 @@ routes! {
     GET "/.well-known/oauth-authorization-server" Metadata Anyone "令牌服务说明" "Metadata of the token service (RFC 8414)";
     GET "/v1/jwks" Jwks Anyone "网关公钥" "Keys under which the gateway signs (RFC 7517)";
     POST "/v1/duty" Duty Person "AB岗离岗登记" "A first post goes away or comes back: its deputy may act meanwhile, or no more";
+    POST "/v1/papers" PaperGive Person "出具授权文书" "Give a power of attorney or a use consent, registered here";
+    GET "/v1/papers" PaperList Person "我出具的授权文书" "The papers this person gave";
+    POST "/v1/papers/{id}/revoke" PaperRevoke Person "撤销授权" "Take a paper back: in force at once";
+    POST "/office/v1/papers" OfficePaper Office "出具窗口授权书" "A department gives a window mandate";
+    POST "/office/v1/papers/{id}/revoke" OfficePaperRevoke Office "撤销窗口授权" "A department takes a window mandate back";
     GET "/v1/openapi.json" OpenApi Anyone "接口说明" "This interface as OpenAPI 3.1";
     GET "/v1/errors" Errors Anyone "错误代码" "All codes with their sentences";
     POST "/office/v1/cases/{no}/acts" OfficeAct Office "部门办理" "An approval system acts on a case: accept, review, decide";

@@ -15,6 +15,7 @@ use crate::gateway::errand::OTHER_ERRAND;
 use crate::gateway::filing::{Arrival, Request as Filing};
 use crate::gateway::ledger;
 use crate::gateway::lookup::{self, Asking};
+use crate::gateway::mandates::{self, Use};
 use crate::gateway::submit;
 use crate::gateway::verify::{self, Verifying};
 use crate::gateway::who::{NO_SUBJECT, PersonKind, Terminal, WRONG_KIND};
@@ -217,6 +218,9 @@ struct LookupIn {
     /// Fields that are wanted, of those that the register lists; all when absent.
     #[serde(default)]
     fields: Option<BTreeSet<String>>,
+    /// A use consent of the person, as signed: what was agreed to in writing, and no more.
+    #[serde(default)]
+    consent_paper: Option<String>,
 }
 
 pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<Body>, Refusal> {
@@ -249,6 +253,19 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
     }
     let issuer = wanted.licence.as_ref().and_then(LicenceId::place);
     let place = issuer.unwrap_or_else(|| seen.as_ref().map_or(rooms.me.region, |s| s.dossier.owner));
+    if let (Some(paper), Some(seen)) = (&wanted.consent_paper, &seen) {
+        let agreed = Use {
+            person: &rooms.pseudonyms.resident(&subject).to_string(),
+            department: &seen.dossier.authority,
+            item: Some(seen.dossier.item),
+            resource: &wanted.resource,
+            purpose: wanted.purpose.as_deref(),
+            case: Some(seen.record.case.no),
+        };
+        mandates::consented(rooms, paper, agreed, asked.trace.at).await?;
+    } else if wanted.consent_paper.is_some() {
+        return Err(Refusal::new(&CONTENT, "a consent is used in a case: name it"));
+    }
     let asking = Asking {
         trace: &asked.trace,
         actor: person,
@@ -260,8 +277,8 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
         licence: wanted.licence.as_ref(),
         item: seen.as_ref().map(|s| s.dossier.item),
         purpose: wanted.purpose.as_deref(),
-        consent: wanted.consent,
         fields: wanted.fields,
+        consent: wanted.consent || wanted.consent_paper.is_some(),
         place,
         requester: asked.terminal.region().unwrap_or(rooms.me.region),
     };

@@ -20,7 +20,7 @@ use super::{METHOD, NOT_FOUND, guard, openapi, problem, watch};
 use crate::exchange::ExchangeError;
 use crate::gateway::desk::Viewer;
 use crate::gateway::door::{Door, People, required};
-use crate::gateway::errand::Errand;
+use crate::gateway::errand::{Errand, OTHER_ERRAND};
 use crate::gateway::ledger::{self, Trace};
 use crate::gateway::who::{NO_TERMINAL, Person, Terminal, WRONG_KIND};
 use crate::gateway::{Rooms, desk, pass};
@@ -175,6 +175,9 @@ async fn handle(
             who.1 = asked.caller.clone();
             let caller = required(asked.caller.clone())?;
             asked.terminal.takes(&caller)?;
+            if asked.errand.is_some() && !takes_errand(found.route.call) {
+                return Err(Refusal::new(&OTHER_ERRAND, "this is done with one's own token"));
+            }
             outlet_may(&asked, found.route.call)?;
         }
     }
@@ -201,6 +204,12 @@ fn door<'a>(
     Door { headers, method, url, certificate, now }
 }
 
+/// What is done with a token for two people; the rest people do with their own.
+fn takes_errand(call: Call) -> bool {
+    use Call::{Deliver, Document, File, List, LookUp, Pass, Plan, Read, Verify, Watch, Withdraw};
+    matches!(call, Plan | File | List | Read | Watch | Withdraw | Deliver | Document | Verify | LookUp | Pass)
+}
+
 /// What a route does, as papers of delegation name it.
 fn act(call: Call) -> &'static str {
     match call {
@@ -223,7 +232,9 @@ fn outlet_may(asked: &Asked, call: Call) -> Result<(), Refusal> {
         Call::List | Call::Read | Call::Watch | Call::Document => partners::Act::ReadOwn,
         Call::Deliver => partners::Act::HandOut,
         Call::Verify | Call::LookUp | Call::Pass => partners::Act::CheckIdentity,
-        Call::AboutMe => return Err(Refusal::new(&WRONG_KIND, "at home, or at a window")),
+        Call::AboutMe | Call::PaperGive | Call::PaperList | Call::PaperRevoke => {
+            return Err(Refusal::new(&WRONG_KIND, "at home, or at a window"));
+        }
         _ => return Ok(()),
     };
     asked.rooms.rates.load().take(contract, terminal)?;
@@ -271,6 +282,9 @@ async fn dispatch(
         Call::Metadata => token::metadata(&asked),
         Call::Jwks => token::keys(&asked),
         Call::Duty => token::duty(&asked, request).await,
+        Call::PaperGive | Call::OfficePaper => token::give_paper(&asked, request).await,
+        Call::PaperList => token::papers(&asked).await,
+        Call::PaperRevoke | Call::OfficePaperRevoke => token::revoke_paper(&asked, param("id")).await,
         Call::Token | Call::Revoke => Err(Refusal::new(&NOT_FOUND, "answered before")),
         Call::OpenApi => Ok(ok(&openapi::document())),
         Call::Errors => Ok(ok(&openapi::errors())),

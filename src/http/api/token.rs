@@ -8,6 +8,8 @@ use serde_json::json;
 use super::input::{self, decoded};
 use super::{Asked, ok, person};
 use crate::gateway::door::Door;
+use crate::gateway::registry::{self, Giver};
+use crate::gateway::who::WRONG_KIND;
 use crate::gateway::{duty, errand, ledger};
 use crate::http::MEDIA;
 use crate::identity::issue::jwks;
@@ -98,6 +100,31 @@ pub fn keys(asked: &Asked) -> Result<Response<Body>, Refusal> {
     let keys = asked.rooms.keys.load();
     let set = jwks(&[keys.assertion.key()]).map_err(|e| Refusal::new(&crate::store::UNAVAILABLE, e.to_string()))?;
     Ok(ok(&set))
+}
+
+/// Who gives a paper: the person, or the department whose system calls.
+fn giver(asked: &Asked) -> Result<Giver<'_>, Refusal> {
+    match (&asked.terminal, asked.terminal.office(&asked.rooms)) {
+        (terminal, Some(office)) => Ok(Giver::Department(office, terminal)),
+        // Nobody gives a paper in another's name: a token beside a clerk's is there for the filing, and for that alone.
+        (_, None) if asked.subject.is_some() => {
+            Err(Refusal::new(&WRONG_KIND, "a paper is given with the person's own token alone"))
+        }
+        (terminal, None) => Ok(Giver::Person(person(asked)?, terminal)),
+    }
+}
+
+pub async fn give_paper(asked: &Asked, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    let draft: registry::Draft = input::json(request, input::FORM_MAX).await?;
+    Ok(ok(&registry::register(&asked.rooms, &asked.trace, &giver(asked)?, &draft).await?))
+}
+
+pub async fn papers(asked: &Asked) -> Result<Response<Body>, Refusal> {
+    Ok(ok(&registry::list(&asked.rooms, &giver(asked)?, asked.trace.at).await?))
+}
+
+pub async fn revoke_paper(asked: &Asked, id: &str) -> Result<Response<Body>, Refusal> {
+    Ok(ok(&registry::revoke(&asked.rooms, &asked.trace, &giver(asked)?, id).await?))
 }
 
 /// A first post goes away or comes back.

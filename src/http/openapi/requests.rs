@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::words::{any, closed, flag, list, number, one_of, text};
 use crate::exchange::Act;
 use crate::gateway::desk::Way;
+use crate::gateway::registry::PaperWord;
 use crate::http::routes::Call;
 
 /// A query or header parameter beside those in the path: name, where, schema, what it is for.
@@ -73,6 +74,7 @@ pub fn body(call: Call) -> Option<(&'static str, Value)> {
             ("purpose?", text()),
             ("consent?", flag()),
             ("fields?", list(text())),
+            ("consent_paper?", text()),
         ])),
         Call::OfficeAct => {
             let acts = Act::ALL.iter().map(|act| act.word());
@@ -121,6 +123,18 @@ pub fn body(call: Call) -> Option<(&'static str, Value)> {
             "application/x-www-form-urlencoded",
             json!({"type": "object", "required": ["token"], "properties": {"token": text(), "token_type_hint": text()}}),
         )),
+        Call::PaperGive | Call::OfficePaper => json(closed(&[
+            ("kind", one_of(PaperWord::ALL.iter().map(|word| word.word()))),
+            ("to", text()),
+            ("items?", list(text())),
+            ("acts?", list(text())),
+            ("places?", list(text())),
+            ("resources?", list(text())),
+            ("purpose?", text()),
+            ("case?", text()),
+            ("once?", flag()),
+            ("days?", number()),
+        ])),
         Call::Duty => json(closed(&[("away", flag()), ("hours?", number()), ("of?", text())])),
         Call::PeerChange | Call::Change => json(closed(&[("change", text())])),
         Call::Enrol => json(closed(&[("request", text()), ("approval?", text())])),

@@ -49,6 +49,26 @@ pub fn good(call: Call) -> Vec<(&'static str, &'static str, Option<Value>)> {
                 ("expires_in", number()),
             ])),
         )],
+        Call::PaperGive | Call::OfficePaper => vec![(
+            "200",
+            JSON,
+            Some(closed(&[("id", text()), ("kind", text()), ("paper", text()), ("expires", time()), ("leaf", leaf())])),
+        )],
+        Call::PaperList => {
+            let paper = closed(&[
+                ("id", text()),
+                ("kind", text()),
+                ("kind_zh", text()),
+                ("to", text()),
+                ("at", time()),
+                ("expires", time()),
+                ("state", one_of(["live", "revoked", "over"])),
+            ]);
+            vec![("200", JSON, Some(closed(&[("papers", list(paper))])))]
+        }
+        Call::PaperRevoke | Call::OfficePaperRevoke => {
+            vec![("200", JSON, Some(closed(&[("id", text()), ("leaf", leaf())])))]
+        }
         Call::Revoke => vec![("200", JSON, Some(closed(&[])))],
         Call::Metadata => {
             vec![("200", JSON, Some(json!({ "type": "object", "required": ["issuer", "token_endpoint"] })))]
