@@ -13,6 +13,8 @@ const FILE_MIB: u32 = 64;
 const FILES: u32 = 50;
 const CONNECTIONS: u32 = 10_000;
 const FILINGS: u32 = 50;
+/// Lists are looked at this often, in seconds.
+const STATUSES_S: u32 = 3_600;
 /// Days that a terminal's certificate lives.
 const TERMINAL_DAYS: u32 = 30;
 
@@ -47,7 +49,20 @@ pub struct Config {
     /// Issues certificates for terminals of outlets; nobody does when absent.
     pub enrolment: Option<Enrolment>,
     pub systems: Vec<System>,
+    /// Revocation and status lists fetched in the background; none when absent.
+    pub statuses: Statuses,
     pub limits: Limits,
+}
+
+/// Addresses of lists; nothing else is ever fetched to judge a seal.
+#[derive(Clone, Debug, Default)]
+pub struct Statuses {
+    /// Revocation lists of certificates, complete and delta.
+    pub lists: Vec<String>,
+    /// Status lists of credentials; each is also what credentials call it by.
+    pub credentials: Vec<String>,
+    /// Seconds between two looks at one address.
+    pub every_s: i64,
 }
 
 /// A configuration file as it was read.
@@ -451,6 +466,19 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         t.done();
         limits
     });
+    let statuses = root.table("statuses").map(|t| {
+        let addresses = |key| {
+            let all = t.list::<String>(key, "addresses, e.g. \"http://crl.example.cn/ca.crl\"").unwrap_or_default();
+            for url in all.iter().filter(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+                t.wrong(key, format_args!("{url} is not an address"), "write http://… or https://…");
+            }
+            all
+        };
+        let (lists, credentials) = (addresses("lists"), addresses("credentials"));
+        let every_s = t.int("every_s", 10..=86_400).unwrap_or(STATUSES_S);
+        t.done();
+        Statuses { lists, credentials, every_s: every_s.into() }
+    });
     let people = super::people::read(root, base);
     let policies = root.str("policies").map(&at);
     let catalogue = root.str("catalogue").map(&at);
@@ -480,6 +508,7 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
             None => None,
         },
         systems: systems.into_iter().collect::<Option<_>>()?,
+        statuses: statuses.unwrap_or_default(),
         limits: limits.unwrap_or(Limits {
             file_mib: FILE_MIB,
             files: FILES,

@@ -12,4 +12,5 @@ pub mod refresh;
 pub mod reload;
 pub mod serve;
 pub mod snapshot;
+mod statuses;
 pub mod wire;

@@ -17,7 +17,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::config::Config;
 use super::reload::Reloader;
-use super::{local, refresh, snapshot, wire};
+use super::{local, refresh, snapshot, statuses, wire};
 use crate::console;
 use crate::gateway::Rooms;
 use crate::gateway::changes::{self, Cause};
@@ -119,6 +119,8 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     tasks.spawn(jobs::log::daily(rooms.clone(), roots.clone(), stop.clone()));
     tasks.spawn(jobs::log::head(rooms.clone(), stop.clone()));
     tasks.spawn(refresh::keys(rooms.clone(), stop.clone()));
+    let (lists, folder) = (config.statuses.clone(), config.gateway.data.join("statuses"));
+    tasks.spawn(statuses::refresh(rooms.clone(), lists, folder, stop.clone()));
     tasks.spawn(refresh::directory(rooms.clone(), config_now, api_tls, turn, stop.clone()));
     tasks.spawn(fatal(rooms.clone(), stop));
     tracing::info!(gateway = rooms.me.id, api = %config.listen.api, log = %config.listen.log, "serving");

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, broadcast};
 
 use super::config::{AuditorKind, Config, KeyPair, Stamp as StampFiles, SystemKind as Kind};
 use super::snapshot::Snapshot;
+use super::statuses;
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::gm::GmSigner;
 use crate::audit::note::Signer as LogSigner;
@@ -139,6 +140,7 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
         operators: ArcSwap::from_pointee(operators),
         enrolment: ArcSwap::from_pointee(enrolment),
         client_lists: ArcSwap::from_pointee(client_lists),
+        statuses: ArcSwap::from_pointee(statuses::kept(&config.statuses, &data.join("statuses"))),
         strangers: Strangers::default(),
         peers: ArcSwap::from_pointee(peers),
         names: names(config, &directory),

@@ -160,7 +160,7 @@ async fn result_file(
         return Err(wrong(format!("a result does not come with '{}'", act.word())));
     }
     let bytes = B64.decode(&result.base64).map_err(|_| wrong("the result document is not base64".into()))?;
-    let profile = super::prove::profile(&rooms.directory.load(), UnixMillis::now());
+    let profile = super::prove::judged_by(rooms, UnixMillis::now());
     let judging = bytes.clone();
     let report = tokio::task::spawn_blocking(move || licences::verify("result", judging.as_slice(), &profile)).await;
     let report = report.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))?;

@@ -38,6 +38,7 @@ pub mod registry;
 pub mod rooms;
 pub mod sign_in;
 mod status;
+pub mod statuses;
 pub mod step;
 pub mod strangers;
 pub mod streaming;

@@ -143,6 +143,13 @@ impl Octets for VaultFile {
     }
 }
 
+/// What a seal is judged by here and now: the directory in force, and the lists fetched beside it.
+pub fn judged_by(rooms: &Rooms, now: UnixMillis) -> Profile {
+    let mut profile = profile(&rooms.directory.load(), now);
+    rooms.statuses.load().put_into(&mut profile);
+    profile
+}
+
 /// What a seal is judged by: the anchors and lists of the directory in force.
 pub fn profile(directory: &Directory, now: UnixMillis) -> Profile {
     let certificates = |list: &[crate::federation::directory::Octets]| {
@@ -172,7 +179,7 @@ async fn licence(
 ) -> Result<(String, VerifiedLicence), Refusal> {
     let known = &allowed.placed.known;
     let reading = rooms.vault.read(&known.key, &upload.kept).map_err(crate::exchange::ExchangeError::from)?;
-    let profile = profile(&rooms.directory.load(), known.trace.at);
+    let profile = judged_by(rooms, known.trace.at);
     let name = upload.field.clone();
     let report = tokio::task::spawn_blocking(move || licences::verify(&name, VaultFile(reading), &profile));
     let report = report.await.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))?;

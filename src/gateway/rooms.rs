@@ -15,6 +15,7 @@ use super::issuers::{Introspected, Issuers};
 use super::lookup::changed::Askers;
 use super::orders::Operators;
 use super::sign_in::SignIn;
+use super::statuses::Statuses;
 use super::strangers::Strangers;
 use super::word::Voice;
 use crate::audit::{Log, Pseudonymiser};
@@ -189,6 +190,8 @@ pub struct Rooms {
     pub enrolment: ArcSwap<Option<Authority>>,
     /// Revocation lists of our own clients' authorities.
     pub client_lists: ArcSwap<Vec<Crl>>,
+    /// Revocation and status lists from configured addresses.
+    pub statuses: ArcSwap<Statuses>,
     /// Refusals of people whom nobody knows.
     pub strangers: Strangers,
     pub directory: ArcSwap<Directory>,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::desk::Seen;
 use super::facts;
 use super::ledger::{self, Trace};
-use super::prove::{VaultFile, profile};
+use super::prove::{VaultFile, judged_by};
 use super::rooms::Rooms;
 use super::who::{Person, PersonKind, Terminal};
 use crate::audit::Kind;
@@ -42,7 +42,7 @@ pub struct Verifying<'a> {
 pub async fn ask(verifying: &Verifying<'_>, rooms: &Arc<Rooms>) -> Result<Report, Refusal> {
     let now = verifying.trace.at;
     let reading = rooms.vault.read(&verifying.key, verifying.kept).map_err(ExchangeError::from)?;
-    let profile = profile(&rooms.directory.load(), now);
+    let profile = judged_by(rooms, now);
     let report = tokio::task::spawn_blocking(move || licences::verify("upload", VaultFile(reading), &profile)).await;
     let report = report.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))?;
     let permit = rooms.policies.decide(&asked(verifying, rooms, &report), now).map_err(|denial| denial.refusal())?;

@@ -6,7 +6,7 @@ use super::Opened;
 use crate::exchange::message::{Dossier, PaperRef, Stored};
 use crate::exchange::{Act, ExchangeError, Paper};
 use crate::gateway::Rooms;
-use crate::gateway::prove::{VaultFile, profile};
+use crate::gateway::prove::{VaultFile, judged_by};
 use crate::licences::{self, Holder, Need, Report};
 use crate::terms::{Refusal, UnixMillis};
 
@@ -65,7 +65,7 @@ async fn examine(opened: &Opened, rooms: &Arc<Rooms>, path: &str, at: UnixMillis
     let file: Option<&Stored> = opened.files.iter().find(|f| f.path == path);
     let file = file.ok_or_else(|| ExchangeError::Message(format!("{path} is missing")))?;
     let reading = rooms.vault.read(&opened.key, &file.kept).map_err(ExchangeError::from)?;
-    let profile = profile(&rooms.directory.load(), at);
+    let profile = judged_by(rooms, at);
     let name = path.to_owned();
     let report = tokio::task::spawn_blocking(move || licences::verify(&name, VaultFile(reading), &profile)).await;
     report.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))

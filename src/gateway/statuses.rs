@@ -1,0 +1,117 @@
+//! What is known of certificates and credentials besides what the directory says: lists from configured addresses.
+//!
+//! ```text
+//!  app::statuses fetches ─▶ taken: readable, not older than the one at hand ─▶ Statuses ─▶ every examination
+//! ```
+//! A list's signature is verified where it is used, under the authority it is used for; here nothing is trusted.
+
+use std::collections::BTreeMap;
+
+use crate::licences::{Profile, StatusList};
+use crate::terms::UnixMillis;
+use crate::trust::crl::Crl;
+
+/// What an address gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusKind {
+    /// A revocation list of certificates, complete or delta.
+    Crl,
+    /// A status list of credentials (statuslist+jwt).
+    Credentials,
+}
+
+/// The newest list of each address.
+#[derive(Clone, Debug, Default)]
+pub struct Statuses {
+    crls: BTreeMap<String, Crl>,
+    lists: BTreeMap<String, StatusList>,
+}
+
+impl Statuses {
+    /// Takes what an address gave; `false` when the one at hand is as new.
+    ///
+    /// # Errors
+    /// In words, when it is no list, a credential list of another address, or older than the one at hand.
+    pub fn take(&mut self, kind: StatusKind, url: &str, octets: &[u8]) -> Result<bool, String> {
+        let (known, new) = match kind {
+            StatusKind::Crl => {
+                let crl = read_crl(octets)?;
+                let times = (self.crls.get(url).map(Crl::this_update), crl.this_update());
+                if times.0.is_none_or(|known| known < times.1) {
+                    self.crls.insert(url.to_owned(), crl);
+                }
+                times
+            }
+            StatusKind::Credentials => {
+                let list = StatusList::parse(octets).map_err(|e| e.to_string())?;
+                if list.uri != url {
+                    return Err("the list is about another address".to_owned());
+                }
+                let times = (self.lists.get(url).map(|list| list.issued), list.issued);
+                if times.0.is_none_or(|known| known < times.1) {
+                    self.lists.insert(url.to_owned(), list);
+                }
+                times
+            }
+        };
+        match known {
+            Some(known) if known > new => Err(format!("older ({new}) than the one at hand ({known})")),
+            Some(known) => Ok(known < new),
+            None => Ok(true),
+        }
+    }
+
+    /// When the list of an address is to be replaced, as it says itself.
+    pub fn until(&self, url: &str) -> Option<UnixMillis> {
+        self.crls.get(url).and_then(Crl::next_update).or_else(|| self.lists.get(url).and_then(|list| list.until))
+    }
+
+    /// Puts all of it beside what a profile has already.
+    pub fn put_into(&self, profile: &mut Profile) {
+        profile.crls.extend(self.crls.values().cloned());
+        profile.status_lists.extend(self.lists.values().cloned());
+    }
+}
+
+fn read_crl(octets: &[u8]) -> Result<Crl, String> {
+    if octets.first() == Some(&b'-') {
+        let blocks = crate::trust::pem::decode(octets).map_err(|e| e.to_string())?;
+        let block = blocks.first().ok_or("nothing in it")?;
+        return Crl::parse(&block.octets).map_err(|e| e.to_string());
+    }
+    Crl::parse(octets).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::issue::{self, Issuer, Subject};
+    use crate::trust::suite::{SignatureAlgorithm, SigningKey};
+
+    #[test]
+    fn only_newer_lists_are_taken() {
+        let pkcs8 = SigningKey::generate(SignatureAlgorithm::EcdsaP256Sha256).unwrap();
+        let key = SigningKey::from_pkcs8(&pkcs8).unwrap();
+        let issuer = Issuer::root(&key, &Subject::named("ca", "test"));
+        let made = |at: i64| {
+            let (this, next) = (UnixMillis(at * 1_000), UnixMillis((at + 600) * 1_000));
+            issue::crl(&issuer, &[], 1, this, next).unwrap()
+        };
+        let mut all = Statuses::default();
+        for (octets, want) in [
+            (made(1_000), Ok(true)),
+            (made(1_000), Ok(false)),
+            (made(2_000), Ok(true)),
+            (made(1_500), Err(())),
+            (b"<html>".to_vec(), Err(())),
+            (Vec::new(), Err(())),
+        ] {
+            assert_eq!(all.take(StatusKind::Crl, "http://ca/crl", &octets).map_err(drop), want);
+        }
+        assert_eq!(all.until("http://ca/crl"), Some(UnixMillis(2_600_000)));
+        let mut profile = Profile::new(UnixMillis(0));
+        all.put_into(&mut profile);
+        assert_eq!(profile.crls.len(), 1);
+        assert!(all.take(StatusKind::Credentials, "http://ca/list", b"eyJ").is_err());
+    }
+}
