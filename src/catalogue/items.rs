@@ -37,6 +37,9 @@ pub struct Item {
     /// Id of a licence type.
     pub result_licence: String,
     pub delivery: Vec<Delivery>,
+    /// On the negative list (负面清单): why it is not handled in the halls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub excluded: Option<String>,
     pub materials: Vec<Material>,
 }
 
@@ -136,6 +139,10 @@ fn read_item(table: &Table<'_, '_>, licences: &LicenceTypes, resources: &DataRes
     let fee = table.need_bool("fee");
     let result_licence = table.need_str("result_licence");
     let delivery = table.need_words::<Delivery>("delivery");
+    let excluded = table.str("excluded").map(str::to_owned);
+    if excluded.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
+        table.wrong("excluded", "is empty", "write the reason, or leave it out");
+    }
     let materials = read_materials(table, licences, resources);
 
     for (key, empty) in [
@@ -173,6 +180,7 @@ fn read_item(table: &Table<'_, '_>, licences: &LicenceTypes, resources: &DataRes
         fee: fee?,
         result_licence: result_licence?.to_owned(),
         delivery: delivery?,
+        excluded,
         materials: materials?,
     };
     check_together(&item, department?, table);

@@ -59,7 +59,7 @@ pub fn item(item: &Item, owner: RegionCode) -> ItemFacts {
         scopes: policy::Scope::ALL.iter().copied().filter(|s| *s <= scope(item.widest_scope())).collect(),
         outlet_kinds: item.outlet_kinds.iter().map(|k| outlet_kind(*k)).collect(),
         agents: item.presence == Presence::None,
-        excluded: false,
+        excluded: item.excluded.is_some(),
         basis: true,
     }
 }

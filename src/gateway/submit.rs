@@ -123,7 +123,13 @@ fn allowed(placed: Placed, rooms: &Rooms) -> Result<Allowed, Refusal> {
         known.citizen.as_person(rooms, known.present(), now),
     );
     let permit = rooms.policies.decide(&ask, now);
-    let permit = permit.map_err(|denial| door::step_up(rooms, &known.citizen, &ask, denial.refusal()))?;
+    let permit = permit.map_err(|denial| {
+        let refusal = door::step_up(rooms, &known.citizen, &ask, denial.refusal());
+        match &item.excluded {
+            Some(why) => refusal.with("excluded", why.as_str()),
+            None => refusal,
+        }
+    })?;
     let quota = outlet.as_ref().map(|allowed: &OutletAllowed| {
         QuotaPlan::of(allowed, &known.actor.subject, &known.citizen.pseudonym(rooms).to_string())
     });

@@ -37,6 +37,28 @@ fn every_shipped_case_comes_out_and_every_rule_is_shown() {
     assert_eq!(names.len(), run.outcomes.len(), "two cases of one name");
 }
 
+/// Whoever is told no is told which rule speaks, in both languages, and what to do next.
+#[test]
+fn every_denial_names_its_rule_and_its_sentence() {
+    let (mut yes, mut no) = (0, 0);
+    for outcome in &RUN.outcomes {
+        let Err(denial) = SHIPPED.evaluate(&outcome.ask, NOW) else {
+            yes += 1;
+            continue;
+        };
+        no += 1;
+        let (zh, en) = denial.sentence();
+        assert!(zh.ends_with('。') && en.ends_with('.'), "{}: {zh} {en}", outcome.en);
+        let speaking = denial.speaking().map(|id| SHIPPED.rule(id).is_some());
+        assert!(speaking.unwrap_or(matches!(&outcome.want, Want::Deny(rule) if rule == "no rule")), "{}", outcome.en);
+        let refusal = denial.refusal();
+        for member in ["rules", "reason_zh", "reason_en", "policy", "asked"] {
+            assert!(refusal.members.iter().any(|(name, _)| *name == member), "{member}: {}", outcome.en);
+        }
+    }
+    assert!(yes >= 60 && no >= 60, "{yes} permits, {no} denials");
+}
+
 #[test]
 fn every_ask_fits_the_schema_and_slices_agree_with_all_rules() {
     let set = &*SHIPPED;

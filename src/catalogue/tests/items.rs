@@ -46,6 +46,46 @@ fn registers_are_complete() {
     assert!(catalogue.authorities.of(9, region("440305")).is_none());
 }
 
+/// A deployment's own register says more of a resource; what it leaves out follows class and sensitivity.
+#[test]
+fn a_register_tells_fields_freshness_and_consent() {
+    const SHORT: &str = "id,name_zh,name_en,provider_sector,sharing_class,sensitivity";
+    const LONG: &str = "id,name_zh,name_en,provider_sector,sharing_class,sensitivity,fields,fresh_s,stale_s,consent";
+    let read = |header: &str, row: &str| {
+        let text = format!("{header}\n{row}\n");
+        Catalogue::read(&Files { data_resources: &text, items: "schema = 1\n", ..EMBEDDED })
+    };
+    for (header, row, want) in [
+        (SHORT, "DR-A,甲,A,公安,conditional,1", (vec!["holds"], 3_600, 0, false)),
+        (
+            SHORT,
+            "DR-HH,户籍,H,公安,conditional,3",
+            (vec!["household_address", "household_no", "relation"], 300, 0, false),
+        ),
+        (SHORT, "DR-A,甲,A (yes/no only),公安,conditional,4", (vec![], 60, 0, true)),
+        (SHORT, "DR-A,甲,A,公安,unconditional,2", (vec!["holds"], 900, 86_400, false)),
+        (LONG, "DR-A,甲,A,公安,conditional,4,,,,", (vec!["holds"], 60, 0, true)),
+        (LONG, "DR-A,甲,A,公安,conditional,4,a|b,7,8,no", (vec!["a", "b"], 7, 8, false)),
+        (LONG, "DR-A,甲,A,公安,unconditional,1,yes_no,0,0,yes", (vec![], 0, 0, true)),
+    ] {
+        let catalogue = read(header, row).unwrap_or_else(|e| panic!("{row}: {e}"));
+        let found = catalogue.resources.iter().next().unwrap();
+        let fields: Vec<_> = found.fields.iter().map(String::as_str).collect();
+        assert_eq!((fields, found.fresh_s, found.stale_s, found.needs_consent), want, "{row}");
+        assert_eq!(found.answers_yes_no(), found.fields.is_empty());
+    }
+    for (row, column) in [
+        ("DR-A,甲,A,公安,conditional,4,a||b,,,", "fields"),
+        ("DR-A,甲,A,公安,conditional,4,a b,,,", "fields"),
+        ("DR-A,甲,A,公安,conditional,4,,soon,,", "fresh_s"),
+        ("DR-A,甲,A,公安,conditional,4,,,99999999,", "stale_s"),
+        ("DR-A,甲,A,公安,conditional,4,,,,maybe", "consent"),
+    ] {
+        let told = read(LONG, row).map(drop).unwrap_err().to_string();
+        assert!(told.contains("data-resources.csv:2: ") && told.contains(column), "{row}: {told}");
+    }
+}
+
 /// One change to the first item, and the mistake it must bring.
 #[test]
 fn each_mistake_in_an_item_is_told() {
@@ -57,6 +97,7 @@ fn each_mistake_in_an_item_is_told() {
         ("task_type = \"20\"", "task_type = \"02\"", "item[1].task_type", "not valid"), // a penalty is never applied for
         ("promised_days = 0", "promised_days = 3", "item[1].promised_days", "case kind"),
         ("presence = \"none\"", "presence = \"both\"", "item[1].outlet_kinds", "presence"),
+        ("fee = false", "excluded = \" \"\nfee = false", "item[1].excluded", "is empty"),
         ("min_identity_level = 3", "min_identity_level = 5", "item[1].min_identity_level", "out of range"),
         ("fee = false", "fee = \"no\"", "item[1].fee", "kind string"),
         ("fee = false\n", "", "item[1].fee", "missing"),
