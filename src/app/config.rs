@@ -63,6 +63,10 @@ pub struct Statuses {
     pub credentials: Vec<String>,
     /// Seconds between two looks at one address.
     pub every_s: i64,
+    /// Hours after which lists and answers are stale whatever they say.
+    pub max_age_h: Option<u32>,
+    /// Addresses of OCSP responders, each with the certificate of the issuer it answers for.
+    pub responders: Vec<(String, PathBuf)>,
 }
 
 /// A configuration file as it was read.
@@ -318,6 +322,9 @@ impl Config {
             all.push(("enrolment.certificate".into(), &enrolment.pair.certificate));
             all.push(("enrolment.key".into(), &enrolment.pair.key));
         }
+        for (n, (_, issuer)) in self.statuses.responders.iter().enumerate() {
+            all.push((format!("responder[{}].issuer", n + 1), issuer));
+        }
         all.push(("log.key".into(), &self.log.key));
         all.push(("directory.file".into(), &self.directory.file));
         all.push(("directory.operator_key".into(), &self.directory.operator_key));
@@ -466,7 +473,7 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         t.done();
         limits
     });
-    let statuses = root.table("statuses").map(|t| {
+    let mut statuses = root.table("statuses").map_or_else(Statuses::default, |t| {
         let addresses = |key| {
             let all = t.list::<String>(key, "addresses, e.g. \"http://crl.example.cn/ca.crl\"").unwrap_or_default();
             for url in all.iter().filter(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
@@ -476,9 +483,18 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         };
         let (lists, credentials) = (addresses("lists"), addresses("credentials"));
         let every_s = t.int("every_s", 10..=86_400).unwrap_or(STATUSES_S);
+        let max_age_h = t.int("max_age_h", 1..=8_760);
         t.done();
-        Statuses { lists, credentials, every_s: every_s.into() }
+        Statuses { lists, credentials, every_s: every_s.into(), max_age_h, responders: Vec::new() }
     });
+    for t in root.tables("responder") {
+        let (url, issuer) = (t.need_str("url"), t.need_str("issuer"));
+        if let Some(url) = url.filter(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+            t.wrong("url", format_args!("{url} is not an address"), "write http://… or https://…");
+        }
+        t.done();
+        statuses.responders.extend(url.zip(issuer).map(|(url, file)| (url.to_owned(), at(file))));
+    }
     let people = super::people::read(root, base);
     let policies = root.str("policies").map(&at);
     let catalogue = root.str("catalogue").map(&at);
@@ -508,7 +524,7 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
             None => None,
         },
         systems: systems.into_iter().collect::<Option<_>>()?,
-        statuses: statuses.unwrap_or_default(),
+        statuses,
         limits: limits.unwrap_or(Limits {
             file_mib: FILE_MIB,
             files: FILES,
@@ -617,6 +633,25 @@ mod tests {
         assert_eq!(config.gateway.division.to_string(), "440305");
         assert_eq!(config.limits.file_mib, 64);
         assert_eq!(config.systems.len(), 3);
+    }
+
+    #[test]
+    fn sources_of_status_are_addresses() {
+        let parse = |more: &str| Config::parse(Path::new("x.toml"), &format!("{EXAMPLE}\n{more}"));
+        let good = "[statuses]\nlists = [\"http://crl.example.cn/a.crl\"]\nmax_age_h = 48\n\
+                    [[responder]]\nurl = \"http://ocsp.example.cn/\"\nissuer = \"ca.pem\"\n";
+        let statuses = parse(good).unwrap_or_else(|m| panic!("{m}")).statuses;
+        assert_eq!((statuses.lists.len(), statuses.every_s, statuses.max_age_h), (1, 3_600, Some(48)));
+        assert_eq!(statuses.responders, [("http://ocsp.example.cn/".to_owned(), PathBuf::from("ca.pem"))]);
+        for (from, to, field) in [
+            ("http://crl", "ldap://crl", "statuses.lists"),
+            ("http://ocsp.example.cn/", "ocsp", "responder[1].url"),
+            ("max_age_h = 48", "max_age_h = 0", "statuses.max_age_h"),
+            ("issuer", "issuers", "responder[1].issuer"),
+        ] {
+            let mistakes = parse(&good.replace(from, to)).expect_err(to).to_string();
+            assert!(mistakes.contains(field), "{to}: {mistakes}");
+        }
     }
 
     #[test]

@@ -137,10 +137,11 @@ impl Reloader {
 /// Sections that only a start reads, where they differ.
 fn at_next_start(old: &Config, new: &Config) -> Vec<&'static str> {
     let differs = |a: &dyn std::fmt::Debug, b: &dyn std::fmt::Debug| format!("{a:?}") != format!("{b:?}");
-    let all: [(&'static str, bool); 6] = [
+    let all: [(&'static str, bool); 7] = [
         ("gateway", differs(&old.gateway, &new.gateway)),
         ("listen", differs(&old.listen, &new.listen)),
         ("log", differs(&old.log, &new.log)),
+        ("statuses", differs(&old.statuses, &new.statuses)),
         ("directory.url", old.directory.url != new.directory.url),
         ("system", differs(&old.systems, &new.systems)),
         ("limits", differs(&old.limits, &new.limits)),

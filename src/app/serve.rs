@@ -25,6 +25,7 @@ use crate::gateway::orders;
 use crate::http::log::LogDoor;
 use crate::http::serve::{Connection, Limits, serve};
 use crate::jobs::gm::Roots;
+use crate::jobs::responders::Responders;
 use crate::jobs::{self, witnesses::Witnesses};
 use crate::terms::UnixMillis;
 use crate::upstream::Body;
@@ -119,6 +120,11 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     tasks.spawn(jobs::log::daily(rooms.clone(), roots.clone(), stop.clone()));
     tasks.spawn(jobs::log::head(rooms.clone(), stop.clone()));
     tasks.spawn(refresh::keys(rooms.clone(), stop.clone()));
+    let sources = wire::responders(config)?;
+    if !sources.is_empty() {
+        let client = rooms.services.client.load().as_ref().clone();
+        tasks.spawn(Responders::new(sources, client, rooms.certificate_status.clone()).run(stop.clone()));
+    }
     let (lists, folder) = (config.statuses.clone(), config.gateway.data.join("statuses"));
     tasks.spawn(statuses::refresh(rooms.clone(), lists, folder, stop.clone()));
     tasks.spawn(refresh::directory(rooms.clone(), config_now, api_tls, turn, stop.clone()));

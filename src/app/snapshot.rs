@@ -344,6 +344,10 @@ fn at_start_only(config: &Config, mistakes: &mut Mistakes) {
     {
         wrong("log.tsa_anchors", file, why, "certificates of authorities, PEM");
     }
+    if let Err(why) = wire::responders(config) {
+        let file = config.statuses.responders.first().map_or(Path::new(""), |(_, file)| file.as_path());
+        wrong("responder.issuer", file, why, "the issuer's certificate, PEM");
+    }
     for (n, system) in config.systems.iter().enumerate() {
         let Err(why) = wire::system(config, system) else { continue };
         let field = format!("system[{}].anchors", n + 1);

@@ -10,8 +10,9 @@ use tokio::sync::watch;
 
 use super::config::Statuses as Sources;
 use crate::gateway::Rooms;
-use crate::gateway::statuses::{StatusKind, Statuses};
+use crate::gateway::statuses::{StatusKind, Statuses, authorities};
 use crate::terms::{Digest, UnixMillis};
+use crate::trust::certificate::Certificate;
 use crate::upstream::Client;
 use crate::upstream::body::empty;
 
@@ -43,11 +44,11 @@ fn sources(sources: &Sources, folder: &Path) -> Vec<Source> {
 }
 
 /// What was on disk at the last stop. What cannot be read is fetched anew.
-pub fn kept(config: &Sources, folder: &Path) -> Statuses {
+pub fn kept(config: &Sources, folder: &Path, authorities: &[Certificate]) -> Statuses {
     let mut all = Statuses::default();
     for source in sources(config, folder) {
         if let Ok(octets) = std::fs::read(&source.file)
-            && let Err(error) = all.take(source.kind, &source.url, &octets)
+            && let Err(error) = all.take((source.kind, &source.url), &octets, authorities)
         {
             tracing::warn!(url = source.url, error, "a kept list cannot be read");
         }
@@ -62,12 +63,13 @@ pub async fn refresh(rooms: Arc<Rooms>, config: Sources, folder: PathBuf, mut st
         return;
     }
     loop {
+        let known = authorities(&rooms.directory.load());
         for source in &mut all {
             let now = UnixMillis::now();
             if source.due > now {
                 continue;
             }
-            source.due = match fetch(&rooms.services.client.load_full(), &rooms.statuses, source).await {
+            source.due = match fetch(&rooms.services.client.load_full(), &rooms.statuses, source, &known).await {
                 Ok(new) => {
                     if new {
                         tracing::info!(url = source.url, "a newer list is in force");
@@ -89,14 +91,19 @@ pub async fn refresh(rooms: Arc<Rooms>, config: Sources, folder: PathBuf, mut st
     }
 }
 
-async fn fetch(client: &Client, statuses: &ArcSwap<Statuses>, source: &Source) -> Result<bool, String> {
+async fn fetch(
+    client: &Client,
+    statuses: &ArcSwap<Statuses>,
+    source: &Source,
+    authorities: &[Certificate],
+) -> Result<bool, String> {
     let request = Request::get(&source.url).body(empty()).map_err(|e| e.to_string())?;
     let response = client.fetch(request, WAIT, LARGEST).await.map_err(|e| e.to_string())?;
     if !response.status().is_success() {
         return Err(format!("answered {}", response.status()));
     }
     let mut all = (**statuses.load()).clone();
-    let new = all.take(source.kind, &source.url, response.body())?;
+    let new = all.take((source.kind, &source.url), response.body(), authorities)?;
     if new {
         // On disk first: a list that was in force once is never forgotten for an older one.
         let part = source.file.with_extension("part");
@@ -115,8 +122,8 @@ mod tests {
     use std::io::{Read, Write};
 
     use super::*;
-    use crate::trust::issue::{self, Issuer, Subject};
-    use crate::trust::suite::{SignatureAlgorithm, SigningKey};
+    use crate::trust::issue::{self, Issuer, Subject, Use};
+    use crate::trust::suite::{SignatureAlgorithm, Signer, SigningKey};
     use crate::upstream::ClientTls;
 
     /// Answers one call after the other, each with what comes next.
@@ -140,21 +147,33 @@ mod tests {
     #[tokio::test]
     async fn newer_lists_count_and_are_there_after_a_restart() {
         let key = SigningKey::from_pkcs8(&SigningKey::generate(SignatureAlgorithm::Sm2Sm3).unwrap()).unwrap();
-        let issuer = Issuer::root(&key, &Subject::named("ca", "test"));
+        let subject = Subject::named("ca", "test");
+        let issuer = Issuer::root(&key, &subject);
+        let (spki, to) = (key.public_key().to_spki(), UnixMillis(9_000_000));
+        let own = issue::certificate(&issuer, &subject, &spki, Use::Root, UnixMillis(0), to).unwrap();
+        let known = [Certificate::parse(&own).unwrap()];
         let made =
             |at: i64| issue::crl(&issuer, &[], 1, UnixMillis(at * 1_000), UnixMillis((at + 600) * 1_000)).unwrap();
         let url = server(vec![made(2_000), made(2_000), made(1_000), Vec::new(), b"<html>".to_vec(), made(3_000)]);
         let folder = tempfile::tempdir().unwrap();
-        let config = Sources { lists: vec![url.clone()], credentials: Vec::new(), every_s: 60 };
+        let config = Sources { lists: vec![url.clone()], credentials: Vec::new(), every_s: 60, ..Sources::default() };
         let client = Client::new(&ClientTls::new(&[], None).unwrap());
         let statuses = ArcSwap::from_pointee(Statuses::default());
         let source = &sources(&config, folder.path())[0];
         for want in [Ok(true), Ok(false), Err(()), Err(()), Err(()), Ok(true)] {
-            assert_eq!(fetch(&client, &statuses, source).await.map_err(drop), want);
-            assert_eq!(kept(&config, folder.path()).until(&url), statuses.load().until(&url), "kept as it is in force");
+            assert_eq!(fetch(&client, &statuses, source, &known).await.map_err(drop), want);
+            assert_eq!(
+                kept(&config, folder.path(), &known).until(&url),
+                statuses.load().until(&url),
+                "kept as it is in force"
+            );
         }
         assert_eq!(statuses.load().until(&url), Some(UnixMillis(3_600_000)));
         let elsewhere = Sources { lists: vec!["http://other.example/".into()], ..config };
-        assert_eq!(kept(&elsewhere, folder.path()).until(&url), None, "addresses no longer configured are not read");
+        assert_eq!(
+            kept(&elsewhere, folder.path(), &known).until(&url),
+            None,
+            "addresses no longer configured are not read"
+        );
     }
 }

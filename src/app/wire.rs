@@ -21,6 +21,7 @@ use crate::catalogue::Catalogue;
 use crate::exchange::{Key, Vault, records};
 use crate::federation::Directory;
 use crate::gateway::about_me;
+use crate::gateway::certificate_status::CertificateStatus;
 use crate::gateway::changes;
 use crate::gateway::decisions::Decisions;
 use crate::gateway::enrol::Authority;
@@ -38,6 +39,7 @@ use crate::identity::cache::VerdictCache;
 use crate::identity::keys::PublicKey;
 use crate::identity::revocation::Revocations;
 use crate::jobs::anchors::Anchors;
+use crate::jobs::responders::Sources;
 use crate::jobs::witnesses::{self, Witnesses};
 use crate::lookups::Lookups;
 use crate::partners::{Contracts, Rates, Standing, Stopped};
@@ -113,6 +115,8 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
     let (folder, archive) = (data.join("decisions"), data.join("policies"));
     let decisions = Arc::new(Decisions::open(&folder).map_err(|e| wrong(&folder, e))?);
     archive::keep(&archive, &policies).map_err(|e| wrong(&archive, e))?;
+    let known = crate::gateway::statuses::authorities(&directory);
+    let kept = statuses::kept(&config.statuses, &data.join("statuses"), &known);
     let rates = Rates::new(&contracts);
     let services = Issuers::new(services(&directory)?);
     let master = Key::read_or_make(&shared.join("master.key")).map_err(|e| e.to_string())?;
@@ -140,7 +144,8 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
         operators: ArcSwap::from_pointee(operators),
         enrolment: ArcSwap::from_pointee(enrolment),
         client_lists: ArcSwap::from_pointee(client_lists),
-        statuses: ArcSwap::from_pointee(statuses::kept(&config.statuses, &data.join("statuses"))),
+        certificate_status: Arc::new(certificate_status(config)?),
+        statuses: ArcSwap::from_pointee(kept),
         strangers: Strangers::default(),
         peers: ArcSwap::from_pointee(peers),
         names: names(config, &directory),
@@ -301,6 +306,18 @@ pub fn anchors(config: &Config) -> Result<Option<Anchors>, Wrong> {
     let Some((url, file)) = &config.log.tsa else { return Ok(None) };
     let tls = certificates(file).and_then(|anchors| ClientTls::new(&anchors, None)).map_err(|e| e.to_string())?;
     Ok(Some(Anchors { url: url.clone(), client: Client::new(&tls), trusted: chain(file)? }))
+}
+
+/// Who is asked about certificates under seals.
+pub fn responders(config: &Config) -> Result<Sources, Wrong> {
+    let all = config.statuses.responders.iter();
+    all.map(|(url, file)| Ok((url.clone(), chain(file)?.swap_remove(0)))).collect()
+}
+
+/// What they said: nothing yet.
+fn certificate_status(config: &Config) -> Result<CertificateStatus, Wrong> {
+    let issuers = responders(config)?.into_iter().map(|(_, issuer)| issuer).collect();
+    Ok(CertificateStatus::new(issuers, config.statuses.max_age_h.map(|hours| i64::from(hours) * 3_600)))
 }
 
 /// Whom we ask to witness our log.

@@ -57,6 +57,9 @@ pub struct VerifyArgs {
     /// Answer of an OCSP responder (DER), fetched or archived.
     #[arg(long, value_name = "FILE")]
     pub ocsp: Vec<PathBuf>,
+    /// Lists and answers older than this are stale, whatever they say; no bound by default.
+    #[arg(long, value_name = "HOURS")]
+    pub status_max_age_h: Option<u32>,
     /// Metadata of an issuer of credentials, with its keys (JSON: issuer, jwks).
     #[arg(long, value_name = "FILE")]
     pub issuer_keys: Vec<PathBuf>,
@@ -147,6 +150,7 @@ struct PolicyFile {
     intermediate: Vec<PathBuf>,
     crl: Vec<PathBuf>,
     ocsp: Vec<PathBuf>,
+    status_max_age_h: Option<u32>,
     issuer_keys: Vec<PathBuf>,
     status_list: Vec<PathBuf>,
     audience: Option<String>,
@@ -368,6 +372,8 @@ fn judge(args: &VerifyArgs) -> Result<Judge, String> {
         let answer = read(path).and_then(|octets| Response::parse(&octets).map_err(|e| e.to_string()));
         profile.ocsp.push(answer.map_err(|e| format!("{}: {e}", path.display()))?);
     }
+    let max_age_h = args.status_max_age_h.or(policy.status_max_age_h);
+    profile.status_max_age_s = max_age_h.map(|hours| i64::from(hours) * 3_600);
     for path in args.issuer_keys.iter().chain(&policy.issuer_keys) {
         let keys = read(path).and_then(|octets| IssuerKey::read(&octets).map_err(str::to_owned));
         profile.issuer_keys.extend(keys.map_err(|e| format!("{}: {e}", path.display()))?);
@@ -454,7 +460,7 @@ mod tests {
         std::fs::write(
             &policy,
             "at = \"2025-06-01T00:00:00Z\"\ntime-basis = \"claimed\"\ncoverage = \"strict\"\nrevocation = \"require\"\n\
-             container = \"exact\"\n",
+             container = \"exact\"\nstatus-max-age-h = 48\n",
         )
         .unwrap();
         let policy = policy.to_str().unwrap();
@@ -469,13 +475,15 @@ mod tests {
             "require",
             "--container",
             "exact",
+            "--status-max-age-h",
+            "48",
         ];
         for line in [&["f", "--policy", policy][..], &[&["f"][..], &options].concat()] {
             let Judge { profile, container, .. } = judge_of(line).unwrap();
             assert_eq!(container, ContainerArg::Exact);
             assert_eq!(profile.at.to_string(), "2025-06-01T00:00:00.000Z");
             assert_eq!((profile.time_basis, profile.coverage), (TimeBasis::Claimed, CoverageRule::Strict));
-            assert_eq!(profile.revocation, Revocation::Require);
+            assert_eq!((profile.revocation, profile.status_max_age_s), (Revocation::Require, Some(172_800)));
         }
         let mixed =
             profile_of(&["f", "--policy", policy, "--time-basis", "now", "--revocation", "if-available"]).unwrap();

@@ -164,6 +164,7 @@ async fn result_file(
     let judging = bytes.clone();
     let report = tokio::task::spawn_blocking(move || licences::verify("result", judging.as_slice(), &profile)).await;
     let report = report.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))?;
+    rooms.certificate_status.notice(&report, report.at);
     if !report.passed() {
         return Err(wrong(format!("the result document's seal: {}", report.code.unwrap_or("not passed"))));
     }

@@ -9,6 +9,7 @@
 
 pub mod about_me;
 pub mod act;
+pub mod certificate_status;
 pub mod changes;
 pub mod decisions;
 pub mod desk;

@@ -147,6 +147,7 @@ impl Octets for VaultFile {
 pub fn judged_by(rooms: &Rooms, now: UnixMillis) -> Profile {
     let mut profile = profile(&rooms.directory.load(), now);
     rooms.statuses.load().put_into(&mut profile);
+    rooms.certificate_status.inform(&mut profile);
     profile
 }
 
@@ -183,6 +184,7 @@ async fn licence(
     let name = upload.field.clone();
     let report = tokio::task::spawn_blocking(move || licences::verify(&name, VaultFile(reading), &profile));
     let report = report.await.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))?;
+    rooms.certificate_status.notice(&report, known.trace.at);
     let resident = known.citizen.resident.as_ref();
     let holder = resident.ok_or_else(|| Refusal::new(&super::who::NO_SUBJECT, "no resident number in the token"))?;
     let need = Need {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::broadcast;
 
+use super::certificate_status::CertificateStatus;
 use super::decisions::Decisions;
 use super::duty::Pair;
 use super::enrol::Authority;
@@ -190,6 +191,8 @@ pub struct Rooms {
     pub enrolment: ArcSwap<Option<Authority>>,
     /// Revocation lists of our own clients' authorities.
     pub client_lists: ArcSwap<Vec<Crl>>,
+    /// What responders said of the certificates under seals.
+    pub certificate_status: Arc<CertificateStatus>,
     /// Revocation and status lists from configured addresses.
     pub statuses: ArcSwap<Statuses>,
     /// Refusals of people whom nobody knows.

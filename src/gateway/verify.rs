@@ -45,6 +45,7 @@ pub async fn ask(verifying: &Verifying<'_>, rooms: &Arc<Rooms>) -> Result<Report
     let profile = judged_by(rooms, now);
     let report = tokio::task::spawn_blocking(move || licences::verify("upload", VaultFile(reading), &profile)).await;
     let report = report.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))?;
+    rooms.certificate_status.notice(&report, now);
     let permit = rooms.policies.decide(&asked(verifying, rooms, &report), now).map_err(|denial| denial.refusal())?;
     let mut entry = verifying
         .trace

@@ -12,6 +12,7 @@ pub mod deliver;
 pub mod gm;
 pub mod log;
 pub mod news;
+pub mod responders;
 mod tidy;
 pub mod witnesses;
 

@@ -51,6 +51,8 @@ pub struct Profile {
     pub time_basis: TimeBasis,
     pub coverage: CoverageRule,
     pub revocation: Revocation,
+    /// Lists and answers older than this, in seconds, are stale whatever their own period; no bound when absent.
+    pub status_max_age_s: Option<i64>,
     pub zip: zip::Limits,
 }
 
@@ -69,6 +71,7 @@ impl Profile {
             time_basis: TimeBasis::TimeStamp,
             coverage: CoverageRule::Protect,
             revocation: Revocation::IfAvailable,
+            status_max_age_s: None,
             zip: zip::Limits::default(),
         }
     }

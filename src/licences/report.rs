@@ -8,6 +8,7 @@ use super::data::LicenceData;
 use super::profile::Profile;
 use super::verdict::{Finding, Indication, SubIndication, deciding};
 use crate::terms::{Digest, Next, UnixMillis};
+use crate::trust::certificate::Certificate;
 
 /// Which point in time certificates are judged at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,7 @@ impl TimeBasis {
 /// A certificate that took part, and what is known of it.
 #[derive(Clone, Debug)]
 pub struct CertificateFacts {
+    pub certificate: Certificate,
     /// `signer`, `maker`, `tsa`.
     pub role: &'static str,
     pub subject: String,

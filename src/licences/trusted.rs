@@ -155,6 +155,7 @@ fn unfit(codes: &Codes, error: &PathError) -> Finding {
 /// What is known of a certificate before its chain is.
 fn facts(role: &'static str, cert: &Certificate) -> CertificateFacts {
     CertificateFacts {
+        certificate: cert.clone(),
         role,
         subject: cert.subject_text(),
         issuer: cert.issuer_text(),
@@ -202,7 +203,7 @@ fn revocation(
     if let Some(own) = statuses.first() {
         facts.status = match own {
             own if own.revoked.is_some() => "revoked",
-            own if own.as_of.is_some() && fresh(own, times) => "good",
+            own if own.as_of.is_some() && fresh(own, profile, times) => "good",
             _ => "unknown",
         };
         facts.status_age_s = own.age_s;
@@ -211,7 +212,7 @@ fn revocation(
     let mut out = Vec::new();
     for (place, status) in statuses.iter().enumerate() {
         let name = &status.certificate;
-        let fresh = fresh(status, times);
+        let fresh = fresh(status, profile, times);
         match (&status.revoked, status.age_s) {
             (Some(entry), _) => out.push(revoked(codes, place > 0, entry.at, times)),
             // Signatures are older than that: what the list said before is not known, and it is told.
@@ -230,10 +231,12 @@ fn revocation(
     out
 }
 
-/// What was said after the time a stamp proves tells of that time for good: it may be archived with the signature.
-fn fresh(status: &Status, times: &Times) -> bool {
+/// Whether what was said of a certificate counts: within its own period and not older than the policy has it. What was
+/// said after the time a stamp proves tells of that time for good: it may be archived with the signature.
+fn fresh(status: &Status, profile: &Profile, times: &Times) -> bool {
     let proven = times.proven.filter(|_| times.basis == TimeBasis::TimeStamp);
-    !status.stale || status.as_of.zip(proven).is_some_and(|(as_of, proven)| as_of >= proven)
+    let too_old = status.age_s.zip(profile.status_max_age_s).is_some_and(|(age_s, most_s)| age_s > most_s);
+    !(status.stale || too_old) || status.as_of.zip(proven).is_some_and(|(as_of, proven)| as_of >= proven)
 }
 
 fn revoked(codes: &Codes, is_ca: bool, revoked_at: UnixMillis, times: &Times) -> Finding {

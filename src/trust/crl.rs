@@ -1,13 +1,27 @@
 //! Certificate revocation lists (RFC 5280 §5): read, tied to their issuer, asked by serial.
 
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
 use super::certificate::{Certificate, CertificateError, KeyUsage};
 use super::suite::{Identifier, SignatureAlgorithm, SuiteError};
 use crate::formats::der::{Reader, tag};
-use crate::terms::UnixMillis;
+use crate::terms::{Digest, UnixMillis};
 
-/// A list as received.
+/// A list as received. A copy costs nothing: lists are long, and every examination has them.
 #[derive(Clone, Debug)]
-pub struct Crl {
+pub struct Crl(Arc<List>);
+
+impl Deref for Crl {
+    type Target = List;
+    fn deref(&self) -> &List {
+        &self.0
+    }
+}
+
+/// The content of a list.
+#[derive(Debug)]
+pub struct List {
     der: Vec<u8>,
     tbs: std::ops::Range<usize>,
     issuer: Vec<u8>,
@@ -23,6 +37,8 @@ pub struct Crl {
     number: Option<Vec<u8>>,
     /// BaseCRLNumber of a delta list.
     base: Option<Vec<u8>>,
+    /// By whose certificate the signature was found good: a long list is hashed once, not at each examination.
+    vouched: OnceLock<Digest>,
 }
 
 /// One revoked certificate.
@@ -86,7 +102,7 @@ impl Crl {
         tbs.done()?;
         revoked.sort();
         let start = tbs_element.full.as_ptr() as usize - der.as_ptr() as usize;
-        Ok(Self {
+        Ok(Self(Arc::new(List {
             der: der.to_vec(),
             tbs: start..start + tbs_element.full.len(),
             issuer,
@@ -98,9 +114,12 @@ impl Crl {
             partial,
             number,
             base,
-        })
+            vouched: OnceLock::new(),
+        })))
     }
+}
 
+impl List {
     pub fn der(&self) -> &[u8] {
         &self.der
     }
@@ -121,7 +140,7 @@ impl Crl {
 
     /// Whether this delta list goes on from a complete one (RFC 5280 §5.2.4): the complete one has what the delta leaves
     /// out, and the delta is the newer.
-    pub fn continues(&self, complete: &Crl) -> bool {
+    pub fn continues(&self, complete: &Self) -> bool {
         let order = |n: &[u8]| (n.len(), n.to_vec());
         match (&self.base, &self.number, &complete.number) {
             (Some(base), Some(own), Some(number)) => {
@@ -147,9 +166,16 @@ impl Crl {
         {
             return Ok(false);
         }
+        let by = issuer.fingerprint();
+        if self.vouched.get() == Some(&by) {
+            return Ok(true);
+        }
         let algorithm = SignatureAlgorithm::from_identifier(&self.algorithm)?;
         match issuer.verify(algorithm, &self.der[self.tbs.clone()], &self.signature) {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                let _ = self.vouched.set(by); // another certificate of the same key may have been the first
+                Ok(true)
+            }
             Err(SuiteError::Signature | SuiteError::Key) => Ok(false),
             Err(other) => Err(other),
         }

@@ -7,6 +7,7 @@
 //!                                cms ─▶ asic: files + manifest + signature in one ZIP
 //! ```
 
+pub mod answers;
 pub mod asic;
 pub mod certificate;
 pub mod cms;

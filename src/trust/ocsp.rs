@@ -6,6 +6,9 @@
 //! ```
 //! An answer counts however it came, stapled, archived or fetched, because its signature is verified. "Unknown" is no answer.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use super::certificate::{Certificate, CertificateError};
 use super::crl::Revoked;
 use super::suite::{DigestAlgorithm, Identifier, SignatureAlgorithm};
@@ -40,9 +43,20 @@ pub struct Single {
     pub next_update: Option<UnixMillis>,
 }
 
-/// A response as received.
+/// A response as received; a copy costs nothing.
 #[derive(Clone, Debug)]
-pub struct Response {
+pub struct Response(Arc<Basic>);
+
+impl Deref for Response {
+    type Target = Basic;
+    fn deref(&self) -> &Basic {
+        &self.0
+    }
+}
+
+/// The content of a response.
+#[derive(Clone, Debug)]
+pub struct Basic {
     tbs: Vec<u8>,
     algorithm: Identifier,
     signature: Vec<u8>,
@@ -65,7 +79,7 @@ impl Response {
         let mut whole = outer.sequence()?;
         outer.done()?;
         if whole.peek() != Some(ENUMERATED) {
-            return basic(der);
+            return Ok(Self(Arc::new(basic(der)?)));
         }
         if whole.expect(ENUMERATED)?.content != [0] {
             return Err(CertificateError::Form("a responder without an answer"));
@@ -78,9 +92,11 @@ impl Response {
         }
         let response = basic(bytes.octet_string()?)?;
         bytes.done()?;
-        Ok(Self { der: der.to_vec(), ..response })
+        Ok(Self(Arc::new(Basic { der: der.to_vec(), ..response })))
     }
+}
 
+impl Basic {
     pub fn der(&self) -> &[u8] {
         &self.der
     }
@@ -128,7 +144,7 @@ fn hash(algorithm: &Oid, octets: &[u8]) -> Option<Vec<u8>> {
     DigestAlgorithm::from_oid(algorithm).ok().map(|algorithm| algorithm.of(octets))
 }
 
-fn basic(der: &[u8]) -> Result<Response, CertificateError> {
+fn basic(der: &[u8]) -> Result<Basic, CertificateError> {
     let mut outer = Reader::new(der);
     let mut whole = outer.sequence()?;
     outer.done()?;
@@ -165,7 +181,7 @@ fn basic(der: &[u8]) -> Result<Response, CertificateError> {
         not_critical(extensions.inside().sequence()?)?;
     }
     inside.done()?;
-    Ok(Response {
+    Ok(Basic {
         tbs: tbs.full.to_vec(),
         algorithm,
         signature: signature.to_vec(),

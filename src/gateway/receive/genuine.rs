@@ -68,5 +68,7 @@ async fn examine(opened: &Opened, rooms: &Arc<Rooms>, path: &str, at: UnixMillis
     let profile = judged_by(rooms, at);
     let name = path.to_owned();
     let report = tokio::task::spawn_blocking(move || licences::verify(&name, VaultFile(reading), &profile)).await;
-    report.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))
+    let report = report.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))?;
+    rooms.certificate_status.notice(&report, at);
+    Ok(report)
 }

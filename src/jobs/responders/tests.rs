@@ -1,0 +1,167 @@
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Mutex;
+
+use super::*;
+use crate::licences::make::{Paper, PaperKind, SealSpec, make_seal, seal};
+use crate::licences::{Indication, Profile, SubIndication, verify};
+use crate::trust::crl::{Crl, Revoked};
+use crate::trust::issue::{self, Issuer, Subject, Use};
+use crate::trust::ocsp::Answer;
+use crate::trust::suite::{SignatureAlgorithm, Signer, SigningKey};
+use crate::upstream::ClientTls;
+
+const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
+
+/// What a responder answers; 503 when it has nothing.
+type Page = Arc<Mutex<Vec<u8>>>;
+
+/// A responder on a real socket, which ends with the test's process.
+fn responder() -> (String, Page) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (base, page) = (format!("http://{}/ocsp", listener.local_addr().unwrap()), Page::default());
+    let told = page.clone();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let (mut head, mut octet) = (Vec::new(), [0]);
+            while !head.ends_with(b"\r\n\r\n") && stream.read_exact(&mut octet).is_ok() {
+                head.push(octet[0]);
+            }
+            let head = String::from_utf8_lossy(&head).to_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+            let mut body = vec![0; length.unwrap_or(0)];
+            let _ = stream.read_exact(&mut body);
+            let page = told.lock().unwrap().clone();
+            let status = if page.is_empty() { "503 Service Unavailable" } else { "200 OK" };
+            let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", page.len());
+            let _ = stream.write_all(&[head.as_bytes(), &page].concat());
+        }
+    });
+    (base, page)
+}
+
+struct Party {
+    key: SigningKey,
+    certificate: Certificate,
+}
+
+fn party(by: Option<&Party>, name: &str) -> Party {
+    let key = SigningKey::from_pkcs8(&SigningKey::generate(SignatureAlgorithm::Sm2Sm3).unwrap()).unwrap();
+    let subject = Subject::named(name, "test");
+    let (issuer, purpose) = match by {
+        Some(by) => (Issuer::of(&by.key, &by.certificate), Use::Signer),
+        None => (Issuer::root(&key, &subject), Use::Root),
+    };
+    let (from, to) = (NOW.plus_seconds(-86_400), NOW.plus_seconds(30 * 86_400));
+    let der = issue::certificate(&issuer, &subject, &key.public_key().to_spki(), purpose, from, to).unwrap();
+    Party { certificate: Certificate::parse(&der).unwrap(), key }
+}
+
+/// Two authorities, a maker and a signer under them, and a paper that they sealed.
+struct World {
+    makers: Party,
+    signers: Party,
+    signer: Party,
+    paper: Vec<u8>,
+}
+
+impl World {
+    fn new() -> Self {
+        let (makers, signers) = (party(None, "makers"), party(None, "signers"));
+        let (maker, signer) = (party(Some(&makers), "maker"), party(Some(&signers), "signer"));
+        let spec = SealSpec {
+            id: "41900100000017",
+            name: "专用章（测试）",
+            kind: 4,
+            signers: std::slice::from_ref(&signer.certificate),
+            created: NOW.plus_seconds(-600),
+            valid_from: NOW.plus_seconds(-600),
+            valid_to: NOW.plus_seconds(86_400),
+            picture: b"\x89PNG",
+            size_mm: 40,
+        };
+        let stamp = make_seal(&spec, &maker.key, &maker.certificate).unwrap();
+        let paper = Paper::new(PaperKind::Licence, "1");
+        let at = NOW.plus_seconds(-300);
+        let paper = seal(&paper, &stamp, &signer.key, &signer.certificate, at).unwrap();
+        Self { makers, signers, signer, paper }
+    }
+
+    /// The makers' list: only signers have a responder.
+    fn list(&self) -> Crl {
+        let by = Issuer::of(&self.makers.key, &self.makers.certificate);
+        Crl::parse(&issue::crl(&by, &[], 1, NOW, NOW.plus_seconds(86_400)).unwrap()).unwrap()
+    }
+
+    fn answer(&self, answer: &Answer, made: UnixMillis) -> Vec<u8> {
+        let by: (&dyn Signer, &Certificate) = (&self.signers.key, &self.signers.certificate);
+        ocsp::respond(by, self.signer.certificate.serial(), answer, made, made.plus_seconds(86_400)).unwrap()
+    }
+
+    /// As the gateway judges it, which notes whose status it needs.
+    fn judge(&self, status: &CertificateStatus, now: UnixMillis) -> (Indication, Option<SubIndication>) {
+        let mut profile = Profile::new(now).strict();
+        profile.anchors.signers = vec![self.signers.certificate.clone()];
+        profile.anchors.makers = vec![self.makers.certificate.clone()];
+        profile.crls = vec![self.list()];
+        status.inform(&mut profile);
+        let report = verify("paper", self.paper.as_slice(), &profile);
+        status.notice(&report, now);
+        (report.indication, report.sub_indication)
+    }
+}
+
+fn responders(world: &World, url: &str, max_age_s: Option<i64>) -> (Responders, Arc<CertificateStatus>) {
+    let issuer = world.signers.certificate.clone();
+    let status = Arc::new(CertificateStatus::new(vec![issuer.clone()], max_age_s));
+    let client = Client::new(&ClientTls::new(&[], None).unwrap());
+    (Responders::new(vec![(url.to_owned(), issuer)], client, status.clone()), status)
+}
+
+#[tokio::test]
+async fn unknown_is_not_valid_until_the_responder_has_told() {
+    use Indication::{Indeterminate, TotalPassed};
+    const LATER: (Indication, Option<SubIndication>) = (Indeterminate, Some(SubIndication::TryLater));
+    const PASSED: (Indication, Option<SubIndication>) = (TotalPassed, None);
+    let (world, (url, page)) = (World::new(), responder());
+    let (responders, status) = responders(&world, &url, None);
+    let gone = || Revoked { serial: world.signer.certificate.serial().to_vec(), at: NOW, reason: Some(1) };
+    let half = NOW.plus_seconds(43_300); // of the answer's life
+    let mut now = NOW;
+    for (name, answer, at, want) in [
+        ("nobody is there", vec![], None, LATER),
+        ("it does not know", world.answer(&Answer::Unknown, NOW), None, LATER),
+        ("another says so", World::new().answer(&Answer::Good, NOW), None, LATER),
+        ("good", world.answer(&Answer::Good, NOW), None, PASSED),
+        ("not asked again yet", world.answer(&Answer::Revoked(gone()), NOW), None, PASSED),
+        ("half of its life later", vec![], Some(half), PASSED),
+        ("too long", vec![0x30; ANSWER_MAX + 1], None, PASSED),
+        ("an older answer", world.answer(&Answer::Revoked(gone()), NOW.plus_seconds(-60)), None, PASSED),
+        (
+            "revoked",
+            world.answer(&Answer::Revoked(gone()), half),
+            None,
+            (Indeterminate, Some(SubIndication::RevokedNoPoe)),
+        ),
+    ] {
+        now = at.unwrap_or(now.plus_seconds(AGAIN_S));
+        world.judge(&status, now);
+        *page.lock().unwrap() = answer;
+        responders.round(now).await;
+        assert_eq!(world.judge(&status, now), want, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn answers_grow_old_before_they_end_where_the_policy_says_so() {
+    let (world, (url, page)) = (World::new(), responder());
+    let (responders, status) = responders(&world, &url, Some(7_200));
+    *page.lock().unwrap() = world.answer(&Answer::Good, NOW);
+    world.judge(&status, NOW);
+    responders.round(NOW).await;
+    for (age_s, want) in [(0, true), (7_200, true), (7_201, false)] {
+        let (indication, sub) = world.judge(&status, NOW.plus_seconds(age_s));
+        assert_eq!(indication == Indication::TotalPassed, want, "{age_s}");
+        assert!(want || sub == Some(SubIndication::TryLater));
+    }
+}

@@ -1,0 +1,170 @@
+//! Which certificates were met, and what the responders of their issuers say of them (RFC 6960).
+//!
+//! ```text
+//!  certificate met ──▶ by an issuer with a responder? ──▶ due ─▶ asked in the background; until then unknown is not valid
+//!  answer ──▶ about this certificate? by its issuer? newer? ──▶ newest answer, per certificate
+//! ```
+//! Responders are configured: addresses inside a certificate are not asked. Bounded: only certificates that a configured
+//! issuer signed are remembered, and so many of them.
+
+use std::collections::BTreeMap;
+
+use super::certificate::Certificate;
+use super::ocsp::{Answer, Response};
+use crate::terms::{Digest, UnixMillis};
+
+/// Most certificates asked about; the one not met for longest makes room.
+const MOST: usize = 1_000;
+/// A certificate not met for so long is not asked about any more, in seconds.
+const FORGOTTEN_S: i64 = 2 * 86_400;
+/// An answer without nextUpdate is asked for again after so long, in seconds.
+const UNDATED_S: i64 = 600;
+
+/// Why an answer is not taken; what was known stays.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotTaken {
+    #[error("it is from the future: {0}")]
+    Future(UnixMillis),
+    #[error("it is older than what is known: {0}")]
+    Older(UnixMillis),
+    #[error("it says nothing about the certificate that was asked about")]
+    OtherCertificate,
+}
+
+/// Clocks of authorities may be ahead by so much, in seconds.
+const AHEAD_S: i64 = 300;
+
+#[derive(Clone, Debug)]
+struct Met {
+    certificate: Certificate,
+    issuer: Certificate,
+    at: UnixMillis,
+    answer: Option<Response>,
+    /// When to ask again.
+    due: UnixMillis,
+}
+
+/// All of it at one moment; a copy costs little.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    met: BTreeMap<Digest, Met>,
+}
+
+impl Answers {
+    /// Remembers a certificate whose status somebody needed; `issuers` are those with a responder.
+    /// `true` when it is to be asked about at once.
+    pub fn meet(&mut self, certificate: &Certificate, issuers: &[Certificate], now: UnixMillis) -> bool {
+        let id = certificate.fingerprint();
+        if let Some(met) = self.met.get_mut(&id) {
+            met.at = met.at.max(now);
+            return met.due <= now;
+        }
+        // A namesake's certificate would fill the memory with what no responder knows.
+        let signed = |by: &&Certificate| by.subject() == certificate.issuer() && certificate.signed_by(by).is_ok();
+        let Some(issuer) = issuers.iter().find(signed).cloned() else { return false };
+        if self.met.len() >= MOST
+            && let Some(oldest) = self.met.iter().min_by_key(|(_, met)| met.at).map(|(id, _)| *id)
+        {
+            self.met.remove(&oldest);
+        }
+        self.met.insert(id, Met { certificate: certificate.clone(), issuer, at: now, answer: None, due: now });
+        true
+    }
+
+    /// Certificates to be asked about now, with their issuers. Each is put off by `wait_s`, so that a responder that is away
+    /// is not asked all the time.
+    pub fn due(&mut self, now: UnixMillis, wait_s: i64) -> Vec<(Certificate, Certificate)> {
+        self.met.retain(|_, met| met.at.plus_seconds(FORGOTTEN_S) > now);
+        let due = self.met.values_mut().filter(|met| met.due <= now);
+        due.map(|met| {
+            met.due = now.plus_seconds(wait_s);
+            (met.certificate.clone(), met.issuer.clone())
+        })
+        .collect()
+    }
+
+    /// Takes an answer as fetched, and asks for the next when half of its life is over.
+    ///
+    /// # Errors
+    /// An answer about another certificate, or by somebody who may not answer for its issuer; one from the future, or older
+    /// than ours. "Unknown" is taken for what it is: it is no status.
+    pub fn take_answer(&mut self, of: &Certificate, response: &Response, now: UnixMillis) -> Result<(), NotTaken> {
+        let met = self.met.get_mut(&of.fingerprint()).ok_or(NotTaken::OtherCertificate)?;
+        let single = response.about(&met.certificate, &met.issuer, now).ok_or(NotTaken::OtherCertificate)?;
+        if single.this_update > now.plus_seconds(AHEAD_S) {
+            return Err(NotTaken::Future(single.this_update));
+        }
+        let known = met.answer.as_ref().and_then(|known| known.about(&met.certificate, &met.issuer, now));
+        if known.is_some_and(|known| known.this_update > single.this_update) {
+            return Err(NotTaken::Older(single.this_update));
+        }
+        if single.answer != Answer::Unknown {
+            let life = single.next_update.map_or(2 * UNDATED_S, |next| next.seconds() - now.seconds());
+            met.due = now.plus_seconds((life / 2).clamp(UNDATED_S / 10, 86_400));
+            met.answer = Some(response.clone());
+        }
+        Ok(())
+    }
+
+    pub fn all(&self) -> Vec<Response> {
+        self.met.values().filter_map(|met| met.answer.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::crl::Revoked;
+    use crate::trust::issue::{self, Issuer, Subject, Use};
+    use crate::trust::ocsp;
+    use crate::trust::suite::{SignatureAlgorithm, Signer, SigningKey};
+
+    const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
+
+    struct Party(SigningKey, Certificate);
+
+    fn party(by: Option<&Party>, name: &str) -> Party {
+        let key = SigningKey::from_pkcs8(&SigningKey::generate(SignatureAlgorithm::Sm2Sm3).unwrap()).unwrap();
+        let subject = Subject::named(name, "test");
+        let (issuer, purpose) = match by {
+            Some(by) => (Issuer::of(&by.0, &by.1), Use::Signer),
+            None => (Issuer::root(&key, &subject), Use::Root),
+        };
+        let (from, to) = (NOW.plus_seconds(-86_400), NOW.plus_seconds(86_400));
+        let der = issue::certificate(&issuer, &subject, &key.public_key().to_spki(), purpose, from, to).unwrap();
+        let certificate = Certificate::parse(&der).unwrap();
+        Party(key, certificate)
+    }
+
+    #[test]
+    fn certificates_met_are_asked_about_until_they_are_forgotten() {
+        let (ca, namesake) = (party(None, "ca"), party(None, "ca"));
+        let (leaf, stranger) = (party(Some(&ca), "leaf"), party(Some(&namesake), "leaf"));
+        let issuers = [ca.1.clone()];
+        let answer = |by: &Party, of: &Party, answer: Answer, made_s: i64| {
+            let (from, to) = (NOW.plus_seconds(made_s), NOW.plus_seconds(made_s + 7_200));
+            Response::parse(&ocsp::respond((&by.0, &by.1), of.1.serial(), &answer, from, to).unwrap()).unwrap()
+        };
+        let mut answers = Answers::default();
+        assert!(!answers.meet(&stranger.1, &issuers, NOW), "nobody here answers for it");
+        assert!(answers.meet(&leaf.1, &issuers, NOW));
+        assert_eq!(answers.due(NOW, 60), [(leaf.1.clone(), ca.1.clone())]);
+        assert_eq!(answers.due(NOW, 60), [], "asked a moment ago");
+        let gone = Revoked { serial: leaf.1.serial().to_vec(), at: NOW, reason: Some(1) };
+        for (name, response, want, count) in [
+            ("unknown", answer(&ca, &leaf, Answer::Unknown, 0), Ok(()), 0),
+            ("by a namesake", answer(&namesake, &leaf, Answer::Good, 0), Err(NotTaken::OtherCertificate), 0),
+            ("good", answer(&ca, &leaf, Answer::Good, 0), Ok(()), 1),
+            ("an older one", answer(&ca, &leaf, Answer::Good, -9), Err(NotTaken::Older(NOW.plus_seconds(-9))), 1),
+            ("revoked", answer(&ca, &leaf, Answer::Revoked(gone), 1), Ok(()), 1),
+        ] {
+            assert_eq!(answers.take_answer(&leaf.1, &response, NOW), want, "{name}");
+            assert_eq!(answers.all().len(), count, "{name}");
+        }
+        assert_eq!(answers.due(NOW.plus_seconds(3_000), 60), [], "half of the answer's life is not over");
+        assert_eq!(answers.due(NOW.plus_seconds(3_700), 60).len(), 1);
+        assert!(!answers.meet(&leaf.1, &issuers, NOW.plus_seconds(3_701)));
+        assert_eq!(answers.due(NOW.plus_seconds(3_701 + FORGOTTEN_S), 60), []);
+        assert_eq!(answers.all().len(), 0);
+    }
+}
