@@ -180,6 +180,7 @@ async fn people_and_their_tokens() {
     an_agent_with_a_paper(&house).await;
     papers_given_and_taken_back(&house).await;
     consents(&house).await;
+    windows_with_a_mandate(&house).await;
     deputies_and_nonces(&house).await;
 }
 
@@ -642,4 +643,81 @@ async fn consents(house: &House<'_>) {
     let code = first.json["code"].as_str().unwrap_or_default();
     assert!(!code.starts_with("TB-IDN"), "the consent holds: {}", first.text());
     assert_eq!(look(&once).await.json["code"], "TB-IDN-0105");
+}
+
+/// A department mandates a window: its clerk accepts on the spot, what is listed and nothing else, until it is taken back.
+async fn windows_with_a_mandate(house: &House<'_>) {
+    const TRIES: usize = 20;
+    let federation = house.federation;
+    let (office, window) = (federation.client("office-419001", 1), federation.client("W-419001-02", 1));
+    let both = vec![
+        ("authorization", format!("Bearer {}", federation.token("C-0002"))),
+        ("tongban-subject-token", federation.token("citizen")),
+    ];
+    let clerk = vec![("authorization", format!("Bearer {}", federation.token("C-0002")))];
+    let give = async |change: Value| {
+        let mut draft = json!({"kind": "mandate", "to": "W-419001-02", "items": [ITEM], "acts": ["accept"]});
+        for (name, value) in change.as_object().unwrap() {
+            draft[name] = value.clone();
+        }
+        let answer = office.send("POST", "/office/v1/papers", &Headers::new(), json_body(&draft)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        (answer.json["id"].as_str().unwrap().to_owned(), answer.json["paper"].as_str().unwrap().to_owned())
+    };
+    let act = async |no: &str, act: &str, mandate: &str| {
+        let path = format!("/v1/cases/{no}/acts");
+        window.send("POST", &path, &clerk, json_body(&json!({"act": act, "mandate": mandate}))).await
+    };
+    let (id, mandate) = give(json!({})).await;
+    let (mut last, mut accepted) = (String::new(), None);
+    for _ in 0..TRIES {
+        let filed = federation.file(&window, &both, "419001", None).await;
+        last = filed.json["case"].as_str().unwrap_or_else(|| panic!("{}", filed.text())).to_owned();
+        // The department's own system accepts within a moment: either may be first.
+        let answer = act(&last, "accept", &mandate).await;
+        if answer.status == 200 {
+            accepted = Some(answer);
+            break;
+        }
+        let late = ["TB-EXC-0001", "TB-STO-0002"].iter().any(|code| answer.json["code"] == *code);
+        assert!(late || answer.json["code"].as_str().is_some_and(|c| c.starts_with("TB-POL-03")), "{}", answer.text());
+    }
+    let accepted = accepted.expect("the window was first at least once");
+    assert_eq!(accepted.json["state"], "accepted", "{}", accepted.text());
+    let seen = federation.until_over(&window, &both, &last).await;
+    assert!(seen.json["documents"].to_string().contains("ACCEPTANCE"), "the voucher is there: {}", seen.text());
+
+    let paper = house.paper("poa-9", "zhangsan", "lisi", |w| w.iss = "gw-419001".into());
+    for (what, answer, code) in [
+        ("for another item", act(&last, "accept", &give(json!({"items": [OTHER_ITEM]})).await.1).await, "TB-IDN-0107"),
+        (
+            "for another act",
+            act(&last, "accept", &give(json!({"acts": ["request_supplement"]})).await.1).await,
+            "TB-IDN-0107",
+        ),
+        ("a power of attorney", act(&last, "accept", &paper).await, "TB-IDN-0102"),
+        ("a veto", act(&last, "not_accept", &mandate).await, "TB-GW-0103"),
+        ("a decision", act(&last, "grant", &mandate).await, "TB-GW-0103"),
+        ("nonsense", act(&last, "accept", "a.b.c").await, "TB-IDN-0101"),
+    ] {
+        assert_eq!(answer.json["code"], code, "{what}: {}", answer.text());
+        assert!(answer.json["leaf"].is_u64(), "{what} is not on record");
+    }
+    let other = act(&last, "accept", &give(json!({"to": "W-419001-09"})).await.1).await;
+    assert_eq!(other.status, 404, "to another window: {}", other.text());
+    for (what, draft) in [
+        (
+            "of a place that is not theirs",
+            json!({"kind": "mandate", "to": "W", "items": [ITEM], "acts": ["accept"], "places": ["440305"]}),
+        ),
+        ("that gives a veto", json!({"kind": "mandate", "to": "W", "items": [ITEM], "acts": ["not_accept"]})),
+    ] {
+        let answer = office.send("POST", "/office/v1/papers", &Headers::new(), json_body(&draft)).await;
+        assert_eq!(answer.json["code"], "TB-GW-0130", "{what}: {}", answer.text());
+    }
+    let revoke = format!("/office/v1/papers/{id}/revoke");
+    assert_eq!(window.send("POST", &revoke, &clerk, None).await.json["code"], "TB-GW-0101");
+    assert_eq!(office.send("POST", &revoke, &Headers::new(), None).await.status, 200);
+    let answer = act(&last, "accept", &mandate).await;
+    assert_eq!((answer.status, answer.json["code"].as_str()), (403, Some("TB-IDN-0104")), "{}", answer.text());
 }

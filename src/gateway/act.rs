@@ -11,17 +11,19 @@ use base64::engine::general_purpose::STANDARD as B64;
 use serde::Deserialize;
 
 use super::ledger::{self, Trace};
+use super::registry::WINDOW_ACTS;
 use super::rooms::Rooms;
 use super::step::{self, Moved, Saying};
-use super::who::{Terminal, WRONG_KIND};
-use super::{facts, keep, papers};
-use crate::audit::Committed;
-use crate::audit::entry::Outcome;
+use super::who::{Person, Terminal, WRONG_KIND};
+use super::{facts, keep, mandates, papers};
+use crate::audit::entry::{Behalf, Outcome};
+use crate::audit::{Committed, Entry, Kind};
 use crate::exchange::message::{Dossier, PaperRef, Stored};
-use crate::exchange::records;
+use crate::exchange::records::{self, Record};
 use crate::exchange::{Act, Case, Event, ExchangeError, Key, Paper};
+use crate::identity::delegation::{PAPER_PARTIES, WindowMandate};
 use crate::licences;
-use crate::policy::{Ask, CaseAct, Ground, Kind as WhoKind, Role, Who};
+use crate::policy::{Ask, CaseAct, Ground, Kind as WhoKind, Mandate, Permit, Role, Who};
 use crate::terms::{CaseNo, Refusal, UnixMillis};
 
 /// What an office says.
@@ -100,45 +102,136 @@ pub async fn order(
             rooms.policies.decide(&Ask::Step(step), trace.at).map_err(|denial| denial.refusal())?
         }
     };
-    let event = Event { act: order.act, by: &order.by };
-    let (case, paper) = record.case.step(&event, trace.at).map_err(ExchangeError::from)?;
-    let (mut refs, mut files) = (Vec::new(), Vec::new());
-    if let Some(kind) = paper {
-        let keys = rooms.keys.load_full();
-        let stamp = keep::stamp(&keys, kind);
-        let bytes = papers::issue(rooms, stamp, kind, &case, &dossier, &order.by, order.note.as_deref(), trace.at)?;
-        let number = kind.number(no, case.seq);
-        let file = keep::keep(rooms, &key, &format!("papers/{number}.ofd"), "application/ofd", &bytes)?;
-        refs.push(PaperRef { kind, number, file: file.reference() });
-        files.push(file);
+    let line = keep::act_line(trace, rooms, terminal, no);
+    Ready { record, key, dossier, permit, line }.carry_out(rooms, trace.at, order).await
+}
+
+/// A case, and a yes to the act on it.
+struct Ready {
+    record: Record,
+    key: Key,
+    dossier: Dossier,
+    permit: Permit,
+    line: Entry,
+}
+
+impl Ready {
+    /// Steps, seals, keeps, records.
+    async fn carry_out(self, rooms: &Arc<Rooms>, at: UnixMillis, order: Order) -> Result<Done, Refusal> {
+        let Self { record, key, dossier, permit, line } = self;
+        let no = record.case.no;
+        let event = Event { act: order.act, by: &order.by };
+        let (case, paper) = record.case.step(&event, at).map_err(ExchangeError::from)?;
+        let (mut refs, mut files) = (Vec::new(), Vec::new());
+        if let Some(kind) = paper {
+            let keys = rooms.keys.load_full();
+            let stamp = keep::stamp(&keys, kind);
+            let bytes = papers::issue(rooms, stamp, kind, &case, &dossier, &order.by, order.note.as_deref(), at)?;
+            let number = kind.number(no, case.seq);
+            let file = keep::keep(rooms, &key, &format!("papers/{number}.ofd"), "application/ofd", &bytes)?;
+            refs.push(PaperRef { kind, number, file: file.reference() });
+            files.push(file);
+        }
+        if let Some(result) = &order.result {
+            let file = result_file(rooms, &key, &case, &dossier, order.act, result).await?;
+            refs.push(PaperRef { kind: Paper::Grant, number: file.path.clone(), file: file.reference() });
+            files.push(file);
+        }
+        let leafs: Vec<_> = files.iter().map(step::leaf).collect();
+        let mut messages = Vec::new();
+        if let Some(to) = step::collector(&record) {
+            let note = order.note.clone();
+            let saying = Saying { act: order.act, ask: None, by: &order.by, papers: refs, note, at };
+            messages.push(step::seal(rooms, &key, &case, saying, &files, to).await?);
+        }
+        let note = order.note.as_deref();
+        let moved = Moved { case: &case, act: order.act, by: &order.by, note, papers: files, messages, inbox: None };
+        moved.keep(rooms, &key, at).await?;
+        let mut entry = line.dec(ledger::allowed(&permit)).out(Outcome {
+            status: Some(200),
+            receipt: ledger::word(case.state.word()),
+            ..Outcome::default()
+        });
+        for leaf in leafs {
+            entry = entry.evidence(leaf);
+        }
+        let committed = rooms.log.append(&entry).await?;
+        keep::mark_logged(rooms, no, case.seq, committed.index).await?;
+        let _ = rooms.news.send(no);
+        Ok(Done { case, committed })
     }
-    if let Some(result) = &order.result {
-        let file = result_file(rooms, &key, &case, &dossier, order.act, result).await?;
-        refs.push(PaperRef { kind: Paper::Grant, number: file.path.clone(), file: file.reference() });
-        files.push(file);
+}
+
+/// What a window says for the owner.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowOrder {
+    pub act: Act,
+    #[serde(default)]
+    pub note: Option<String>,
+    /// The window mandate, as the department gave it.
+    pub mandate: String,
+}
+
+/// A clerk of a window of ours does what the owner's mandate lists, on the spot: the mandate is judged for this act, and the
+/// rules say whether a window may at all (it has no veto).
+///
+/// # Errors
+/// `TB-IDN-0101` to `-0107` about the mandate, the rules' no; `TB-EXC-…` for a case that is not here.
+pub async fn under_mandate(
+    rooms: &Arc<Rooms>,
+    trace: &Trace,
+    (person, terminal): (&Person, &Terminal),
+    no: CaseNo,
+    order: WindowOrder,
+) -> Result<Done, Refusal> {
+    let Terminal::Window(window) = terminal else {
+        return Err(Refusal::new(&WRONG_KIND, "mandates are given to windows of our own"));
+    };
+    let act = case_act(order.act).filter(|_| WINDOW_ACTS.contains(&order.act.word()));
+    let act = act.ok_or_else(|| Refusal::new(&WRONG_KIND, "windows do not do this"))?;
+    let (record, key) = {
+        let mut tx = rooms.store.read().await?;
+        let record = records::load(&mut tx, no).await?.filter(|r| r.side != "collecting");
+        (record.ok_or(ExchangeError::NoCase)?, case_key(rooms, &mut tx, no).await?)
+    };
+    let dossier = record.dossier(&key)?;
+    let asked = mandates::Act {
+        act: order.act.word(),
+        item: Some(dossier.item),
+        place: Some(dossier.owner),
+        case: Some(no),
+        presence: false,
+        resource: None,
+        purpose: None,
+    };
+    let parties = (dossier.authority.as_str(), window.id.as_str());
+    let grant = mandates::held(rooms, WindowMandate, &order.mandate, parties, asked, trace.at).await;
+    let grant = grant.map_err(|refusal| match refusal.told.code == PAPER_PARTIES.code {
+        // A case of another authority is not there for this window.
+        true => ExchangeError::NoCase.into(),
+        false => refusal,
+    })?;
+    let permit = {
+        let catalogue = rooms.catalogue.load();
+        let who = facts::who(rooms, person, terminal, true, true, trace.at);
+        let mut step = Ask::step(act, who, facts::case(&record, &dossier, catalogue.items.get(&dossier.item)));
+        step.mandate =
+            Some(Mandate { authority: grant.from().to_owned(), live: true, item_listed: true, act_listed: true });
+        step.complete = true;
+        step.reasons = order.note.as_deref().is_some_and(|n| !n.trim().is_empty());
+        step.ground = Ground::None;
+        rooms.policies.decide(&Ask::Step(step), trace.at).map_err(|denial| denial.refusal())?
+    };
+    if let Some(once) = grant.once() {
+        let mut tx = rooms.store.begin().await?;
+        mandates::use_once(&mut tx, once).await?;
+        tx.commit(()).await?;
     }
-    let leafs: Vec<_> = files.iter().map(step::leaf).collect();
-    let mut messages = Vec::new();
-    if let Some(to) = step::collector(&record) {
-        let note = order.note.clone();
-        let saying = Saying { act: order.act, ask: None, by: &order.by, papers: refs, note, at: trace.at };
-        messages.push(step::seal(rooms, &key, &case, saying, &files, to).await?);
-    }
-    let note = order.note.as_deref();
-    let moved = Moved { case: &case, act: order.act, by: &order.by, note, papers: files, messages, inbox: None };
-    moved.keep(rooms, &key, trace.at).await?;
-    let mut entry = keep::act_line(trace, rooms, terminal, no).dec(ledger::allowed(&permit)).out(Outcome {
-        status: Some(200),
-        receipt: ledger::word(case.state.word()),
-        ..Outcome::default()
-    });
-    for leaf in leafs {
-        entry = entry.evidence(leaf);
-    }
-    let committed = rooms.log.append(&entry).await?;
-    keep::mark_logged(rooms, no, case.seq, committed.index).await?;
-    let _ = rooms.news.send(no);
-    Ok(Done { case, committed })
+    let line = trace.about(rooms, Kind::CaseEvent, Some(person), terminal).case(rooms.pseudonyms.case(no));
+    let line = line.behalf(Behalf { mandate: Some(grant.paper()), relation: ledger::word("window"), pid: None });
+    let order = Order { act: order.act, by: person.id.clone(), note: order.note, ground: None, result: None };
+    Ready { record, key, dossier, permit, line }.carry_out(rooms, trace.at, order).await
 }
 
 pub async fn case_key(rooms: &Rooms, tx: &mut crate::store::Tx, no: CaseNo) -> Result<Key, Refusal> {

@@ -61,7 +61,7 @@ const WORD_MAX: usize = 256;
 const PAGE: i64 = 200;
 /// What an agent may do under a power of attorney, and a window under a mandate.
 const AGENT_ACTS: [&str; 4] = ["file", "read", "withdraw", "collect"];
-const WINDOW_ACTS: [&str; 3] = ["accept", "not_accept", "request_supplement"];
+pub const WINDOW_ACTS: [&str; 2] = ["accept", "request_supplement"];
 
 words! {
     /// Kinds of paper.

@@ -38,6 +38,7 @@ pub enum Call {
     Metadata,
     Jwks,
     Duty,
+    WindowAct,
     PaperGive,
     PaperList,
     PaperRevoke,
@@ -87,6 +88,7 @@ routes! {
     GET "/v1/cases/{no}/events" Watch Person "办件动态" "Watch a case (server-sent events)";
     POST "/v1/cases/{no}/withdraw" Withdraw Person "撤回" "Withdraw a case before it is decided";
     POST "/v1/cases/{no}/delivery" Deliver Person "出件送达" "Hand out what was decided, and say how";
+    POST "/v1/cases/{no}/acts" WindowAct Person "窗口授权办理" "A window acts for the owner, under its mandate";
     GET "/v1/cases/{no}/documents/{*path}" Document Person "下载文书" "Fetch a receipt, paper or material of a case";
     POST "/v1/verify" Verify Person "核验证照" "Verify a licence or sealed paper";
     GET "/v1/me/lookups" AboutMe Person "谁查过我" "Who looked up what about me, when and why: for the person alone";

@@ -291,6 +291,15 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
     Ok(ok(&masked(asked, told, &[name])))
 }
 
+pub async fn window_act(asked: &Asked, no: CaseNo, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    let order: act::WindowOrder = input::json(request, input::JSON_MAX).await?;
+    let done = act::under_mandate(&asked.rooms, &asked.trace, (person(asked)?, &asked.terminal), no, order).await?;
+    Ok(ok(&json!({
+        "case": done.case.no, "state": done.case.state, "seq": done.case.seq,
+        "leaf": ledger::receipt(&asked.rooms, done.committed),
+    })))
+}
+
 pub async fn office_act(asked: &Asked, no: CaseNo, request: Request<Body>) -> Result<Response<Body>, Refusal> {
     let order: act::Order = input::json(request, act::ORDER_MAX).await?;
     let done = act::order(&asked.rooms, &asked.trace, &asked.terminal, no, order).await?;

@@ -273,6 +273,7 @@ async fn dispatch(
         Call::Watch => watch::answer(asked, case()?).await,
         Call::Withdraw => cases::withdraw(&asked, case()?).await,
         Call::Deliver => cases::deliver(&asked, case()?, request).await,
+        Call::WindowAct => cases::window_act(&asked, case()?, request).await,
         Call::Document => cases::document(&asked, case()?, param("path")).await,
         Call::Verify => cases::verify(&asked, request).await,
         Call::AboutMe => cases::about_me(&asked).await,

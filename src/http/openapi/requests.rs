@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::words::{any, closed, flag, list, number, one_of, text};
 use crate::exchange::Act;
 use crate::gateway::desk::Way;
-use crate::gateway::registry::PaperWord;
+use crate::gateway::registry::{PaperWord, WINDOW_ACTS};
 use crate::http::routes::Call;
 
 /// A query or header parameter beside those in the path: name, where, schema, what it is for.
@@ -87,6 +87,7 @@ pub fn body(call: Call) -> Option<(&'static str, Value)> {
                 ("result?", result),
             ]))
         }
+        Call::WindowAct => json(closed(&[("act", one_of(WINDOW_ACTS)), ("note?", text()), ("mandate", text())])),
         Call::Deliver => json(closed(&[
             ("way", one_of(Way::ALL.iter().map(|way| way.word()))),
             ("substitute?", text()),

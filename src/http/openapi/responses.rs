@@ -77,7 +77,7 @@ pub fn good(call: Call) -> Vec<(&'static str, &'static str, Option<Value>)> {
         Call::Duty => vec![("200", JSON, Some(closed(&[("away", flag()), ("leaf", leaf())])))],
         Call::OpenApi => vec![("200", JSON, Some(json!({ "type": "object" })))],
         Call::Errors => vec![("200", JSON, Some(errors()))],
-        Call::OfficeAct => vec![(
+        Call::OfficeAct | Call::WindowAct => vec![(
             "200",
             JSON,
             Some(closed(&[("case", text()), ("state", state()), ("seq", number()), ("leaf", leaf())])),
