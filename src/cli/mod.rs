@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod demo;
 pub mod order;
+mod picture;
 pub mod policy;
 mod reload;
 pub mod seal;

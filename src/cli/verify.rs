@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 
+use super::picture::Way;
 use crate::formats::zip::{Archive, Source};
 use crate::licences::{
     CoverageRule, Finding, Indication, IssuerKey, Profile, Report, Revocation, StatusList, SubIndication, TimeBasis,
@@ -233,7 +234,8 @@ fn examine_all(files: &[PathBuf], judge: &Judge, json: bool, with_folder: bool) 
         ProgressBar::hidden()
     };
     let next = AtomicUsize::new(0);
-    let printer = Mutex::new(Printer { waiting: Default::default(), next: 0, json, worst: None, broken: false });
+    let way = Way::of(|name| std::env::var(name).ok()).filter(|_| !json && io::stdout().is_terminal());
+    let printer = Mutex::new(Printer { waiting: Default::default(), next: 0, json, way, worst: None, broken: false });
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(files.len().max(1));
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -261,14 +263,27 @@ struct Printer {
     waiting: std::collections::BTreeMap<usize, String>,
     next: usize,
     json: bool,
+    /// How seals are shown, where they can be.
+    way: Option<Way>,
     worst: Option<Indication>,
     broken: bool,
 }
 
 impl Printer {
+    /// Pictures of the seals of a file that passed: of others it would be the forger's picture.
+    fn seals(&self, report: &Report) -> String {
+        let Some(way) = self.way.filter(|_| report.passed()) else { return String::new() };
+        let seals = report.signatures.iter().filter_map(|signature| signature.seal.as_ref());
+        seals.filter_map(|seal| way.drawn(&seal.image)).collect()
+    }
+
     fn take(&mut self, n: usize, report: &Report) {
         self.worst = self.worst.max(Some(report.indication));
-        let text = if self.json { format!("{}\n", report.to_json()) } else { format!("{}\n", report.to_text()) };
+        let text = if self.json {
+            format!("{}\n", report.to_json())
+        } else {
+            format!("{}{}\n", report.to_text(), self.seals(report))
+        };
         self.waiting.insert(n, text);
         let mut out = io::stdout().lock();
         while let Some(text) = self.waiting.remove(&self.next) {

@@ -65,6 +65,8 @@ pub struct SealFacts {
     pub valid_to: UnixMillis,
     /// Type in lower case, octets, width and height in millimetres. The image itself is not decoded.
     pub picture: (String, usize, i64, i64),
+    /// The image as it is, where it is small; to be shown only after a pass.
+    pub image: Vec<u8>,
 }
 
 /// The verdict on one signature.

@@ -117,6 +117,9 @@ fn maker_signature(seal: &Seal<'_>, maker: Option<&Certificate>, verdict: &mut S
     }
 }
 
+/// Largest image that is kept with the facts, in octets: pictures of seals are some 10–100 kB.
+const IMAGE_MAX: usize = 128 << 10;
+
 fn seal_facts(seal: &Seal<'_>) -> SealFacts {
     SealFacts {
         id: ofd::shown(&seal.id),
@@ -131,6 +134,7 @@ fn seal_facts(seal: &Seal<'_>) -> SealFacts {
             seal.picture.width,
             seal.picture.height,
         ),
+        image: if seal.picture.data.len() > IMAGE_MAX { Vec::new() } else { seal.picture.data.to_vec() },
     }
 }
 
