@@ -24,7 +24,7 @@ use tongban::app::demo::people::{Person, ZHANG};
 use tongban::app::demo::token_for;
 use tongban::app::demo::tokens::Options;
 use tongban::app::demo::walk::Window;
-use tongban::app::demo::world::{A, B, OUTLET, SMALL_OUTLET, WINDOW, World};
+use tongban::app::demo::world::{A, B, OUTLET, POLICE_B, SMALL_OUTLET, WINDOW, World};
 use tongban::terms::UnixMillis;
 use tongban::trust::pem;
 use tongban::trust::suite::{SignatureAlgorithm, SigningKey};
@@ -207,6 +207,41 @@ async fn race(world: &World, base: u16, homes: [&Path; 2], store: &mut sqlx::Any
     taken.into_iter().chain(cases).collect()
 }
 
+/// A consent for one use, sent with many lookups at once to both replicas: one of them has it, all others are told that it
+/// was used. Gives the case.
+async fn used_once(world: &World, base: u16) -> String {
+    let (status, case) = file_as(world.clone(), WINDOW, "C-0001", base, "used-once".to_owned()).await;
+    assert_eq!(status, 202, "{case}");
+    let token = |user: &str| token_for(world, user, &Options::default()).unwrap();
+    let (citizen, clerk) = (token(ZHANG), token("C-0001"));
+    let own = vec![("authorization", format!("Bearer {citizen}"))];
+    let both = vec![("authorization", format!("Bearer {clerk}")), ("tongban-subject-token", citizen)];
+    let json = |value: &Value| Some(("application/json", value.to_string().into_bytes()));
+    let draft = json!({
+        "kind": "consent", "to": POLICE_B, "resources": ["DR-HH"], "purpose": "case", "case": case, "once": true,
+    });
+    let given = Window::stranger(world, A).unwrap().call("/v1/papers", &own, json(&draft)).await.unwrap();
+    assert_eq!(given.status.as_u16(), 200, "{}", given.json);
+    let look = json!({"resource": "DR-HH", "case": case, "purpose": "case", "consent_paper": given.json["paper"]});
+    let tasks = (0..SAME).map(|n| {
+        let port_base = if n % 2 == 0 { base } else { base + SECOND };
+        let (world, both, look) = (World { port_base, ..world.clone() }, both.clone(), look.clone());
+        tokio::spawn(async move {
+            let body = Some(("application/json", look.to_string().into_bytes()));
+            let answer = Window::new(&world, WINDOW, A).unwrap().call("/v1/lookups", &both, body).await.unwrap();
+            (answer.status.as_u16(), answer.json["code"].as_str().unwrap_or_default().to_owned())
+        })
+    });
+    let mut answers = Vec::new();
+    for task in tasks.collect::<Vec<_>>() {
+        answers.push(task.await.unwrap());
+    }
+    let used = answers.iter().filter(|(status, code)| *status == 403 && code == "TB-IDN-0105").count();
+    assert_eq!(used, SAME - 1, "a paper for one use is used once: {answers:?}");
+    assert!(answers.iter().any(|(status, _)| *status == 200), "and the one is answered: {answers:?}");
+    case
+}
+
 /// The provider says to its own gateway that a person's data changed; that gateway tells ours, at one address; both replicas
 /// forget. Gives the cases that showed it.
 async fn forget_everywhere(world: &World, base: u16, logs: [&Path; 2]) -> Vec<String> {
@@ -326,7 +361,8 @@ async fn two_replicas_never_do_a_thing_twice() {
 
     let raced = race(&world, base, [&folder.join("gw-440305"), &two], &mut store).await;
     let heard = forget_everywhere(&world, base, [&folder.join("gw-440305/data/log"), &two.join("data/log")]).await;
-    let distinct: BTreeSet<_> = distinct.into_iter().chain(raced).chain(heard).collect();
+    let consented = used_once(&world, base).await;
+    let distinct: BTreeSet<_> = distinct.into_iter().chain(raced).chain(heard).chain([consented]).collect();
     let cases: Vec<_> = distinct.iter().collect();
 
     let open = "SELECT id FROM gw_440305.outbox WHERE done_at IS NULL UNION SELECT id FROM gw_419001.outbox WHERE done_at IS NULL";

@@ -21,7 +21,7 @@ use crate::audit::{Committed, Entry, Kind};
 use crate::exchange::message::{Dossier, PaperRef, Stored};
 use crate::exchange::records::{self, Record};
 use crate::exchange::{Act, Case, Event, ExchangeError, Key, Paper};
-use crate::identity::delegation::{PAPER_PARTIES, WindowMandate};
+use crate::identity::delegation::{Once, PAPER_PARTIES, WindowMandate};
 use crate::licences;
 use crate::policy::{Ask, CaseAct, Ground, Kind as WhoKind, Mandate, Permit, Role, Who};
 use crate::terms::{CaseNo, Refusal, UnixMillis};
@@ -103,7 +103,7 @@ pub async fn order(
         }
     };
     let line = keep::act_line(trace, rooms, terminal, no);
-    Ready { record, key, dossier, permit, line }.carry_out(rooms, trace.at, order).await
+    Ready { record, key, dossier, permit, line, once: None }.carry_out(rooms, trace.at, order).await
 }
 
 /// A case, and a yes to the act on it.
@@ -113,12 +113,14 @@ struct Ready {
     dossier: Dossier,
     permit: Permit,
     line: Entry,
+    /// Of a mandate for one act: used up with the act, and not where the act fails.
+    once: Option<Once>,
 }
 
 impl Ready {
     /// Steps, seals, keeps, records.
     async fn carry_out(self, rooms: &Arc<Rooms>, at: UnixMillis, order: Order) -> Result<Done, Refusal> {
-        let Self { record, key, dossier, permit, line } = self;
+        let Self { record, key, dossier, permit, line, once } = self;
         let no = record.case.no;
         let event = Event { act: order.act, by: &order.by };
         let (case, paper) = record.case.step(&event, at).map_err(ExchangeError::from)?;
@@ -145,7 +147,8 @@ impl Ready {
             messages.push(step::seal(rooms, &key, &case, saying, &files, to).await?);
         }
         let note = order.note.as_deref();
-        let moved = Moved { case: &case, act: order.act, by: &order.by, note, papers: files, messages, inbox: None };
+        let (act, by) = (order.act, order.by.as_str());
+        let moved = Moved { case: &case, act, by, note, papers: files, messages, inbox: None, once };
         moved.keep(rooms, &key, at).await?;
         let mut entry = line.dec(ledger::allowed(&permit)).out(Outcome {
             status: Some(200),
@@ -177,7 +180,8 @@ pub struct WindowOrder {
 /// rules say whether a window may at all (it has no veto).
 ///
 /// # Errors
-/// `TB-IDN-0101` to `-0107` about the mandate, the rules' no; `TB-EXC-…` for a case that is not here.
+/// `TB-IDN-0101` to `-0107` about the mandate (`-0105`: used before, at whichever replica), the rules' no; `TB-EXC-…` for a
+/// case that is not here.
 pub async fn under_mandate(
     rooms: &Arc<Rooms>,
     trace: &Trace,
@@ -223,15 +227,10 @@ pub async fn under_mandate(
         step.ground = Ground::None;
         rooms.policies.decide(&Ask::Step(step), trace.at).map_err(|denial| denial.refusal())?
     };
-    if let Some(once) = grant.once() {
-        let mut tx = rooms.store.begin().await?;
-        mandates::use_once(&mut tx, once).await?;
-        tx.commit(()).await?;
-    }
     let line = trace.about(rooms, Kind::CaseEvent, Some(person), terminal).case(rooms.pseudonyms.case(no));
     let line = line.behalf(Behalf { mandate: Some(grant.paper()), relation: ledger::word("window"), pid: None });
     let order = Order { act: order.act, by: person.id.clone(), note: order.note, ground: None, result: None };
-    Ready { record, key, dossier, permit, line }.carry_out(rooms, trace.at, order).await
+    Ready { record, key, dossier, permit, line, once: grant.once() }.carry_out(rooms, trace.at, order).await
 }
 
 pub async fn case_key(rooms: &Rooms, tx: &mut crate::store::Tx, no: CaseNo) -> Result<Key, Refusal> {

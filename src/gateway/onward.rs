@@ -93,7 +93,7 @@ impl Prepared {
             let saying = Saying { act, ask: None, by, papers: refs.clone(), note: note.clone(), at };
             messages.push(step::seal(rooms, &key, &case, saying, &papers, to).await?);
         }
-        let moved = Moved { case: &case, act, by, note: note.as_deref(), papers, messages, inbox };
+        let moved = Moved { case: &case, act, by, note: note.as_deref(), papers, messages, inbox, once: None };
         moved.keep(rooms, &key, at).await?;
         Ok(case)
     }

@@ -2,18 +2,19 @@
 //!
 //! ```text
 //!  papers, containers into the vault       crash: files that nobody names
-//!  ── transaction: case (compare and swap) · event · files · outbox · inbox ──   crash: nothing happened
+//!  ── transaction: paper for one act · case (compare and swap) · event · files · outbox · inbox ──   crash: nothing happened
 //! ```
 
 use std::sync::Arc;
 
 use super::rooms::{Rooms, System};
 use super::who::{Person, PersonKind};
-use super::{keep, ledger, peer};
+use super::{keep, ledger, mandates, peer};
 use crate::exchange::message::{Message, PaperRef, Stored, VERSION};
 use crate::exchange::outbox::{self, Outgoing};
 use crate::exchange::records::{self, Record};
 use crate::exchange::{Act, Case, ExchangeError, Key};
+use crate::identity::delegation::Once;
 use crate::terms::{Digest, Refusal, RegionCode, UnixMillis};
 
 /// A message that is sealed and waits for its transaction.
@@ -123,6 +124,8 @@ pub struct Moved<'a> {
     pub papers: Vec<Stored>,
     pub messages: Vec<Sealed>,
     pub inbox: Option<Inbox<'a>>,
+    /// A paper for one act that this act uses up.
+    pub once: Option<Once>,
 }
 
 impl Moved<'_> {
@@ -140,6 +143,9 @@ impl Moved<'_> {
         let case = self.case;
         let note = self.note.map(|n| key.seal("note", n.as_bytes())).transpose().map_err(ExchangeError::from)?;
         let mut tx = rooms.store.begin().await?;
+        if let Some(once) = self.once {
+            mandates::use_once(&mut tx, once).await?;
+        }
         records::save(&mut tx, case, at).await?;
         records::add_event(&mut tx, case, self.act.word(), self.by, note.as_deref(), at).await?;
         for file in &self.papers {
