@@ -433,7 +433,12 @@ async fn at_a_page(house: &House) {
     let mut browser = Browser::new(&house.world, None);
     let page = browser.go(&format!("{gateway}/sign-in?next=/me&login_hint=lisi"), "").await;
     assert_eq!(page.status, 200, "{}", page.text);
-    assert!(page.url.ends_with("/me") && page.text.contains("李四"), "{} {}", page.url, page.text);
+    assert!(
+        page.url.ends_with("/me") && page.text.contains("李四") && page.text.contains("谁查过我"),
+        "{} {}",
+        page.url,
+        page.text
+    );
     assert!(!page.text.contains("990101198506150020") && !page.text.contains("eyJ"), "{}", page.text);
     let policy = page.headers["content-security-policy"].to_str().unwrap();
     assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");

@@ -1,5 +1,7 @@
 //! Pages as text: Chinese first, no script, everything from outside escaped.
 
+use serde_json::Value;
+
 use crate::catalogue::Catalogue;
 use crate::exchange::records::Record;
 use crate::gateway::sign_in::Visitor;
@@ -32,7 +34,35 @@ fn framed(title: &str, body: &str) -> String {
     )
 }
 
-pub(super) fn me(visitor: &Visitor, cases: &[Record], catalogue: &Catalogue) -> String {
+/// Who looked up what about the person, as `gateway::about_me` tells it.
+fn looked_up(looked: &Value) -> String {
+    let lines = looked["lookups"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let rows: String = lines
+        .iter()
+        .map(|line| {
+            let text = |pointer: &str| escaped(line.pointer(pointer).and_then(Value::as_str).unwrap_or_default());
+            let who = match line["who"]["myself"] == true {
+                true => "本人".to_owned(),
+                false => format!("{} {}", text("/who/at"), text("/who/staff")),
+            };
+            let what = match line["what"].as_str() {
+                Some("licence") => "证照核验".to_owned(),
+                Some("data") => text("/name"),
+                _ => "办件".to_owned(),
+            };
+            let why = format!("{} {}", text("/why/item_name"), text("/why/purpose"));
+            format!("<tr><td>{}</td><td>{who}</td><td>{what}</td><td>{why}</td></tr>", text("/at"))
+        })
+        .collect();
+    format!(
+        "<h2>谁查过我 <small>Who looked up what about me</small></h2><table><tr><th>时间<br><small>When</small></th>\
+         <th>何人<br><small>Who</small></th><th>何事<br><small>What</small></th><th>为何<br><small>Why</small></th></tr>\
+         {rows}</table>"
+    )
+}
+
+pub(super) fn me(visitor: &Visitor, cases: &[Record], looked: &Value, catalogue: &Catalogue) -> String {
+    let looked = looked_up(looked);
     let person = &visitor.person;
     let rows: String = cases
         .iter()
@@ -54,7 +84,7 @@ pub(super) fn me(visitor: &Visitor, cases: &[Record], catalogue: &Catalogue) -> 
         &format!(
             "<h1>我的办件 <small>My cases</small></h1><p>{}，实名等级 {} <small>real-name level</small></p>\
              <table><tr><th>办件编号<br><small>Case</small></th><th>事项<br><small>Item</small></th>\
-             <th>状态<br><small>State</small></th><th>更新<br><small>Updated</small></th></tr>{rows}</table>{none}\
+             <th>状态<br><small>State</small></th><th>更新<br><small>Updated</small></th></tr>{rows}</table>{none}{looked}\
              <form method=\"post\" action=\"/sign-out\"><input type=\"hidden\" name=\"key\" value=\"{}\">\
              <button>退出登录 · Sign out</button></form>",
             escaped(person.name.as_deref().unwrap_or("—")),
@@ -93,6 +123,10 @@ mod tests {
 
     #[test]
     fn what_comes_from_outside_is_text() {
+        let line =
+            serde_json::json!({"at": "2026-11-26", "what": "data", "name": "<b>户籍</b>", "who": {"at": "window:W"}});
+        let page = looked_up(&serde_json::json!({ "lookups": [line] }));
+        assert!(page.contains("&lt;b&gt;户籍") && page.contains("window:W"), "{page}");
         assert_eq!(escaped("<b onclick='x'>\"&"), "&lt;b onclick=&#39;x&#39;&gt;&quot;&amp;");
     }
 }

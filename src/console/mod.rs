@@ -12,6 +12,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 
 use crate::gateway::Rooms;
+use crate::gateway::about_me;
 use crate::gateway::desk::{self, Viewer};
 use crate::gateway::ledger::{self, Trace};
 use crate::gateway::sign_in::{self, Away, Returned, Visitor};
@@ -21,7 +22,7 @@ use crate::http::api::input::{decoded, text_of};
 use crate::http::host::{Addressed, addressed};
 use crate::http::serve::Connection;
 use crate::http::{METHOD, guard};
-use crate::terms::{Refusal, UnixMillis};
+use crate::terms::{Lang, Refusal, UnixMillis};
 use crate::upstream::Body;
 use crate::upstream::body::full;
 
@@ -109,14 +110,16 @@ async fn page(
     }
 }
 
-/// The person's own page: who they are here, and their cases.
+/// The person's own page: who they are here, their cases, and who looked up what about them.
 async fn me(rooms: &Arc<Rooms>, trace: &Trace, visitor: &Visitor) -> Result<Response<Body>, Refusal> {
     rooms.directory.load().in_force(trace.at)?;
     let viewer = Viewer { trace, terminal: &Terminal::Unknown, person: &visitor.person, errand: None };
     Terminal::Unknown.takes(&visitor.person)?;
     let cases = desk::list(rooms, &viewer, UnixMillis(i64::MAX)).await?;
+    let all = UnixMillis(i64::MAX);
+    let looked = about_me::page(rooms, trace, &Terminal::Unknown, &visitor.person, all, Lang::Zh).await?;
     let catalogue = rooms.catalogue.load();
-    Ok(shown(StatusCode::OK, html::me(visitor, &cases, &catalogue), rooms))
+    Ok(shown(StatusCode::OK, html::me(visitor, &cases, &looked, &catalogue), rooms))
 }
 
 fn parameter(text: &str, name: &str) -> Option<String> {
