@@ -23,6 +23,7 @@ pub mod merkle;
 pub mod mirror;
 pub mod note;
 pub mod proof;
+pub mod search;
 pub mod tile;
 pub mod verify;
 pub mod witness;

@@ -1,6 +1,7 @@
 //! `tongban audit`: verify a log, print its key, show its entries. Takes no lock and writes nothing into a log.
 
 mod export;
+mod search;
 mod url;
 
 use std::io::Write;
@@ -42,6 +43,9 @@ enum Command {
     Verify(Box<VerifyArgs>),
     /// 导出一个办件的全部证据（ASiC-E 封装，可离线核验） · Export the evidence of one case, to be verified offline.
     Export(Box<export::ExportArgs>),
+    /// 检索日志条目（办件、人员、窗口、事项、时间、决定；逐条核对签名根） · Find entries, in one log or several; what is
+    /// found is checked against the signed root.
+    Search(Box<search::SearchArgs>),
     /// 镜像日志（边核验边复制，可续传；退出码 1 表示日志自相矛盾） · Copy a log, verified as it is copied; goes on where
     /// it was cut off. Exit code 1: the log is disproven.
     Mirror(MirrorArgs),
@@ -212,6 +216,7 @@ pub fn run(args: AuditArgs) -> ExitCode {
     let done = match args.command {
         Command::Verify(args) => verify_log(&args),
         Command::Export(args) => export::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Search(args) => search::run(&args),
         Command::Mirror(args) => copy(&args),
         Command::Key { log, gm, reach } => print_key(&log, gm, &reach),
         Command::Show { dir, case } => show(&dir, case),

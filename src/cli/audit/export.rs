@@ -104,7 +104,7 @@ fn directory_keys(config: &Config) -> Result<Vec<VerifierKey>, String> {
     Ok(directory.members.iter().filter_map(|member| member.log_key.parse().ok()).collect())
 }
 
-fn case(word: &str, data: &Path) -> Result<(Pseudonym, Option<CaseNo>), String> {
+pub(super) fn case(word: &str, data: &Path) -> Result<(Pseudonym, Option<CaseNo>), String> {
     if let Ok(pseudonym) = word.parse::<Pseudonym>() {
         return Ok((pseudonym, None));
     }
