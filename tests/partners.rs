@@ -2,6 +2,8 @@
 //! One federation for all of it.
 
 mod federation;
+#[path = "partners/shredding.rs"]
+mod shredding;
 mod tools;
 
 use std::fs;
@@ -94,6 +96,7 @@ async fn operators_and_partners() {
     hours_and_places(&federation).await;
     who_looked_me_up(&federation).await;
     orders(&federation).await;
+    shredding::shredding(&federation).await;
     enrolment(&federation).await;
     lists(&federation).await;
     reloads(&federation).await;

@@ -38,7 +38,12 @@ pub use entry::{Entry, Kind, Pseudonym, Pseudonymiser, Word};
 pub use error::AuditError;
 pub use log::{Committed, Log, OpenOptions};
 
+use std::collections::HashMap;
+
 use crate::terms::Told;
+
+/// By pseudonym or leaf hash, in the writer and the verifier. Keyed: the log being judged may be an attacker's.
+type FastMap<K, V> = HashMap<K, V, foldhash::quality::RandomState>;
 
 /// All answers of this room.
 pub fn tolds() -> Vec<&'static Told> {

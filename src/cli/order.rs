@@ -11,10 +11,11 @@ use serde::Serialize;
 
 use super::block_on;
 use crate::app::config::Config;
+use crate::audit::Word;
 use crate::gateway::orders::{APPROVAL, Approval, Claims, ORDER, Order};
 use crate::identity::jose::encode;
 use crate::partners::{OutletId, TerminalId};
-use crate::terms::{Digest, UnixMillis};
+use crate::terms::{CaseNo, Digest, UnixMillis};
 use crate::trust::suite::load_key;
 use crate::upstream::body::full;
 use crate::upstream::{Client, ClientTls};
@@ -92,6 +93,12 @@ enum What {
         #[arg(long = "for-key", value_name = "SHA256")]
         key: Option<Digest>,
     },
+    /// Destroy the key of a closed case: its personal data are gone for good; needs an approval (销毁办件密钥)
+    Shred { case: CaseNo },
+    /// Keep a case from being shredded while a dispute runs; GROUND is a code, e.g. FY-2026-17 (保全办件)
+    Hold { case: CaseNo, ground: Word },
+    /// Lift a hold; needs an approval (解除保全)
+    Release { case: CaseNo },
 }
 
 impl What {
@@ -102,6 +109,9 @@ impl What {
             Self::Revoke { terminal } => Order::Revoke { terminal },
             Self::Reinstate { terminal } => Order::Reinstate { terminal },
             Self::Enrol { outlet, terminal, key } => Order::Enrol { outlet, terminal, key },
+            Self::Shred { case } => Order::Shred { case },
+            Self::Hold { case, ground } => Order::Hold { case, ground },
+            Self::Release { case } => Order::Release { case },
         }
     }
 }

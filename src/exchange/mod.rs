@@ -76,6 +76,11 @@ tolds! {
         "该办件的个人数据已依法销毁，仅保留存证记录。",
         "The personal data of this case were destroyed; only the evidence of it remains.",
         Next::Stop;
+    /// The case is on hold: its key must not be destroyed.
+    pub const ON_HOLD = "TB-EXC-0011", 409,
+        "该办件处于保全状态，解除保全前不得销毁。",
+        "This case is on hold: its data must not be destroyed until the hold is lifted.",
+        Next::AskOperator;
 }
 
 pub fn tolds() -> Vec<&'static Told> {
@@ -100,6 +105,10 @@ pub enum ExchangeError {
     NumbersUsedUp,
     #[error("the key of the case was destroyed")]
     Shredded,
+    #[error("the case is on hold: {0}")]
+    OnHold(String),
+    #[error("the case is not over, or something of it is still on its way")]
+    NotOver,
 }
 
 impl Explain for ExchangeError {
@@ -116,6 +125,8 @@ impl Explain for ExchangeError {
             Self::Message(_) => &BAD_MESSAGE,
             Self::NumbersUsedUp => &NUMBERS_USED_UP,
             Self::Shredded => &SHREDDED,
+            Self::OnHold(_) => &ON_HOLD,
+            Self::NotOver => &NOT_NOW,
         }
     }
 }

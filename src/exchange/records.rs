@@ -36,6 +36,10 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
     version: 5002,
     name: "why a delivery is not taken",
     sql: "ALTER TABLE outbox ADD COLUMN trouble TEXT",
+}, Migration {
+    version: 5003,
+    name: "cases whose keys must not be destroyed",
+    sql: "CREATE TABLE case_hold (no TEXT PRIMARY KEY, at BIGINT NOT NULL, ground TEXT NOT NULL)",
 }];
 
 /// Case numbers one collecting gateway may give out for one owner on one day: the last four digits of the sequence.
@@ -199,13 +203,57 @@ pub async fn wrapped_key(tx: &mut Tx, no: CaseNo) -> Result<Vec<u8>, ExchangeErr
     row.try_get::<Option<Vec<u8>>, _>(0).map_err(StoreError::from)?.ok_or(ExchangeError::Shredded)
 }
 
-/// Destroys the key of a case: everything encrypted under it is gone, everywhere.
+/// Destroys the key of a case: everything encrypted under it is gone, in every copy and backup of files and log. What
+/// was encrypted goes too, so that a key found later opens nothing here. `false` when it was destroyed before.
 pub async fn shred(tx: &mut Tx, no: CaseNo) -> Result<bool, StoreError> {
     let done = sqlx::query("UPDATE case_key SET wrapped = NULL WHERE no = $1 AND wrapped IS NOT NULL")
         .bind(no.to_string())
         .execute(tx.run())
         .await?;
+    for sql in ["DELETE FROM case_file WHERE no = $1", "UPDATE case_event SET note = NULL WHERE no = $1"] {
+        sqlx::query(sql).bind(no.to_string()).execute(tx.run()).await?;
+    }
+    let empty = sqlx::query("UPDATE case_record SET dossier = $1 WHERE no = $2");
+    empty.bind(Vec::<u8>::new()).bind(no.to_string()).execute(tx.run()).await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Keeps the key of a case from being destroyed; the first ground stays. `false` when it was on hold already.
+pub async fn hold(tx: &mut Tx, no: CaseNo, ground: &str, now: UnixMillis) -> Result<bool, StoreError> {
+    let done = sqlx::query("INSERT INTO case_hold (no, at, ground) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+        .bind(no.to_string())
+        .bind(now.0)
+        .bind(ground)
+        .execute(tx.run())
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Lifts a hold. `false` when there was none.
+pub async fn release(tx: &mut Tx, no: CaseNo) -> Result<bool, StoreError> {
+    let done = sqlx::query("DELETE FROM case_hold WHERE no = $1").bind(no.to_string()).execute(tx.run()).await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The ground on which a case is on hold.
+pub async fn held(tx: &mut Tx, no: CaseNo) -> Result<Option<String>, StoreError> {
+    let row = sqlx::query("SELECT ground FROM case_hold WHERE no = $1");
+    let row = row.bind(no.to_string()).fetch_optional(tx.run()).await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?)
+}
+
+/// Names of all files of a case in the vault: to be forgotten once its key is.
+pub async fn vault_names(tx: &mut Tx, no: CaseNo) -> Result<Vec<String>, StoreError> {
+    let rows =
+        sqlx::query("SELECT vault FROM case_file WHERE no = $1").bind(no.to_string()).fetch_all(tx.run()).await?;
+    Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+}
+
+/// Whether anything of a case is still on its way.
+pub async fn underway(tx: &mut Tx, no: CaseNo) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT COUNT(*) FROM outbox WHERE no = $1 AND done_at IS NULL");
+    let row = row.bind(no.to_string()).fetch_one(tx.run()).await?;
+    Ok(row.try_get::<i64, _>(0)? > 0)
 }
 
 /// One line of a case's history.
@@ -470,6 +518,12 @@ mod tests {
             assert_eq!(wrapped_key(&mut tx, no).await.unwrap(), [1, 2, 3]);
             assert!(shred(&mut tx, no).await.unwrap());
             assert!(matches!(wrapped_key(&mut tx, no).await, Err(ExchangeError::Shredded)));
+            assert!(!shred(&mut tx, no).await.unwrap(), "once");
+            assert!(hold(&mut tx, no, "dispute", UnixMillis(1)).await.unwrap());
+            assert!(!hold(&mut tx, no, "another", UnixMillis(2)).await.unwrap());
+            assert_eq!(held(&mut tx, no).await.unwrap().as_deref(), Some("dispute"));
+            assert!(release(&mut tx, no).await.unwrap());
+            assert_eq!((held(&mut tx, no).await.unwrap(), release(&mut tx, no).await.unwrap()), (None, false));
         }
     }
 }

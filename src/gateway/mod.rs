@@ -37,6 +37,7 @@ pub mod receipt;
 pub mod receive;
 pub mod registry;
 pub mod rooms;
+mod shred;
 pub mod sign_in;
 mod status;
 pub mod statuses;

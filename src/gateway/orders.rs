@@ -1,4 +1,4 @@
-//! What operators order: an outlet or a terminal off or on again, a terminal enrolled. Signed by an operator that the
+//! What operators order: an outlet or a terminal off or on again, a terminal enrolled, a case held or shredded. Signed by an operator that the
 //! configuration lists; where the rules want a second person, approved by another.
 //!
 //! ```text
@@ -15,15 +15,17 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
+use super::shred;
 use crate::audit::entry::{Actor, Evidence, Node, Outcome};
-use crate::audit::{Committed, Entry, Kind};
+use crate::audit::{Committed, Entry, Kind, Word};
+use crate::exchange::records;
 use crate::identity::jose::{Embedded, Unverified};
 use crate::identity::keys::PublicKey;
 use crate::partners::{OutletId, PartnerError, Stopped, TerminalId};
 use crate::policy::{Administration, Ask, Kind as WhoKind, Operation, Permit, Who};
 use crate::store::{Migration, Tx, once, revoked};
 use crate::terms::refusal::tolds;
-use crate::terms::{Digest, Next, Refusal, UnixMillis};
+use crate::terms::{CaseNo, Digest, Next, Refusal, UnixMillis};
 
 tolds! {
     /// An order or its approval is not signed by an operator, is for another gateway, or out of time.
@@ -79,6 +81,12 @@ pub enum Order {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<Digest>,
     },
+    /// The key of a closed case is destroyed: its personal data are gone for good.
+    Shred { case: CaseNo },
+    /// The key of a case must not be destroyed while a dispute or an inquiry runs.
+    Hold { case: CaseNo, ground: Word },
+    /// It may be destroyed again.
+    Release { case: CaseNo },
 }
 
 impl Order {
@@ -88,6 +96,9 @@ impl Order {
             Self::Suspend { .. } | Self::Revoke { .. } => Operation::Revoke,
             Self::Resume { .. } | Self::Reinstate { .. } => Operation::Contract,
             Self::Enrol { .. } => Operation::Enrol,
+            Self::Shred { .. } => Operation::Shred,
+            Self::Hold { .. } => Operation::Hold,
+            Self::Release { .. } => Operation::Release,
         }
     }
 
@@ -98,12 +109,25 @@ impl Order {
             Self::Revoke { .. } => "revoke",
             Self::Reinstate { .. } => "reinstate",
             Self::Enrol { .. } => "enrol",
+            Self::Shred { .. } => "shred",
+            Self::Hold { .. } => "hold",
+            Self::Release { .. } => "release",
         }
     }
 
-    /// What it is about: an outlet, a terminal.
+    /// The case whose data it is about.
+    fn case(&self) -> Option<CaseNo> {
+        match self {
+            Self::Shred { case } | Self::Hold { case, .. } | Self::Release { case } => Some(*case),
+            _ => None,
+        }
+    }
+
+    /// What it is about: an outlet, a terminal, a ground.
     fn about(&self) -> [(&'static str, Option<String>); 2] {
         let (outlet, terminal) = match self {
+            Self::Hold { ground, .. } => return [("ground", Some(ground.to_string())), ("terminal", None)],
+            Self::Shred { .. } | Self::Release { .. } => (None, None),
             Self::Suspend { outlet } | Self::Resume { outlet } => (Some(outlet.to_string()), None),
             Self::Revoke { terminal } | Self::Reinstate { terminal } => (None, Some(terminal.to_string())),
             Self::Enrol { outlet, terminal, .. } => (Some(outlet.to_string()), Some(terminal.to_string())),
@@ -225,12 +249,17 @@ impl Judged {
             ..Actor::default()
         };
         let order = Evidence { r#type: ledger::word("order"), digest: Some(self.digest), ..Evidence::default() };
-        let entry = Entry::new(Kind::PartnerChange, now)
+        let case = self.claims.order.case();
+        let kind = if case.is_some() { Kind::KeyShred } else { Kind::PartnerChange };
+        let mut entry = Entry::new(kind, now)
             .node(Node { name: ledger::word(&rooms.me.id), ..Node::default() })
             .actor(actor)
             .dec(ledger::allowed(&self.permit))
             .evidence(order)
             .out(Outcome { status: Some(200), ..Outcome::default() });
+        if let Some(case) = case {
+            entry = entry.case(rooms.pseudonyms.case(case));
+        }
         let mut facts =
             vec![("order", Some(self.claims.order.word().to_owned())), ("approved-by", self.approved_by.clone())];
         facts.extend(self.claims.order.about());
@@ -268,7 +297,7 @@ impl Judged {
 /// Carries out an order at once.
 ///
 /// # Errors
-/// As [`judge`] and [`Judged::use_up`]; `TB-PAR-…` for an outlet without a contract. Every no is on record.
+/// As [`judge`], [`Judged::use_up`] and [`shred::shred`]; `TB-PAR-…` for an outlet without a contract. Every no is on record.
 pub async fn carry_out(rooms: &Arc<Rooms>, signed: Signed, now: UnixMillis) -> Result<(Order, Committed), Refusal> {
     let done = carried_out(rooms, signed, now).await;
     if let Err(refusal) = &done {
@@ -283,6 +312,7 @@ async fn carried_out(rooms: &Arc<Rooms>, signed: Signed, now: UnixMillis) -> Res
     let end = |kind: &str, id: String| revoked::Revoked { kind: kind.into(), issuer: String::new(), id, at: now };
     let mut tx = rooms.store.begin().await?;
     judged.use_up(&mut tx, now).await?;
+    let mut files = Vec::new();
     match &judged.claims.order {
         Order::Suspend { outlet } => {
             // A switch for a name that was misspelt would seem to work.
@@ -295,13 +325,21 @@ async fn carried_out(rooms: &Arc<Rooms>, signed: Signed, now: UnixMillis) -> Res
             let row = row(terminal, now);
             revoked::remove(&mut tx, &row.kind, "", &row.id).await?;
         }
+        Order::Shred { case } => files = shred::shred(&mut tx, *case).await?,
+        Order::Hold { case, ground } => shred::hold(&mut tx, *case, ground.as_str(), now).await?,
+        Order::Release { case } => {
+            records::release(&mut tx, *case).await?;
+        }
         Order::Enrol { .. } => {
             return Err(Refusal::new(&BAD_ORDER, "an enrolment is used by the terminal itself: POST /v1/terminals"));
         }
     }
     let committed = rooms.log.append(&judged.line(rooms, now)).await?;
     tx.commit(()).await?;
-    refresh(rooms, now).await?;
+    match &judged.claims.order {
+        Order::Shred { .. } => shred::sweep(rooms, &files).await?,
+        _ => refresh(rooms, now).await?,
+    }
     tracing::warn!(order = judged.claims.order.word(), by = judged.claims.iss, "an order was carried out");
     Ok((judged.claims.order, committed))
 }

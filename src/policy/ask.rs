@@ -89,6 +89,12 @@ words! {
         Revoke = "revoke",
         /// Issue a certificate to a terminal that a contract lists.
         Enrol = "enrol",
+        /// Destroy the key of a closed case.
+        Shred = "shred",
+        /// Keep a case's key from being destroyed.
+        Hold = "hold",
+        /// Let it be destroyed again.
+        Release = "release",
         Keys = "keys",
         Policy = "policy",
         Directory = "directory",

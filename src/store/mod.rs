@@ -23,7 +23,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{Any, AnyPool, Executor};
+use sqlx::{Any, AnyPool, Executor, Row};
 
 use crate::terms::refusal::tolds;
 use crate::terms::{Explain, Next, Told};
@@ -147,8 +147,8 @@ impl Store {
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if dialect == Dialect::Sqlite {
-                        // FULL: a commit that was answered survives a power cut.
-                        connection.execute("PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;").await?;
+                        // FULL: a commit that was answered survives a power cut. secure_delete: what is deleted is gone.
+                        connection.execute("PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;").await?;
                     }
                     Ok(())
                 })
@@ -195,6 +195,16 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())
+    }
+
+    /// Leaves no copy of what was deleted in the store's own files: SQLite's write-ahead file is emptied. Whether it
+    /// could be; a reader that is at work is waited for. PostgreSQL keeps dead rows until `VACUUM FULL`.
+    pub async fn scrub(&self) -> Result<bool, StoreError> {
+        if self.dialect == Dialect::Postgres {
+            return Ok(false);
+        }
+        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.pool).await?;
+        Ok(row.try_get::<i64, _>(0)? == 0)
     }
 
     pub async fn close(&self) {

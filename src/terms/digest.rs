@@ -18,28 +18,29 @@ impl Digest {
 
 /// Lower-case hexadecimal of any bytes.
 pub fn hex(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len() * 2);
-    for b in bytes {
-        let [high, low] = digits(*b);
-        out.push(char::from(high));
-        out.push(char::from(low));
-    }
-    out
+    let mut text = vec![0; bytes.len() * 2];
+    hex_into(&mut text, bytes);
+    String::from_utf8(text).unwrap_or_default()
 }
 
-fn digits(byte: u8) -> [u8; 2] {
+/// As [`hex`], into twice as many octets as there are `bytes`: entries of the log hold many of these.
+pub fn hex_into<'t>(text: &'t mut [u8], bytes: &[u8]) -> &'t str {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]
+    for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+        *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+    }
+    std::str::from_utf8(text).unwrap_or_default()
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Entries of the log hold many of these: no allocation.
-        let mut text = [0; 64];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
-            pair.copy_from_slice(&digits(byte));
-        }
-        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+        f.write_str(hex_into(&mut [0; 64], &self.0))
+    }
+}
+
+impl serde::Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(hex_into(&mut [0; 64], &self.0))
     }
 }
 
@@ -69,4 +70,4 @@ impl FromStr for Digest {
     }
 }
 
-super::json::as_text!(Digest);
+super::json::from_text!(Digest);

@@ -42,15 +42,23 @@ macro_rules! as_text {
                 serializer.collect_str(self)
             }
         }
+        $crate::terms::json::from_text!($name);
+    )+};
+}
+pub(crate) use as_text;
+
+/// Reads a type by its `FromStr`.
+macro_rules! from_text {
+    ($name:ident) => {
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?;
                 text.parse().map_err(serde::de::Error::custom)
             }
         }
-    )+};
+    };
 }
-pub(crate) use as_text;
+pub(crate) use from_text;
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,10 @@
 //! Entries as a verifier reads them: only what its checks need, borrowed from the stored bytes.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{IgnoredAny, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::word::unhex;
 use super::{Kind, Pseudonym, VERSION};
@@ -50,6 +51,25 @@ pub enum Unjudged {
     Malformed(&'static str),
 }
 
+/// `N` bytes in hexadecimal; `None` inside when it is another text.
+struct Hex<const N: usize>(Option<[u8; N]>);
+
+impl<'de, const N: usize> Deserialize<'de> for Hex<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text<const N: usize>;
+        impl<const N: usize> Visitor<'_> for Text<N> {
+            type Value = Hex<N>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Hex<N>, E> {
+                Ok(Hex(unhex(text)))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw<'a> {
@@ -57,12 +77,9 @@ struct Raw<'a> {
     #[serde(borrow)]
     kind: Cow<'a, str>,
     ts: i64,
-    #[serde(borrow)]
-    nonce: Cow<'a, str>,
-    #[serde(borrow)]
-    of: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    case: Option<RawCase<'a>>,
+    nonce: Hex<32>,
+    of: Option<Hex<32>>,
+    case: Option<RawCase>,
     #[serde(borrow)]
     up: Option<RawUp<'a>>,
     #[serde(rename = "node")]
@@ -97,12 +114,10 @@ struct Raw<'a> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawCase<'a> {
-    #[serde(borrow)]
-    id: Cow<'a, str>,
+struct RawCase {
+    id: Hex<16>,
     seq: u32,
-    #[serde(borrow)]
-    prev: Option<Cow<'a, str>>,
+    prev: Option<Hex<32>>,
 }
 
 #[derive(Deserialize)]
@@ -116,8 +131,7 @@ struct RawReceipt<'a> {
     #[serde(borrow)]
     origin: Option<Cow<'a, str>>,
     index: Option<u64>,
-    #[serde(borrow)]
-    leaf: Option<Cow<'a, str>>,
+    leaf: Option<Hex<32>>,
 }
 
 impl EntryHead {
@@ -135,27 +149,26 @@ impl EntryHead {
         if raw.v != VERSION {
             return Err(Unjudged::Unknown);
         }
-        unhex::<32>(&raw.nonce).ok_or(Malformed("nonce"))?;
-        let digest = |text: &str| unhex(text).map(Digest);
+        raw.nonce.0.ok_or(Malformed("nonce"))?;
         let case = match raw.case {
             None => None,
             Some(case) => {
-                let id = unhex(&case.id).map(Pseudonym).ok_or(Malformed("case.id"))?;
+                let id = case.id.0.map(Pseudonym).ok_or(Malformed("case.id"))?;
                 let prev = match case.prev {
                     None => None,
-                    Some(text) => Some(digest(&text).ok_or(Malformed("case.prev"))?),
+                    Some(hex) => Some(hex.0.map(Digest).ok_or(Malformed("case.prev"))?),
                 };
                 Some(CaseLink { id, seq: case.seq, prev })
             }
         };
         let of = match raw.of {
             None => None,
-            Some(text) => Some(digest(&text).ok_or(Malformed("of"))?),
+            Some(hex) => Some(hex.0.map(Digest).ok_or(Malformed("of"))?),
         };
         let receipt = match raw.up.and_then(|up| up.receipt) {
             None => None,
             Some(RawReceipt { origin: Some(origin), index: Some(index), leaf: Some(leaf) }) => {
-                let leaf = digest(&leaf).ok_or(Malformed("up.receipt.leaf"))?;
+                let leaf = leaf.0.map(Digest).ok_or(Malformed("up.receipt.leaf"))?;
                 Some(Receipt { origin: origin.into_owned(), index, leaf })
             }
             Some(_) => return Err(Malformed("up.receipt")),

@@ -3,17 +3,18 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smol_str::SmolStr;
 
 use super::EntryError;
-use crate::terms::{CaseNo, CreditCode, ResidentId, digest::hex};
+use crate::terms::{CaseNo, CreditCode, ResidentId, digest::hex_into};
 
 /// A code, name or template without blanks: 1–128 characters of visible ASCII, no quotes, no backslash.
 ///
 /// Everything in clear in an entry is a word; free text about people has no place outside `enc`. As a last net
 /// a word that *contains* a valid resident number or looks like a mobile number is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Word(String);
+pub struct Word(SmolStr);
 
 impl Word {
     pub fn new(text: &str) -> Result<Self, EntryError> {
@@ -25,7 +26,7 @@ impl Word {
         if text.len() >= 11 && text.split(|c: char| !c.is_ascii_alphanumeric()).any(is_personal) {
             return Err(EntryError::Personal);
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -39,6 +40,13 @@ fn is_personal(run: &str) -> bool {
         18 => ResidentId::normalise(run).parse::<ResidentId>().is_ok(),
         11 => run.starts_with('1') && !run[1..2].contains(['0', '1', '2']) && run.bytes().all(|b| b.is_ascii_digit()),
         _ => false,
+    }
+}
+
+impl<'de> Deserialize<'de> for Word {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::new(&text).map_err(serde::de::Error::custom)
     }
 }
 
@@ -100,7 +108,7 @@ pub(in crate::audit) fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
 
 impl fmt::Display for Pseudonym {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0))
+        f.write_str(hex_into(&mut [0; 32], &self.0))
     }
 }
 
@@ -112,7 +120,7 @@ impl fmt::Debug for Pseudonym {
 
 impl Serialize for Pseudonym {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&hex(&self.0))
+        serializer.serialize_str(hex_into(&mut [0; 32], &self.0))
     }
 }
 

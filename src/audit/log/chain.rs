@@ -1,7 +1,6 @@
 //! Case chains: the next `seq` and `prev` of every case, and the intents that nobody has closed yet.
 
-use std::collections::HashMap;
-
+use crate::audit::FastMap;
 use crate::audit::entry::{CaseLink, Pseudonym};
 use crate::audit::evidence::index;
 use crate::terms::Digest;
@@ -9,11 +8,11 @@ use crate::terms::Digest;
 /// The last entry of each case: rebuilt when the log is opened, kept by the writer. About 45 bytes a case.
 #[derive(Debug, Default)]
 pub struct CaseChain {
-    last: HashMap<Pseudonym, Last>,
+    last: FastMap<Pseudonym, Last>,
     /// Intents by leaf hash.
-    open: HashMap<Digest, u64>,
+    open: FastMap<Digest, u64>,
     /// Of the batch being written: not yet durable.
-    pending: HashMap<Pseudonym, (Last, Digest)>,
+    pending: FastMap<Pseudonym, (Last, Digest)>,
     pending_open: Vec<(Digest, u64)>,
     pending_closed: Vec<Digest>,
 }

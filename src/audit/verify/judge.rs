@@ -1,6 +1,6 @@
 //! Judges a log entry by entry, in order, in bounded memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::Options;
 use super::commercial::Commercial;
@@ -8,6 +8,7 @@ use super::peers::Peers;
 use super::pinned::witnessed;
 use super::report::{Fault, Question, Report, Verdict};
 use super::state::{Half, State, half};
+use crate::audit::FastMap;
 use crate::audit::anchor::{Anchor, AnchorError};
 use crate::audit::checkpoint::{self, SignedCheckpoint};
 use crate::audit::entry::{CaseLink, EntryHead, Kind, Pseudonym, Role, Unjudged};
@@ -39,15 +40,15 @@ pub struct Judge<'o> {
     /// Roots promised for sizes still to come: (who promised, root, which question it answers).
     promises: BTreeMap<u64, Vec<(String, Digest, Question)>>,
     /// `seq`, leaf and index of each case's last entry.
-    cases: HashMap<Pseudonym, (u32, Half, u64)>,
+    cases: FastMap<Pseudonym, (u32, Half, u64)>,
     /// Leaves hashed for maps so far, and maps that were not computed again.
     map_work: u64,
     maps_skipped: u64,
     cases_full: bool,
-    intents: HashMap<Digest, (u64, i64)>,
+    intents: FastMap<Digest, (u64, i64)>,
     intents_full: bool,
     last_ts: i64,
-    kinds: HashMap<Kind, u64>,
+    kinds: FastMap<Kind, u64>,
     note: Option<Vec<u8>>,
     /// Whether entries were read, and not only hashes or a sample.
     entries_seen: bool,
@@ -65,14 +66,14 @@ impl<'o> Judge<'o> {
             report: Report { origin: options.origin().to_owned(), ..Report::default() },
             frontier: Frontier::new(),
             promises: BTreeMap::new(),
-            cases: HashMap::new(),
+            cases: FastMap::default(),
             map_work: 0,
             maps_skipped: 0,
             cases_full: false,
-            intents: HashMap::new(),
+            intents: FastMap::default(),
             intents_full: false,
             last_ts: i64::MIN,
-            kinds: HashMap::new(),
+            kinds: FastMap::default(),
             note: None,
             entries_seen: true,
             begun_before: None,

@@ -8,8 +8,7 @@
 //! ```
 //! Integers are little-endian. The file is the auditor's own: the digest guards against accidents, not against people.
 
-use std::collections::HashMap;
-
+use crate::audit::FastMap;
 use crate::audit::Pseudonym;
 use crate::audit::note::MAX_NOTE;
 use crate::terms::Digest;
@@ -31,8 +30,8 @@ pub struct State {
     /// The checkpoint's note.
     pub note: Vec<u8>,
     pub(super) last_ts: i64,
-    pub(super) cases: HashMap<Pseudonym, (u32, Half, u64)>,
-    pub(super) intents: HashMap<Digest, (u64, i64)>,
+    pub(super) cases: FastMap<Pseudonym, (u32, Half, u64)>,
+    pub(super) intents: FastMap<Digest, (u64, i64)>,
 }
 
 impl State {
