@@ -60,6 +60,10 @@ impl Running {
         let decisions = self.rooms.decisions.clone();
         let _ = tokio::task::spawn_blocking(move || decisions.close()).await;
         self.rooms.log.clone().close().await;
+        // The last checkpoint, too: a copy of the log from just before the stop is older than the store.
+        if let Err(error) = jobs::log::keep_head(&self.rooms).await {
+            tracing::warn!(%error, "the store does not know the log's last checkpoint");
+        }
         self.rooms.store.close().await;
     }
 }

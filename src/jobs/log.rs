@@ -11,7 +11,7 @@ use crate::audit::entry::{Entry, Node};
 use crate::audit::{AuditError, Committed, Kind};
 use crate::gateway::{Rooms, ledger, stopped};
 use crate::store::{StoreError, head};
-use crate::terms::{Digest, UnixMillis};
+use crate::terms::UnixMillis;
 
 /// How often the day is looked at, in seconds.
 const LOOK_S: u64 = 60;
@@ -25,7 +25,7 @@ pub async fn head(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
     loop {
         let newest = rooms.log.checkpoint();
         if newest.size > kept {
-            match keep_head(&rooms, newest.size, newest.root).await {
+            match keep_head(&rooms).await {
                 Ok(()) => kept = newest.size,
                 Err(error) => tracing::warn!(%error, "the newest checkpoint is not in the store yet"),
             }
@@ -37,9 +37,11 @@ pub async fn head(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-async fn keep_head(rooms: &Rooms, size: u64, root: Digest) -> Result<(), StoreError> {
+/// Keeps the newest checkpoint in the store now.
+pub async fn keep_head(rooms: &Rooms) -> Result<(), StoreError> {
+    let newest = rooms.log.checkpoint();
     let mut tx = rooms.store.begin().await?;
-    head::keep(&mut tx, rooms.log.key().name(), size, root).await?;
+    head::keep(&mut tx, rooms.log.key().name(), newest.size, newest.root).await?;
     tx.commit(()).await?;
     Ok(())
 }
