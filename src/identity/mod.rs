@@ -1,9 +1,9 @@
-//! Floor 4: who is it? Tokens, keys, proofs of possession, papers of delegation, and words between gateways.
+//! Floor 4: who is it? Tokens, keys, proofs of possession, papers of delegation, names for peers.
 //!
 //! ```text
 //!   text ─▶ jose ─▶ book + keys ─▶ access ─▶ Caller          delegation ─▶ Grant<PowerOfAttorney | …>
 //!           strict    ▲  refresh    │  ▲ dpop · revocation     exchange · exchanged ─▶ a clerk's token for a citizen's matter
-//!                     └─ Needs ◀────┘  └ cache                 assertion · handoff ─▶ gateway to gateway, to department
+//!                     └─ Needs ◀────┘  └ cache                 pairwise ─▶ names of people for one peer only
 //!                                                              issue · ring_provider ─▶ keys and signatures
 //! ```
 //! This room judges: it fetches no key, remembers no `jti` and reads no clock. What it lacks it names
@@ -12,7 +12,6 @@
 //! Main door: [`access::check_for`] gives a [`access::Checked`] with a [`access::Caller`], which nothing else can make.
 
 pub mod access;
-pub mod assertion;
 pub mod book;
 pub mod cache;
 pub mod caller;
@@ -21,13 +20,13 @@ pub mod dpop;
 pub mod error;
 pub mod exchange;
 pub mod exchanged;
-pub mod handoff;
 pub mod id_token;
 pub mod issue;
 pub mod jose;
 pub mod keys;
 pub mod logout;
 pub mod nonce;
+pub mod pairwise;
 pub mod refresh;
 pub mod revocation;
 pub mod ring_provider;

@@ -3,7 +3,6 @@
 mod access_attacks;
 mod delegated;
 mod dpop_attacks;
-mod gateways;
 mod keys_and_rotation;
 mod logged_out;
 mod one_token_for_two;
