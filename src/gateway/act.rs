@@ -219,10 +219,11 @@ pub async fn under_mandate(
     let permit = {
         let catalogue = rooms.catalogue.load();
         let who = facts::who(rooms, person, terminal, true, true, trace.at);
-        let mut step = Ask::step(act, who, facts::case(&record, &dossier, catalogue.items.get(&dossier.item)));
+        let item = catalogue.items.get(&dossier.item);
+        let mut step = Ask::step(act, who, facts::case(&record, &dossier, item));
         step.mandate =
             Some(Mandate { authority: grant.from().to_owned(), live: true, item_listed: true, act_listed: true });
-        step.complete = true;
+        step.complete = item.is_some_and(|i| facts::complete(&i.materials, &dossier.materials, &dossier.facts));
         step.reasons = order.note.as_deref().is_some_and(|n| !n.trim().is_empty());
         step.ground = Ground::None;
         rooms.policies.decide(&Ask::Step(step), trace.at).map_err(|denial| denial.refusal())?

@@ -2,11 +2,12 @@
 
 use super::rooms::Rooms;
 use super::who::{Person, PersonKind, Terminal};
-use crate::catalogue::items::Item;
+use crate::catalogue::items::{self, Item};
 use crate::catalogue::registers::DataResource;
 use crate::catalogue::words as cw;
+use crate::exchange::State;
+use crate::exchange::message::{self, Dossier};
 use crate::exchange::records::Record;
-use crate::exchange::{State, message::Dossier};
 use crate::policy::{self, CaseFacts, CaseLink, ItemFacts, Kind, Outlet, Who};
 use crate::terms::{OutletKind, Presence, RegionCode, UnixMillis};
 
@@ -146,6 +147,17 @@ pub fn collected_by(collector: &str) -> Option<String> {
     collector.split_once(':').map(|(_, id)| id.to_owned())
 }
 
+/// Whether everything that the guide requires is at hand: a file, or a fact that was looked up. What was put off (容缺)
+/// or could not be looked up yet is for the owner to judge.
+pub fn complete(guide: &[items::Material], handed_in: &[message::Material], facts: &[message::FactRef]) -> bool {
+    let has_file = |no: u8| handed_in.iter().any(|m| m.no == u32::from(no) && m.file.is_some());
+    let known = |resource: &str| facts.iter().any(|fact| fact.resource == resource);
+    guide.iter().filter(|m| m.required).all(|m| match m.source {
+        cw::Source::Shared => m.reference.as_deref().is_some_and(known),
+        _ => has_file(m.no),
+    })
+}
+
 pub fn case(record: &Record, dossier: &Dossier, item: Option<&Item>) -> CaseFacts {
     CaseFacts {
         no: record.case.no,
@@ -193,5 +205,58 @@ pub fn resource(resource: &DataResource, provider: RegionCode, fields: Vec<Strin
         sensitivity: resource.sensitivity,
         fields,
         needs_consent: resource.needs_consent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terms::Digest;
+
+    #[test]
+    fn what_was_put_off_or_not_looked_up_is_not_complete() {
+        let needs = |no, source, required| items::Material {
+            no,
+            name: "材料".into(),
+            source,
+            reference: (source == cw::Source::Shared).then(|| "DR-HH".to_owned()),
+            required,
+            deferrable_days: Some(5),
+        };
+        let guide = [
+            needs(1, cw::Source::Citizen, true),
+            needs(2, cw::Source::Shared, true),
+            needs(3, cw::Source::Licence, false),
+        ];
+        let file = |no| message::Material {
+            no,
+            name: "材料".into(),
+            source: "citizen".into(),
+            file: (no > 0).then(|| message::FileRef {
+                path: "m".into(),
+                media: "text/plain".into(),
+                size: 1,
+                digest: Digest([0; 32]),
+            }),
+            verdict: None,
+        };
+        let promised = message::Material { no: 1, ..file(0) };
+        let fact = |resource: &str| message::FactRef {
+            resource: resource.into(),
+            purpose: "case".into(),
+            fetched_at: UnixMillis(0),
+            cached: false,
+            values: serde_json::Value::Null,
+        };
+        for (why, handed_in, facts, want) in [
+            ("all that is required", vec![file(1)], vec![fact("DR-HH")], true),
+            ("put off", vec![promised], vec![fact("DR-HH")], false),
+            ("nothing of it", vec![], vec![fact("DR-HH")], false),
+            ("the register was away", vec![file(1)], vec![], false),
+            ("another fact", vec![file(1)], vec![fact("DR-PERMIT")], false),
+            ("a file does not stand for a fact", vec![file(1), file(2)], vec![], false),
+        ] {
+            assert_eq!(complete(&guide, &handed_in, &facts), want, "{why}");
+        }
     }
 }
