@@ -1,12 +1,13 @@
 //! What the directory says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as B64;
 use serde::{Deserialize, Serialize};
 
 use super::{FederationError, signed};
+use crate::audit::note::{KeyKind, VerifierKey};
 use crate::identity::book::{BindingRule, ClaimNames, Profile};
 use crate::terms::{Digest, RegionCode, UnixMillis};
 use crate::trust::crl::Crl;
@@ -64,17 +65,31 @@ pub struct Member {
     pub places: Vec<RegionCode>,
     /// `https://host:port` of its API.
     pub api: String,
-    /// `https://host:port` of its log.
-    pub log: String,
-    pub log_origin: String,
-    /// Verifier key of its log (signed note).
-    pub log_key: String,
+    /// Its logs: one a replica.
+    pub logs: Vec<MemberLog>,
     /// The authority that issues its TLS certificates, and no one else's.
     pub tls_anchors: Vec<Octets>,
     /// Certificates that seal its case files.
     pub seal_certificates: Vec<Octets>,
     /// JWK set that signs its assertions.
     pub assertion_keys: serde_json::Value,
+}
+
+/// A log of a member.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemberLog {
+    /// `https://host:port` of the log.
+    pub url: String,
+    /// Its verifier keys (signed note): all of one name, the log's origin. Two while one key takes over from the other.
+    pub keys: Vec<VerifierKey>,
+}
+
+impl MemberLog {
+    /// The first line of its checkpoints.
+    pub fn origin(&self) -> &str {
+        self.keys.first().map_or("", VerifierKey::name)
+    }
 }
 
 /// A token issuer, with whom and where it may speak for.
@@ -160,9 +175,16 @@ impl Directory {
         self.anchors.crls.iter().filter_map(|list| Crl::parse(&list.0).ok()).collect()
     }
 
+    /// Keys of the logs of every member but `me`.
+    pub fn log_keys(&self, me: &str) -> Vec<VerifierKey> {
+        let others = self.members.iter().filter(|member| member.id != me);
+        others.flat_map(|member| &member.logs).flat_map(|log| &log.keys).cloned().collect()
+    }
+
     fn consistent(&self) -> Result<(), FederationError> {
         let wrong = |why: String| Err(FederationError::Directory(why));
         let (mut ids, mut slots, mut places) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut origins = BTreeSet::new();
         for member in &self.members {
             if member.slot > 9_999 {
                 return wrong(format!("{}: slot above 9999", member.id));
@@ -176,6 +198,17 @@ impl Directory {
             for place in &member.places {
                 if let Some(other) = places.insert(*place, &member.id) {
                     return wrong(format!("{} and {other} both claim {place}", member.id));
+                }
+            }
+            for log in &member.logs {
+                let origin = log.origin();
+                if log.keys.iter().any(|key| key.name() != origin || key.kind() != KeyKind::Ed25519)
+                    || origin.is_empty()
+                {
+                    return wrong(format!("{}: a log has keys, all of a log and of one name", member.id));
+                }
+                if !origins.insert(origin) {
+                    return wrong(format!("{}: two logs are called {origin}", member.id));
                 }
             }
         }
@@ -219,6 +252,7 @@ impl Issuer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::note::Signer;
 
     fn member(id: &str, slot: u16, places: &[&str]) -> Member {
         Member {
@@ -227,9 +261,7 @@ mod tests {
             slot,
             places: places.iter().map(|p| p.parse().unwrap()).collect(),
             api: String::new(),
-            log: String::new(),
-            log_origin: String::new(),
-            log_key: String::new(),
+            logs: vec![],
             tls_anchors: vec![],
             seal_certificates: vec![],
             assertion_keys: serde_json::Value::Null,
@@ -281,6 +313,31 @@ mod tests {
             [member("a", 10_000, &[]), member("b", 2, &[])],
         ] {
             assert!(directory(pair.to_vec()).consistent().is_err());
+        }
+    }
+
+    #[test]
+    fn a_log_has_keys_of_one_name_that_no_other_log_has() {
+        let key = |name: &str, seed: u8, kind| Signer::from_seed(name, &[seed; 32]).unwrap().verifier(kind);
+        let log = |keys: &[VerifierKey]| MemberLog { url: String::new(), keys: keys.to_vec() };
+        let (one, next) = (key("a", 1, KeyKind::Ed25519), key("a", 2, KeyKind::Ed25519));
+        let (other, witness) = (key("b", 3, KeyKind::Ed25519), key("a", 4, KeyKind::Cosignature));
+        for (logs, fits) in [
+            (vec![log(std::slice::from_ref(&one)), log(std::slice::from_ref(&other))], true),
+            (vec![log(&[one.clone(), next.clone()])], true),
+            (vec![log(&[])], false),
+            (vec![log(&[one.clone(), other])], false),
+            (vec![log(&[witness])], false),
+            (vec![log(std::slice::from_ref(&one)), log(&[next])], false),
+        ] {
+            let with = |logs: &[MemberLog]| Member { logs: logs.to_vec(), ..member("m", 1, &["440305"]) };
+            assert_eq!(directory(vec![with(&logs)]).consistent().is_ok(), fits, "{logs:?}");
+            // Nor may two members share one.
+            assert!(
+                directory(vec![with(&logs), Member { logs: logs.clone(), ..member("n", 2, &[]) }])
+                    .consistent()
+                    .is_err()
+            );
         }
     }
 }

@@ -28,7 +28,6 @@ use super::{METHOD, NOT_FOUND, TOO_LARGE, guard, problem};
 use crate::audit::entry::{Actor, Decision, Outcome};
 use crate::audit::error::ENTRIES;
 use crate::audit::log::Resource;
-use crate::audit::note::VerifierKey;
 use crate::audit::tile::{Level, TilePath};
 use crate::audit::witness::{MAX_REQUEST, Witness, WitnessError};
 use crate::audit::{AuditError, Entry, Kind};
@@ -136,8 +135,7 @@ impl LogDoor {
         let body = tokio::time::timeout(BODY_WAIT, body).await.map_err(|_| Refusal::new(&SLOW, "a slow body"))?;
         let body = body.map_err(|_| Refusal::new(&TOO_LARGE, "a body that is cut off, or too large"))?;
         let directory = self.rooms.directory.load();
-        let others = directory.members.iter().filter(|member| member.id != self.rooms.me.id);
-        let logs: Vec<VerifierKey> = others.filter_map(|member| member.log_key.parse().ok()).collect();
+        let logs = directory.log_keys(&self.rooms.me.id);
         let (witness, now_s) = (self.witness.clone(), u64::try_from(UnixMillis::now().0 / 1000).unwrap_or(0));
         let judged = tokio::task::spawn_blocking(move || witness.add_checkpoint(&body, &logs, now_s)).await;
         match judged.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "cosigning was cut off"))? {

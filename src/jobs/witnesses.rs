@@ -11,6 +11,7 @@ use crate::audit::log::Published;
 use crate::audit::note::{Note, VerifierKey};
 use crate::audit::witness;
 use crate::audit::witness_policy::WitnessPolicy;
+use crate::federation::directory::MemberLog;
 use crate::gateway::{Rooms, stopped};
 use crate::terms::UnixMillis;
 use crate::upstream::Client;
@@ -133,7 +134,8 @@ async fn ask(witness: &mut Witness, rooms: &Rooms, target: &Published) -> (Strin
 /// The way to the member whose log stands at the witness's address: under its own authority, and nobody else's.
 fn client_for(witness: &Witness, rooms: &Rooms) -> Result<Client, String> {
     let directory = rooms.directory.load();
-    let member = directory.members.iter().find(|member| member.log.trim_end_matches('/') == witness.url);
+    let stands_there = |log: &MemberLog| log.url.trim_end_matches('/') == witness.url;
+    let member = directory.members.iter().find(|member| member.logs.iter().any(stands_there));
     let member = member.ok_or_else(|| format!("{}: no member of the directory has its log there", witness.url))?;
     let peer = rooms.peer(&member.id, UnixMillis::now()).map_err(|e| e.to_string())?;
     Ok(peer.deliveries.relayed()) // a witness that sleeps says nothing about cases

@@ -9,6 +9,7 @@ use super::settings::{OUTLET_ITEMS, OUTLETS};
 use super::stamps;
 use super::world::{B, CLIENTS, Door, GATEWAYS, World};
 use crate::federation::Directory;
+use crate::federation::directory::MemberLog;
 use crate::terms::UnixMillis;
 
 /// `pids` are the gateways' processes.
@@ -73,7 +74,7 @@ pub(super) fn take_back(world: &World) -> Result<(), String> {
 
 fn gateway(world: &World, gateway: usize, pid: Option<u32>, directory: &Directory) -> Value {
     let plan = &GATEWAYS[gateway];
-    let member = directory.member(plan.id);
+    let log = directory.member(plan.id).and_then(|member| member.logs.first());
     json!({
         "name": plan.id,
         "title": plan.name,
@@ -82,8 +83,8 @@ fn gateway(world: &World, gateway: usize, pid: Option<u32>, directory: &Director
         "admin": world.url(Door::Admin(gateway)),
         "metrics": world.url(Door::Metrics(gateway)),
         "log": world.url(Door::Log(gateway)),
-        "log_origin": member.map(|m| m.log_origin.as_str()),
-        "log_key": member.map(|m| m.log_key.as_str()),
+        "log_origin": log.map(MemberLog::origin),
+        "log_key": log.and_then(|log| log.keys.first()).map(ToString::to_string),
         "ca": world.tls_anchors(gateway),
         "pid": pid,
         "config": world.config(gateway),

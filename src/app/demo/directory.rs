@@ -8,12 +8,12 @@ use super::files::{self, said};
 use super::lay::{Authorities, Member};
 use super::world::{Door, FEDERATION, GATEWAYS, World};
 use super::{jws, pki::Pair, stamps, tokens};
+use crate::audit::note::{KeyKind, VerifierKey};
 use crate::catalogue::Catalogue;
-use crate::federation::directory::{Anchors, Octets};
+use crate::federation::directory::{Anchors, MemberLog, Octets};
 use crate::federation::{Directory, Issuer, Member as Entry, signed};
 use crate::identity::book::{BindingRule, ClaimNames, Profile};
-use crate::terms::digest::hex;
-use crate::terms::{Digest, UnixMillis};
+use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
 use crate::trust::issue;
@@ -86,16 +86,16 @@ fn octets(certificate: &Certificate) -> Octets {
 
 fn entry(world: &World, gateway: usize, member: &Member) -> Result<Entry, String> {
     let plan = &GATEWAYS[gateway];
-    let origin = log_origin(gateway);
     Ok(Entry {
         id: plan.id.to_owned(),
         name: plan.name.to_owned(),
         slot: plan.slot,
         places: vec![plan.division.parse().map_err(|e| format!("{}: {e}", plan.division))?],
         api: world.url(Door::Api(gateway)),
-        log: world.url(Door::Log(gateway)),
-        log_key: log_key(&origin, &member.log)?,
-        log_origin: origin,
+        logs: vec![MemberLog {
+            url: world.url(Door::Log(gateway)),
+            keys: vec![log_key(&log_origin(gateway), &member.log)?],
+        }],
         tls_anchors: vec![octets(&member.tls_authority.certificate)],
         seal_certificates: vec![octets(&member.envelope.certificate)],
         assertion_keys: json!({ "keys": [jws::public_jwk(&member.assertion.key, &tokens::thumbprint(&member.assertion.key)?)?] }),
@@ -107,14 +107,10 @@ pub fn log_origin(gateway: usize) -> String {
     format!("{FEDERATION}.tongban.example/{}", GATEWAYS[gateway].id)
 }
 
-/// The verifier key of an Ed25519 log (C2SP signed-note): name, key hash, kind 1 and key.
-fn log_key(origin: &str, key: &SigningKey) -> Result<String, String> {
-    use base64::Engine;
+fn log_key(origin: &str, key: &SigningKey) -> Result<VerifierKey, String> {
     let PublicKey::Ed25519(public) = key.public_key() else { return Err("the log's key is not Ed25519".into()) };
-    let kinded = [&[1][..], &public].concat();
-    let hash = Digest::of(&[origin.as_bytes(), b"\n", &kinded].concat());
-    let text = base64::engine::general_purpose::STANDARD.encode(kinded);
-    Ok(format!("{origin}+{}+{text}", hex(&hash.0[..4])))
+    let public = public.try_into().map_err(|_| "an Ed25519 key of another length")?;
+    VerifierKey::new(origin, KeyKind::Ed25519, public).ok_or_else(|| format!("{origin}: no name for a log"))
 }
 
 fn issuer(world: &World) -> Issuer {

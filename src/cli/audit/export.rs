@@ -101,7 +101,7 @@ fn directory_keys(config: &Config) -> Result<Vec<VerifierKey>, String> {
     let operator = crate::app::wire::operator_key(&config.directory.operator_key)?;
     let directory = crate::federation::Directory::take(&envelope, &operator, None, UnixMillis(0));
     let directory = directory.map_err(|e| format!("{}: {e}", file.display()))?;
-    Ok(directory.members.iter().filter_map(|member| member.log_key.parse().ok()).collect())
+    Ok(directory.log_keys(""))
 }
 
 pub(super) fn case(word: &str, data: &Path) -> Result<(Pseudonym, Option<CaseNo>), String> {

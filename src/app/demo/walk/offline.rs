@@ -195,7 +195,8 @@ fn office_file(folder: &Path, digest: &str) -> Result<String, String> {
 fn log_key(world: &World, gateway: usize) -> Result<String, String> {
     let directory = directory::read(world, UnixMillis::now())?;
     let member = directory.member(GATEWAYS[gateway].id).ok_or("the directory does not list the gateway")?;
-    Ok(member.log_key.clone())
+    let key = member.logs.first().and_then(|log| log.keys.first());
+    Ok(key.ok_or("the directory lists no key of its log")?.to_string())
 }
 
 /// Runs this program with these words; what it says when it is content.
