@@ -385,12 +385,23 @@ async fn two_replicas_never_do_a_thing_twice() {
     assert!(once.len() >= cases.len());
     assert!(once.values().all(|times| *times == 1), "a case file was sent twice: {once:?}");
     assert!(!sent(&[&first]).is_empty() && !sent(&[&other]).is_empty(), "both replicas deliver");
-    for log in &logs {
-        let log = log.display().to_string();
-        let key = tools::tongban(&["audit", "key", &log]);
-        let key = String::from_utf8_lossy(&key.stdout).trim().to_owned();
-        let proven = tools::tongban(&["audit", "verify", &log, "--key", &key]);
-        println!("{}: {} lines, {} sent", log, lines(Path::new(&log)).len(), sent(&[&lines(Path::new(&log))]).len());
+    let key = |log: &Path| {
+        let key = tools::tongban(&["audit", "key", &log.display().to_string()]);
+        String::from_utf8_lossy(&key.stdout).trim().to_owned()
+    };
+    let names = logs.each_ref().map(|log| log.display().to_string());
+    let keys = logs.each_ref().map(|log| key(log));
+    for (log, key) in names.iter().zip(&keys) {
+        let proven = tools::tongban(&["audit", "verify", log, "--key", key]);
         assert_eq!(proven.status.code(), Some(0), "{}", tools::text(&proven));
+        assert!(tools::text(&proven).contains("other logs of this gateway"), "{}", tools::text(&proven));
     }
+    // Both logs are one set: each names the other, as far as it had come, and a case is found in whichever has it.
+    let both =
+        tools::tongban(&["audit", "verify", &names[0], &names[1], "--key", &keys[0], "--key", &keys[1], "--json"]);
+    assert_eq!(both.status.code(), Some(0), "{}", tools::text(&both));
+    let report: Value = serde_json::from_slice(&both.stdout).expect("JSON");
+    assert_eq!((&report["set"], report["logs"].as_array().map(Vec::len)), (&json!("proven"), Some(2)), "{report:#}");
+    let alone = tools::tongban(&["audit", "verify", &names[0], &names[0], "--key", &keys[0]]);
+    assert_eq!(alone.status.code(), Some(2), "{}", tools::text(&alone));
 }

@@ -123,6 +123,7 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     let roots = Roots::default();
     tasks.spawn(jobs::log::daily(rooms.clone(), roots.clone(), stop.clone()));
     tasks.spawn(jobs::log::head(rooms.clone(), stop.clone()));
+    tasks.spawn(jobs::logset::run(rooms.clone(), stop.clone()));
     tasks.spawn(refresh::keys(rooms.clone(), stop.clone()));
     let sources = wire::responders(config)?;
     if !sources.is_empty() {

@@ -19,6 +19,7 @@ pub mod error;
 pub mod evidence;
 pub mod gm;
 pub mod log;
+pub mod logset;
 pub mod merkle;
 pub mod mirror;
 pub mod note;

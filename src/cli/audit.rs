@@ -72,13 +72,13 @@ enum Command {
 #[derive(Debug, Args)]
 struct VerifyArgs {
     /// 日志地址、镜像目录、停机网关的数据目录，或证据包 · The log's URL, a mirrored folder, a stopped gateway's data
-    /// folder, or an evidence bundle.
-    #[arg(value_name = "PREFIX_OR_DIR_OR_BUNDLE")]
-    log: String,
-    /// 日志公钥（由审计方自行保管；策略文件只列一个日志时可省略） · The log's verifier key, kept by the auditor; may
-    /// be left out when the policy names one log.
+    /// folder, or an evidence bundle. Several logs (多个副本的日志) are judged one by one and then as a set.
+    #[arg(value_name = "PREFIX_OR_DIR_OR_BUNDLE", required = true)]
+    logs: Vec<String>,
+    /// 日志公钥（由审计方自行保管；策略文件只列一个日志时可省略），多个日志时各给一个 · The log's verifier key, kept by the
+    /// auditor; may be left out when the policy names one log. One for each of several logs.
     #[arg(long, value_name = "VKEY")]
-    key: Option<VerifierKey>,
+    key: Vec<VerifierKey>,
     /// 日志 SM2 公钥：核验商用密码签名与每日 SM3 根，可多次给出（策略文件亦可列出） · The log's SM2 key: asks about its
     /// SM2 signatures and daily SM3 roots; may be given several times, or stand in the policy.
     #[arg(long, value_name = "VKEY")]
@@ -255,17 +255,16 @@ fn judged_by(key: Option<&VerifierKey>, policy: Option<&Pinned>) -> Result<Verif
     }
 }
 
-fn options(args: &VerifyArgs) -> Result<Options, String> {
-    let policy = args.policy.as_deref().map(pinned).transpose()?;
-    let mut options = Options::new(judged_by(args.key.as_ref(), policy.as_ref())?);
+/// What `key`'s log is judged by.
+fn options(args: &VerifyArgs, key: VerifierKey, policy: Option<Pinned>) -> Result<Options, String> {
+    let mut options = Options::new(key);
     options.origin = args.origin.clone();
     options.entries_are_ours = !args.foreign;
     options.old = args.old.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
     options.gm.clone_from(&args.gm);
     let of_policy = policy.iter().flat_map(|policy| &policy.gm).filter(|key| key.name() == options.key.name());
     options.gm.extend(of_policy.cloned());
-    let named = policy.iter().flat_map(|policy| policy.witnesses.logs()).chain(&args.peer_key);
-    let keys: Vec<VerifierKey> = named.cloned().collect();
+    let keys = pinned_keys(policy.as_ref(), &args.peer_key);
     options.peers = args.peer.iter().map(|word| peer(word, &keys, &args.reach)).collect::<Result<_, _>>()?;
     options.policy = policy;
     options.anchors = args.anchor.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
@@ -319,20 +318,66 @@ fn bar() -> indicatif::ProgressBar {
     bar.with_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()))
 }
 
+fn pinned_keys(policy: Option<&Pinned>, given: &[VerifierKey]) -> Vec<VerifierKey> {
+    policy.iter().flat_map(|policy| policy.witnesses.logs()).chain(given).cloned().collect()
+}
+
 fn verify_log(args: &VerifyArgs) -> Result<ExitCode, String> {
-    let target = Target::find(&args.log)?;
-    if let Target::Bundle(file) = &target {
-        return verify_bundle(file, args);
+    let policy = args.policy.as_deref().map(pinned).transpose()?;
+    if args.logs.len() > 1 {
+        return verify_set(args, policy);
     }
-    let options = options(args)?;
+    let target = Target::find(&args.logs[0])?;
+    if let Target::Bundle(file) = &target {
+        return verify_bundle(file, args, policy.as_ref());
+    }
+    let key = match &args.key[..] {
+        [] | [_] => judged_by(args.key.first(), policy.as_ref())?,
+        _ => return Err("一个日志只用一个 --key · one log is judged by one --key".into()),
+    };
+    let report = verify_one(&target, args, &options(args, key, policy)?)?;
+    let text = if args.json { format!("{:#}\n", report.json()) } else { report.text() };
+    tell(&text, report.exit_code())
+}
+
+/// Several logs: each on its own, then what they say of each other.
+fn verify_set(args: &VerifyArgs, policy: Option<Pinned>) -> Result<ExitCode, String> {
+    if args.state.is_some() || args.since.is_some() {
+        return Err("--state、--since 只用于单个日志 · --state and --since go with one log".into());
+    }
+    let keys = pinned_keys(policy.as_ref(), &args.key);
+    let mut members: Vec<(Peer, verify::Report)> = Vec::new();
+    for word in &args.logs {
+        let member = peer(word, &keys, &args.reach)?;
+        if members.iter().any(|(other, _)| other.key.name() == member.key.name()) {
+            return Err(format!("{word}: 同一日志给出两次 · the log {} is given twice", member.key.name()));
+        }
+        let mut options = options(args, member.key.clone(), policy.clone())?;
+        // Every old checkpoint is of one of the logs.
+        options.old.retain(|note| note.split(|b| *b == b'\n').next() == Some(member.key.name().as_bytes()));
+        options.gm.retain(|key| key.name() == member.key.name());
+        let report = verify_one(&Target::find(word)?, args, &options)?;
+        members.push((member, report));
+    }
+    let members = members.iter().map(|(member, report)| verify::Member {
+        key: &member.key,
+        log: &*member.log,
+        report: report.clone(),
+    });
+    let judged = verify::verify_set(members.collect());
+    let text = if args.json { format!("{:#}\n", judged.json()) } else { judged.text() };
+    tell(&text, judged.exit_code())
+}
+
+fn verify_one(target: &Target, args: &VerifyArgs, options: &Options) -> Result<verify::Report, String> {
     let bar = bar();
     let mut progress = |entries, total| {
         bar.set_length(total);
         bar.set_position(entries);
     };
     let mut report = match &target {
-        Target::Url(prefix) => verify::verify_tree(&args.reach.open(prefix)?, &options, &mut progress),
-        Target::Folder(dir) | Target::Mirror(dir) | Target::Bundle(dir) => verify::verify(dir, &options, &mut progress),
+        Target::Url(prefix) => verify::verify_tree(&args.reach.open(prefix)?, options, &mut progress),
+        Target::Folder(dir) | Target::Mirror(dir) | Target::Bundle(dir) => verify::verify(dir, options, &mut progress),
     };
     bar.finish_and_clear();
     if let Some((_, seed)) = options.sample {
@@ -341,38 +386,40 @@ fn verify_log(args: &VerifyArgs) -> Result<ExitCode, String> {
     if let (Some(path), Some(state)) = (&args.state, &report.state) {
         keep(path, &state.encode())?;
     }
-    let told = tell(&report, args.json)?;
-    match &target {
+    if args.logs.len() == 1 && report.others().next().is_some() {
+        let others = report.others().collect::<Vec<_>>().join("、");
+        report.notes.push(format!("同一网关的其他日志（一并核验可判定集合） other logs of this gateway: {others}"));
+    }
+    match target {
         // Read while it grows, a good log may look damaged: nothing is disproven by that.
         Target::Folder(dir) if report.exit_code() != 0 && is_running(dir) => Err(format!(
             "{}: 网关正在运行，请停机后核验，或用日志地址核验 · a gateway is running here: stop it, or verify its URL",
             dir.display()
         )),
-        _ => Ok(told),
+        _ => Ok(report),
     }
 }
 
-fn tell(report: &verify::Report, json: bool) -> Result<ExitCode, String> {
-    let text = if json { format!("{:#}\n", report.json()) } else { report.text() };
+fn tell(text: &str, exit_code: u8) -> Result<ExitCode, String> {
     std::io::stdout().write_all(text.as_bytes()).map_err(|e| e.to_string())?;
-    Ok(ExitCode::from(report.exit_code()))
+    Ok(ExitCode::from(exit_code))
 }
 
-fn verify_bundle(file: &Path, args: &VerifyArgs) -> Result<ExitCode, String> {
-    let policy = args.policy.as_deref().map(pinned).transpose()?;
-    let mut keys = policy.as_ref().map(|policy| policy.witnesses.logs().to_vec()).unwrap_or_default();
-    keys.extend(args.key.clone().filter(|key| !keys.contains(key)));
+fn verify_bundle(file: &Path, args: &VerifyArgs, policy: Option<&Pinned>) -> Result<ExitCode, String> {
+    let mut keys = pinned_keys(policy, &args.key);
+    keys.dedup();
     if keys.is_empty() {
         return Err("请给出 --key，或列有日志公钥的 --policy · give --key, or a policy that names the logs".into());
     }
     let source = std::fs::File::open(file).map_err(|e| format!("{}: {e}", file.display()))?;
-    let judged = evidence::verify(source, &keys, policy.as_ref(), Some(UnixMillis::now()));
+    let judged = evidence::verify(source, &keys, policy, Some(UnixMillis::now()));
     let mut report = judged.report;
     if let Some(certificate) = judged.sealed_by {
         let print = certificate.fingerprint();
         report.notes.push(format!("封装证书（是否可信由核验者判断） sealed by certificate {print}, not judged here"));
     }
-    tell(&report, args.json)
+    let text = if args.json { format!("{:#}\n", report.json()) } else { report.text() };
+    tell(&text, report.exit_code())
 }
 
 /// Replaces a file so that after a crash either the old or the new one is there, whole.

@@ -41,7 +41,8 @@ pub async fn head(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
 pub async fn keep_head(rooms: &Rooms) -> Result<(), StoreError> {
     let newest = rooms.log.checkpoint();
     let mut tx = rooms.store.begin().await?;
-    head::keep(&mut tx, rooms.log.key().name(), newest.size, newest.root).await?;
+    let key = rooms.log.key();
+    head::keep(&mut tx, key.name(), &key.to_string(), newest.size, newest.root).await?;
     tx.commit(()).await?;
     Ok(())
 }

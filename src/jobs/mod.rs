@@ -11,6 +11,7 @@ pub mod anchors;
 pub mod deliver;
 pub mod gm;
 pub mod log;
+pub mod logset;
 pub mod news;
 pub mod responders;
 mod tidy;

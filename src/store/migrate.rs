@@ -37,6 +37,10 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
     version: 1004,
     name: "sessions of people at a browser",
     sql: "CREATE TABLE session (id TEXT PRIMARY KEY, body TEXT NOT NULL, expires BIGINT NOT NULL)",
+}, Migration {
+    version: 1005,
+    name: "the key of each log",
+    sql: "ALTER TABLE log_head ADD COLUMN log_key TEXT",
 }];
 
 /// A number for PostgreSQL's advisory lock, so that two replicas starting together migrate one after the other.

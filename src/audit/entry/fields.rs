@@ -178,6 +178,17 @@ parts! {
         /// HTTP status.
         status: Option<u16>,
     }
+    /// `set[]`: a log of the gateway's set, as it stood.
+    LogHead {
+        /// Its verifier key, without the name: key hash and key, joined by a plus sign.
+        key: Option<Word>,
+        /// Its origin.
+        origin: Option<Word>,
+        /// Root of its first `size` entries.
+        root: Option<Digest>,
+        /// Entries that its newest known checkpoint covers.
+        size: Option<u64>,
+    }
     /// `node`: which gateway wrote it.
     Node {
         /// Digest of the build.

@@ -22,8 +22,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde::Serialize;
 
 pub use fields::{
-    Actor, Behalf, Decision, Evidence, ItemRef, Jurisdiction, Node, Outcome, PeerReceipt, Purpose, Request, Subject,
-    Upstream,
+    Actor, Behalf, Decision, Evidence, ItemRef, Jurisdiction, LogHead, Node, Outcome, PeerReceipt, Purpose, Request,
+    Subject, Upstream,
 };
 pub use kind::{Kind, Role};
 pub use manual::manual;
@@ -95,6 +95,7 @@ pub struct Entry {
     case: Option<Pseudonym>,
     enc: Option<SealedBox>,
     facts: BTreeMap<Word, Word>,
+    set: Vec<LogHead>,
 }
 
 macro_rules! setters {
@@ -128,6 +129,7 @@ impl Entry {
             case: None,
             enc: None,
             facts: BTreeMap::new(),
+            set: Vec::new(),
         }
     }
 
@@ -182,6 +184,13 @@ impl Entry {
         self
     }
 
+    /// The logs of the gateway's set.
+    #[must_use]
+    pub fn set(mut self, set: Vec<LogHead>) -> Self {
+        self.set = set;
+        self
+    }
+
     /// Adds a fact for which no member exists, e.g. a key id or a policy's version.
     #[must_use]
     pub fn fact(mut self, name: Word, value: Word) -> Self {
@@ -219,6 +228,9 @@ impl Entry {
         out.put_some("of", &self.of)?;
         out.put_some("out", &self.out)?;
         out.put_some("req", &self.req)?;
+        if !self.set.is_empty() {
+            out.put("set", &self.set)?;
+        }
         out.put_some("subj", &self.subj)?;
         out.put_some("trace", &self.trace)?;
         out.put("ts", &self.ts.0)?;
@@ -228,8 +240,9 @@ impl Entry {
         let mut bytes = out.0;
         bytes.pop(); // the last comma
         bytes.push(b'}');
-        let index_fits = self.up.as_ref().and_then(|up| up.receipt.as_ref()?.index).is_none_or(|n| n < 1 << 53);
-        if self.ts.0.unsigned_abs() >= 1 << 53 || !index_fits {
+        let index = self.up.as_ref().and_then(|up| up.receipt.as_ref()?.index);
+        let mut numbers = self.set.iter().filter_map(|head| head.size).chain(index);
+        if self.ts.0.unsigned_abs() >= 1 << 53 || numbers.any(|n| n >= 1 << 53) {
             return Err(EntryError::Canonical("a number of 2^53 or more"));
         }
         if bytes.len() + CASE_ROOM > MAX_ENTRY {

@@ -110,6 +110,8 @@ struct Raw<'a> {
     _enc: Option<IgnoredAny>,
     #[serde(rename = "facts")]
     _facts: Option<IgnoredAny>,
+    #[serde(rename = "set")]
+    _set: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]

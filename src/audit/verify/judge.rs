@@ -296,6 +296,9 @@ impl<'o> Judge<'o> {
         if head.kind == Kind::GmRoot {
             self.gm_root(bytes, index, place);
         }
+        if head.kind == Kind::LogSet {
+            self.log_set(bytes, index, head.ts, place);
+        }
         if let Some(link) = head.case {
             self.case(link, index, leaf, place);
         }

@@ -24,6 +24,19 @@ pub enum Verdict {
     NotAsked,
 }
 
+impl Verdict {
+    /// Mark, (zh, en)
+    pub(super) fn words(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Proven => ("✔", "已证明", "proven"),
+            Self::Sampled => ("✔", "抽样未见异常", "held in the sample"),
+            Self::Disproven => ("✘", "已证伪", "DISPROVEN"),
+            Self::Undecided => ("?", "无法判定", "undecided"),
+            Self::NotAsked => ("-", "未要求", "not asked"),
+        }
+    }
+}
+
 /// The questions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -121,6 +134,9 @@ pub struct Report {
     pub gm_root: Option<u64>,
     /// What a reader should know, and no fault.
     pub notes: Vec<String>,
+    /// What it says of the log set it belongs to.
+    #[serde(skip)]
+    pub sets: super::Sets,
     /// What the next verification can begin with, when everything asked was proven.
     #[serde(skip)]
     pub state: Option<super::State>,
@@ -172,14 +188,7 @@ impl Report {
             let _ = writeln!(out, "根哈希 root: {root}");
         }
         for question in Question::ALL {
-            let ((zh, en), verdict) = (question.words(), self.verdict(question));
-            let (mark, vzh, ven) = match verdict {
-                Verdict::Proven => ("✔", "已证明", "proven"),
-                Verdict::Sampled => ("✔", "抽样未见异常", "held in the sample"),
-                Verdict::Disproven => ("✘", "已证伪", "DISPROVEN"),
-                Verdict::Undecided => ("?", "无法判定", "undecided"),
-                Verdict::NotAsked => ("-", "未要求", "not asked"),
-            };
+            let ((zh, en), (mark, vzh, ven)) = (question.words(), self.verdict(question).words());
             let _ = writeln!(out, "{mark} {zh} {en}: {vzh} {ven}");
         }
         for (name, time) in &self.witnesses {

@@ -117,6 +117,11 @@ impl<'a> Sparse<'a> {
         Ok(hashes)
     }
 
+    /// Entries of the checkpoint.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
     /// Inclusion proof of an entry.
     pub fn inclusion(&self, index: u64) -> Result<Vec<Digest>, SparseError> {
         if index < self.size { merkle::inclusion(&Tiled(self), index, self.size) } else { Err(SparseError::Range) }
