@@ -4,6 +4,7 @@ mod tools;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -184,6 +185,60 @@ fn either_gateway_killed_twenty_times() {
     }
     println!("killed: Nanshan {} times, Jiyuan {} times, in {walks} walks", kills[0], kills[1]);
     every_case_arrived_once(folder, base);
+}
+
+/// A gateway of the folder on its own, without the demonstration around it.
+fn serve(folder: &Path, gateway: usize) -> Running {
+    let output = || File::options().create(true).append(true).open(folder.join("said.txt")).expect("a file");
+    let mut command = tools::program();
+    command.arg("serve").arg("--config").arg(folder.join(GATEWAYS[gateway]).join("tongban.toml")).arg("--with-parent");
+    Running(command.stdin(Stdio::piped()).stdout(output()).stderr(output()).spawn().expect("it starts"))
+}
+
+/// Whether somebody listens there; without issuers a gateway alone is never ready.
+fn listens(port: u16) -> bool {
+    TcpStream::connect(("127.0.0.1", port)).is_ok()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for item in fs::read_dir(from).unwrap().flatten() {
+        let (path, to) = (item.path(), to.join(item.file_name()));
+        match path.is_dir() {
+            true => copy(&path, &to),
+            false => assert!(fs::copy(&path, &to).is_ok()),
+        }
+    }
+}
+
+/// Log, store and all else of a gateway are put back to yesterday's: nothing in the folder says so, the witness does.
+#[test]
+fn a_gateway_restored_whole_from_an_older_copy_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (folder, base) = (folder.path(), ports(2));
+    let walk = |folder: &Path| assert!(start(folder, base, &["--once"]).wait().unwrap().success(), "{}", said(folder));
+    walk(folder);
+    let [data, old, true_one] = ["data", "data.old", "data.true"].map(|name| folder.join(GATEWAYS[0]).join(name));
+    copy(&data, &old);
+    walk(folder);
+
+    let witness = serve(folder, 1);
+    let log = |gateway: usize| base + if gateway == 0 { 1 } else { 11 };
+    wait_for("the witness", folder, || listens(log(1)).then_some(()));
+    fs::rename(&data, &true_one).unwrap();
+    copy(&old, &data);
+    let before = fs::read(data.join("log/checkpoint")).unwrap();
+    let mut restored = serve(folder, 0);
+    let ended = wait_for("the refusal", folder, || restored.try_wait().expect("a child of ours"));
+    let told = said(folder);
+    assert!(!ended.success() && told.contains("is not the one that witness"), "{told}");
+    assert_eq!(fs::read(data.join("log/checkpoint")).unwrap(), before, "nothing was signed");
+
+    fs::remove_dir_all(&data).unwrap();
+    fs::rename(&true_one, &data).unwrap();
+    let true_one = serve(folder, 0);
+    wait_for("the true gateway", folder, || listens(log(0)).then_some(()));
+    drop((true_one, witness));
 }
 
 /// Looks until `until`; gives what ended the wait early.

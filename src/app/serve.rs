@@ -78,6 +78,10 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     let (parts, tls) = (std::mem::take(&mut snapshot.parts), snapshot.api_tls.clone());
     let auditors = Arc::new(ArcSwap::from_pointee(std::mem::take(&mut snapshot.auditors)));
     let rooms = wire::rooms(config, snapshot, now).await?;
+    let mut witnesses = wire::witnesses(config)?;
+    if let Some(witnesses) = &mut witnesses {
+        witnesses.first(&rooms).await?;
+    }
     let changed = changes::announce(&rooms, &parts, Cause::Start, now).await.map_err(|e| e.to_string())?;
     changes::settle(&rooms, &changed).await.map_err(|e| e.to_string())?;
     // Before the first request: what was switched off stays off.
@@ -102,7 +106,7 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     let handler = move |request, connection| own.clone().answer(request, connection);
     tasks.spawn(serve(listener, Some(api_tls.clone()), limits, stop.clone(), handler));
     tasks.spawn(door.settle(stop.clone()));
-    let witnesses = wire::witnesses(config)?.map(|all| tokio::spawn(all.run(rooms.clone(), stop.clone())));
+    let witnesses = witnesses.map(|all| tokio::spawn(all.run(rooms.clone(), stop.clone())));
 
     let local = Limits { connections: 64, ..Limits::default() };
     for address in [config.listen.admin, config.listen.metrics] {

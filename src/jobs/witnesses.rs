@@ -57,6 +57,34 @@ impl Witnesses {
         Self { policy, all, is_met: None, done: 0 }
     }
 
+    /// Asks, before anything is written, whether a witness holds more of our log than we do, or another one: then the folder
+    /// is an older copy, and going on would fork the log. A witness that does not answer stops nothing.
+    ///
+    /// # Errors
+    /// What the witness holds, and what to do.
+    pub async fn first(&mut self, rooms: &Rooms) -> Result<(), String> {
+        // All that is durable: a witness may have seen more than was served before a crash.
+        let log = rooms.log.clone();
+        tokio::task::spawn_blocking(move || log.publish()).await.map_err(|e| e.to_string())?;
+        let target = rooms.log.unwitnessed();
+        let asked = self.all.iter_mut().map(|witness| ask(witness, rooms, &target));
+        for (name, outcome) in futures_util::future::join_all(asked).await {
+            match outcome {
+                Err(Unsigned::Contradicts(what)) => {
+                    return Err(format!(
+                        "the log here is not the one that witness {name} cosigned: {what}. Do not go on with it: it may be an \
+                         older copy (`tongban audit verify --old`), or somebody else holds the log's key"
+                    ));
+                }
+                Err(Unsigned::Failed(why)) => {
+                    tracing::warn!(witness = name, why, "did not say what it holds of our log")
+                }
+                Ok(()) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Asks about every new checkpoint until `stop` turns true.
     pub async fn run(mut self, rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) -> Self {
         loop {
@@ -76,8 +104,13 @@ impl Witnesses {
         }
         let asked = self.all.iter_mut().map(|witness| ask(witness, rooms, &target));
         for (name, outcome) in futures_util::future::join_all(asked).await {
-            if let Err(why) = outcome {
-                tracing::debug!(witness = name, why, "did not cosign");
+            match outcome {
+                Ok(()) => {}
+                Err(Unsigned::Failed(why)) => tracing::debug!(witness = name, why, "did not cosign"),
+                // Either our folder is an older copy, or somebody else writes under our key.
+                Err(Unsigned::Contradicts(what)) => {
+                    tracing::error!(witness = name, what, "A WITNESS HOLDS ANOTHER LOG OF OURS")
+                }
             }
         }
         self.done = target.size;
@@ -101,19 +134,32 @@ fn is_met(policy: &WitnessPolicy, note: &str) -> bool {
     policy.is_met(|place| signed.iter().any(|by| by.key == place))
 }
 
-async fn ask(witness: &mut Witness, rooms: &Rooms, target: &Published) -> (String, Result<(), String>) {
-    let mut outcome = Err("its idea of our size changes all the time".to_owned());
+/// Why a witness did not cosign.
+enum Unsigned {
+    /// It does not answer, or not to the point.
+    Failed(String),
+    /// What it cosigned before is not the past of our log.
+    Contradicts(String),
+}
+
+impl From<String> for Unsigned {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
+}
+
+impl From<&str> for Unsigned {
+    fn from(why: &str) -> Self {
+        Self::Failed(why.to_owned())
+    }
+}
+
+async fn ask(witness: &mut Witness, rooms: &Rooms, target: &Published) -> (String, Result<(), Unsigned>) {
+    let mut outcome = Err("its idea of our size changes all the time".into());
     for _ in 0..CORRECTIONS {
         match once(witness, rooms, target).await {
             Ok(Some(size)) if size > target.size => {
-                // Either our folder is an older copy, or somebody else writes under our key.
-                tracing::error!(
-                    witness = witness.name,
-                    size,
-                    ours = target.size,
-                    "A WITNESS HOLDS A LONGER LOG OF OURS"
-                );
-                outcome = Err(format!("it holds {size} entries, we have {}", target.size));
+                outcome = Err(Unsigned::Contradicts(format!("it holds {size} entries, we have {}", target.size)));
                 break;
             }
             Ok(Some(size)) => witness.holds = size,
@@ -142,7 +188,7 @@ fn client_for(witness: &Witness, rooms: &Rooms) -> Result<Client, String> {
 }
 
 /// `None` when it cosigned, or the size it holds when ours was wrong.
-async fn once(witness: &Witness, rooms: &Rooms, target: &Published) -> Result<Option<u64>, String> {
+async fn once(witness: &Witness, rooms: &Rooms, target: &Published) -> Result<Option<u64>, Unsigned> {
     let client = client_for(witness, rooms)?;
     let old = witness.holds.min(target.size);
     let proof = rooms.log.consistency(old, target.size).map_err(|e| e.to_string())?;
@@ -162,11 +208,12 @@ async fn once(witness: &Witness, rooms: &Rooms, target: &Published) -> Result<Op
         }
         StatusCode::CONFLICT => match text.trim_end().parse() {
             Ok(size) if size != old => Ok(Some(size)),
-            _ => {
-                tracing::error!(witness = witness.name, size = old, "A WITNESS HOLDS ANOTHER LOG OF OURS");
-                Err("it holds another checkpoint of this size".into())
-            }
+            _ => Err(Unsigned::Contradicts(format!("it holds another checkpoint of {old} entries"))),
         },
-        status => Err(format!("HTTP {}: {}", status.as_u16(), text.lines().next().unwrap_or_default())),
+        // Our proof from what it holds to what we have is right by our tiles: it holds something else.
+        StatusCode::UNPROCESSABLE_ENTITY => {
+            Err(Unsigned::Contradicts(format!("its {old} entries are not the first ones of ours")))
+        }
+        status => Err(format!("HTTP {}: {}", status.as_u16(), text.lines().next().unwrap_or_default()).into()),
     }
 }
