@@ -2,10 +2,11 @@
 
 .PHONY: test lint demo docs fuzz-smoke
 
-# Everything, once SoftHSM2 is there: unit tests, whole-system tests through real sockets, policy cases; on SQLite and on a real PostgreSQL, with a
+# Everything, once SoftHSM2 and poppler are there: unit tests, whole-system tests through real sockets, policy cases; on SQLite and on a real PostgreSQL, with a
 # real identity provider (npm's oidc-provider, installed into target/; Node from Debian where it is missing).
 test:
-	tests/tools/softhsm
+	tests/tools/need softhsm2-util softhsm2 "keys in tokens"
+	tests/tools/need pdfsig poppler-utils "signed PDF in another reader"
 	tests/tools/with-postgres cargo test --workspace --lib --bins --tests
 	cargo test --doc
 

@@ -164,6 +164,92 @@ fn a_key_under_a_password_and_a_container_that_openssl_takes() {
     bad(&["seal", "cms", &document, "--key", &sealed, "--cert", &cert, "-o", &out], "under a password");
 }
 
+/// What another reader says of the signatures of a file; none where it is not installed.
+fn pdfsig(file: &str) -> Option<String> {
+    let output = Command::new("pdfsig").arg("-nocert").arg(file).output().ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A PDF of one page, as simple as they come.
+fn page(place: &Place, name: &str) -> String {
+    let objects = [
+        "<</Type/Catalog/Pages 2 0 R>>",
+        "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        "<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<<>>/Contents 4 0 R>>",
+        "<</Length 22>>stream\n100 100 200 200 re S  \nendstream",
+    ];
+    let (mut pdf, mut table) = ("%PDF-1.7\n".to_owned(), "0000000000 65535 f\r\n".to_owned());
+    for (n, object) in objects.iter().enumerate() {
+        table += &format!("{:010} 00000 n\r\n", pdf.len());
+        pdf += &format!("{} 0 obj\n{object}\nendobj\n", n + 1);
+    }
+    let at = pdf.len();
+    pdf += &format!("xref\n0 5\n{table}trailer\n<</Size 5/Root 1 0 R>>\nstartxref\n{at}\n%%EOF\n");
+    place.write(name, pdf.as_bytes())
+}
+
+#[test]
+fn a_pdf_is_signed_twice_and_another_reader_agrees() {
+    let place = Place::new();
+    let (seal, verify) = (["seal", "pdf"], |file: &str, more: &[&str]| {
+        let args = [&["verify", "--json", "--revocation", "ignore", file][..], more].concat();
+        let output = tongban(&args);
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("JSON")
+    });
+    for name in ["ec", "sm2", "rsa"] {
+        match name {
+            "ec" => place.party(name, SignatureAlgorithm::EcdsaP256Sha256),
+            "sm2" => place.party(name, SignatureAlgorithm::Sm2Sm3),
+            _ => {
+                let (key, cert) = (place.text("rsa.key"), place.text("rsa.pem"));
+                let words = format!(
+                    "req -x509 -newkey rsa:2048 -nodes -sha256 -days 30 -subj /CN=seal -keyout {key} -out {cert}"
+                );
+                let words = words.split(' ').chain(["-addext", "keyUsage=critical,digitalSignature"]);
+                let done = Command::new("openssl").args(words).output().expect("openssl runs");
+                assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+            }
+        }
+        let (key, cert) = (place.text(&format!("{name}.key")), place.text(&format!("{name}.pem")));
+        let plain = page(&place, &format!("{name}.pdf"));
+        let (once, twice) = (place.text(&format!("{name}-1.pdf")), place.text(&format!("{name}-2.pdf")));
+        good(&[&seal[..], &[&plain, "--key", &key, "--cert", &cert, "--out", &once, "--reason", "准予登记"]].concat());
+        good(&[&seal[..], &[&once, "--key", &key, "--cert", &cert, "--out", &twice]].concat());
+        let report = verify(&twice, &["--signer-anchor", &cert]);
+        assert_eq!(report["indication"], "TOTAL-PASSED", "{report:#}");
+        assert_eq!(report["signatures"].as_array().map(Vec::len), Some(2), "{report:#}");
+        // Readers outside of China do not know SM2.
+        if name == "sm2" {
+            continue;
+        }
+        match pdfsig(&twice) {
+            None => eprintln!("pdfsig is not installed: another reader is not asked"),
+            Some(said) => {
+                assert_eq!(said.matches("Signature is Valid").count(), 2, "{said}");
+                assert_eq!(said.matches("ETSI.CAdES.detached").count(), 2, "{said}");
+                let mut bent = std::fs::read(&twice).unwrap();
+                bent[20] ^= 1;
+                let said = pdfsig(&place.write("bent.pdf", &bent)).unwrap_or_default();
+                assert_eq!(said.matches("Signature is Valid").count(), 0, "{said}");
+            }
+        }
+    }
+    bad(
+        &[
+            "seal",
+            "pdf",
+            &place.text("ec.key"),
+            "--key",
+            &place.text("ec.key"),
+            "--cert",
+            &place.text("ec.pem"),
+            "--out",
+            &place.text("x"),
+        ],
+        "PDF_SYNTAX",
+    );
+}
+
 /// SoftHSM2 as `make test` installs it.
 fn softhsm() -> Option<&'static str> {
     let places = [

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  --key FILE │ pkcs11:…  +  --cert  ─┬─ ofd    a seal (--seal FILE.esl) or a plain signature on an OFD
+//!                                     ├─ pdf    a signature on a PDF (PAdES)
 //!                                     ├─ asic   files into one sealed container (ASiC-E, CAdES)
 //!                                     ├─ cms    a detached signature of one file
 //!                                     └─ esl    a seal, made with the seal maker's key
@@ -19,7 +20,7 @@ use http::Request;
 use zeroize::Zeroizing;
 
 use crate::formats::zip::{Archive, Limits};
-use crate::licences::make::{Apply, SealSpec, apply, make_seal, round_seal};
+use crate::licences::make::{Apply, PdfApply, SealSpec, apply, make_seal, round_seal, sign_pdf};
 use crate::terms::{Digest, UnixMillis};
 use crate::trust::asic::{self, Part};
 use crate::trust::certificate::Certificate;
@@ -29,7 +30,7 @@ use crate::trust::suite::{Hasher, Signer, load_key_with};
 use crate::trust::{pem, timestamp};
 use crate::upstream::{Client, ClientTls};
 
-/// Seal and sign files: OFD, ASiC-E, CMS; make seals.
+/// Seal and sign files: OFD, PDF, ASiC-E, CMS; make seals.
 #[derive(Args)]
 pub struct SealArgs {
     #[command(subcommand)]
@@ -47,6 +48,15 @@ enum What {
         /// Let further signatures follow.
         #[arg(long)]
         open: bool,
+        #[command(flatten)]
+        by: By,
+    },
+    /// A signature on a PDF (PAdES B-B, with a time-stamp B-T), after those that are there.
+    Pdf {
+        file: PathBuf,
+        /// Why, as readers show it.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
         #[command(flatten)]
         by: By,
     },
@@ -156,6 +166,22 @@ fn made(what: &What) -> Result<PathBuf, String> {
             };
             apply(&package, &with, Vec::new()).map_err(|e| said(file, &e))
         }),
+        What::Pdf { file, reason, by } => by.run(&format!("pdf {}", digest(file)?), |key| {
+            let mut source = File::open(file).map_err(|e| said(file, &e))?;
+            let stamp = |signature: &[u8]| key.stamp(signature);
+            let with = PdfApply {
+                signer: &*key.signer,
+                chain: &key.chain,
+                at: key.at,
+                time_stamp: key.tsa.is_some().then_some(&stamp),
+                reason: reason.as_deref(),
+            };
+            let update = sign_pdf(&source, &with).map_err(|e| said(file, &e))?;
+            let mut octets = Vec::new();
+            source.read_to_end(&mut octets).map_err(|e| said(file, &e))?;
+            octets.extend(update);
+            Ok(octets)
+        }),
         What::Asic { files, by } => {
             let mut parts = Vec::new();
             for file in files {
@@ -178,7 +204,8 @@ fn made(what: &What) -> Result<PathBuf, String> {
             pieces(file, &mut |piece| hasher.update(piece))?;
             let stamp = |signature: &[u8]| key.stamp(signature);
             let stamp: Option<cms::TimeStamp<'_>> = key.tsa.is_some().then_some(&stamp);
-            let made = cms::sign_detached_with(&*key.signer, &key.chain, &hasher.finish(), key.at, spelling, stamp);
+            let made =
+                cms::sign_detached_with(&*key.signer, &key.chain, &hasher.finish(), Some(key.at), spelling, stamp);
             made.map_err(|e| e.to_string())
         }),
         What::Esl { id, name, kind, signer, days, picture, size, by } => by.run(&format!("esl {id} {name}"), |key| {

@@ -35,7 +35,7 @@ fn profile(signer: &Party) -> Profile {
 fn signed(signer: &Party, content: &[u8], spelling: Spelling) -> Vec<u8> {
     let digest = signer.key.algorithm().digest().of(content);
     let chain = std::slice::from_ref(&signer.cert);
-    cms::sign_detached_with(&signer.key, chain, &digest, at(AT), spelling, None).unwrap()
+    cms::sign_detached_with(&signer.key, chain, &digest, Some(at(AT)), spelling, None).unwrap()
 }
 
 fn code(octets: &[u8], content: Option<&[u8]>, profile: &Profile) -> (Format, Indication, Option<&'static str>) {

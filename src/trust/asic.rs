@@ -86,7 +86,7 @@ pub fn seal_with<W: Write>(
     let manifest = manifest(&parts);
     let digest = signer.algorithm().digest().of(manifest.as_bytes());
     let international = cms::Spelling::International;
-    let signature = cms::sign_detached_with(signer, chain, &digest, at, international, time_stamp)?;
+    let signature = cms::sign_detached_with(signer, chain, &digest, Some(at), international, time_stamp)?;
     let mut writer = Writer::new(out, DosTime::day_of(at));
     writer.add("mimetype", Packing::Stored, MIMETYPE.as_bytes())?;
     for part in parts {

@@ -30,6 +30,8 @@ pub(super) struct Section {
     pub at: u64,
     pub entries: BTreeMap<u32, Entry>,
     pub trailer: Dictionary,
+    /// Written as a stream (§7.5.8), not as a table.
+    pub is_stream: bool,
 }
 
 type Unpacked = (u64, Rc<Vec<u8>>, Rc<Dictionary>);
@@ -149,7 +151,7 @@ impl<S: Source> Document<S> {
                 }
             }
             match lexer.object()? {
-                Object::Dictionary(trailer) => Ok(Some(Section { at, entries, trailer })),
+                Object::Dictionary(trailer) => Ok(Some(Section { at, entries, trailer, is_stream: false })),
                 _ => Err(PdfError::Syntax("a trailer")),
             }
         })?;
@@ -196,7 +198,7 @@ impl<S: Source> Document<S> {
                 }
             }
         }
-        Ok(Section { at, entries, trailer })
+        Ok(Section { at, entries, trailer, is_stream: true })
     }
 
     /// Number, dictionary and unpacked octets of the stream at a place.

@@ -1,4 +1,5 @@
-//! Signed PDF (ISO 32000-1 §7.5, §12.8), as far as verification goes: who signed which octets, and what came after.
+//! Signed PDF (ISO 32000-1 §7.5, §12.8), as far as signatures go: who signed which octets, what came after, and a place for
+//! one more.
 //!
 //! ```text
 //!  startxref ─▶ sections, newest first ─▶ objects ─▶ catalog ─▶ form fields ─▶ signatures
@@ -11,12 +12,14 @@
 mod document;
 mod filter;
 mod lex;
+mod place;
 mod signature;
 #[cfg(test)]
 mod tests;
 mod update;
 
 pub use document::Document;
+pub use place::{Labels, Place};
 pub use signature::{Kind, Signature};
 pub use update::Update;
 

@@ -89,8 +89,14 @@ pub fn apply<S: Source, W: Write>(package: &Archive<S>, with: &Apply<'_>, out: W
         Some(seal) => signed_value(seal, (&signature, &xml), with.signer, cert, with.at, with.time_stamp)?,
         None => {
             let digest = with.signer.algorithm().digest().of(&xml);
-            let made =
-                cms::sign_detached_with(with.signer, with.chain, &digest, with.at, Spelling::National, with.time_stamp);
+            let made = cms::sign_detached_with(
+                with.signer,
+                with.chain,
+                &digest,
+                Some(with.at),
+                Spelling::National,
+                with.time_stamp,
+            );
             made.map_err(|e| MakeError::Sign(e.to_string()))?
         }
     };

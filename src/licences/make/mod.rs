@@ -4,15 +4,18 @@
 //!  Paper ──▶ page, data ──▶ package ──┐
 //!  SealSpec ── seal maker's key ──▶ seal ──┴── signer's key ──▶ sealed OFD: every file covered, list locked
 //!  any OFD ── apply: seal or plain signature, time-stamp ─────▶ the same files, one signature more
+//!  any PDF ── sign_pdf: PAdES B-B, B-T ──────────────────────▶ the same octets, one update more
 //! ```
 //! The same paper, seal, keys' signatures and time give the same bytes.
 
 mod apply;
 mod page;
+mod pdf;
 mod png;
 mod seal;
 
 pub use apply::{Apply, apply};
+pub use pdf::{PdfApply, sign_pdf};
 pub use png::round_seal;
 pub use seal::{SealSpec, make_seal, seal};
 

@@ -192,4 +192,6 @@ fn date(text: &str) -> Option<UnixMillis> {
 }
 
 #[cfg(test)]
+mod signing;
+#[cfg(test)]
 mod tests;

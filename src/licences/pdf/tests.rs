@@ -11,7 +11,7 @@ use crate::trust::timestamp;
 const PLACE: usize = 16_000;
 
 /// Objects as a body with its table; `base` is what stands before, with the place of its table.
-fn body(base: &[u8], previous: Option<usize>, objects: &[(u32, String)], trailer: &str) -> Vec<u8> {
+pub(super) fn body(base: &[u8], previous: Option<usize>, objects: &[(u32, String)], trailer: &str) -> Vec<u8> {
     let mut out = base.to_vec();
     let mut table = String::from("xref\n");
     if previous.is_none() {
@@ -38,17 +38,17 @@ fn update(pdf: &[u8], objects: &[(u32, String)]) -> Vec<u8> {
     body(pdf, Some(startxref(pdf)), objects, "")
 }
 
-fn signature(extra: &str) -> String {
+pub(super) fn signature(extra: &str) -> String {
     format!(
         "<</Type/Sig/Filter/Adobe.PPKLite{extra}/ByteRange[0 0000000000 0000000000 0000000000]/Contents<{}>>>",
         "0".repeat(PLACE)
     )
 }
 
-const PADES: &str = "/SubFilter/ETSI.CAdES.detached/M(D:20260213100000+08'00')";
-const CATALOG: &str = "<</Type/Catalog/Pages 2 0 R/AcroForm 4 0 R>>";
+pub(super) const PADES: &str = "/SubFilter/ETSI.CAdES.detached/M(D:20260213100000+08'00')";
+pub(super) const CATALOG: &str = "<</Type/Catalog/Pages 2 0 R/AcroForm 4 0 R>>";
 
-fn document(signature: String) -> Vec<u8> {
+pub(super) fn document(signature: String) -> Vec<u8> {
     let objects = [
         (1, CATALOG.to_owned()),
         (2, "<</Type/Pages/Kids[3 0 R]/Count 1>>".to_owned()),
@@ -61,7 +61,7 @@ fn document(signature: String) -> Vec<u8> {
 }
 
 /// Fills in the range and the value of the last signature that has none.
-fn fill(mut pdf: Vec<u8>, sign: &dyn Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+pub(super) fn fill(mut pdf: Vec<u8>, sign: &dyn Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     let find = |pdf: &[u8], what: &[u8]| pdf.windows(what.len()).rposition(|w| w == what).unwrap();
     let from = find(&pdf, format!("<{}", "0".repeat(64)).as_bytes());
     let to = from + PLACE + 2;
@@ -73,28 +73,32 @@ fn fill(mut pdf: Vec<u8>, sign: &dyn Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     pdf
 }
 
-fn party(algorithm: SignatureAlgorithm, purpose: Use) -> Party {
+pub(super) fn party(algorithm: SignatureAlgorithm, purpose: Use) -> Party {
     party_of(SigningKey::from_pkcs8(&SigningKey::generate(algorithm).unwrap()).unwrap(), "签名人", purpose)
 }
 
-fn by<'a>(signer: &'a Party, spelling: Spelling, stamp: Option<&'a Party>) -> impl Fn(&[u8]) -> Vec<u8> + 'a {
+pub(super) fn by<'a>(
+    signer: &'a Party,
+    spelling: Spelling,
+    stamp: Option<&'a Party>,
+) -> impl Fn(&[u8]) -> Vec<u8> + 'a {
     move |octets| {
         let digest = signer.key.algorithm().digest().of(octets);
         let chain = std::slice::from_ref(&signer.cert);
         let ask = |value: &[u8]| Ok(token(stamp.unwrap(), value));
         let stamp = stamp.map(|_| &ask as cms::TimeStamp<'_>);
-        cms::sign_detached_with(&signer.key, chain, &digest, at("2026-02-13T02:00:00Z"), spelling, stamp).unwrap()
+        cms::sign_detached_with(&signer.key, chain, &digest, Some(at("2026-02-13T02:00:00Z")), spelling, stamp).unwrap()
     }
 }
 
-fn token(tsa: &Party, message: &[u8]) -> Vec<u8> {
+pub(super) fn token(tsa: &Party, message: &[u8]) -> Vec<u8> {
     let request = timestamp::Request::over(DigestAlgorithm::Sha256, message, [7; 8]);
     let chain = std::slice::from_ref(&tsa.cert);
     let response = timestamp::respond(&request, &tsa.key, chain, "1.2.3", 1, at("2026-02-13T02:00:05Z")).unwrap();
     timestamp::token_of(&response, &request).unwrap().der().to_vec()
 }
 
-fn profile(signer: &Party, tsa: Option<&Party>) -> Profile {
+pub(super) fn profile(signer: &Party, tsa: Option<&Party>) -> Profile {
     let mut profile = Profile::new(at("2026-03-01T00:00:00Z"));
     profile.anchors.signers = vec![signer.cert.clone()];
     profile.anchors.tsas = tsa.map(|t| t.cert.clone()).into_iter().collect();

@@ -28,11 +28,12 @@ pub fn sign_detached(
     digest: &[u8],
     at: UnixMillis,
 ) -> Result<Vec<u8>, CmsError> {
-    sign_detached_with(signer, chain, digest, at, Spelling::International, None)
+    sign_detached_with(signer, chain, digest, Some(at), Spelling::International, None)
 }
 
 /// Signs content of which `digest` is the digest under the signer's own digest algorithm
-/// (`signer.algorithm().digest()`). `chain` begins with the signer's certificate; all of it is put in.
+/// (`signer.algorithm().digest()`). `chain` begins with the signer's certificate; all of it is put in. `at` goes in as the
+/// claimed time of signing: CAdES wants it, PAdES forbids it there (EN 319 142-1 §6.3).
 ///
 /// # Errors
 /// [`CmsError::NoCertificate`] for an empty chain; [`CmsError::OtherCertificate`] when its first certificate is not the
@@ -41,7 +42,7 @@ pub fn sign_detached_with(
     signer: &dyn Signer,
     chain: &[Certificate],
     digest: &[u8],
-    at: UnixMillis,
+    at: Option<UnixMillis>,
     spelling: Spelling,
     time_stamp: Option<TimeStamp<'_>>,
 ) -> Result<Vec<u8>, CmsError> {
@@ -59,7 +60,7 @@ pub(crate) fn sign_inside(
     at: UnixMillis,
 ) -> Result<Vec<u8>, CmsError> {
     let what = What { signed_data: SIGNED_DATA[0], content: content_type, inside: Some(content) };
-    signed_data(&what, signer, chain, &signer.algorithm().digest().of(content), at, None)
+    signed_data(&what, signer, chain, &signer.algorithm().digest().of(content), Some(at), None)
 }
 
 struct What<'a> {
@@ -73,7 +74,7 @@ fn signed_data(
     signer: &dyn Signer,
     chain: &[Certificate],
     digest: &[u8],
-    at: UnixMillis,
+    at: Option<UnixMillis>,
     time_stamp: Option<TimeStamp<'_>>,
 ) -> Result<Vec<u8>, CmsError> {
     let certificate = chain.first().ok_or(CmsError::NoCertificate)?;
@@ -115,16 +116,17 @@ fn signed_data(
 }
 
 /// The signed attributes of CAdES-B, as a SET OF in the order of DER.
-fn attributes(content_type: &str, certificate: &Certificate, digest: &[u8], at: UnixMillis) -> Vec<u8> {
+fn attributes(content_type: &str, certificate: &Certificate, digest: &[u8], at: Option<UnixMillis>) -> Vec<u8> {
     // A SHA-256 certificate digest is the DEFAULT, so its algorithm must not be written (DER).
     let own = certificate.fingerprint();
     let names = write::sequence(&[write::sequence(&[write::sequence(&[write::octet_string(&own.0)])])]);
-    write::set_of(&[
+    let mut all = vec![
         attribute(CONTENT_TYPE, write::oid(content_type)),
         attribute(MESSAGE_DIGEST, write::octet_string(digest)),
-        attribute(SIGNING_TIME, write::certificate_time(at)),
         attribute(SIGNING_CERTIFICATE_V2, names),
-    ])
+    ];
+    all.extend(at.map(|at| attribute(SIGNING_TIME, write::certificate_time(at))));
+    write::set_of(&all)
 }
 
 fn attribute(oid: &str, value: Vec<u8>) -> Vec<u8> {

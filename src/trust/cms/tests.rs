@@ -26,7 +26,7 @@ fn what_is_signed_verifies_and_nothing_else() {
         let digest = algorithm.digest().of(b"content");
         for spelling in [Spelling::International, Spelling::National] {
             let chain = std::slice::from_ref(&certificate);
-            let cms = sign_detached_with(&key, chain, &digest, AT, spelling, None).unwrap();
+            let cms = sign_detached_with(&key, chain, &digest, Some(AT), spelling, None).unwrap();
             let data = SignedData::parse(&cms).unwrap();
             assert_eq!(data.national, spelling == Spelling::National);
             let signed = data.verify(Content::Bytes(b"content")).unwrap().remove(0);
@@ -73,7 +73,7 @@ fn a_time_stamp_is_asked_over_the_signature_value() {
         Ok(write::null())
     };
     let digest = DigestAlgorithm::Sm3.of(b"x");
-    let cms = sign_detached_with(&key, &[certificate], &digest, AT, Spelling::International, Some(&ask)).unwrap();
+    let cms = sign_detached_with(&key, &[certificate], &digest, Some(AT), Spelling::International, Some(&ask)).unwrap();
     let signed = verify_detached(&cms, &mut |a| a.of(b"x")).unwrap();
     assert_eq!((signed.time_stamp.unwrap(), signed.signature_value), (write::null(), asked.into_inner()));
 }
