@@ -70,7 +70,7 @@ fn main() -> Done<()> {
         keep("timestamp", &format!("{suite}-token"), timestamp::token_of(&response, &request)?.der())?;
         let digest = algorithm.digest().of(b"content");
         for (name, spelling) in [("rfc", Spelling::International), ("gb", Spelling::National)] {
-            let signed = cms::sign_detached_with(&signer.key, chain, &digest, AT, spelling, None)?;
+            let signed = cms::sign_detached_with(&signer.key, chain, &digest, Some(AT), spelling, None)?;
             keep("cms", &format!("{suite}-{name}"), &signed)?;
             keep("ofd", &format!("{suite}-{name}-p7s"), &signed)?;
             keep("pdf", &format!("{suite}-{name}"), &pdf(&signed))?;

@@ -189,7 +189,7 @@ impl Update {
 
     fn begin(&mut self, number: u32, generation: u32) {
         self.objects.push((number, generation, self.here()));
-        let _ = write!(self.octets, "{number} {generation} obj\n");
+        let _ = writeln!(self.octets, "{number} {generation} obj");
     }
 
     fn object(&mut self, at: &Object, object: &Object) -> Result<(), PdfError> {
@@ -247,7 +247,7 @@ impl Update {
                 trailer.insert(key.into(), object);
             }
             trailer.insert(b"Size".to_vec(), Object::Integer(i64::from(self.next)));
-            let _ = write!(self.octets, "{number} 0 obj\n");
+            let _ = writeln!(self.octets, "{number} 0 obj");
             put(&mut self.octets, &Object::Dictionary(trailer));
             self.octets.extend_from_slice(b"\nstream\n");
             for (_, generation, place) in &self.objects {
