@@ -1,10 +1,19 @@
 //! `tongban seal` through the real binary: keys under a password, keys in a token (SoftHSM2), seals, containers; each result
 //! is verified by `tongban verify`, and by OpenSSL where that can.
 
+mod tools;
+
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
+use tongban::app::demo::licence::{self, Holder, Under};
+use tongban::app::demo::people::{Person, ZHANG};
+use tongban::app::demo::token_for;
+use tongban::app::demo::tokens::Options;
+use tongban::app::demo::walk::Window;
+use tongban::app::demo::world::{A, WINDOW, World};
 use tongban::licences::make::{Paper, PaperKind, unsealed};
 use tongban::terms::UnixMillis;
 use tongban::trust::certificate::Certificate;
@@ -260,6 +269,20 @@ fn softhsm() -> Option<&'static str> {
     places.into_iter().find(|file| Path::new(file).exists())
 }
 
+/// A token `seals` of its own in the place, with its PIN in a file; gives its configuration.
+fn token(place: &Place) -> String {
+    std::fs::create_dir(place.path("tokens")).expect("a folder");
+    let config = place.write("softhsm2.conf", format!("directories.tokendir = {}\n", place.text("tokens")).as_bytes());
+    token_tool(&config, &["--init-token", "--free", "--label", "seals", "--pin", "1234", "--so-pin", "5678"]);
+    place.write("pin", b"1234\n");
+    config
+}
+
+fn token_tool(config: &str, args: &[&str]) {
+    let done = Command::new("softhsm2-util").args(args).env("SOFTHSM2_CONF", config).output().expect("it runs");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
 #[test]
 fn a_key_stays_in_its_token() {
     let Some(module) = softhsm() else {
@@ -267,14 +290,8 @@ fn a_key_stays_in_its_token() {
         return;
     };
     let place = Place::new();
-    std::fs::create_dir(place.path("tokens")).expect("a folder");
-    let config = place.write("softhsm2.conf", format!("directories.tokendir = {}\n", place.text("tokens")).as_bytes());
-    let util = |args: &[&str]| {
-        let done = Command::new("softhsm2-util").args(args).env("SOFTHSM2_CONF", &config).output().expect("it runs");
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    };
-    util(&["--init-token", "--free", "--label", "seals", "--pin", "1234", "--so-pin", "5678"]);
-    let pin = place.write("pin", b"1234\n");
+    let config = token(&place);
+    let pin = place.text("pin");
     let seal = |args: &[&str]| {
         let run = Command::new(env!("CARGO_BIN_EXE_tongban")).args(args).env("SOFTHSM2_CONF", &config).output();
         let run = run.expect("the binary runs");
@@ -289,18 +306,8 @@ fn a_key_stays_in_its_token() {
     let key = SigningKey::from_pkcs8(&pkcs8[0].octets).expect("an RSA key");
     place.certify("rsa", &key, &key.public_key());
     for (id, name) in [("01", "ec"), ("02", "rsa")] {
-        util(&[
-            "--import",
-            &place.text(&format!("{name}.key")),
-            "--token",
-            "seals",
-            "--label",
-            name,
-            "--id",
-            id,
-            "--pin",
-            "1234",
-        ]);
+        let file = place.text(&format!("{name}.key"));
+        token_tool(&config, &["--import", &file, "--token", "seals", "--label", name, "--id", id, "--pin", "1234"]);
         let uri = format!("pkcs11:token=seals;object={name}?module-path={module}&pin-source={pin}");
         let (cert, out, journal) =
             (place.text(&format!("{name}.pem")), place.text(&format!("{name}.p7s")), place.text("journal"));
@@ -360,6 +367,81 @@ fn a_key_stays_in_its_token() {
         &place.text("no"),
     ]);
     assert!(!done && why.contains("refuses the PIN") && !why.contains("4321"), "{why}");
+}
+
+/// A running gateway takes its envelope key from a token, and the file goes: the next case files are sealed there, and the
+/// other gateway takes them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_seals_with_a_key_in_a_token() {
+    let Some(module) = softhsm() else {
+        println!("SoftHSM2 is not installed: keys in tokens are not tested (make test installs it)");
+        return;
+    };
+    let place = Place::new();
+    let softhsm_config = token(&place);
+    let folder = place.path("demo");
+    std::fs::create_dir(&folder).expect("a folder");
+    let base = tools::ports(3);
+    let mut demo = tools::demo(&folder, base);
+    demo.env("SOFTHSM2_CONF", &softhsm_config).stdin(Stdio::null()).stdout(Stdio::null());
+    let demo = tools::Running(demo.spawn().expect("the binary runs"));
+    let until = Instant::now() + Duration::from_secs(120);
+    while tools::announced(&folder).is_none() {
+        assert!(Instant::now() < until, "the demonstration did not come up");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+
+    let home = folder.join("gw-440305");
+    let (config, key) = (home.join("tongban.toml"), home.join("certs/envelope.key"));
+    let import = key.display().to_string();
+    token_tool(
+        &softhsm_config,
+        &["--import", &import, "--token", "seals", "--label", "envelope", "--id", "0a", "--pin", "1234"],
+    );
+    std::fs::remove_file(&key).expect("it was there");
+    let text = std::fs::read_to_string(&config).expect("a configuration");
+    let uri = format!("pkcs11:token=seals;object=envelope?module-path={module}&pin-source={}", place.text("pin"));
+    let (from, reload) =
+        ("key = \"certs/envelope.key\"", ["reload", "--config", &config.display().to_string()].map(str::to_owned));
+    assert!(text.contains(from));
+    let reloads = || Command::new(env!("CARGO_BIN_EXE_tongban")).args(&reload).output().expect("it runs");
+    // A name that the token does not know is refused, and nothing changes.
+    std::fs::write(&config, text.replace(from, &format!("key = {:?}", uri.replace("object=", "object=no")))).unwrap();
+    let refused = reloads();
+    assert!(
+        !refused.status.success() && tools::text(&refused).contains("no private key of that name"),
+        "{}",
+        tools::text(&refused)
+    );
+    std::fs::write(&config, text.replace(from, &format!("key = {uri:?}"))).unwrap();
+    let taken = reloads();
+    assert!(taken.status.success(), "{}", tools::text(&taken));
+
+    let world = World::open(&folder).expect("a world");
+    let holder = Holder::of(Person::find(ZHANG).unwrap()).unwrap();
+    let card = licence::issue(&world, Under::Good, "LT-ID", holder, UnixMillis::now()).unwrap();
+    let bearer = |who: &str| token_for(&world, who, &Options::default()).unwrap();
+    let headers =
+        vec![("authorization", format!("Bearer {}", bearer("C-0001"))), ("tongban-subject-token", bearer(ZHANG))];
+    let request = serde_json::json!({
+        "item": "002009901000", "places": {"household": "419001"}, "present": true, "consent": true,
+        "form": {"use": "入学"}, "materials": [{"no": 1, "file": "id.ofd"}],
+    });
+    let window = Window::new(&world, WINDOW, A).unwrap();
+    let answer = window.file(&headers, "sealed-in-a-token", &request, &[("id.ofd", &card)]).await.unwrap();
+    assert_eq!(answer.status.as_u16(), 202, "{}", answer.json);
+    let path = format!("/v1/cases/{}", answer.json["case"].as_str().expect("a number"));
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let seen = window.call(&path, &headers, None).await.unwrap();
+        // The owner took the case file: its seal held.
+        if seen.json["state"].as_str().is_some_and(|state| !["filed", "forwarded"].contains(&state)) {
+            break;
+        }
+        assert!(Instant::now() < until, "{}", seen.json);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    drop(demo);
 }
 
 /// A time-stamp authority that answers one question over HTTP.

@@ -7,6 +7,7 @@ use crate::gateway::rooms::PeopleRules;
 use crate::terms::strict_toml::{File, Table};
 use crate::terms::words::words;
 use crate::terms::{CreditCode, DivisionCode, Mistakes, RegionCode};
+use crate::trust::suite::KeyPlace;
 
 /// Limits where the file says nothing.
 const FILE_MIB: u32 = 64;
@@ -131,11 +132,18 @@ pub struct KeyPair {
     pub key: PathBuf,
 }
 
+/// A certificate and the place of its key.
+#[derive(Clone, Debug)]
+pub struct SealKey {
+    pub certificate: PathBuf,
+    pub key: KeyPlace,
+}
+
 /// The organisation's seals.
 #[derive(Clone, Debug)]
 pub struct Seals {
     /// Seals case files in flight (ASiC-E).
-    pub envelope: KeyPair,
+    pub envelope: SealKey,
     /// 收件专用章
     pub collection: Stamp,
     /// 业务受理专用章
@@ -148,7 +156,7 @@ pub struct Seals {
 #[derive(Clone, Debug)]
 pub struct Stamp {
     pub seal: PathBuf,
-    pub pair: KeyPair,
+    pub pair: SealKey,
 }
 
 #[derive(Clone, Debug)]
@@ -298,20 +306,21 @@ impl Config {
     /// Every file the configuration names, with its field.
     fn files(&self) -> Vec<(String, &Path)> {
         let mut all: Vec<(String, &Path)> = Vec::new();
-        let pairs = [
-            ("tls", &self.tls),
+        let seals = [
             ("seals.envelope", &self.seals.envelope),
             ("seals.collection", &self.seals.collection.pair),
             ("seals.acceptance", &self.seals.acceptance.pair),
             ("seals.approval", &self.seals.approval.pair),
-            ("assertion", &self.assertion),
         ];
+        let seals = seals.map(|(field, pair)| (field, &pair.certificate, pair.key.file()));
+        let pairs = [("tls", &self.tls), ("assertion", &self.assertion)];
+        let pairs = pairs.map(|(field, pair)| (field, &pair.certificate, pair.key.as_path()));
         for stamp in [&self.seals.collection, &self.seals.acceptance, &self.seals.approval] {
             all.push(("seals.….seal".into(), &stamp.seal));
         }
-        for (field, pair) in pairs {
-            all.push((format!("{field}.certificate"), &pair.certificate));
-            all.push((format!("{field}.key"), &pair.key));
+        for (field, certificate, key) in pairs.into_iter().chain(seals) {
+            all.push((format!("{field}.certificate"), certificate));
+            all.push((format!("{field}.key"), key));
         }
         all.push(("tls.client_anchors".into(), &self.client_anchors));
         all.extend(self.client_lists.iter().map(|list| ("tls.client_lists".to_owned(), list.as_path())));
@@ -403,7 +412,7 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
     let seals = section("seals").and_then(|t| {
         let one = |key: &'static str| match t.table(key) {
             Some(inner) => {
-                let found = pair(&inner, base);
+                let found = seal_key(&inner, base);
                 inner.done();
                 found
             }
@@ -416,7 +425,7 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
             let seal = t.table(key).and_then(|inner| inner.need_str("seal").map(&at));
             let pair = match t.table(key) {
                 Some(inner) => {
-                    let found = pair(&inner, base);
+                    let found = seal_key(&inner, base);
                     inner.str("seal");
                     inner.done();
                     found
@@ -537,6 +546,18 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
 fn pair(t: &Table<'_, '_>, base: &Path) -> Option<KeyPair> {
     let (certificate, key) = (t.need_str("certificate"), t.need_str("key"));
     Some(KeyPair { certificate: base.join(certificate?), key: base.join(key?) })
+}
+
+/// As [`pair`], with a key that may be under a password or in a token.
+fn seal_key(t: &Table<'_, '_>, base: &Path) -> Option<SealKey> {
+    let (certificate, key, password) = (t.need_str("certificate"), t.need_str("key"), t.str("password"));
+    match KeyPlace::parse(key?, password, base) {
+        Ok(key) => Some(SealKey { certificate: base.join(certificate?), key }),
+        Err(why) => {
+            t.wrong("key", why, "a file with the key as PKCS#8, or pkcs11:token=…;object=…?module-path=…&pin-source=…");
+            None
+        }
+    }
 }
 
 /// SHA-256 of a certificate as people copy it: colons and capitals are taken.

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::config::{Config, KeyPair};
+use super::config::Config;
 use super::wire;
 use crate::audit::Kind;
 use crate::catalogue::{Catalogue, CatalogueError};
@@ -27,7 +27,7 @@ use crate::policy::PolicySet;
 use crate::terms::{Digest, Mistakes, UnixMillis};
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
-use crate::trust::suite::{PublicKey, Signer};
+use crate::trust::suite::Signer;
 
 /// What a reload puts in place.
 pub struct Snapshot {
@@ -186,25 +186,13 @@ impl Reading<'_> {
 
     fn keys(&mut self) -> Option<Keys> {
         let config = self.config;
-        let pair = "a chain with the leaf first, and its key as PKCS#8";
-        let matching = |reading: &mut Self, field: &str, files: &KeyPair, key: PublicKey, leaf: &Certificate| {
-            let same = key.to_spki() == leaf.spki();
-            let read = same.then_some(()).ok_or("the certificate is for another key");
-            reading.take(Kind::KeyRotate, (field, &files.key, "the key of the certificate beside it"), read)
-        };
+        let pair = "a chain with the leaf first, and its key as PKCS#8 or in a token";
         let envelope = wire::envelope_key(&config.seals.envelope);
-        let envelope = self
-            .take(Kind::KeyRotate, ("seals.envelope", &config.seals.envelope.certificate, pair), envelope)
-            .filter(|e| {
-                let key = e.key.public_key();
-                matching(self, "seals.envelope", &config.seals.envelope, key, &e.chain[0]).is_some()
-            });
+        let envelope =
+            self.take(Kind::KeyRotate, ("seals.envelope", &config.seals.envelope.certificate, pair), envelope);
         let mut stamp = |field: &str, files: &super::config::Stamp| {
-            let made = wire::stamp(files);
-            let made =
-                self.take(Kind::KeyRotate, (field, &files.pair.certificate, "seal, certificate and key"), made)?;
-            matching(self, field, &files.pair, made.key.public_key(), &made.certificate)?;
-            Some(made)
+            let place = (field, files.pair.certificate.as_path(), "seal, certificate and key");
+            self.take(Kind::KeyRotate, place, wire::stamp(files))
         };
         let collection = stamp("seals.collection", &config.seals.collection);
         let acceptance = stamp("seals.acceptance", &config.seals.acceptance);

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::{Notify, broadcast};
 
-use super::config::{AuditorKind, Config, KeyPair, Stamp as StampFiles, SystemKind as Kind};
+use super::config::{AuditorKind, Config, SealKey, Stamp as StampFiles, SystemKind as Kind};
 use super::snapshot::Snapshot;
 use super::statuses;
 use crate::audit::checkpoint::Checkpoint;
@@ -49,7 +49,7 @@ use crate::terms::{Digest, Mistakes, UnixMillis};
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
 use crate::trust::pem;
-use crate::trust::suite::load_key;
+use crate::trust::suite::{Signer, load_key};
 use crate::upstream::tls::{Identity, certificates};
 use crate::upstream::{Client, ClientTls};
 
@@ -327,8 +327,13 @@ pub fn witnesses(config: &Config) -> Result<Option<Witnesses>, Wrong> {
     Ok(Some(Witnesses::new(WitnessPolicy::parse(&text).map_err(|e| wrong(file, e))?)))
 }
 
-pub fn envelope_key(pair: &KeyPair) -> Result<Envelope, Wrong> {
-    Ok(Envelope { key: load_key(&pair.key)?, chain: chain(&pair.certificate)? })
+pub fn envelope_key(pair: &SealKey) -> Result<Envelope, Wrong> {
+    let chain = chain(&pair.certificate)?;
+    Ok(Envelope { key: open(pair, &chain[0])?, chain })
+}
+
+fn open(pair: &SealKey, certificate: &Certificate) -> Result<Box<dyn Signer>, Wrong> {
+    pair.key.open(&certificate.public_key().map_err(|e| wrong(&pair.certificate, e))?)
 }
 
 fn chain(file: &Path) -> Result<Vec<Certificate>, Wrong> {
@@ -344,7 +349,7 @@ fn chain(file: &Path) -> Result<Vec<Certificate>, Wrong> {
 pub fn stamp(files: &StampFiles) -> Result<Stamp, Wrong> {
     let seal = std::fs::read(&files.seal).map_err(|e| wrong(&files.seal, e))?;
     let certificate = chain(&files.pair.certificate)?.swap_remove(0);
-    Ok(Stamp { seal, key: load_key(&files.pair.key)?, certificate })
+    Ok(Stamp { seal, key: open(&files.pair, &certificate)?, certificate })
 }
 
 fn own_identity(config: &Config) -> Result<Identity, Wrong> {

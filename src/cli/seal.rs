@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use http::Request;
-use zeroize::Zeroizing;
 
 use crate::formats::zip::{Archive, Limits};
 use crate::licences::make::{Apply, PdfApply, SealSpec, apply, make_seal, round_seal, sign_pdf};
@@ -25,8 +24,7 @@ use crate::terms::{Digest, UnixMillis};
 use crate::trust::asic::{self, Part};
 use crate::trust::certificate::Certificate;
 use crate::trust::cms::{self, Spelling};
-use crate::trust::suite::token::{TokenKey, TokenUri};
-use crate::trust::suite::{Hasher, Signer, load_key_with};
+use crate::trust::suite::{Hasher, KeyPlace, Signer};
 use crate::trust::{pem, timestamp};
 use crate::upstream::{Client, ClientTls};
 
@@ -250,24 +248,12 @@ impl By {
         };
         let chain = certificates(&self.cert)?;
         let public = chain[0].public_key().map_err(|e| said(&self.cert, &e))?;
-        let secret = |file: &Path| {
-            let text = Zeroizing::new(std::fs::read_to_string(file).map_err(|e| said(file, &e))?);
-            Ok::<_, String>(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
-        };
-        let signer: Box<dyn Signer> = if self.key.starts_with("pkcs11:") {
-            if self.journal.is_none() {
-                return Err("a key in a token is used with --journal FILE only: each use leaves a line".to_owned());
-            }
-            let uri = TokenUri::parse(&self.key)?;
-            let pin = uri.pin_source.as_deref().map(secret).transpose()?;
-            Box::new(TokenKey::open(&uri, pin.as_ref().map(|pin| pin.as_str()), public.clone())?)
-        } else {
-            let password = self.password.as_deref().map(secret).transpose()?;
-            Box::new(load_key_with(Path::new(&self.key), password.as_ref().map(|p| p.as_bytes()))?)
-        };
-        if signer.public_key() != public {
-            return Err(format!("{}: the certificate is of another key", self.cert.display()));
+        let password = self.password.as_deref().map(|file| file.to_str().ok_or("--password: not UTF-8")).transpose()?;
+        let place = KeyPlace::parse(&self.key, password, Path::new(""))?;
+        if place.is_token() && self.journal.is_none() {
+            return Err("a key in a token is used with --journal FILE only: each use leaves a line".to_owned());
         }
+        let signer = place.open(&public)?;
         let anchors: Vec<_> = self.tls_anchor.iter().map(|file| crate::upstream::tls::certificates(file)).collect();
         let anchors = anchors.into_iter().collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?.concat();
         let tls = ClientTls::new(&anchors, None).map_err(|e| e.to_string())?;

@@ -267,7 +267,7 @@ pub async fn envelope(rooms: &Arc<Rooms>, key: &Key, message: &Message, files: V
         }
         let mut out = rooms.vault.write(&key, u64::MAX)?;
         let envelope = &rooms.keys.load_full().envelope;
-        let written = asic::seal(&mut out, parts, &envelope.key, &envelope.chain, at);
+        let written = asic::seal(&mut out, parts, &*envelope.key, &envelope.chain, at);
         written.map_err(|e| ExchangeError::Message(e.to_string()))?.flush().map_err(VaultError::from)?;
         Ok(out.finish()?)
     };

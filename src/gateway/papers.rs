@@ -39,7 +39,7 @@ pub fn issue(
         paper = paper.field(label, value);
     }
     let paper = paper.data(text.data);
-    Ok(make::seal(&paper, &stamp.seal, &stamp.key, &stamp.certificate, at)?)
+    Ok(make::seal(&paper, &stamp.seal, &*stamp.key, &stamp.certificate, at)?)
 }
 
 /// Promised and legal last day, counted from the day of acceptance.

@@ -38,7 +38,7 @@ use crate::terms::refusal::tolds;
 use crate::terms::{CaseNo, CreditCode, Digest, Next, Refusal, RegionCode, UnixMillis};
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
-use crate::trust::suite::SigningKey;
+use crate::trust::suite::Signer;
 use crate::upstream::Client;
 
 tolds! {
@@ -94,14 +94,14 @@ pub struct System {
 
 /// A key with the certificates that vouch for it.
 pub struct Envelope {
-    pub key: SigningKey,
+    pub key: Box<dyn Signer>,
     pub chain: Vec<Certificate>,
 }
 
 /// A seal with the key and certificate that apply it.
 pub struct Stamp {
     pub seal: Vec<u8>,
-    pub key: SigningKey,
+    pub key: Box<dyn Signer>,
     pub certificate: Certificate,
 }
 

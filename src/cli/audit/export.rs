@@ -18,7 +18,7 @@ use crate::trust::asic::{self, Part};
 use crate::trust::certificate::Certificate;
 use crate::trust::issue::{self, Issuer, Subject, Use};
 use crate::trust::pem;
-use crate::trust::suite::{PublicKey, SignatureAlgorithm, Signer, SigningKey, SuiteError, load_key};
+use crate::trust::suite::{PublicKey, SignatureAlgorithm, Signer, SigningKey, SuiteError};
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
@@ -82,7 +82,9 @@ fn source(args: &ExportArgs) -> Result<Source, String> {
         let config = Config::load(file).map_err(|mistakes| mistakes.to_string())?;
         peer_keys.extend(directory_keys(&config)?);
         let pair = &config.seals.envelope;
-        let seal = Seal::Envelope { key: Box::new(load_key(&pair.key)?), chain: chain(&pair.certificate)? };
+        let chain = chain(&pair.certificate)?;
+        let public = chain[0].public_key().map_err(|e| format!("{}: {e}", pair.certificate.display()))?;
+        let seal = Seal::Envelope { key: pair.key.open(&public)?, chain };
         let (data, store) = (config.gateway.data, Some(config.gateway.store));
         return Ok(Source { data, store, seal, peer_keys });
     }
@@ -241,7 +243,7 @@ fn write(
 /// What seals a bundle.
 enum Seal {
     /// The organisation's own.
-    Envelope { key: Box<SigningKey>, chain: Vec<Certificate> },
+    Envelope { key: Box<dyn Signer>, chain: Vec<Certificate> },
     /// A key derived from a secret of the data folder: shows that the bundle is whole, and nothing about who made it.
     Derived,
 }
@@ -250,7 +252,7 @@ impl Seal {
     fn open(&self, data: &Path, newest: UnixMillis) -> Result<(Box<dyn Signer + '_>, Vec<Certificate>), String> {
         match self {
             Self::Envelope { key, chain } => {
-                Ok((Box::new(Remembered { key, folder: data.join("evidence") }), chain.clone()))
+                Ok((Box::new(Remembered { key: &**key, folder: data.join("evidence") }), chain.clone()))
             }
             Self::Derived => {
                 let secret = existing_key(&data.join("pseudonym.key"))?;
@@ -277,7 +279,7 @@ impl Seal {
 /// Signs the same message with the same octets: ECDSA and SM2 would draw a new random number each time, and two
 /// exports of one case would differ.
 struct Remembered<'a> {
-    key: &'a SigningKey,
+    key: &'a dyn Signer,
     folder: PathBuf,
 }
 

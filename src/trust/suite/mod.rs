@@ -12,6 +12,7 @@ mod digest;
 mod identifier;
 pub mod key;
 mod known;
+mod place;
 pub mod signer;
 pub mod sm2_suite;
 pub mod token;
@@ -21,6 +22,7 @@ mod vectors;
 pub use digest::{DigestAlgorithm, Hasher, hmac_sm3};
 pub use identifier::Identifier;
 pub use key::PublicKey;
+pub use place::KeyPlace;
 pub use signer::{Signer, SigningKey, load_key, load_key_with};
 
 use crate::formats::der::Oid;
