@@ -16,6 +16,8 @@ const CONNECTIONS: u32 = 10_000;
 const FILINGS: u32 = 50;
 /// Lists are looked at this often, in seconds.
 const STATUSES_S: u32 = 3_600;
+/// Days that entries of the log may be kept: at least six months (网络安全法 Art. 21 (3)), at most a century.
+const RETENTION_DAYS: std::ops::RangeInclusive<u32> = 184..=36_500;
 /// Days that a terminal's certificate lives.
 const TERMINAL_DAYS: u32 = 30;
 
@@ -170,6 +172,8 @@ pub struct Log {
     pub witnesses: Option<PathBuf>,
     /// Address of a time-stamp authority (RFC 3161), and the certificates trusted for its tokens and its TLS.
     pub tsa: Option<(String, PathBuf)>,
+    /// Days that entries are kept on this machine; for ever when absent.
+    pub retention_days: Option<u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -454,8 +458,13 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         }
         let gm_key = t.str("gm_key").map(&at);
         let tsa = tsa.zip(trusted).map(|(url, file)| (url.to_owned(), at(file)));
+        let retention_days = t.table("retention").and_then(|inner| {
+            let days = inner.need_int("entries_days", RETENTION_DAYS);
+            inner.done();
+            days
+        });
         t.done();
-        Some(Log { origin: origin?.to_owned(), key: at(key?), gm_key, witnesses, tsa })
+        Some(Log { origin: origin?.to_owned(), key: at(key?), gm_key, witnesses, tsa, retention_days })
     });
     let directory = section("directory").and_then(|t| {
         let (file, key) = (t.need_str("file"), t.need_str("operator_key"));

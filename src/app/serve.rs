@@ -101,7 +101,7 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     tasks.spawn(serve(listener, Some(api_tls.clone()), limits, stop.clone(), handler));
 
     let listener = listen(config.listen.log).await?;
-    let door = Arc::new(LogDoor::new(rooms.clone(), auditors, wire::witness(config)?));
+    let door = Arc::new(LogDoor::new(rooms.clone(), auditors, wire::witness(config)?, config.log.retention_days));
     let own = door.clone();
     let handler = move |request, connection| own.clone().answer(request, connection);
     tasks.spawn(serve(listener, Some(api_tls.clone()), limits, stop.clone(), handler));
@@ -127,6 +127,9 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     let roots = Roots::default();
     tasks.spawn(jobs::log::daily(rooms.clone(), roots.clone(), stop.clone()));
     tasks.spawn(jobs::log::head(rooms.clone(), stop.clone()));
+    if let Some(retention) = wire::retention(config)? {
+        tasks.spawn(retention.run(rooms.clone(), stop.clone()));
+    }
     tasks.spawn(jobs::logset::run(rooms.clone(), stop.clone()));
     tasks.spawn(refresh::keys(rooms.clone(), stop.clone()));
     let sources = wire::responders(config)?;

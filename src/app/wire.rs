@@ -40,6 +40,7 @@ use crate::identity::keys::PublicKey;
 use crate::identity::revocation::Revocations;
 use crate::jobs::anchors::Anchors;
 use crate::jobs::responders::Sources;
+use crate::jobs::retention::Retention;
 use crate::jobs::witnesses::{self, Witnesses};
 use crate::lookups::Lookups;
 use crate::partners::{Contracts, Rates, Standing, Stopped};
@@ -308,6 +309,12 @@ pub fn anchors(config: &Config) -> Result<Option<Anchors>, Wrong> {
     Ok(Some(Anchors { url: url.clone(), client: Client::new(&tls), trusted: chain(file)? }))
 }
 
+/// How long entries are kept, and what must hold before any goes.
+pub fn retention(config: &Config) -> Result<Option<Retention>, Wrong> {
+    let Some(days) = config.log.retention_days else { return Ok(None) };
+    Ok(Some(Retention { days, quorum: quorum(config)?, anchored: config.log.tsa.is_some() }))
+}
+
 /// Who is asked about certificates under seals.
 pub fn responders(config: &Config) -> Result<Sources, Wrong> {
     let all = config.statuses.responders.iter();
@@ -322,9 +329,13 @@ fn certificate_status(config: &Config) -> Result<CertificateStatus, Wrong> {
 
 /// Whom we ask to witness our log.
 pub fn witnesses(config: &Config) -> Result<Option<Witnesses>, Wrong> {
+    Ok(quorum(config)?.map(Witnesses::new))
+}
+
+fn quorum(config: &Config) -> Result<Option<WitnessPolicy>, Wrong> {
     let Some(file) = &config.log.witnesses else { return Ok(None) };
     let text = std::fs::read_to_string(file).map_err(|e| wrong(file, e))?;
-    Ok(Some(Witnesses::new(WitnessPolicy::parse(&text).map_err(|e| wrong(file, e))?)))
+    WitnessPolicy::parse(&text).map(Some).map_err(|e| wrong(file, e))
 }
 
 pub fn envelope_key(pair: &SealKey) -> Result<Envelope, Wrong> {

@@ -34,6 +34,11 @@ tolds! {
         "审计日志中没有该资源，或尚未发布。",
         "The log has no such resource, or has not published it yet.",
         Next::CorrectAndResend;
+    /// Entries below the log's minimum index: pruned under its retention policy.
+    pub const PRUNED = "TB-AUD-0303", 410,
+        "该条目已按日志保存期限清除，请查阅归档或镜像；其哈希仍可核验。",
+        "These entries were pruned under the log's retention policy: ask its archive or a mirror. Their hashes still verify.",
+        Next::Stop;
     /// Entries are asked for without a certificate of an auditor or a mirror.
     pub const ENTRIES = "TB-AUD-0302", 403,
         "日志条目只向已登记的审计人员和镜像机构开放，请使用审计证书访问。",
@@ -74,6 +79,8 @@ pub enum AuditError {
     Io { doing: String, reason: String },
     #[error("no such resource, or not published yet")]
     NotFound,
+    #[error("entries below {minimum} were pruned")]
+    Pruned { minimum: u64 },
     #[error(transparent)]
     Entry(#[from] super::entry::EntryError),
 }
@@ -93,6 +100,7 @@ impl Explain for AuditError {
             Self::Closed => &CLOSED,
             Self::Locked | Self::Corrupt { .. } | Self::RolledBack(_) | Self::Foreign(_) | Self::Io { .. } => &UNFIT,
             Self::NotFound => &NOT_FOUND,
+            Self::Pruned { .. } => &PRUNED,
             Self::Entry(error) => error.told(),
         }
     }

@@ -213,8 +213,18 @@ pub struct Sm3Tree {
 }
 
 impl Sm3Tree {
+    /// Goes on after entries that are not there any more; their number is a multiple of 65,536.
+    pub fn after(edge: Frontier) -> Self {
+        Self { edge, ..Self::default() }
+    }
+
     pub fn size(&self) -> u64 {
         self.edge.size()
+    }
+
+    /// The right edge of the tree so far.
+    pub fn edge(&self) -> &Frontier {
+        &self.edge
     }
 
     /// Adds an entry.

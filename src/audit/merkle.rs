@@ -66,6 +66,16 @@ impl Frontier {
         Ok(Self { size, edge })
     }
 
+    /// Its hashes, largest subtree first.
+    pub fn edge(&self) -> &[Digest] {
+        &self.edge
+    }
+
+    /// An edge that was kept; `None` unless it has as many hashes as a tree of `size` leaves.
+    pub fn from_edge(size: u64, edge: Vec<Digest>) -> Option<Self> {
+        (edge.len() == size.count_ones() as usize).then_some(Self { size, edge })
+    }
+
     /// Adds a leaf hash.
     pub fn push(&mut self, leaf: Digest) {
         self.push_with(leaf, |_, _| {});

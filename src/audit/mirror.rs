@@ -4,6 +4,7 @@
 //!  checkpoint ──signature──▶ right edge ──▶ hash tiles (each found in its parent) ──▶ bundles (each entry a leaf)
 //!       │                                        └──────────── written once, whole ─────────────┘
 //!       └── our older checkpoint is a prefix of it? ──no──▶ Contradiction: both are kept, nothing is overwritten
+//!  bundles below the minimum index that the log claims: only their hashes; whether it may is for who verifies the copy
 //!  last of all the new checkpoint       crash before: the next run goes on, what is there is compared, not fetched
 //! ```
 
@@ -15,8 +16,9 @@ use super::checkpoint::{self, CheckpointError, SignedCheckpoint};
 use super::log::disk::{Disk, RealDisk, replace};
 use super::merkle::leaf_hash;
 use super::note::{MAX_NOTE, VerifierKey};
+use super::retention::{RETENTION, Retention};
 use super::tile::{Level, TileHashes, TilePath, WIDTH, nodes_at, tiles_at};
-use super::verify::{Fetch, Sparse, SparseError, read_bundle};
+use super::verify::{Fetch, Sparse, SparseError, claimed_minimum, read_bundle};
 use crate::terms::Digest;
 
 /// Bundles asked for before they are read.
@@ -65,6 +67,8 @@ pub struct Copied {
     /// Files written, and files that were there and held.
     pub written: u64,
     pub kept: u64,
+    /// Entries that the log has pruned, and the copy does not have.
+    pub pruned: u64,
 }
 
 /// Brings the copy in `dir` up to the log's checkpoint. `progress` hears of entries copied and of their number.
@@ -77,7 +81,8 @@ pub fn run(
     let read = |source| MirrorError::Read { path: "checkpoint".into(), source };
     let note = fetch.get("checkpoint").map_err(read)?.ok_or_else(|| read(io::ErrorKind::NotFound.into()))?;
     let signed = checkpoint::open(&note, key, None).map_err(MirrorError::Checkpoint)?;
-    let mut copy = Copy { dir: dir.to_owned(), copied: Copied { size: signed.size(), ..Copied::default() } };
+    let minimum = claimed_minimum(fetch, key.name(), signed.size());
+    let mut copy = Copy { dir: dir.to_owned(), minimum, copied: Copied { size: signed.size(), ..Copied::default() } };
     let own = copy.own(key)?;
     if let Some(own) = &own
         && own.size() > signed.size()
@@ -108,6 +113,10 @@ pub fn run(
             copy.hashes(&sparse, tile)?;
         }
     }
+    if copy.copied.pruned > 0 {
+        let claim = Retention { origin: key.name().to_owned(), minimum, days: None };
+        copy.write(RETENTION, claim.to_string().as_bytes())?;
+    }
     copy.write("checkpoint", &note)?;
     Ok(copy.copied)
 }
@@ -123,6 +132,8 @@ fn ahead(fetch: &dyn Fetch, index: u64, size: u64) {
 
 struct Copy {
     dir: PathBuf,
+    /// The log claims to have pruned what is below.
+    minimum: u64,
     copied: Copied,
 }
 
@@ -160,7 +171,13 @@ impl Copy {
         }
         let found =
             read_bundle(fetch, index, size).map_err(|source| MirrorError::Read { path: path.clone(), source })?;
-        let (found, bytes) = found.ok_or_else(|| SparseError::Missing(path.clone()))?;
+        let Some((found, bytes)) = found else {
+            if (index + 1) * WIDTH <= self.minimum {
+                self.copied.pruned += WIDTH;
+                return Ok(());
+            }
+            return Err(SparseError::Missing(path).into());
+        };
         let entries = bundle::parse(&bytes, found.width).ok_or_else(|| MirrorError::Forged(path.clone()))?;
         let mut whole = Vec::with_capacity(bytes.len());
         for entry in entries.iter().take(usize::from(width)) {

@@ -24,6 +24,7 @@ pub mod merkle;
 pub mod mirror;
 pub mod note;
 pub mod proof;
+pub mod retention;
 pub mod search;
 pub mod tile;
 pub mod verify;

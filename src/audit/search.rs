@@ -11,8 +11,8 @@ use super::entry::{EntryHead, Role};
 use super::merkle::{Frontier, leaf_hash};
 use super::note::VerifierKey;
 use super::proof::TlogProof;
-use super::tile::WIDTH;
-use super::verify::{Fetch, Sparse, SparseError, read_bundle};
+use super::tile::{Level, TilePath, WIDTH, parse_hashes};
+use super::verify::{Fetch, Sparse, SparseError, claimed_minimum, read_bundle};
 use super::{Pseudonym, bundle};
 use crate::terms::{Digest, UnixMillis};
 
@@ -58,6 +58,8 @@ pub struct Found {
     pub matched: u64,
     /// Entries that cannot be read as ours: whether they fit is undecided.
     pub unread: u64,
+    /// Entries that the log has pruned: whether they fit is undecided.
+    pub pruned: u64,
     pub size: u64,
     /// The signed note that the hits were checked against.
     pub checkpoint: String,
@@ -126,12 +128,22 @@ pub fn search(
     };
     let signed = checkpoint::open(&read("checkpoint", fetch.get("checkpoint"))?, key, None)?;
     let mut found = Found { size: signed.size(), checkpoint: signed.note().to_owned(), ..Found::default() };
-    let (mut frontier, mut intents) = (Frontier::new(), HashSet::new());
+    let (mut frontier, mut intents, mut minimum) = (Frontier::new(), HashSet::new(), None);
     for number in 0..signed.size().div_ceil(WIDTH) {
         let path = format!("tile/entries, bundle {number}");
         let failed = |source| SearchError::Read { path: path.clone(), source };
         let got = read_bundle(fetch, number, signed.size()).map_err(failed)?;
-        let (tile, bytes) = got.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        let Some((tile, bytes)) = got else {
+            let minimum = *minimum.get_or_insert_with(|| claimed_minimum(fetch, key.name(), signed.size()));
+            if (number + 1) * WIDTH > minimum {
+                return Err(failed(io::ErrorKind::NotFound.into()));
+            }
+            let leaves = TilePath { level: Level::Hashes(0), index: number, width: 256 }.to_string();
+            let hashes = parse_hashes(&read(&leaves, fetch.get(&leaves))?, 256).ok_or(SearchError::Bundle(leaves))?;
+            hashes.into_iter().for_each(|leaf| frontier.push(leaf));
+            found.pruned += WIDTH;
+            continue;
+        };
         let all = bundle::parse(&bytes, tile.width).ok_or_else(|| SearchError::Bundle(path.clone()))?;
         for bytes in all.into_iter().take((signed.size() - number * WIDTH).min(WIDTH) as usize) {
             let (index, leaf) = (frontier.size(), leaf_hash(bytes));

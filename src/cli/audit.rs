@@ -18,6 +18,7 @@ use crate::audit::entry::EntryHead;
 use crate::audit::evidence;
 use crate::audit::gm::GmKey;
 use crate::audit::log::GM_KEY;
+use crate::audit::log::base::Base;
 use crate::audit::log::segment::{self, Cursor, Unit};
 use crate::audit::note::VerifierKey;
 use crate::audit::verify::{self, Fetch, Options, Peer, Pinned, SegmentFolder, State, TileFolder};
@@ -464,6 +465,9 @@ fn copy(args: &MirrorArgs) -> Result<ExitCode, String> {
                 copied.written,
                 copied.kept
             );
+            if copied.pruned > 0 {
+                println!("已清除 pruned: {} 条未复制 entries were not copied, their hashes were", copied.pruned);
+            }
             Ok(ExitCode::SUCCESS)
         }
         Err(error) if error.is_proof() => {
@@ -519,11 +523,12 @@ pub(super) fn each_entry(dir: &Path, print: Print<'_>) -> Result<std::io::Result
 pub(super) type Print<'a> = &'a mut dyn FnMut(&[u8]) -> std::io::Result<()>;
 
 fn show_segments(dir: &Path, print: Print<'_>) -> std::io::Result<()> {
-    for number in 0.. {
+    let first = Base::read(dir)?.map_or(0, |base| base.segment());
+    for number in first.. {
         let path = dir.join("segments").join(segment::name(number));
         let file = match std::fs::File::open(path) {
             Ok(file) => file,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound && number > 0 => return Ok(()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && number > first => return Ok(()),
             Err(e) => return Err(e),
         };
         let mut cursor = Cursor::new(&file, segment::HEADER_LEN as u64);
@@ -552,8 +557,13 @@ fn show_tiles(fetch: &dyn Fetch, print: Print<'_>) -> std::io::Result<()> {
     let note = fetch.get("checkpoint")?.ok_or_else(|| missing("checkpoint".into()))?;
     let text = Note::parse(&note).map_err(std::io::Error::other)?.text().to_owned();
     let size = Checkpoint::parse(&text).map_err(std::io::Error::other)?.size;
+    let origin = text.lines().next().unwrap_or_default();
+    let minimum = verify::claimed_minimum(fetch, origin, size);
     for tile in tile::tiles_at(tile::Level::Entries, size) {
-        let bytes = fetch.get(&tile.to_string())?.ok_or_else(|| missing(tile.to_string()))?;
+        let bytes = match fetch.get(&tile.to_string())? {
+            None if tile.end().is_some_and(|end| end <= minimum) => continue,
+            found => found.ok_or_else(|| missing(tile.to_string()))?,
+        };
         let entries = bundle::parse(&bytes, tile.width).ok_or_else(|| std::io::Error::other(tile.to_string()))?;
         entries.into_iter().try_for_each(&mut *print)?;
     }

@@ -242,6 +242,13 @@ pub async fn held(tx: &mut Tx, no: CaseNo) -> Result<Option<String>, StoreError>
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
+/// Every case on hold.
+pub async fn all_held(tx: &mut Tx) -> Result<Vec<CaseNo>, StoreError> {
+    let rows = sqlx::query("SELECT no FROM case_hold ORDER BY no").fetch_all(tx.run()).await?;
+    let texts = rows.iter().map(|row| row.try_get::<String, _>(0)).collect::<Result<Vec<_>, _>>()?;
+    Ok(texts.iter().filter_map(|no| no.parse().ok()).collect())
+}
+
 /// Names of all files of a case in the vault: to be forgotten once its key is.
 pub async fn vault_names(tx: &mut Tx, no: CaseNo) -> Result<Vec<String>, StoreError> {
     let rows =

@@ -115,6 +115,12 @@ pub async fn catch_up(rooms: &Arc<Rooms>) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Entries of our own log below this index have been read into the rows.
+pub async fn read_to(rooms: &Rooms) -> Result<u64, StoreError> {
+    let mut tx = rooms.store.read().await?;
+    head(&mut tx, rooms.log.key().name()).await
+}
+
 async fn head(tx: &mut Tx, log: &str) -> Result<u64, StoreError> {
     let row = sqlx::query("SELECT next FROM about_head WHERE log = $1").bind(log).fetch_optional(tx.run()).await?;
     Ok(row.map(|row| row.try_get::<i64, _>(0)).transpose()?.map_or(0, |next| next.max(0) as u64))

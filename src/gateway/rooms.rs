@@ -305,6 +305,7 @@ impl Rooms {
     pub async fn gauges(self: &Arc<Self>) -> BTreeMap<&'static str, i64> {
         let mut gauges = BTreeMap::new();
         gauges.insert("tongban_log_size", self.log.size() as i64);
+        gauges.insert("tongban_log_minimum_index", self.log.minimum() as i64);
         gauges.insert("tongban_strangers_unlogged", self.strangers.unlogged() as i64);
         gauges.insert("tongban_log_healthy", i64::from(self.log.is_healthy()));
         gauges.insert("tongban_catalogue_current", i64::from(self.catalogue_is_current()));

@@ -6,6 +6,7 @@
 //!  POST /add-checkpoint                    a peer's log ─▶ our cosignature (C2SP tlog-witness)
 //!  GET /witness                            the key of our cosignatures
 //!  GET /anchor                             the newest time-stamp over a checkpoint
+//!  GET /retention                          the minimum index: bundles below it were pruned (410 for everyone)
 //!  GET /tile/entries/…                     client certificate ─▶ [[auditor]] ─▶ the rules ─▶ line ─▶ answer
 //!                                               │no            │no            │no
 //!                                               └──────────────┴─────────────┴─▶ 403, on record too
@@ -28,7 +29,8 @@ use super::{METHOD, NOT_FOUND, TOO_LARGE, guard, problem};
 use crate::audit::entry::{Actor, Decision, Outcome};
 use crate::audit::error::ENTRIES;
 use crate::audit::log::Resource;
-use crate::audit::tile::{Level, TilePath};
+use crate::audit::retention::RETENTION;
+use crate::audit::tile::{Level, TilePath, WIDTH};
 use crate::audit::witness::{MAX_REQUEST, Witness, WitnessError};
 use crate::audit::{AuditError, Entry, Kind};
 use crate::gateway::intake::SLOW;
@@ -111,11 +113,18 @@ pub struct LogDoor {
     auditors: Arc<ArcSwap<HashMap<Digest, Auditor>>>,
     readings: Mutex<Readings>,
     witness: Arc<Witness>,
+    /// How long the retention policy keeps entries, in days; for ever without one.
+    days: Option<u32>,
 }
 
 impl LogDoor {
-    pub fn new(rooms: Arc<Rooms>, auditors: Arc<ArcSwap<HashMap<Digest, Auditor>>>, witness: Witness) -> Self {
-        Self { rooms, auditors, readings: Mutex::default(), witness: Arc::new(witness) }
+    pub fn new(
+        rooms: Arc<Rooms>,
+        auditors: Arc<ArcSwap<HashMap<Digest, Auditor>>>,
+        witness: Witness,
+        days: Option<u32>,
+    ) -> Self {
+        Self { rooms, auditors, readings: Mutex::default(), witness: Arc::new(witness), days }
     }
 
     /// Answers one request.
@@ -167,11 +176,16 @@ impl LogDoor {
                 let none = |_| Refusal::new(&NOT_FOUND, "no time-stamp over this log yet");
                 return Ok(text(String::from_utf8_lossy(&found.map_err(none)?).into_owned()));
             }
+            RETENTION => return Ok(text(self.rooms.log.retention(self.days).to_string())),
             "witness" => return Ok(text(format!("{}\n", self.witness.key()))),
             _ => {}
         }
         let tile = TilePath::parse(&path);
         if let Some(TilePath { level: Level::Entries, index, .. }) = tile {
+            let minimum = self.rooms.log.minimum();
+            if index.checked_mul(WIDTH).is_some_and(|first| first < minimum) {
+                return Err(AuditError::Pruned { minimum }.into()); // nothing is read, so there is nothing to record
+            }
             self.allow(index, client, UnixMillis::now()).await?;
         }
         let log = self.rooms.log.clone();

@@ -41,7 +41,7 @@ impl Roots {
     /// As [`Roots::write`], unless there is too much to hash.
     pub async fn write_last(&self, rooms: &Rooms, now: UnixMillis) -> Result<(), RootError> {
         let hashed = self.0.lock().unwrap_or_else(|p| p.into_inner()).size();
-        match rooms.log.size() - hashed {
+        match rooms.log.size() - hashed.max(rooms.log.minimum()) {
             ..=LAST_ENTRIES => self.write(rooms, now).await,
             _ => Ok(()),
         }
@@ -52,6 +52,12 @@ impl Roots {
 fn catch_up(log: &Log, tree: &Mutex<Sm3Tree>) -> Result<Option<(u64, Digest)>, AuditError> {
     let mut tree = tree.lock().unwrap_or_else(|p| p.into_inner());
     let before = tree.size();
+    // After a start the tree begins where the entries do.
+    if before < log.minimum()
+        && let Some(edge) = log.pruned_sm3()?
+    {
+        *tree = Sm3Tree::after(edge);
+    }
     loop {
         hash_to(log, &mut tree, log.checkpoint().size)?;
         if log.size() - tree.size() < WINDOW as u64 / 2 {

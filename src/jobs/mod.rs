@@ -14,6 +14,7 @@ pub mod log;
 pub mod logset;
 pub mod news;
 pub mod responders;
+pub mod retention;
 mod tidy;
 pub mod witnesses;
 

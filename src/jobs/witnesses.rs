@@ -128,7 +128,7 @@ impl Witnesses {
     }
 }
 
-fn is_met(policy: &WitnessPolicy, note: &str) -> bool {
+pub(super) fn is_met(policy: &WitnessPolicy, note: &str) -> bool {
     let signed = Note::parse(note.as_bytes()).and_then(|note| note.verify(policy.witnesses()));
     let signed = signed.unwrap_or_default();
     policy.is_met(|place| signed.iter().any(|by| by.key == place))

@@ -83,7 +83,8 @@ kinds! {
     LogSet = "logset", Plain;
     /// After a crash: the intent named in `of` has no known result.
     Recovered = "recovered", Closing;
-    /// The gateway started or stopped.
+    /// Something happened to the log itself: entries were pruned under the retention policy, or it was recovered from a
+    /// mirror.
     Lifecycle = "lifecycle", Plain;
 }
 

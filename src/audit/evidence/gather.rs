@@ -13,6 +13,7 @@ use super::index::{self, Last};
 use super::{EvidenceError, IndexPart, LogPart, MAX_ENTRIES, checkpoint_path, entry_path, proof_path};
 use crate::audit::checkpoint::{self, SignedCheckpoint};
 use crate::audit::entry::{EntryHead, Receipt, Role};
+use crate::audit::log::base::{Base, PRUNED};
 use crate::audit::log::segment::{self, Cursor, HEADER_LEN, Unit};
 use crate::audit::merkle::{self, leaf_hash};
 use crate::audit::note::VerifierKey;
@@ -59,6 +60,11 @@ pub fn gather(dir: &Path, key: &VerifierKey, case: &Pseudonym) -> Result<Half, E
         std::fs::read(dir.join(file)).map_err(|source| EvidenceError::Read { file: file.to_owned(), source })
     };
     let signed = checkpoint::open(&read("checkpoint")?, key, None)?;
+    if let Some(base) = pruned(dir)?
+        && base.cases.iter().any(|last| last.case == *case)
+    {
+        return Err(EvidenceError::Pruned(base.minimum));
+    }
     let mut wanted = Wanted::new(case);
     walk(dir, signed.size(), |index, bytes| wanted.look(index, bytes))?;
     if wanted.found.is_empty() {
@@ -180,7 +186,9 @@ impl<'a> Wanted<'a> {
 
 /// The map of all cases before the entry `at`, and where `case` stands in it.
 fn index_part(dir: &Path, at: u64, case: &Pseudonym) -> Result<Option<IndexPart>, EvidenceError> {
-    let mut last: HashMap<Pseudonym, (u32, u64)> = HashMap::new();
+    let before = pruned(dir)?.map(|base| base.cases).unwrap_or_default();
+    let mut last: HashMap<Pseudonym, (u32, u64)> =
+        before.into_iter().map(|last| (last.case, (last.seq, last.index))).collect();
     walk(dir, at, |index, bytes| {
         if let Ok(EntryHead { case: Some(link), .. }) = EntryHead::parse(bytes) {
             last.insert(link.id, (link.seq, index));
@@ -192,15 +200,21 @@ fn index_part(dir: &Path, at: u64, case: &Pseudonym) -> Result<Option<IndexPart>
     Ok(part.map(|(place, last, proof)| IndexPart { entry: at, last: last.index, seq: last.seq, place, proof }))
 }
 
-/// Hears of the first `size` entries of a folder's segments.
+/// What was kept of segments that were pruned.
+fn pruned(dir: &Path) -> Result<Option<Base>, EvidenceError> {
+    Base::read(dir).map_err(|source| EvidenceError::Read { file: PRUNED.to_owned(), source })
+}
+
+/// Hears of the first `size` entries of a folder's segments, but for those that were pruned.
 fn walk(
     dir: &Path,
     size: u64,
     mut each: impl FnMut(u64, &[u8]) -> Result<(), EvidenceError>,
 ) -> Result<(), EvidenceError> {
-    let mut at = 0;
-    for number in 0.. {
-        if at == size {
+    let base = pruned(dir)?;
+    let (mut at, first) = base.map_or((0, 0), |base| (base.minimum, base.segment()));
+    for number in first.. {
+        if at >= size {
             break;
         }
         let file = format!("segments/{}", segment::name(number));

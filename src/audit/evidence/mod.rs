@@ -103,6 +103,8 @@ pub enum EvidenceError {
     Damaged { file: String, offset: u64, what: &'static str },
     #[error("the log has no entry of this case")]
     NoCase,
+    #[error("entries of this case are below {0} and were pruned: export from the archive or from a mirror")]
+    Pruned(u64),
     #[error("the case has more than {MAX_ENTRIES} entries")]
     TooMany,
     #[error("entry {0}: the hashes on disk do not lead to the signed root")]

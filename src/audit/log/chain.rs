@@ -35,6 +35,13 @@ pub enum Before {
 }
 
 impl CaseChain {
+    /// As they were kept: the last entry of every case, the open intents.
+    pub fn restored(cases: &[index::Last], open: &[(u64, Digest)]) -> Self {
+        let last = cases.iter().map(|last| (last.case, Last { seq: last.seq, index: last.index }));
+        let open = open.iter().map(|(index, leaf)| (*leaf, *index));
+        Self { last: last.collect(), open: open.collect(), ..Self::default() }
+    }
+
     /// `seq` of the case's next entry and the entry before it.
     pub fn next(&self, case: &Pseudonym) -> (u32, Before) {
         match (self.pending.get(case), self.last.get(case)) {

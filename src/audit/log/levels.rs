@@ -42,6 +42,13 @@ impl Levels {
         Ok(Self { disk, dir, files: RwLock::new(files) })
     }
 
+    /// Makes the hashes durable, with the names of their files. They are derived no more once the entries below them go.
+    pub fn sync(&self) -> std::io::Result<()> {
+        let files = self.files.read().unwrap_or_else(|p| p.into_inner());
+        files.iter().try_for_each(|level| level.file.sync())?;
+        self.disk.sync_dir(&self.dir)
+    }
+
     /// Makes room for `hashes` more after the first `count` of `level`, so that a full disk shows before
     /// anything is acknowledged.
     pub fn reserve(&self, level: usize, count: u64, hashes: u64) -> std::io::Result<()> {

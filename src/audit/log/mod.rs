@@ -9,12 +9,15 @@
 //!  <dir>/segments/000000.seg  the entries, 65,536 a file
 //!  <dir>/levels/0 …           the hashes, derived
 //!  <dir>/anchors/…            time-stamps over checkpoints, by their size
+//!  <dir>/pruned               what is known of segments that went under the retention policy
 //! ```
 
+pub mod base;
 mod chain;
 pub mod disk;
 pub mod faulty;
 mod levels;
+pub mod prune;
 mod publish;
 mod recover;
 pub mod segment;
@@ -25,6 +28,7 @@ mod tests;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -41,6 +45,7 @@ use super::gm::GmSigner;
 use super::merkle;
 use super::note::{KeyKind, Note, Signer, VerifierKey};
 use super::proof::TlogProof;
+use super::retention::Retention;
 use super::tile::{Level, TilePath, Tiled};
 use crate::terms::Digest;
 use disk::{Disk, RealDisk, replace};
@@ -126,6 +131,8 @@ struct Shared {
     published: ArcSwap<Published>,
     /// Where entry 256·n stands in its segment.
     bundles: RwLock<Vec<u32>>,
+    /// Entries below were pruned.
+    minimum: AtomicU64,
     levels: Levels,
     dead: watch::Sender<Option<String>>,
     stop: Mutex<bool>,
@@ -253,6 +260,7 @@ impl Log {
             head: Mutex::new(Head { size, root: opened.chain.frontier.root() }),
             published: ArcSwap::from_pointee(published),
             bundles: RwLock::new(opened.bundles),
+            minimum: AtomicU64::new(opened.minimum),
             levels,
             dead: watch::Sender::new(None),
             stop: Mutex::new(false),
@@ -420,6 +428,13 @@ impl Log {
         }
     }
 
+    /// Size of the newest checkpoint that was stamped; 0 without one.
+    pub fn anchored(&self) -> Result<u64, AuditError> {
+        let newest = anchor::newest(&self.0.publisher.dir).map_err(|e| AuditError::io("looking for anchors", &e))?;
+        let size = newest.and_then(|file| file.file_name()?.to_str()?.parse().ok());
+        Ok(size.unwrap_or(0))
+    }
+
     /// The note verifier key, as `tongban audit key` prints it.
     pub fn key(&self) -> &VerifierKey {
         &self.0.key
@@ -456,6 +471,11 @@ impl Log {
         Ok(Resource { bytes, content_type: "application/octet-stream", immutable: true })
     }
 
+    /// What it says of its pruning; `days` that its policy keeps entries.
+    pub fn retention(&self, days: Option<u32>) -> Retention {
+        Retention { origin: self.0.key.name().to_owned(), minimum: self.minimum(), days }
+    }
+
     /// The bytes of a durable entry, published or not: for this gateway itself, never for strangers.
     pub fn entry(&self, index: u64) -> Result<Vec<u8>, AuditError> {
         let mut found = None;
@@ -470,8 +490,11 @@ impl Log {
     }
 
     /// Hears of at most `most` durable entries from `start` on, in order; gives the index to go on from. Stops at the end of
-    /// a segment.
+    /// a segment. Entries that were pruned are passed over.
     pub fn entries(&self, start: u64, most: u64, mut each: impl FnMut(u64, &[u8])) -> Result<u64, AuditError> {
+        if start < self.minimum() {
+            return Ok(self.minimum());
+        }
         let segment_end = (start / SEGMENT_ENTRIES + 1) * SEGMENT_ENTRIES;
         let end = start.saturating_add(most).min(self.size()).min(segment_end);
         if end <= start {
@@ -491,6 +514,10 @@ impl Log {
     fn entries_from(&self, start: u64, count: u64, mut each: impl FnMut(u64, &[u8]) -> bool) -> Result<(), AuditError> {
         if start + count > self.size() {
             return Err(AuditError::NotFound);
+        }
+        let minimum = self.minimum();
+        if start < minimum {
+            return Err(AuditError::Pruned { minimum });
         }
         let offset = {
             let bundles = self.0.shared.bundles.read().unwrap_or_else(|p| p.into_inner());
@@ -577,7 +604,7 @@ fn key_file(disk: &dyn Disk, dir: &Path, key: &VerifierKey) -> Result<bool, Audi
         Ok(stored) if stored == format!("{key}\n") => Ok(false),
         Ok(_) => Err(AuditError::Foreign("its key file names another key".into())),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            if dir.join("segments").join(segment::name(0)).exists() {
+            if std::fs::read_dir(dir.join("segments")).is_ok_and(|mut items| items.next().is_some()) {
                 return Err(AuditError::Foreign("its key file is missing".into()));
             }
             let stored = replace(disk, dir, "key", format!("{key}\n").as_bytes());

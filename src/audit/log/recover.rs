@@ -13,9 +13,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::base::{self, Base};
 use super::chain::CaseChain;
 use super::disk::{Disk, DiskFile};
 use super::levels::{Levels, MAX_LEVELS};
+use super::prune;
 use super::segment::{self, Chain, HEADER_LEN, SEGMENT_ENTRIES, Tail, Visitor, Walked};
 use crate::audit::AuditError;
 use crate::audit::checkpoint::{Checkpoint, SignedCheckpoint};
@@ -47,16 +49,30 @@ pub(super) struct Opened {
     pub segment: u64,
     pub file: Arc<dyn DiskFile>,
     pub end: u64,
+    /// Entries below were pruned.
+    pub minimum: u64,
     pub recovery: Recovery,
 }
 
 pub(super) fn segments(disk: &Arc<dyn Disk>, dir: &Path, origin: &str, levels: &Levels) -> Result<Opened, AuditError> {
     let folder = dir.join("segments");
-    let count = count_segments(disk, &folder)?;
     let mut chain = Chain::start(origin);
     let mut rebuild = Rebuild::new(levels);
+    let mut first = 0;
+    if let Some(base) = pruned(dir)? {
+        let frontier = prune::check_levels(levels, &base)?;
+        chain = Chain { frontier, last_footer: base.last_footer };
+        rebuild.after(&base);
+        first = base.segment();
+        // A crash came between the base and the last of the files below it.
+        prune::remove_below(&**disk, &folder, first).map_err(|e| AuditError::io("removing a pruned segment", &e))?;
+    }
+    let count = count_segments(disk, &folder, first)?;
+    if first > 0 && count == first {
+        return Err(corrupt(&segment::name(first), 0, "the file is missing, and those before it were pruned"));
+    }
     let mut opened = None;
-    for number in 0..count {
+    for number in first..count {
         let file_name = segment::name(number);
         let path = folder.join(&file_name);
         let file = disk.open(&path).map_err(|e| AuditError::io("opening a segment", &e))?;
@@ -93,15 +109,28 @@ pub(super) fn segments(disk: &Arc<dyn Disk>, dir: &Path, origin: &str, levels: &
     let mut recovery = rebuild.report;
     recovery.entries = chain.frontier.size();
     recovery.unanswered = rebuild.cases.unanswered();
-    Ok(Opened { chain, cases: rebuild.cases, bundles: rebuild.bundles, segment, file, end, recovery })
+    let minimum = first * SEGMENT_ENTRIES;
+    Ok(Opened { chain, cases: rebuild.cases, bundles: rebuild.bundles, segment, file, end, minimum, recovery })
 }
 
 fn corrupt(file: &str, offset: u64, what: impl Into<String>) -> AuditError {
     AuditError::Corrupt { file: format!("segments/{file}"), offset, what: what.into() }
 }
 
-/// Segments must be numbered from 0 without gaps. Left-over copies of an interrupted recovery are removed.
-fn count_segments(disk: &Arc<dyn Disk>, folder: &Path) -> Result<u64, AuditError> {
+/// What was kept when segments were pruned.
+fn pruned(dir: &Path) -> Result<Option<Base>, AuditError> {
+    Base::read(dir).map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidData => {
+            let what = "what was kept of pruned segments is damaged: restore the file from a copy".into();
+            AuditError::Corrupt { file: base::PRUNED.into(), offset: 0, what }
+        }
+        _ => AuditError::io("reading the pruned state", &error),
+    })
+}
+
+/// Segments must be numbered from `first` without gaps; gives the number after the last. Left-over copies of an interrupted
+/// recovery are removed.
+fn count_segments(disk: &Arc<dyn Disk>, folder: &Path, first: u64) -> Result<u64, AuditError> {
     let listing = std::fs::read_dir(folder).map_err(|e| AuditError::io("listing segments", &e))?;
     let mut names = Vec::new();
     for item in listing {
@@ -114,16 +143,12 @@ fn count_segments(disk: &Arc<dyn Disk>, folder: &Path) -> Result<u64, AuditError
         }
     }
     names.sort_unstable();
-    for (number, name) in names.iter().enumerate() {
-        if *name != segment::name(number as u64) {
-            return Err(corrupt(
-                name,
-                0,
-                format!("{} is missing, or this file is no segment", segment::name(number as u64)),
-            ));
+    for (number, name) in (first..).zip(&names) {
+        if *name != segment::name(number) {
+            return Err(corrupt(name, 0, format!("{} is missing, or this file is no segment", segment::name(number))));
         }
     }
-    Ok(names.len() as u64)
+    Ok(first + names.len() as u64)
 }
 
 /// Number of bytes to drop after the last good footer, or `Corrupt` when they cannot come from a crash.
@@ -251,6 +276,13 @@ impl<'a> Rebuild<'a> {
             report: Recovery::default(),
             error: None,
         }
+    }
+
+    /// Begins after the segments that were pruned.
+    fn after(&mut self, base: &Base) {
+        self.cases = CaseChain::restored(&base.cases, &base.open);
+        self.bundles = vec![u32::MAX; (base.minimum / 256) as usize];
+        self.written.iter_mut().enumerate().for_each(|(level, count)| *count = base.minimum >> (8 * level));
     }
 
     /// Forgets the batch that did not hold.

@@ -10,6 +10,7 @@ use super::report::{Question, Report, Verdict};
 use super::{Options, Progress};
 use crate::audit::anchor::MAX_ANCHOR;
 use crate::audit::gm::GmKey;
+use crate::audit::log::base::{Base, PRUNED};
 use crate::audit::log::segment::{self, Chain, Fault, SEGMENT_ENTRIES, Tail, Visitor};
 use crate::audit::log::{self, disk::DiskFile};
 use crate::audit::log::{COSIGNERS, GM_KEY};
@@ -41,8 +42,31 @@ pub(super) fn verify(dir: &Path, options: &Options, progress: Progress<'_>) -> R
     };
     let mut chain = Chain::start(options.origin());
     let mut each = Each { judge, levels: Levels::open(dir), file: String::new(), progress };
+    let mut segments = segments;
+    let first = match Base::read(dir) {
+        Ok(None) => 0,
+        Ok(Some(base)) => {
+            let all = segments.len();
+            let number = |name: &str| name.strip_suffix(".seg").and_then(|digits| digits.parse::<u64>().ok());
+            segments.retain(|name| number(name).is_none_or(|n| n >= base.segment() || segment::name(n) != *name));
+            if segments.len() < all {
+                let left = all - segments.len();
+                each.judge.report.notes.push(format!("{left} 个待清除段 segments that the next start removes"));
+            }
+            each.below(&base, &mut chain)
+        }
+        Err(error) => {
+            each.file = PRUNED.into();
+            each.disproven(None, &error.to_string());
+            return each.judge.finish();
+        }
+    };
+    if first > 0 && segments.is_empty() {
+        each.disproven(None, "the segment after those that were pruned is missing");
+    }
+    let count = segments.len();
     for (number, name) in segments.iter().enumerate() {
-        let (number, is_last) = (number as u64, number + 1 == segments.len());
+        let (number, is_last) = (first + number as u64, number + 1 == count);
         each.file = format!("segments/{name}");
         if *name != segment::name(number) {
             let what = format!("{} is missing, or this file is no segment", segment::name(number));
@@ -135,7 +159,7 @@ fn small_files(dir: &Path, options: &Options, judge: &mut Judge<'_>) {
         wrong(judge, "lock", "the lock file is not empty");
     }
     anchors(dir, options, judge);
-    let known = ["anchors", "checkpoint", "cosigners", "gm-key", "key", "levels", "lock", "segments"];
+    let known = ["anchors", "checkpoint", "cosigners", "gm-key", "key", "levels", "lock", PRUNED, "segments"];
     for name in listing(dir).unwrap_or_default() {
         if !known.contains(&name.as_str()) {
             judge.fault(Question::Integrity, Verdict::Undecided, &name, None, "a file that does not belong here");
@@ -212,6 +236,35 @@ struct Each<'a, 'p> {
 }
 
 impl Each<'_, '_> {
+    /// The hashes of the entries that were pruned, in the entries' place; gives the number of the first segment.
+    fn below(&mut self, base: &Base, chain: &mut Chain) -> u64 {
+        let name = "levels/0".to_owned();
+        let file = self.levels.files.first().and_then(|(_, file)| file.clone());
+        let (mut at, mut buffer) = (0, vec![0; COMPARE]);
+        while at < base.minimum {
+            let got = file.as_ref().map_or(Ok(0), |file| file.read_at(&mut buffer, at * 32)).unwrap_or(0);
+            if got < COMPARE {
+                self.file = name;
+                self.disproven(Some(at * 32), "hashes of entries that were pruned are missing");
+                break;
+            }
+            for leaf in buffer.as_chunks::<32>().0 {
+                let levels = &mut self.levels;
+                self.judge.leaf(Digest(*leaf), &name, |level, hash| levels.push(level, hash));
+            }
+            self.levels.compare(&mut self.judge, 1);
+            at += (COMPARE / 32) as u64;
+            self.judge.not_kept((COMPARE / 32) as u64, PRUNED);
+            (self.progress)(at, self.judge.report.size);
+        }
+        if self.judge.frontier.root() != base.root {
+            self.file = PRUNED.into();
+            self.disproven(None, "not the root of the hashes that were kept");
+        }
+        *chain = Chain { frontier: self.judge.frontier.clone(), last_footer: base.last_footer };
+        base.segment()
+    }
+
     fn disproven(&mut self, offset: Option<u64>, what: &str) {
         let index = Some(self.judge.frontier.size());
         let place = Place { file: &self.file, offset };

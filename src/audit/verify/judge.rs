@@ -6,6 +6,7 @@ use super::Options;
 use super::commercial::Commercial;
 use super::peers::Peers;
 use super::pinned::witnessed;
+use super::pruned::Gap;
 use super::report::{Fault, Question, Report, Verdict};
 use super::state::{Half, State, half};
 use crate::audit::FastMap;
@@ -50,10 +51,12 @@ pub struct Judge<'o> {
     last_ts: i64,
     kinds: FastMap<Kind, u64>,
     note: Option<Vec<u8>>,
+    /// Entries that are not there, and what the log has on record of it.
+    pub(super) gap: Gap,
     /// Whether entries were read, and not only hashes or a sample.
-    entries_seen: bool,
-    /// Chains that began below the checkpoint where this walk began, when nothing is known of them.
-    begun_before: Option<u64>,
+    pub(super) entries_seen: bool,
+    /// Chains that began below the place where this walk began, when nothing is known of them.
+    pub(super) begun_before: Option<u64>,
 }
 
 impl<'o> Judge<'o> {
@@ -75,6 +78,7 @@ impl<'o> Judge<'o> {
             last_ts: i64::MIN,
             kinds: FastMap::default(),
             note: None,
+            gap: Gap::default(),
             entries_seen: true,
             begun_before: None,
         };
@@ -296,6 +300,9 @@ impl<'o> Judge<'o> {
         if head.kind == Kind::GmRoot {
             self.gm_root(bytes, index, place);
         }
+        if head.kind == Kind::Lifecycle {
+            self.lifecycle(bytes, index, head.ts, place);
+        }
         if head.kind == Kind::LogSet {
             self.log_set(bytes, index, head.ts, place);
         }
@@ -388,7 +395,7 @@ impl<'o> Judge<'o> {
     /// What the next verification can begin with; `None` unless everything asked was proven here.
     fn state(&self, note: Option<&[u8]>) -> Option<State> {
         let is_proven = self.report.verdict(Question::Integrity) == Verdict::Proven && self.report.exit_code() == 0;
-        let covered = self.entries_seen && self.frontier.size() == self.report.size;
+        let covered = self.entries_seen && self.gap.entries == 0 && self.frontier.size() == self.report.size;
         let note = note.filter(|_| is_proven && covered && self.options.keep_state)?;
         let (cases, intents) = (self.cases.clone(), self.intents.clone());
         Some(State { note: note.to_vec(), last_ts: self.last_ts, cases, intents })
@@ -397,14 +404,15 @@ impl<'o> Judge<'o> {
     /// After the last entry: the report, and what the next verification can begin with.
     pub fn finish(mut self) -> Report {
         let size = self.frontier.size();
-        self.report.entries = size;
+        self.report.entries = size - self.gap.entries;
+        self.pruned();
         if self.options.entries_are_ours && self.entries_seen && (self.report.root.is_none() || size < self.report.size)
         {
             // Nothing is said about entries that were not read, or that nobody signed.
             self.report.answer(Question::Complete, Verdict::Undecided);
             self.report.answer(Question::Content, Verdict::Undecided);
         }
-        if let Some(unknown) = self.begun_before.filter(|n| *n > 0) {
+        if let Some(unknown) = self.begun_before.filter(|n| *n > 0 && self.gap.entries == 0) {
             let what = format!("{unknown} links to entries before the checkpoint; a kept state would prove them");
             self.fault(Question::Complete, Verdict::Undecided, "entries", self.report.since, &what);
         }

@@ -9,6 +9,7 @@
 //!  quorum  neighbours
 //!  #tongban max-checkpoint-age 600         seconds: older cosignatures do not count
 //!  #tongban max-anchor-age 7200            seconds: an older newest time-stamp is too old
+//!  #tongban retention 730                  days: older entries may have been pruned, on record
 //!  #tongban gm gov.example/gw/1+…          the log's SM2 key: commercial cryptography is asked about
 //! ```
 //! Other readers of tlog-policy skip these lines. A line of this kind that is not understood is refused: a limit that
@@ -32,6 +33,8 @@ pub struct Pinned {
     pub max_checkpoint_age_s: Option<u64>,
     /// Seconds since the newest time-stamp.
     pub max_anchor_age_s: Option<u64>,
+    /// Days that entries must be kept; without it every entry must be there.
+    pub retention_days: Option<u64>,
     /// SM2 keys of the logs.
     pub gm: Vec<GmKey>,
 }
@@ -43,7 +46,13 @@ impl Pinned {
     /// The line that is not understood; lines count from 1.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
         let witnesses = WitnessPolicy::parse(text)?;
-        let mut pinned = Self { witnesses, max_checkpoint_age_s: None, max_anchor_age_s: None, gm: Vec::new() };
+        let mut pinned = Self {
+            witnesses,
+            max_checkpoint_age_s: None,
+            max_anchor_age_s: None,
+            retention_days: None,
+            gm: Vec::new(),
+        };
         for (n, line) in text.lines().enumerate() {
             let Some(rest) = line.trim_start().strip_prefix(MARK) else { continue };
             let wrong = |reason| PolicyError::Line { line: n + 1, reason };
@@ -52,15 +61,18 @@ impl Pinned {
                 pinned.gm.push(key.parse().map_err(|_| wrong("after #tongban gm: an SM2 note verifier key"))?);
                 continue;
             }
-            let ["max-checkpoint-age" | "max-anchor-age", seconds] = words[..] else {
-                return Err(wrong("after #tongban: max-checkpoint-age SECONDS, max-anchor-age SECONDS or gm VKEY"));
+            let [name @ ("max-checkpoint-age" | "max-anchor-age" | "retention"), number] = words[..] else {
+                return Err(wrong(
+                    "after #tongban: max-checkpoint-age SECONDS, max-anchor-age SECONDS, retention DAYS or gm VKEY",
+                ));
             };
-            let seconds = decimal(seconds).filter(|s| *s > 0).ok_or(wrong("a number of seconds above 0 is wanted"))?;
-            let limit = match words[0] {
+            let number = decimal(number).filter(|n| *n > 0).ok_or(wrong("a number above 0 is wanted"))?;
+            let limit = match name {
                 "max-checkpoint-age" => &mut pinned.max_checkpoint_age_s,
-                _ => &mut pinned.max_anchor_age_s,
+                "max-anchor-age" => &mut pinned.max_anchor_age_s,
+                _ => &mut pinned.retention_days,
             };
-            if limit.replace(seconds).is_some() {
+            if limit.replace(number).is_some() {
                 return Err(wrong("a limit that was given before"));
             }
         }
@@ -119,6 +131,8 @@ mod tests {
             ("quorum none\n", Some((None, None))),
             ("quorum none\n# tongban is fine\n#tongban max-checkpoint-age 600\n", Some((Some(600), None))),
             ("#tongban max-anchor-age 7200 \nquorum none\n", Some((None, Some(7200)))),
+            ("quorum none\n#tongban retention 730\n", Some((None, None))),
+            ("quorum none\n#tongban retention two years\n", None),
             ("quorum none\n#tongban max-checkpoint-age 10m\n", None),
             ("quorum none\n#tongban max-checkpoint-age 0\n", None),
             ("quorum none\n#tongban max-chekpoint-age 600\n", None),

@@ -18,6 +18,8 @@ pub enum Verdict {
     /// Holds for every entry of the sample that was asked for; the others were not read.
     Sampled,
     Disproven,
+    /// Holds for every entry that is kept; earlier ones were pruned on record, as the auditor's policy allows.
+    Kept,
     /// Something needed for an answer is missing or unknown.
     Undecided,
     /// Nothing was given to judge it by.
@@ -30,6 +32,7 @@ impl Verdict {
         match self {
             Self::Proven => ("✔", "已证明", "proven"),
             Self::Sampled => ("✔", "抽样未见异常", "held in the sample"),
+            Self::Kept => ("✔", "留存部分成立", "holds in what is kept"),
             Self::Disproven => ("✘", "已证伪", "DISPROVEN"),
             Self::Undecided => ("?", "无法判定", "undecided"),
             Self::NotAsked => ("-", "未要求", "not asked"),
@@ -103,6 +106,18 @@ pub struct Fault {
     pub what: String,
 }
 
+/// Entries that are not there any more, and by which entry on record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Pruned {
+    /// Entries below this index are not there; their hashes are, and lead to the signed root.
+    pub minimum: u64,
+    /// How many of them.
+    pub entries: u64,
+    /// Index of the entry that announced it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told: Option<u64>,
+}
+
 /// The whole result.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
@@ -115,6 +130,9 @@ pub struct Report {
     /// Size of the checkpoint that was verified before; entries below it were not read again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
+    /// Entries at the log's beginning that are not there any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<Pruned>,
     pub verdicts: BTreeMap<Question, Verdict>,
     pub faults: Vec<Fault>,
     pub faults_not_listed: u64,
@@ -149,8 +167,9 @@ impl Report {
             Verdict::NotAsked => 0,
             Verdict::Proven => 1,
             Verdict::Sampled => 2,
-            Verdict::Undecided => 3,
-            Verdict::Disproven => 4,
+            Verdict::Kept => 3,
+            Verdict::Undecided => 4,
+            Verdict::Disproven => 5,
         };
         let now = self.verdicts.entry(question).or_insert(Verdict::NotAsked);
         if rank(verdict) > rank(*now) {
@@ -186,6 +205,10 @@ impl Report {
         }
         if let Some(root) = self.root {
             let _ = writeln!(out, "根哈希 root: {root}");
+        }
+        if let Some(Pruned { minimum, entries, told }) = self.pruned {
+            let told = told.map_or("无记录 no entry says so".to_owned(), |at| format!("见条目 by entry {at}"));
+            let _ = writeln!(out, "已清除 pruned: {entries} 条 entries below {minimum}, {told}");
         }
         for question in Question::ALL {
             let ((zh, en), (mark, vzh, ven)) = (question.words(), self.verdict(question).words());

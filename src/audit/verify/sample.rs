@@ -6,7 +6,7 @@ use super::Progress;
 use super::judge::{Judge, Place};
 use super::report::{Question, Report, Verdict};
 use super::sparse::{Sparse, SparseError};
-use super::tree::{Fetch, read_bundle};
+use super::tree::{Fetch, claimed_minimum, read_bundle};
 use crate::audit::bundle;
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::merkle::leaf_hash;
@@ -34,9 +34,10 @@ pub(super) fn verify(
     if let Err(error) = keep_promises(&sparse, &mut judge, size + 1) {
         judge.fault(Question::AppendOnly, verdict(&error), "tile", None, &error.to_string());
     }
-    let drawn = draw(count.min(MAX_SAMPLE), &seed, size);
+    let mut drawn = draw(count.min(MAX_SAMPLE), &seed, size);
     let total: u64 = drawn.values().map(|indices| indices.len() as u64).sum();
     let mut done = 0;
+    pruned(fetch, &mut judge, &mut drawn, size);
     for (tile, indices) in drawn {
         if !one(fetch, &sparse, &mut judge, size, tile, &indices) {
             break;
@@ -49,6 +50,18 @@ pub(super) fn verify(
     let mut report = judge.finish();
     report.entries = done;
     report
+}
+
+/// Takes out drawn entries that the log claims to have pruned. Whether it may, only all entries tell.
+fn pruned(fetch: &dyn Fetch, judge: &mut Judge<'_>, drawn: &mut BTreeMap<u64, Vec<u64>>, size: u64) {
+    let minimum = claimed_minimum(fetch, judge.options.origin(), size);
+    let kept = drawn.split_off(&(minimum / WIDTH));
+    let gone: usize = std::mem::replace(drawn, kept).values().map(Vec::len).sum();
+    if gone > 0 {
+        let what =
+            format!("{gone} drawn entries are below the minimum index {minimum} that the log claims: not judged");
+        judge.fault(Question::Content, Verdict::Undecided, "tile/entries", None, &what);
+    }
 }
 
 /// Compares older checkpoints of less than `below` entries with the tree.

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use super::Fetch;
 use crate::audit::bundle;
+use crate::audit::log::base::Base;
 use crate::audit::log::segment::{self, Cursor, HEADER_LEN, SEGMENT_ENTRIES, Unit};
+use crate::audit::retention::{RETENTION, Retention};
 use crate::audit::tile::{Level, TilePath, WIDTH};
 
 /// The folder with `checkpoint`, `levels/` and `segments/`. Takes no lock and believes nothing of it.
@@ -19,6 +21,7 @@ impl Fetch for SegmentFolder {
             Some(TilePath { level: Level::Hashes(level), index, width }) => self.hashes(level, index, width),
             Some(TilePath { level: Level::Entries, index, width }) => self.entries(index, width),
             None if path == "checkpoint" => std::fs::read(self.0.join(path)).map(Some),
+            None if path == RETENTION => self.retention(),
             None => Ok(None),
         };
         match found {
@@ -29,6 +32,14 @@ impl Fetch for SegmentFolder {
 }
 
 impl SegmentFolder {
+    /// What the folder knows of its pruning, in the words of the log's own document.
+    fn retention(&self) -> io::Result<Option<Vec<u8>>> {
+        let Some(base) = Base::read(&self.0)? else { return Ok(None) };
+        let note = std::fs::read_to_string(self.0.join("checkpoint"))?;
+        let origin = note.lines().next().unwrap_or_default().to_owned();
+        Ok(Some(Retention { origin, minimum: base.minimum, days: None }.to_string().into_bytes()))
+    }
+
     fn hashes(&self, level: u8, index: u64, width: u16) -> io::Result<Option<Vec<u8>>> {
         let mut bytes = vec![0; usize::from(width) * 32];
         let Some(offset) = index.checked_mul(WIDTH * 32) else { return Ok(None) };

@@ -181,7 +181,7 @@ impl SetReport {
         let of_set = match self.set {
             Verdict::Disproven => 1,
             Verdict::Undecided | Verdict::NotAsked => 2,
-            Verdict::Proven | Verdict::Sampled => 0,
+            Verdict::Proven | Verdict::Sampled | Verdict::Kept => 0,
         };
         let all = self.logs.iter().map(Report::exit_code).chain([of_set]);
         all.min_by_key(|code| (*code != 1, *code == 0)).unwrap_or(2)

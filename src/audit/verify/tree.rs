@@ -14,6 +14,7 @@ use super::{Options, Progress, sample};
 use crate::audit::bundle;
 use crate::audit::checkpoint::{self, SignedCheckpoint};
 use crate::audit::merkle::{Frontier, leaf_hash};
+use crate::audit::retention::{RETENTION, Retention};
 use crate::audit::tile::{Level, TileHashes, TilePath, WIDTH, nodes_at, parse_hashes};
 use crate::terms::Digest;
 
@@ -101,7 +102,7 @@ pub(super) fn verify(fetch: &dyn Fetch, options: &Options, progress: Progress<'_
             }
         }
     }
-    let mut walk = Walk { fetch, judge, leftovers: BTreeMap::new(), tiles, size, hashes_only: false };
+    let mut walk = Walk { fetch, judge, leftovers: BTreeMap::new(), tiles, size, hashes_only: false, minimum: None };
     walk.list_leftovers();
     let start = walk.judge.frontier.size() / WIDTH;
     for index in start..size.div_ceil(WIDTH) {
@@ -143,6 +144,13 @@ fn resume(
     sparse.frontier(since)
 }
 
+/// The minimum index that a log of `size` entries claims for itself; 0 where it says nothing that can be read.
+pub fn claimed_minimum(fetch: &dyn Fetch, origin: &str, size: u64) -> u64 {
+    let found = fetch.get(RETENTION).ok().flatten();
+    let claim = found.and_then(|bytes| Retention::parse(&bytes, origin));
+    claim.map_or(0, |claim| claim.minimum).min(size)
+}
+
 /// Bundle `index` of a log of `size` entries, or the full one that replaced it.
 pub fn read_bundle(fetch: &dyn Fetch, index: u64, size: u64) -> io::Result<Option<(TilePath, Vec<u8>)>> {
     let width = size.saturating_sub(index * WIDTH).min(WIDTH) as u16;
@@ -164,6 +172,8 @@ struct Walk<'a> {
     size: u64,
     /// Entries are refused to this reader: the tree is judged from its leaf hashes.
     hashes_only: bool,
+    /// The minimum index that the log claims, once it was asked for.
+    minimum: Option<u64>,
 }
 
 impl Walk<'_> {
@@ -264,11 +274,24 @@ impl Walk<'_> {
                 self.leaves(tile)
             }
             Ok(Some(bytes)) => self.entries(tile, tile, bytes),
+            Ok(None) if tile.is_full() && self.is_pruned(tile) => {
+                let before = self.judge.frontier.size();
+                let there = self.leaves(tile);
+                self.judge.not_kept(self.judge.frontier.size() - before, &tile.to_string());
+                there
+            }
             Ok(None) | Err(_) => match self.resource(tile) {
                 Some((found, bytes)) => self.entries(tile, found, bytes),
                 None => false,
             },
         }
+    }
+
+    /// Whether the log claims to have pruned a bundle; the claim counts only with the entry that says so.
+    fn is_pruned(&mut self, tile: TilePath) -> bool {
+        let (fetch, origin) = (self.fetch, self.judge.options.origin());
+        let minimum = self.minimum.get_or_insert_with(|| claimed_minimum(fetch, origin, self.size));
+        tile.end().is_some_and(|end| end <= *minimum)
     }
 
     fn entries(&mut self, tile: TilePath, found: TilePath, bytes: Vec<u8>) -> bool {

@@ -155,10 +155,17 @@ impl Shown {
         self.matched += found.matched;
         self.logs.push(json!({
             "origin": origin, "size": found.size, "matched": found.matched, "unread": found.unread,
-            "verdict": if found.unread == 0 { "proven" } else { "undecided" }, "checkpoint": found.checkpoint,
+            "pruned": found.pruned, "verdict": if found.unread + found.pruned == 0 { "proven" } else { "undecided" }, "checkpoint": found.checkpoint,
         }));
         if found.unread > 0 {
             eprintln!("{origin}: {} 条无法辨读 · entries that cannot be read as ours", found.unread);
+            self.worsen(UNDECIDABLE);
+        }
+        if found.pruned > 0 {
+            eprintln!(
+                "{origin}: {} 条已清除，请查归档或镜像 · entries were pruned: search an archive or a mirror",
+                found.pruned
+            );
             self.worsen(UNDECIDABLE);
         }
         Ok(())

@@ -1,0 +1,97 @@
+//! The beginning of a log that is not there any more: its hashes must be, and an entry on record must say so.
+//!
+//! ```text
+//!  entries missing at the beginning ─▶ hashes judged in their place ─▶ they lead to the signed root? ──no──▶ disproven
+//!       │ how many: what the log claims; believed only with …
+//!       ▼
+//!  … an entry `lifecycle` that names this very minimum index and the root below it ──none──▶ disproven
+//!       │
+//!       ▼
+//!  the auditor's policy allows it (`#tongban retention DAYS`)? ──no word──▶ complete, content: undecided
+//!       │yes: what is kept holds               pruned too early ──▶ disproven
+//! ```
+
+use super::judge::{Judge, Place};
+use super::report::{Pruned, Question, Verdict};
+use crate::audit::log::segment::SEGMENT_ENTRIES;
+use crate::audit::retention::Pruning;
+use crate::terms::Digest;
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Entries that were not there when they were asked for.
+#[derive(Debug, Default)]
+pub(super) struct Gap {
+    pub entries: u64,
+    /// Index after the last of them, and the root there.
+    end: Option<(u64, Digest)>,
+    /// Announcements on record: index and time of the entry.
+    told: Vec<(u64, i64, Pruning)>,
+}
+
+impl Judge<'_> {
+    /// The next `count` entries are not there; their leaf hashes were judged just now.
+    pub(super) fn not_kept(&mut self, count: u64, file: &str) {
+        if self.gap.entries == 0 {
+            self.begun_before.get_or_insert(0);
+            self.gm_unread(file);
+        }
+        self.gap.entries += count;
+        // The root is wanted where a pruning may end only: it costs an edge of hashes each time.
+        if self.frontier.size().is_multiple_of(SEGMENT_ENTRIES) {
+            self.gap.end = Some((self.frontier.size(), self.frontier.root()));
+        }
+    }
+
+    /// A `lifecycle` entry; those that say nothing of pruning are passed over.
+    pub(super) fn lifecycle(&mut self, bytes: &[u8], index: u64, ts: i64, place: Place<'_>) {
+        let Some(pruning) = Pruning::read(bytes) else { return };
+        let early =
+            |days: u64| ts.saturating_sub(pruning.newest) < i64::try_from(days).map_or(i64::MAX, |d| d * DAY_MS);
+        let policy = self.options.policy.as_ref().and_then(|policy| policy.retention_days);
+        if early(u64::from(pruning.days)) {
+            let what = "announces a pruning of entries younger than the log's own policy says";
+            self.fault_at(Question::Content, Verdict::Disproven, place, Some(index), what);
+        } else if policy.is_some_and(early) {
+            let what = "announces a pruning of entries younger than the auditor's policy allows";
+            self.fault_at(Question::Complete, Verdict::Disproven, place, Some(index), what);
+        }
+        self.gap.told.push((index, ts, pruning));
+    }
+
+    /// After the last entry: was what is missing pruned on record?
+    pub(super) fn pruned(&mut self) {
+        if self.gap.entries == 0 {
+            return;
+        }
+        let end = self.gap.end;
+        let minimum = end.map_or(self.gap.entries, |(end, _)| end);
+        let names = |told: &&(u64, i64, Pruning)| end == Some((told.2.minimum, told.2.root));
+        let told = self.gap.told.iter().find(names).map(|told| told.0);
+        self.report.pruned = Some(Pruned { minimum, entries: self.gap.entries, told });
+        if !self.options.entries_are_ours || !self.entries_seen {
+            let what = "entries are missing at the beginning, and whether the log may prune them was not read";
+            return self.fault(Question::Integrity, Verdict::Undecided, "tile/entries", Some(0), what);
+        }
+        if told.is_none() {
+            let what =
+                format!("entries below {minimum} are missing, and no entry on record says that they were pruned");
+            return self.fault(Question::Integrity, Verdict::Disproven, "tile/entries", Some(0), &what);
+        }
+        let links = self.begun_before.unwrap_or(0);
+        if links > 0 {
+            self.report.notes.push(format!("{links} 处链接指向已清除条目 links to entries that were pruned"));
+        }
+        for question in [Question::Complete, Question::Content] {
+            if self.options.policy.as_ref().is_some_and(|policy| policy.retention_days.is_some()) {
+                self.report.answer(question, Verdict::Kept);
+            } else {
+                let what = format!(
+                    "entries below {minimum} were pruned on record: an archive, a mirror or a kept state has them; \
+                     `#tongban retention DAYS` in the policy allows it"
+                );
+                self.fault(question, Verdict::Undecided, "tile/entries", Some(0), &what);
+            }
+        }
+    }
+}

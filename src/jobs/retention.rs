@@ -1,0 +1,164 @@
+//! Prunes the log under its retention policy: whole segments, the oldest first, on record before they go.
+//!
+//! ```text
+//!  each hour: published · witnessed (where there are witnesses) · stamped (where there is an authority)
+//!             · read into the rows of who looked up what ─▶ bound
+//!  segments below the bound, older than the policy's days, without a case on hold ─▶ walked again
+//!  ─▶ line in the log ─▶ published ─▶ gone
+//! ```
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::log::node;
+use super::witnesses::is_met;
+use crate::audit::log::prune::{Bounds, Stays};
+use crate::audit::witness_policy::WitnessPolicy;
+use crate::audit::{AuditError, Entry, Kind, Log, Pseudonym};
+use crate::exchange::records;
+use crate::gateway::{Rooms, about_me, stopped};
+use crate::store::StoreError;
+use crate::terms::UnixMillis;
+
+/// Before the first round: the gateway has other things to do when it starts.
+const FIRST: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_secs(3_600);
+/// Longest wait for the checkpoint that covers the announcement.
+const PUBLISHED: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(200);
+const DAY_MS: i64 = 86_400_000;
+
+/// Why nothing was pruned.
+#[derive(Debug, thiserror::Error)]
+pub enum RetentionError {
+    #[error(transparent)]
+    Log(#[from] AuditError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the announcement was not published in time; it is made again")]
+    Unpublished,
+    #[error("walking the segments was cut off")]
+    CutOff,
+}
+
+/// The policy, and what must hold before entries go.
+pub struct Retention {
+    /// Days that entries are kept.
+    pub days: u32,
+    /// Witnesses whose quorum must stand on the checkpoint being served.
+    pub quorum: Option<WitnessPolicy>,
+    /// Whether a time-stamp must be over the entries.
+    pub anchored: bool,
+}
+
+impl Retention {
+    /// Prunes what is due until `stop` turns true.
+    pub async fn run(self, rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
+        let mut pause = FIRST;
+        loop {
+            tokio::select! {
+                () = stopped(&mut stop) => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = EVERY;
+            match self.round(&rooms, UnixMillis::now()).await {
+                Ok(Ok(minimum)) => tracing::info!(minimum, "entries below were pruned under the retention policy"),
+                Ok(Err(Stays::Held(case))) => tracing::info!(%case, "nothing is pruned: a case is on hold"),
+                Ok(Err(_)) => {}
+                Err(error) => tracing::error!(%error, "the log could not be pruned; nothing was lost"),
+            }
+        }
+    }
+
+    /// Prunes what is due at `now`: the new minimum index, or why nothing is due.
+    pub async fn round(&self, rooms: &Rooms, now: UnixMillis) -> Result<Result<u64, Stays>, RetentionError> {
+        let held = {
+            let mut tx = rooms.store.read().await?;
+            records::all_held(&mut tx).await?
+        };
+        let held = held.into_iter().map(|case| rooms.pseudonyms.case(case)).collect();
+        let upto = self.bound(&rooms.log)?.min(about_me::read_to(rooms).await?);
+        let entry = Entry::new(Kind::Lifecycle, now).node(node(rooms));
+        self.prune(&rooms.log, entry, held, upto, now).await
+    }
+
+    /// Entries below may go, as far as the log's own promises are concerned.
+    fn bound(&self, log: &Log) -> Result<u64, AuditError> {
+        let served = log.checkpoint();
+        let witnessed = self.quorum.as_ref().is_none_or(|policy| is_met(policy, &served.note));
+        let anchored = if self.anchored { log.anchored()? } else { u64::MAX };
+        Ok(if witnessed { served.size.min(anchored) } else { 0 })
+    }
+
+    async fn prune(
+        &self,
+        log: &Log,
+        entry: Entry,
+        held: HashSet<Pseudonym>,
+        upto: u64,
+        now: UnixMillis,
+    ) -> Result<Result<u64, Stays>, RetentionError> {
+        let (walked, before) = (log.clone(), UnixMillis(now.0.saturating_sub(i64::from(self.days) * DAY_MS)));
+        let plan = tokio::task::spawn_blocking(move || walked.prunable(Bounds { before, upto, held: &held })).await;
+        let plan = match plan.map_err(|_| RetentionError::CutOff)?? {
+            Ok(plan) => plan,
+            Err(stays) => return Ok(Err(stays)),
+        };
+        let pruning = plan.pruning(self.days);
+        let told = log.append(&pruning.write(entry)).await?;
+        let waited = tokio::time::timeout(PUBLISHED, async {
+            while log.checkpoint().size <= told.index {
+                tokio::time::sleep(LOOK).await;
+            }
+        });
+        waited.await.map_err(|_| RetentionError::Unpublished)?;
+        let log = log.clone();
+        let pruned = tokio::task::spawn_blocking(move || log.prune(plan, &told)).await;
+        pruned.map_err(|_| RetentionError::CutOff)??;
+        Ok(Ok(pruning.minimum))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::OpenOptions;
+    use crate::audit::anchor::Anchor;
+    use crate::audit::note::{KeyKind, Signer};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_goes_before_it_is_witnessed_stamped_and_on_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let signer = |name: &str| Signer::from_seed(name, &[5; 32]).unwrap();
+        let options =
+            OpenOptions { interval: Duration::from_millis(50), ..OpenOptions::new(signer("gov.example/gw/1")) };
+        let log = Log::open(dir.path(), options).unwrap();
+        for _ in 0..9 {
+            let all: Vec<_> = (0..8_000).map(|_| Entry::new(Kind::Deny, UnixMillis(0))).collect();
+            futures_util::future::join_all(all.iter().map(|entry| log.append(entry))).await;
+        }
+        log.publish();
+        let size = log.size();
+        let witness = signer("w.example").verifier(KeyKind::Cosignature);
+        let quorum = || WitnessPolicy::parse(&format!("witness w {witness}\nquorum w\n")).ok();
+        for (quorum, anchored, want) in [(None, false, size), (quorum(), false, 0), (None, true, 0)] {
+            let retention = Retention { days: 730, quorum, anchored };
+            assert_eq!(retention.bound(&log).unwrap(), want);
+        }
+        let anchor = Anchor { token: vec![1], note: log.checkpoint().note.clone() };
+        log.keep_anchor(70_000, anchor.to_string().as_bytes()).unwrap();
+        let retention = Retention { days: 730, quorum: None, anchored: true };
+        assert_eq!(retention.bound(&log).unwrap(), 70_000);
+
+        let entry = || Entry::new(Kind::Lifecycle, UnixMillis(731 * DAY_MS));
+        let prune = |days: i64| retention.prune(&log, entry(), HashSet::new(), 70_000, UnixMillis(days * DAY_MS));
+        assert_eq!(prune(730).await.unwrap(), Err(Stays::Young(0)), "kept for 730 days");
+        assert_eq!(log.size(), size, "nothing is announced that does not happen");
+        assert_eq!(prune(731).await.unwrap(), Ok(65_536));
+        assert_eq!((log.minimum(), log.size()), (65_536, size + 1));
+        assert_eq!(prune(731).await.unwrap(), Err(Stays::Bound));
+    }
+}
