@@ -123,7 +123,7 @@ fn an_ofd_is_signed_and_sealed_and_locked() {
         &["seal", "ofd", &paper, "--seal", &esl, "--key", &maker_key, "--cert", &maker, "-o", &other],
         "not in the seal",
     );
-    bad(&["seal", "ofd", &paper, "--key", &key, "--cert", &maker, "-o", &other], "of another key");
+    bad(&["seal", "ofd", &paper, "--key", &key, "--cert", &maker, "-o", &other], "for another key");
     // Each use left a line that names the one before.
     let journal = std::fs::read_to_string(journal).expect("a journal");
     let lines: Vec<&str> = journal.lines().collect();
