@@ -439,7 +439,21 @@ async fn lookups_have_a_case_and_an_end(federation: &Federation) {
     let licence = ask(json!({"resource": "LT-ID", "licence": strange}));
     let other = window.send("POST", "/v1/lookups", &both, licence).await;
     assert_eq!((other.status, &other.json["code"]), (422, &json!("TB-HTTP-0009")), "{}", other.text());
+    // A licence verified for the case, too: whether it is still in force its issuer's register says, while the case is open.
+    let status = async |path: String| {
+        let card = Some(("application/ofd", federation.licence()));
+        let answer = window.send("POST", &path, &both, card).await;
+        assert_eq!((answer.status, &answer.json["indication"]), (200, &json!("TOTAL-PASSED")), "{}", answer.text());
+        answer.json["status"].clone()
+    };
+    let for_case = format!("/v1/verify?purpose=case&consent=true&case={no}");
+    let valid = json!({"word": "valid", "zh": "有效", "en": "valid", "why": null, "sentence": null});
+    assert_eq!(status(for_case.clone()).await, valid);
+    let counter = status("/v1/verify?purpose=counter&consent=true".into()).await;
+    assert_eq!((&counter["word"], &counter["why"]), (&json!("not_asked"), &json!("NO_CASE")), "{counter}");
     federation.until_over(&window, &both, &no).await;
+    let over = status(for_case).await;
+    assert_eq!((&over["word"], &over["why"]), (&json!("not_asked"), &json!("TB-POL-0502")), "{over}");
     let late = window.send("POST", "/v1/lookups", &both, ask(json!({}))).await;
     assert_eq!((late.status, &late.json["code"]), (403, &json!("TB-POL-0502")), "{}", late.text());
 

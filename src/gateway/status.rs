@@ -17,7 +17,7 @@ use super::rooms::Rooms;
 use crate::catalogue::items::Item;
 use crate::exchange::message::FactRef;
 use crate::licences::{NotUsable, Status, VerifiedLicence};
-use crate::lookups::{BAD_ANSWER, NO_PROVIDER, PROVIDER_DOWN, UNKNOWN_SUBJECT};
+use crate::lookups::{BAD_ANSWER, Fact, NO_PROVIDER, PROVIDER_DOWN, UNKNOWN_SUBJECT};
 use crate::terms::{CaseNo, LicenceId, Refusal};
 
 /// Asks the issuer about a licence of `type_id` that is handed in for a case.
@@ -45,24 +45,42 @@ pub async fn ask(
     };
     let Some(subject) = known.citizen.resident.as_ref() else { return Ok(unknown("NO_HOLDER")) };
     let asking = Asking { licence: Some(id), place, ..allowed.asks(rooms, item, case, subject, type_id) };
-    match lookup::ask(&asking, rooms).await {
-        Ok(fact) => {
-            let said = fact.fields().get("status").and_then(|status| status.as_str());
-            let Some(status) = said.and_then(Status::read) else { return Ok(unknown("BAD_ANSWER")) };
-            match status.usable() {
-                Ok(()) => {
-                    let mut reference = lookup::reference(&fact);
-                    reference.values["licence"] = id.as_str().into();
-                    Ok(reference)
-                }
-                Err(no) => Err(refused(no)),
-            }
+    match said(&asking, rooms).await? {
+        Said::Status(status, fact) => {
+            status.usable().map_err(refused)?;
+            let mut reference = lookup::reference(&fact);
+            reference.values["licence"] = id.as_str().into();
+            Ok(reference)
         }
-        Err(refusal) if refusal.told.code == UNKNOWN_SUBJECT.code => Err(refused(NotUsable::NotRegistered)),
+        Said::NotRegistered => Err(refused(NotUsable::NotRegistered)),
+        Said::Unknown(why) => Ok(unknown(why)),
+    }
+}
+
+/// What a register answered.
+pub(super) enum Said {
+    Status(Status, Fact),
+    /// It knows no such licence.
+    NotRegistered,
+    /// No answer that could be understood, and why.
+    Unknown(&'static str),
+}
+
+/// Asks the register; what keeps it from answering is no refusal of ours.
+pub(super) async fn said(asking: &Asking<'_>, rooms: &Arc<Rooms>) -> Result<Said, Refusal> {
+    match lookup::ask(asking, rooms).await {
+        Ok(fact) => {
+            let word = fact.fields().get("status").and_then(|status| status.as_str());
+            Ok(match word.and_then(Status::read) {
+                Some(status) => Said::Status(status, fact),
+                None => Said::Unknown("BAD_ANSWER"),
+            })
+        }
         Err(refusal) => match refusal.told.code {
-            code if code == NO_PROVIDER.code => Ok(unknown("NO_SOURCE")),
-            code if code == PROVIDER_DOWN.code => Ok(unknown("SOURCE_DOWN")),
-            code if code == BAD_ANSWER.code => Ok(unknown("BAD_ANSWER")),
+            code if code == UNKNOWN_SUBJECT.code => Ok(Said::NotRegistered),
+            code if code == NO_PROVIDER.code => Ok(Said::Unknown("NO_SOURCE")),
+            code if code == PROVIDER_DOWN.code => Ok(Said::Unknown("SOURCE_DOWN")),
+            code if code == BAD_ANSWER.code => Ok(Said::Unknown("BAD_ANSWER")),
             _ => Err(refusal),
         },
     }

@@ -2,22 +2,26 @@
 //!
 //! ```text
 //!  file in the vault ─▶ seal, coverage, data ─▶ rules (whose is it? purpose? consent? case?) ─▶ line in the log ─▶ report
+//!                                                    └─ for a case, of its applicant: the issuer's register ──┴─▶ status
 //! ```
+//! A genuine seal does not tell that a licence was lost since; only its register does, and only a case justifies asking it.
 
 use std::sync::Arc;
 
 use super::desk::Seen;
 use super::facts;
 use super::ledger::{self, Trace};
+use super::lookup::{self, Asking};
 use super::prove::{VaultFile, judged_by};
 use super::rooms::Rooms;
+use super::status::{Said, said};
 use super::who::{Person, PersonKind, Terminal};
 use crate::audit::Kind;
 use crate::audit::entry::{Evidence, Subject};
 use crate::exchange::{ExchangeError, Kept, Key};
-use crate::licences::{self, Report, names};
+use crate::licences::{self, NotUsable, Report, names};
 use crate::policy::{Ask, LicenceCheck, LicenceFacts};
-use crate::terms::{Refusal, ResidentId};
+use crate::terms::{Explain, Refusal, ResidentId, Told};
 
 /// Type of a paper that names none, or of a file that cannot be read, as the rules see it.
 const NO_TYPE: &str = "none";
@@ -34,19 +38,58 @@ pub struct Verifying<'a> {
     pub consent: bool,
     /// Whose token came beside.
     pub subject: Option<&'a Person>,
+    /// What was given out for the presentation of a credential: its number, and whom it must be for.
+    pub nonce: Option<String>,
+    pub audience: Option<String>,
     /// The case it is verified for, which the person may read.
     pub case: Option<&'a Seen>,
 }
 
+/// What is known of a licence beside its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InForce {
+    Told(licences::Status),
+    NotRegistered,
+    /// The register gave no answer, and why.
+    Unknown(&'static str),
+    /// It was not asked, and why.
+    NotAsked(&'static str),
+}
+
+impl InForce {
+    /// Word for machines, and for `Unknown` and `NotAsked` the reason.
+    pub fn words(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::Told(status) => (status.word(), None),
+            Self::NotRegistered => (NotUsable::NotRegistered.word(), None),
+            Self::Unknown(why) => ("unknown", Some(why)),
+            Self::NotAsked(why) => ("not_asked", Some(why)),
+        }
+    }
+
+    /// Why it cannot be used, as the person is told.
+    pub fn told(self) -> Option<&'static Told> {
+        match self {
+            Self::Told(status) => status.usable().err().map(|no| no.told()),
+            Self::NotRegistered => Some(NotUsable::NotRegistered.told()),
+            Self::Unknown(_) | Self::NotAsked(_) => None,
+        }
+    }
+}
+
 /// Verifies on the blocking pool and keeps the line, whatever the rules say.
-pub async fn ask(verifying: &Verifying<'_>, rooms: &Arc<Rooms>) -> Result<Report, Refusal> {
+pub async fn ask(verifying: &Verifying<'_>, rooms: &Arc<Rooms>) -> Result<(Report, InForce), Refusal> {
     let now = verifying.trace.at;
     let reading = rooms.vault.read(&verifying.key, verifying.kept).map_err(ExchangeError::from)?;
-    let profile = judged_by(rooms, now);
+    let mut profile = judged_by(rooms, now);
+    profile.binding.nonce.clone_from(&verifying.nonce);
+    profile.binding.audience.clone_from(&verifying.audience);
     let report = tokio::task::spawn_blocking(move || licences::verify("upload", VaultFile(reading), &profile)).await;
     let report = report.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))?;
     rooms.certificate_status.notice(&report, now);
     let permit = rooms.policies.decide(&asked(verifying, rooms, &report), now).map_err(|denial| denial.refusal())?;
+    let in_force = in_force(verifying, rooms, &report).await?;
+    let (word, why) = in_force.words();
     let mut entry = verifying
         .trace
         .about(rooms, Kind::LicenceCheck, Some(verifying.person), verifying.terminal)
@@ -58,6 +101,11 @@ pub async fn ask(verifying: &Verifying<'_>, rooms: &Arc<Rooms>) -> Result<Report
             verdict: ledger::word(report.indication.word()),
             ..Evidence::default()
         });
+    for (name, value) in [("status", Some(word)), ("status.why", why)] {
+        if let (Some(name), Some(value)) = (ledger::word(name), value.and_then(ledger::word)) {
+            entry = entry.fact(name, value);
+        }
+    }
     let code = report.data.data.iter().find(|datum| datum.name == names::HOLDER_CODE);
     if let Some(holder) = code.and_then(|datum| datum.value.parse::<ResidentId>().ok()) {
         let pid = Some(rooms.pseudonyms.resident(&holder));
@@ -67,7 +115,53 @@ pub async fn ask(verifying: &Verifying<'_>, rooms: &Arc<Rooms>) -> Result<Report
         entry = entry.case(rooms.pseudonyms.case(seen.record.case.no));
     }
     rooms.log.append(&entry).await?;
-    Ok(report)
+    Ok((report, in_force))
+}
+
+/// Asks the issuer's register, where a case of the licence's holder justifies it and the rules let it through.
+async fn in_force(verifying: &Verifying<'_>, rooms: &Arc<Rooms>, report: &Report) -> Result<InForce, Refusal> {
+    use InForce::NotAsked;
+    let data = &report.data;
+    let covered = |name| data.get(name).ok().map(|datum| datum.value.as_str());
+    if !report.passed() {
+        return Ok(NotAsked("NOT_PASSED"));
+    }
+    let Some(seen) = verifying.case else { return Ok(NotAsked("NO_CASE")) };
+    let Some((id, place)) = data.identifier().and_then(|id| id.place().map(|place| (id, place))) else {
+        return Ok(NotAsked("NO_IDENTIFIER"));
+    };
+    let catalogue = rooms.catalogue.load_full();
+    let Some(kind) = covered(names::TYPE_CODE).and_then(|code| catalogue.licence_types.by_type_code(code)) else {
+        return Ok(NotAsked("NO_TYPE"));
+    };
+    let Some(subject) = seen.dossier.applicant.resident() else { return Ok(NotAsked("NO_HOLDER")) };
+    if covered(names::HOLDER_CODE) != Some(subject.reveal()) {
+        return Ok(NotAsked("OTHER_HOLDER"));
+    }
+    let asking = Asking {
+        trace: verifying.trace,
+        actor: verifying.person,
+        terminal: verifying.terminal,
+        who: lookup::who(rooms, verifying.person, verifying.terminal, verifying.trace.at),
+        subject: &subject,
+        resource: &kind.id,
+        licence: Some(&id),
+        item: Some(seen.dossier.item),
+        case: Some(seen.link()),
+        purpose: verifying.purpose.as_deref(),
+        consent: verifying.consent,
+        fields: None,
+        place,
+        requester: verifying.terminal.region().unwrap_or(rooms.me.region),
+    };
+    match said(&asking, rooms).await {
+        Ok(Said::Status(status, _)) => Ok(InForce::Told(status)),
+        Ok(Said::NotRegistered) => Ok(InForce::NotRegistered),
+        Ok(Said::Unknown(why)) => Ok(InForce::Unknown(why)),
+        // The file was allowed to be verified; that the register may not be asked for it is an answer, and on record.
+        Err(refusal) if refusal.told.status == 403 => Ok(NotAsked(refusal.told.code)),
+        Err(refusal) => Err(refusal),
+    }
 }
 
 fn asked(verifying: &Verifying<'_>, rooms: &Rooms, report: &Report) -> Ask {

@@ -17,14 +17,14 @@ use crate::gateway::ledger;
 use crate::gateway::lookup::{self, Asking};
 use crate::gateway::mandates::{self, Use};
 use crate::gateway::submit;
-use crate::gateway::verify::{self, Verifying};
+use crate::gateway::verify::{self, InForce, Verifying};
 use crate::gateway::who::{NO_SUBJECT, PersonKind, Terminal, WRONG_KIND};
 use crate::gateway::{about_me, act, enrol, intake, streaming};
 use crate::http::problem::json_response;
 use crate::http::{CONTENT, NOT_FOUND};
 use crate::licences;
 use crate::partners;
-use crate::terms::{CaseNo, LicenceId, Refusal, ResidentId, UnixMillis};
+use crate::terms::{CaseNo, Lang, LicenceId, Refusal, ResidentId, UnixMillis};
 use crate::upstream::Body;
 
 /// Largest file sent to `/v1/verify`.
@@ -188,17 +188,28 @@ pub async fn verify(asked: &Asked, request: Request<Body>) -> Result<Response<Bo
         purpose: query(asked, "purpose"),
         consent: query(asked, "consent").as_deref() == Some("true"),
         subject: asked.subject.as_ref(),
+        nonce: query(asked, "nonce"),
+        audience: query(asked, "audience"),
         case: seen.as_ref(),
     };
     let report = verify::ask(&verifying, &asked.rooms).await;
     if let Err(error) = asked.rooms.vault.forget(&kept.id) {
         tracing::warn!(%error, "a verified file could not be removed");
     }
-    let report = report?;
+    let (report, in_force) = report?;
     // Whoever holds a paper may hold another's: the name that it names is masked, too.
     let holder = report.data.data.iter().filter(|datum| datum.name == licences::names::HOLDER_NAME);
     let names: Vec<&str> = holder.map(|datum| datum.value.as_str()).collect();
-    Ok(ok(&masked(asked, report.to_json(), &names)))
+    let mut told = report.to_json();
+    let (word, why) = in_force.words();
+    let name = |lang| match in_force {
+        InForce::Told(status) => Some(status.name(lang)),
+        _ => None,
+    };
+    let sentence = in_force.told().map(|told| json!({ "zh": told.zh, "en": told.en, "code": told.code }));
+    told["status"] =
+        json!({ "word": word, "zh": name(Lang::Zh), "en": name(Lang::En), "why": why, "sentence": sentence });
+    Ok(ok(&masked(asked, told, &names)))
 }
 
 #[derive(Deserialize)]
