@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::gateway::rooms::PeopleRules;
+use crate::licences::TimeBasis;
 use crate::terms::strict_toml::{File, Table};
 use crate::terms::words::words;
 use crate::terms::{CreditCode, DivisionCode, Mistakes, RegionCode};
@@ -44,6 +45,7 @@ pub struct Config {
     pub catalogue: Option<PathBuf>,
     /// Contracts of partner outlets; none when absent.
     pub partners: Option<PathBuf>,
+    pub trust: Trust,
     /// Which tokens are bound how, who stands in for whom.
     pub people: PeopleRules,
     pub windows: Vec<Window>,
@@ -132,6 +134,15 @@ pub struct Listen {
 pub struct KeyPair {
     pub certificate: PathBuf,
     pub key: PathBuf,
+}
+
+/// Whom the gateway trusts for seals and licences, beside the directory.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// A folder with `trust.toml`.
+    pub list: Option<PathBuf>,
+    /// The time certificates are judged at.
+    pub time_basis: TimeBasis,
 }
 
 /// A certificate and the place of its key.
@@ -346,6 +357,7 @@ impl Config {
             ("policies", &self.policies),
             ("catalogue", &self.catalogue),
             ("partners", &self.partners),
+            ("trust.list", &self.trust.list),
         ];
         all.extend(optional.into_iter().filter_map(|(f, p)| Some((f.to_owned(), p.as_deref()?))));
         all.extend(
@@ -517,6 +529,23 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
     let policies = root.str("policies").map(&at);
     let catalogue = root.str("catalogue").map(&at);
     let partners = root.str("partners").map(&at);
+    let trust = match root.table("trust") {
+        None => Some(Trust { list: None, time_basis: TimeBasis::Claimed }),
+        Some(t) => {
+            let list = t.str("list").map(&at);
+            let basis = match t.str("time_basis") {
+                None | Some("claimed") => Some(TimeBasis::Claimed),
+                Some("timestamp") => Some(TimeBasis::TimeStamp),
+                Some("now") => Some(TimeBasis::Now),
+                Some(other) => {
+                    t.wrong("time_basis", format_args!("{other} is no basis"), "write claimed, timestamp or now");
+                    None
+                }
+            };
+            t.done();
+            basis.map(|time_basis| Trust { list, time_basis })
+        }
+    };
     root.done();
     let (tls, client_anchors, client_lists) = tls?;
     Some(Config {
@@ -533,6 +562,7 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         policies,
         catalogue,
         partners,
+        trust: trust?,
         people,
         windows: windows.into_iter().collect::<Option<_>>()?,
         auditors: auditors.into_iter().collect::<Option<_>>()?,

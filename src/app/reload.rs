@@ -123,6 +123,7 @@ impl Reloader {
         rooms.operators.store(Arc::new(snapshot.operators));
         rooms.enrolment.store(Arc::new(snapshot.enrolment));
         rooms.keys.store(Arc::new(snapshot.keys));
+        rooms.trusted.store(Arc::new(snapshot.trusted));
         rooms.directory.store(Arc::new(snapshot.directory));
         rooms.issuers.store(Arc::new(book));
         rooms.peers.store(Arc::new(snapshot.peers));

@@ -18,6 +18,7 @@ use crate::federation::Directory;
 use crate::gateway::changes::Part;
 use crate::gateway::enrol::Authority;
 use crate::gateway::orders::Operators;
+use crate::gateway::rooms::Trusted;
 use crate::gateway::rooms::{Keys, Peers, Window};
 use crate::gateway::word::Voice;
 use crate::http::log::Auditor;
@@ -27,6 +28,7 @@ use crate::policy::PolicySet;
 use crate::terms::{Digest, Mistakes, UnixMillis};
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
+use crate::trust::keyring::TrustList;
 use crate::trust::suite::Signer;
 
 /// What a reload puts in place.
@@ -45,6 +47,7 @@ pub struct Snapshot {
     pub operators: Operators,
     pub enrolment: Option<Authority>,
     pub keys: Keys,
+    pub trusted: Trusted,
     /// What the log names of all this.
     pub parts: Vec<Part>,
 }
@@ -128,6 +131,22 @@ impl Reading<'_> {
                 None
             }
         }
+    }
+
+    fn trusted(&mut self) -> Option<Trusted> {
+        let trust = &self.config.trust;
+        let list = match &trust.list {
+            None => TrustList::default(),
+            Some(folder) => match TrustList::load(folder) {
+                Ok(list) => list,
+                Err(mistakes) => {
+                    self.faults.mistakes.extend(within(folder, mistakes));
+                    self.faults.note(Kind::SnapshotLoad);
+                    return None;
+                }
+            },
+        };
+        Some(Trusted { list: Arc::new(list), time_basis: trust.time_basis })
     }
 
     fn lists(&mut self, anchors: &[Certificate]) -> Vec<Crl> {
@@ -238,6 +257,7 @@ pub fn read(config: &Config, have: Option<u64>, now: UnixMillis) -> Result<Snaps
     let lists = reading.lists(anchors.as_deref().unwrap_or_default());
     let operators = reading.operators();
     let enrolment = reading.enrolment(anchors.as_deref().unwrap_or_default());
+    let trusted_for_seals = reading.trusted();
     let file = config.source.file.as_path();
     let windows = reading.take(Kind::AdminConfig, ("window", file, "a fingerprint"), wire::windows(config));
     let auditors = reading.take(Kind::AdminConfig, ("auditor", file, "a fingerprint"), wire::auditors(config));
@@ -250,7 +270,7 @@ pub fn read(config: &Config, have: Option<u64>, now: UnixMillis) -> Result<Snaps
         Some((book?, peers?, tls?))
     });
     let faults = reading.faults;
-    match (catalogue, policies, contracts, directory, keys, anchors, windows, auditors, trusted) {
+    match (catalogue, policies, contracts, directory, keys, anchors, windows, auditors, trusted, trusted_for_seals) {
         (
             Some(catalogue),
             Some(policies),
@@ -261,6 +281,7 @@ pub fn read(config: &Config, have: Option<u64>, now: UnixMillis) -> Result<Snaps
             Some(windows),
             Some(auditors),
             Some((book, peers, api_tls)),
+            Some(trusted),
         ) if faults.mistakes.is_empty() => {
             let mut parts = vec![
                 Part::new("config", Kind::AdminConfig, Digest::of(config.source.text.as_bytes())),
@@ -269,6 +290,7 @@ pub fn read(config: &Config, have: Option<u64>, now: UnixMillis) -> Result<Snaps
                 Part::new("directory", Kind::SnapshotLoad, directory.digest()),
                 Part::new("contracts", Kind::PartnerChange, contracts.version()),
             ];
+            parts.push(Part::new("trust", Kind::SnapshotLoad, trusted.list.digest()));
             parts.extend(key_parts(config, &keys));
             let authority = enrolment.as_ref().map(|authority| authority.certificate.fingerprint());
             parts.extend(authority.map(|print| Part::new("key.enrolment", Kind::KeyRotate, print)));
@@ -287,6 +309,7 @@ pub fn read(config: &Config, have: Option<u64>, now: UnixMillis) -> Result<Snaps
                 operators,
                 enrolment,
                 keys,
+                trusted,
                 parts,
             })
         }

@@ -98,6 +98,7 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
         operators,
         enrolment,
         keys,
+        trusted,
         ..
     } = snapshot;
     let migrations =
@@ -166,6 +167,7 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
         lookups: Lookups::new(CACHE_OCTETS),
         askers: Askers::default(),
         keys: ArcSwap::from_pointee(keys),
+        trusted: ArcSwap::from_pointee(trusted),
         bounds: Bounds {
             file_octets: u64::from(config.limits.file_mib) << 20,
             files: config.limits.files as usize,

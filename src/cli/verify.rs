@@ -6,8 +6,8 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -22,6 +22,7 @@ use crate::licences::{
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
+use crate::trust::keyring::TrustList;
 use crate::trust::ocsp::Response;
 use crate::trust::pem;
 
@@ -49,6 +50,9 @@ pub struct VerifyArgs {
     /// Trust this certificate for time-stamps.
     #[arg(long, value_name = "FILE")]
     pub tsa_anchor: Vec<PathBuf>,
+    /// Trust list: a folder with trust.toml, which says for what, where and when each anchor is trusted.
+    #[arg(long, value_name = "FOLDER")]
+    pub trust: Option<PathBuf>,
     /// May help to build a chain; not trusted by itself.
     #[arg(long, value_name = "FILE")]
     pub intermediate: Vec<PathBuf>,
@@ -148,6 +152,7 @@ struct PolicyFile {
     signer_anchor: Vec<PathBuf>,
     maker_anchor: Vec<PathBuf>,
     tsa_anchor: Vec<PathBuf>,
+    trust: Option<PathBuf>,
     intermediate: Vec<PathBuf>,
     crl: Vec<PathBuf>,
     ocsp: Vec<PathBuf>,
@@ -362,7 +367,7 @@ fn judge(args: &VerifyArgs) -> Result<Judge, String> {
             &mut policy.issuer_keys,
             &mut policy.status_list,
         ];
-        lists.into_iter().flatten().for_each(|p| *p = folder.join(&*p));
+        lists.into_iter().flatten().chain(&mut policy.trust).for_each(|p| *p = folder.join(&*p));
     }
     let at = match args.at.as_ref().or(policy.at.as_ref()) {
         None => UnixMillis::now(),
@@ -378,6 +383,12 @@ fn judge(args: &VerifyArgs) -> Result<Judge, String> {
     profile.anchors.makers = certificates(&args.maker_anchor, &policy.maker_anchor, true)?;
     profile.anchors.tsas = certificates(&args.tsa_anchor, &policy.tsa_anchor, true)?;
     profile.intermediates = certificates(&args.intermediate, &policy.intermediate, false)?;
+    if let Some(folder) = args.trust.as_ref().or(policy.trust.as_ref()) {
+        let list = TrustList::load(folder).map_err(|mistakes| format!("{}:\n{mistakes}", folder.display()))?;
+        profile.intermediates.extend_from_slice(&list.intermediates);
+        profile.crls.extend_from_slice(&list.crls);
+        profile.trust = Arc::new(list);
+    }
     for path in args.crl.iter().chain(&policy.crl) {
         for der in ders(path)? {
             profile.crls.push(Crl::parse(&der).map_err(|e| format!("{}: {e}", path.display()))?);

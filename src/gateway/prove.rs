@@ -148,6 +148,11 @@ pub fn judged_by(rooms: &Rooms, now: UnixMillis) -> Profile {
     let mut profile = profile(&rooms.directory.load(), now);
     rooms.statuses.load().put_into(&mut profile);
     rooms.certificate_status.inform(&mut profile);
+    let trusted = rooms.trusted.load();
+    profile.intermediates.extend_from_slice(&trusted.list.intermediates);
+    profile.crls.extend_from_slice(&trusted.list.crls);
+    profile.trust = trusted.list.clone();
+    profile.time_basis = trusted.time_basis;
     profile
 }
 

@@ -30,6 +30,7 @@ use crate::identity::exchanged::Cover;
 use crate::identity::nonce::Nonces;
 use crate::identity::pairwise::PairwiseKey;
 use crate::identity::revocation::Revocations;
+use crate::licences::TimeBasis;
 use crate::lookups::Lookups;
 use crate::partners::{Contracts, Rates, Stopped};
 use crate::policy::PolicyBook;
@@ -38,6 +39,7 @@ use crate::terms::refusal::tolds;
 use crate::terms::{CaseNo, CreditCode, Digest, Next, Refusal, RegionCode, UnixMillis};
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
+use crate::trust::keyring::TrustList;
 use crate::trust::suite::Signer;
 use crate::upstream::Client;
 
@@ -103,6 +105,12 @@ pub struct Stamp {
     pub seal: Vec<u8>,
     pub key: Box<dyn Signer>,
     pub certificate: Certificate,
+}
+
+/// The operator's own trust list, and the time certificates are judged at.
+pub struct Trusted {
+    pub list: Arc<TrustList>,
+    pub time_basis: TimeBasis,
 }
 
 /// The keys we speak under, with what vouches for them; a reload may put others in their place.
@@ -191,6 +199,8 @@ pub struct Rooms {
     pub enrolment: ArcSwap<Option<Authority>>,
     /// Revocation lists of our own clients' authorities.
     pub client_lists: ArcSwap<Vec<Crl>>,
+    /// Whom seals and licences are judged by, beside the directory.
+    pub trusted: ArcSwap<Trusted>,
     /// What responders said of the certificates under seals.
     pub certificate_status: Arc<CertificateStatus>,
     /// Revocation and status lists from configured addresses.

@@ -18,6 +18,7 @@ mod containers;
 mod data;
 mod examine;
 mod judge;
+mod limits;
 mod loose;
 pub mod make;
 pub mod ofd;

@@ -1,11 +1,14 @@
 //! What is trusted, what is known, and how strict to be: the policy of an examination, as one value.
 
+use std::sync::Arc;
+
 use super::report::TimeBasis;
 use super::sdjwt::{Binding, IssuerKey, StatusList};
 use crate::formats::zip;
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
+use crate::trust::keyring::TrustList;
 use crate::trust::ocsp::Response;
 
 pub use crate::trust::path::Revocation;
@@ -34,7 +37,10 @@ pub struct Anchors {
 /// The policy of an examination. All of it is data: nothing is fetched.
 #[derive(Clone, Debug)]
 pub struct Profile {
+    /// Trusted without limits.
     pub anchors: Anchors,
+    /// Trusted for what the list says, where, and from when until when: what was trusted at the time that is judged by.
+    pub trust: Arc<TrustList>,
     /// Certificates that may help to build a chain; not trusted by themselves.
     pub intermediates: Vec<Certificate>,
     pub crls: Vec<Crl>,
@@ -61,6 +67,7 @@ impl Profile {
     pub fn new(at: UnixMillis) -> Self {
         Self {
             anchors: Anchors::default(),
+            trust: Arc::default(),
             intermediates: Vec::new(),
             crls: Vec::new(),
             ocsp: Vec::new(),

@@ -46,6 +46,8 @@ pub struct CertificateFacts {
     pub sha256: Digest,
     /// Subjects from the certificate to its anchor; empty when there is no trusted chain.
     pub chain: Vec<String>,
+    /// Fingerprint of the anchor that the chain ends in.
+    pub anchor: Option<Digest>,
     /// `good`, `revoked`, `unknown`, or `not_asked`.
     pub status: &'static str,
     /// Age of the status at the time of validation, in seconds.
@@ -377,6 +379,7 @@ fn signature_json(s: &SignatureVerdict) -> Value {
             "not_after": c.not_after.to_string(),
             "sha256": c.sha256,
             "chain": c.chain,
+            "anchor": c.anchor,
             "status": c.status,
             "status_age_s": c.status_age_s,
             "revoked_at": c.revoked_at.map(|at| at.to_string()),

@@ -3,6 +3,7 @@
 //! [`crate::trust::path::survey`] finds the chain and all that speaks against it; here it is said what each of these means
 //! for a document: under which step and code, and at which of the times that are known.
 
+use super::limits;
 use super::profile::{Profile, Revocation};
 use super::report::{CertificateFacts, SignatureVerdict, TimeBasis};
 use super::verdict::{Finding, SubIndication, SubIndication::*};
@@ -93,15 +94,16 @@ pub(super) fn judge(
     if role == Role::Signer {
         findings.extend(valid_at_signing(cert, times));
     }
-    let anchors = match role {
-        Role::Signer => &profile.anchors.signers,
-        Role::Maker => &profile.anchors.makers,
-        Role::Tsa => &profile.anchors.tsas,
+    let (plain, purposes) = match role {
+        Role::Signer => (&profile.anchors.signers, limits::SIGNERS),
+        Role::Maker => (&profile.anchors.makers, limits::MAKERS),
+        Role::Tsa => (&profile.anchors.tsas, limits::AUTHORITIES),
     };
+    let anchors: Vec<_> = plain.iter().chain(profile.trust.trusted(purposes, times.judged_at)).cloned().collect();
     let question = Question {
         leaf: cert,
         intermediates: &[&profile.intermediates[..], brought.certificates].concat(),
-        anchors,
+        anchors: &anchors,
         purpose: role.purpose(),
         at: times.judged_at,
         crls: &[&profile.crls[..], brought.crls].concat(),
@@ -136,6 +138,7 @@ pub(super) fn judge(
             }
             if whole {
                 facts.chain = path.chain.iter().map(Certificate::subject_text).collect();
+                facts.anchor = path.chain.last().map(Certificate::fingerprint);
             }
             if profile.revocation != Revocation::Ignore {
                 findings.extend(revocation(profile, codes, &path.statuses, times, &mut facts));
@@ -164,6 +167,7 @@ fn facts(role: &'static str, cert: &Certificate) -> CertificateFacts {
         not_after: cert.not_after(),
         sha256: cert.fingerprint(),
         chain: Vec::new(),
+        anchor: None,
         status: "not_asked",
         status_age_s: None,
         revoked_at: None,

@@ -16,7 +16,7 @@ use std::io;
 use super::profile::Profile;
 use super::report::{Coverage, Format, Report, SignatureVerdict, bound, conclude};
 use super::verdict::{Finding, Indication};
-use super::{asic, data, examine, loose, package, pdf, sdjwt};
+use super::{asic, data, examine, limits, loose, package, pdf, sdjwt};
 use crate::formats::zip::{Archive, Source, ZipError};
 use crate::terms::Digest;
 
@@ -45,6 +45,7 @@ pub fn verify_with<S: Source>(name: &str, source: S, content: Option<&dyn Source
     if let Err(finding) = by_format(source, content, profile, &mut report) {
         report.findings.push(finding);
     }
+    limits::check(profile, &mut report);
     if content.is_some() && !matches!(report.format, Format::Cms | Format::SealSignature) {
         report.findings.push(Finding::note(1, "CONTENT_NOT_USED", "only a detached signature is over other content"));
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::limits;
 use super::profile::Profile;
 use super::report::{SignatureVerdict, TimeBasis};
 use super::times::Written;
@@ -131,7 +132,8 @@ pub(super) fn time_stamp(
     verdict: &mut SignatureVerdict,
 ) -> Result<UnixMillis, Finding> {
     let token = token(octets)?;
-    let known = [&profile.anchors.tsas[..], &profile.intermediates].concat();
+    let listed = profile.trust.trusted(limits::AUTHORITIES, profile.at);
+    let known: Vec<_> = profile.anchors.tsas.iter().chain(&profile.intermediates).chain(listed).cloned().collect();
     let digest = digest(token.algorithm).map_err(|e| Finding::format(1, "FILE_UNREADABLE", e.to_string()))?;
     let stamp = token.verify_digest(&digest, &known).map_err(|e| Finding::note(20, e.code(), e.to_string()))?;
     if stamp.at > profile.at {

@@ -75,13 +75,15 @@ pub struct Ask<'a> {
 impl Anchor {
     /// Whether this anchor may answer `ask`.
     pub fn serves(&self, ask: &Ask<'_>) -> bool {
-        let day = ask.at.day();
         self.purposes.contains(&ask.purpose)
-            && self.from.is_none_or(|from| from <= day)
-            && self.to.is_none_or(|to| day <= to)
+            && self.lasts(ask.at.day())
             && (self.divisions.is_empty() || ask.division.is_some_and(|d| self.covers(d)))
             && (self.licence_types.is_empty()
                 || ask.licence_type.is_some_and(|t| self.licence_types.iter().any(|own| t.starts_with(own.as_str()))))
+    }
+
+    fn lasts(&self, day: Day) -> bool {
+        self.from.is_none_or(|from| from <= day) && self.to.is_none_or(|to| day <= to)
     }
 
     fn covers(&self, division: DivisionCode) -> bool {
@@ -147,6 +149,31 @@ impl TrustList {
     /// The certificates that answer `ask`, for [`super::path::judge`].
     pub fn ask(&self, ask: &Ask<'_>) -> Vec<Certificate> {
         self.anchors.iter().filter(|a| a.serves(ask)).map(|a| a.certificate.clone()).collect()
+    }
+
+    /// The certificates trusted for one of these purposes at a time, whatever their limits of place and type: those are
+    /// asked about when it is known what was signed.
+    pub fn trusted(&self, purposes: &[AnchorPurpose], at: UnixMillis) -> impl Iterator<Item = &Certificate> {
+        let day = at.day();
+        let fits = move |anchor: &&Anchor| anchor.purposes.iter().any(|p| purposes.contains(p)) && anchor.lasts(day);
+        self.anchors.iter().filter(fits).map(|anchor| &anchor.certificate)
+    }
+
+    /// Names this list in evidence.
+    pub fn digest(&self) -> Digest {
+        let mut all = ring::digest::Context::new(&ring::digest::SHA256);
+        let mut part = |octets: &[u8]| {
+            all.update(&(octets.len() as u64).to_be_bytes());
+            all.update(octets);
+        };
+        for anchor in &self.anchors {
+            part(anchor.certificate.der());
+            let limits = (&anchor.purposes, &anchor.divisions, &anchor.licence_types, anchor.from, anchor.to);
+            part(format!("{limits:?}").as_bytes());
+        }
+        self.intermediates.iter().for_each(|certificate| part(certificate.der()));
+        self.crls.iter().for_each(|list| part(list.der()));
+        Digest(all.finish().as_ref().try_into().unwrap_or_default())
     }
 }
 
