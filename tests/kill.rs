@@ -241,6 +241,92 @@ fn a_gateway_restored_whole_from_an_older_copy_does_not_start() {
     drop((true_one, witness));
 }
 
+/// The log is put back to yesterday's, the gateway refuses, and an operator has it made anew from a mirror.
+#[test]
+fn a_log_that_was_rolled_back_is_recovered_from_a_mirror() {
+    let folder = tempfile::tempdir().unwrap();
+    let (folder, base) = (folder.path(), ports(3));
+    let walk = |folder: &Path| assert!(start(folder, base, &["--once"]).wait().unwrap().success(), "{}", said(folder));
+    walk(folder);
+    let home = folder.join(GATEWAYS[0]);
+    let [log, old, mirror, forged] = ["data/log", "log.old", "mirror", "forged"].map(|name| home.join(name));
+    copy(&log, &old);
+    walk(folder);
+
+    let port = |gateway: usize| base + if gateway == 0 { 1 } else { 11 };
+    let (witness, running) = (serve(folder, 1), serve(folder, 0));
+    wait_for("both gateways", folder, || (listens(port(0)) && listens(port(1))).then_some(()));
+    let word = |path: &Path| path.display().to_string();
+    let key = tools::tongban(&["audit", "key", &word(&log)]);
+    let key = String::from_utf8(key.stdout).unwrap().trim().to_owned();
+    let (url, ca) = (format!("https://127.0.0.1:{}", port(0)), word(&home.join("authorities/tls.pem")));
+    let auditor = |end: &str| word(&folder.join(format!("clients/audit-440305.{end}")));
+    let (cert, private) = (auditor("pem"), auditor("key"));
+    let config = word(&home.join("tongban.toml"));
+    let recover = |from: &Path| {
+        let from = word(from);
+        let order = ["--from-mirror", &from, "--by", "o-xu", "--ground", "INC-2026-7"];
+        tools::tongban(&[&["audit", "recover", "--config", &config][..], &order[..]].concat())
+    };
+    let held = recover(&old);
+    assert_eq!(held.status.code(), Some(2), "a gateway that runs is left alone: {}", tools::text(&held));
+    // The first copy is itself read on record: until nothing is new.
+    let mirrored = || {
+        let reach = ["--key", &key, "--ca", &ca, "--cert", &cert, "--client-key", &private];
+        let copied = tools::tongban(&[&["audit", "mirror", &url, &word(&mirror)][..], &reach[..]].concat());
+        assert!(copied.status.success(), "{}", tools::text(&copied));
+        fs::read(mirror.join("checkpoint")).unwrap()
+    };
+    let mut before = mirrored();
+    let newest = wait_for("a quiet moment", folder, || {
+        std::thread::sleep(Duration::from_secs(3));
+        let now = mirrored();
+        (std::mem::replace(&mut before, now.clone()) == now).then_some(now)
+    });
+    kill(running);
+
+    let lost = home.join("log.lost");
+    fs::rename(&log, &lost).unwrap();
+    copy(&old, &log);
+    let refused = wait_for("the refusal", folder, {
+        let mut restored = serve(folder, 0);
+        move || restored.try_wait().expect("a child of ours")
+    });
+    assert!(!refused.success() && said(folder).contains("the log was rolled back"), "{}", said(folder));
+
+    copy(&mirror, &forged);
+    for bundle in tools::files(&forged.join("tile/entries")) {
+        let mut bytes = fs::read(&bundle).unwrap();
+        bytes[100] ^= 1;
+        fs::write(&bundle, bytes).unwrap();
+    }
+    for (from, code, what) in [(&forged, 1, "not what the signed root says"), (&old, 2, "a newer mirror is needed")] {
+        let done = recover(from);
+        assert_eq!(done.status.code(), Some(code), "{}", tools::text(&done));
+        assert!(tools::text(&done).contains(what), "{}", tools::text(&done));
+        assert_eq!(fs::read(log.join("checkpoint")).unwrap(), fs::read(old.join("checkpoint")).unwrap(), "untouched");
+    }
+    let done = recover(&mirror);
+    assert!(done.status.success(), "{}", tools::text(&done));
+    let aside: Vec<_> = fs::read_dir(home.join("data")).unwrap().flatten().map(|item| item.file_name()).collect();
+    assert!(aside.iter().any(|name| name.to_string_lossy().starts_with("log.replaced-")), "{aside:?}");
+
+    let running = serve(folder, 0);
+    wait_for("the recovered gateway", folder, || listens(port(0)).then_some(()));
+    let checkpoint = home.join("newest");
+    fs::write(&checkpoint, &newest).unwrap();
+    let checkpoints = [word(&checkpoint), word(&old.join("checkpoint")), word(&lost.join("checkpoint"))];
+    let mut words =
+        vec!["audit", "verify", &url, "--key", &key, "--ca", &ca, "--cert", &cert, "--client-key", &private];
+    checkpoints.iter().for_each(|old| words.extend(["--old", old]));
+    let proven = tools::tongban(&words);
+    assert_eq!(proven.status.code(), Some(0), "{}", tools::text(&proven));
+    let shown = tools::text(&tools::tongban(&["audit", "show", &word(&log)]));
+    let told = shown.lines().filter(|line| line.contains("\"kind\":\"lifecycle\"")).collect::<Vec<_>>();
+    assert!(told.len() == 1 && told[0].contains("INC-2026-7") && told[0].contains("o-xu"), "{told:?}");
+    drop((running, witness));
+}
+
 /// Looks until `until`; gives what ended the wait early.
 fn wait_until(until: Instant, mut look: impl FnMut() -> Option<ExitStatus>) -> Option<ExitStatus> {
     while Instant::now() < until {

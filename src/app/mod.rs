@@ -8,6 +8,7 @@ pub mod config;
 pub mod demo;
 mod local;
 mod people;
+pub mod recover;
 pub mod refresh;
 pub mod reload;
 pub mod serve;

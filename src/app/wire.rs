@@ -101,10 +101,7 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
         trusted,
         ..
     } = snapshot;
-    let migrations =
-        [records::MIGRATIONS, changes::MIGRATIONS, orders::MIGRATIONS, about_me::MIGRATIONS, registry::MIGRATIONS]
-            .concat();
-    let store = Store::open(&config.gateway.store, &migrations).await.map_err(|e| e.to_string())?;
+    let store = store(config).await?;
     let log = log(config, &store).await?;
     let pseudonym_key = Key::read_or_make(&shared.join("pseudonym.key")).map_err(|e| e.to_string())?;
     let systems = config.systems.iter().map(|s| system(config, s)).collect::<Result<Vec<_>, _>>()?;
@@ -282,14 +279,26 @@ pub fn gm_signer(config: &Config) -> Result<Option<GmSigner>, Wrong> {
     gm.map(Some).map_err(|e| wrong(file, e))
 }
 
+/// The store, with its tables.
+pub async fn store(config: &Config) -> Result<Store, Wrong> {
+    let migrations =
+        [records::MIGRATIONS, changes::MIGRATIONS, orders::MIGRATIONS, about_me::MIGRATIONS, registry::MIGRATIONS]
+            .concat();
+    Store::open(&config.gateway.store, &migrations).await.map_err(|e| e.to_string())
+}
+
+/// The newest checkpoint of our log that the store remembers.
+pub async fn known_head(config: &Config, store: &Store) -> Result<Option<Checkpoint>, Wrong> {
+    let mut tx = store.read().await.map_err(|e| e.to_string())?;
+    let newest = head::newest(&mut tx, &config.log.origin).await.map_err(|e| e.to_string())?;
+    Ok(newest.map(|(size, root)| Checkpoint::new(&config.log.origin, size, root)))
+}
+
 /// Opens the log: no shorter than the store, or anybody who shares it, has seen it.
 async fn log(config: &Config, store: &Store) -> Result<Log, Wrong> {
     let mut options = OpenOptions::new(log_signer(config)?);
     options.gm = gm_signer(config)?;
-    let mut tx = store.read().await.map_err(|e| e.to_string())?;
-    let newest = head::newest(&mut tx, &config.log.origin).await.map_err(|e| e.to_string())?;
-    options.at_least.extend(newest.map(|(size, root)| Checkpoint::new(&config.log.origin, size, root)));
-    drop(tx);
+    options.at_least.extend(known_head(config, store).await?);
     if config.log.witnesses.is_some() {
         options.patience = witnesses::PATIENCE;
     }
@@ -334,7 +343,8 @@ pub fn witnesses(config: &Config) -> Result<Option<Witnesses>, Wrong> {
     Ok(quorum(config)?.map(Witnesses::new))
 }
 
-fn quorum(config: &Config) -> Result<Option<WitnessPolicy>, Wrong> {
+/// Whose cosignatures our checkpoints want.
+pub fn quorum(config: &Config) -> Result<Option<WitnessPolicy>, Wrong> {
     let Some(file) = &config.log.witnesses else { return Ok(None) };
     let text = std::fs::read_to_string(file).map_err(|e| wrong(file, e))?;
     WitnessPolicy::parse(&text).map(Some).map_err(|e| wrong(file, e))

@@ -1,6 +1,7 @@
 //! `tongban audit`: verify a log, print its key, show its entries. Takes no lock and writes nothing into a log.
 
 mod export;
+mod recover;
 mod search;
 mod url;
 
@@ -50,6 +51,9 @@ enum Command {
     /// 镜像日志（边核验边复制，可续传；退出码 1 表示日志自相矛盾） · Copy a log, verified as it is copied; goes on where
     /// it was cut off. Exit code 1: the log is disproven.
     Mirror(MirrorArgs),
+    /// 由镜像恢复丢失或回退的日志（网关须已停止；旧目录保留） · Make a lost or rolled-back log anew from a mirror; the old
+    /// folder is kept. Exit code 1: the mirror is disproven.
+    Recover(Box<recover::RecoverArgs>),
     /// 打印日志公钥 · Print the log's verifier key.
     Key {
         /// 日志目录、网关数据目录或日志地址 · Folder of the log, a gateway's data folder, or the log's URL.
@@ -219,6 +223,7 @@ pub fn run(args: AuditArgs) -> ExitCode {
         Command::Export(args) => export::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Search(args) => search::run(&args),
         Command::Mirror(args) => copy(&args),
+        Command::Recover(args) => recover::run(&args),
         Command::Key { log, gm, reach } => print_key(&log, gm, &reach),
         Command::Show { dir, case } => show(&dir, case),
     };

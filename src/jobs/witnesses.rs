@@ -7,11 +7,12 @@ use std::time::Duration;
 use http::{Request, StatusCode, header};
 use tokio::sync::watch;
 
+use crate::audit::Log;
 use crate::audit::log::Published;
 use crate::audit::note::{Note, VerifierKey};
 use crate::audit::witness;
 use crate::audit::witness_policy::WitnessPolicy;
-use crate::federation::directory::MemberLog;
+use crate::federation::directory::{Directory, MemberLog};
 use crate::gateway::{Rooms, stopped};
 use crate::terms::UnixMillis;
 use crate::upstream::Client;
@@ -63,11 +64,16 @@ impl Witnesses {
     /// # Errors
     /// What the witness holds, and what to do.
     pub async fn first(&mut self, rooms: &Rooms) -> Result<(), String> {
+        self.hold_no_more(&rooms.log, &|url| client_for(url, rooms)).await
+    }
+
+    /// As [`Witnesses::first`], where there is no house around the log yet; `client` knows the way to an address.
+    pub async fn hold_no_more(&mut self, log: &Log, client: Way<'_>) -> Result<(), String> {
         // All that is durable: a witness may have seen more than was served before a crash.
-        let log = rooms.log.clone();
-        tokio::task::spawn_blocking(move || log.publish()).await.map_err(|e| e.to_string())?;
-        let target = rooms.log.unwitnessed();
-        let asked = self.all.iter_mut().map(|witness| ask(witness, rooms, &target));
+        let own = log.clone();
+        tokio::task::spawn_blocking(move || own.publish()).await.map_err(|e| e.to_string())?;
+        let target = log.unwitnessed();
+        let asked = self.all.iter_mut().map(|witness| ask(witness, log, client, &target));
         for (name, outcome) in futures_util::future::join_all(asked).await {
             match outcome {
                 Err(Unsigned::Contradicts(what)) => {
@@ -102,7 +108,8 @@ impl Witnesses {
         if target.size == self.done {
             return;
         }
-        let asked = self.all.iter_mut().map(|witness| ask(witness, rooms, &target));
+        let client = |url: &str| client_for(url, rooms);
+        let asked = self.all.iter_mut().map(|witness| ask(witness, &rooms.log, &client, &target));
         for (name, outcome) in futures_util::future::join_all(asked).await {
             match outcome {
                 Ok(()) => {}
@@ -154,10 +161,13 @@ impl From<&str> for Unsigned {
     }
 }
 
-async fn ask(witness: &mut Witness, rooms: &Rooms, target: &Published) -> (String, Result<(), Unsigned>) {
+/// Finds the client for a witness's address, or says why there is none.
+pub type Way<'a> = &'a (dyn Fn(&str) -> Result<Client, String> + Sync);
+
+async fn ask(witness: &mut Witness, log: &Log, client: Way<'_>, target: &Published) -> (String, Result<(), Unsigned>) {
     let mut outcome = Err("its idea of our size changes all the time".into());
     for _ in 0..CORRECTIONS {
-        match once(witness, rooms, target).await {
+        match once(witness, log, client, target).await {
             Ok(Some(size)) if size > target.size => {
                 outcome = Err(Unsigned::Contradicts(format!("it holds {size} entries, we have {}", target.size)));
                 break;
@@ -178,20 +188,23 @@ async fn ask(witness: &mut Witness, rooms: &Rooms, target: &Published) -> (Strin
 }
 
 /// The way to the member whose log stands at the witness's address: under its own authority, and nobody else's.
-fn client_for(witness: &Witness, rooms: &Rooms) -> Result<Client, String> {
-    let directory = rooms.directory.load();
-    let stands_there = |log: &MemberLog| log.url.trim_end_matches('/') == witness.url;
-    let member = directory.members.iter().find(|member| member.logs.iter().any(stands_there));
-    let member = member.ok_or_else(|| format!("{}: no member of the directory has its log there", witness.url))?;
-    let peer = rooms.peer(&member.id, UnixMillis::now()).map_err(|e| e.to_string())?;
+fn client_for(url: &str, rooms: &Rooms) -> Result<Client, String> {
+    let peer = rooms.peer(&member_at(url, &rooms.directory.load())?, UnixMillis::now()).map_err(|e| e.to_string())?;
     Ok(peer.deliveries.relayed()) // a witness that sleeps says nothing about cases
 }
 
+/// The member whose log stands at an address.
+pub fn member_at(url: &str, directory: &Directory) -> Result<String, String> {
+    let stands_there = |log: &MemberLog| log.url.trim_end_matches('/') == url;
+    let member = directory.members.iter().find(|member| member.logs.iter().any(stands_there));
+    member.map(|m| m.id.clone()).ok_or_else(|| format!("{url}: no member of the directory has its log there"))
+}
+
 /// `None` when it cosigned, or the size it holds when ours was wrong.
-async fn once(witness: &Witness, rooms: &Rooms, target: &Published) -> Result<Option<u64>, Unsigned> {
-    let client = client_for(witness, rooms)?;
+async fn once(witness: &Witness, log: &Log, client: Way<'_>, target: &Published) -> Result<Option<u64>, Unsigned> {
+    let client = client(&witness.url)?;
     let old = witness.holds.min(target.size);
-    let proof = rooms.log.consistency(old, target.size).map_err(|e| e.to_string())?;
+    let proof = log.consistency(old, target.size).map_err(|e| e.to_string())?;
     let request = Request::post(format!("{}/add-checkpoint", witness.url))
         .header(header::CONTENT_TYPE, "text/plain; charset=utf-8")
         .body(full(witness::request(old, &proof, &target.note)))
@@ -203,7 +216,7 @@ async fn once(witness: &Witness, rooms: &Rooms, target: &Published) -> Result<Op
         StatusCode::OK => {
             let (body, _) = target.note.split_once("\n\n").ok_or("our own note has no signatures")?;
             let cosigned = format!("{body}\n\n{text}");
-            rooms.log.add_cosignatures(&cosigned, std::slice::from_ref(&witness.key)).map_err(|e| e.to_string())?;
+            log.add_cosignatures(&cosigned, std::slice::from_ref(&witness.key)).map_err(|e| e.to_string())?;
             Ok(None)
         }
         StatusCode::CONFLICT => match text.trim_end().parse() {

@@ -19,6 +19,7 @@ pub mod faulty;
 mod levels;
 pub mod prune;
 mod publish;
+pub mod rebuild;
 mod recover;
 pub mod segment;
 mod writer;
@@ -589,6 +590,14 @@ fn lock(dir: &Path) -> Result<File, AuditError> {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Keeps every process from opening the log in `dir` until the file is dropped.
+///
+/// # Errors
+/// [`AuditError::Locked`] while a gateway has it open.
+pub fn hold(dir: &Path) -> Result<File, AuditError> {
+    lock(dir)
 }
 
 /// Whether a process has the log in `dir` open, and may be writing to it.

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::audit::checkpoint::Checkpoint;
 use crate::audit::entry::Kind;
 use crate::audit::evidence::index;
+use crate::audit::log::rebuild::{RebuildError, Source};
 use crate::audit::merkle::{self, leaf_hash};
 use crate::audit::mirror;
 use crate::audit::note::{KeyKind, Signer};
@@ -224,6 +226,27 @@ fn a_log_is_pruned_and_everything_else_goes_on() {
     let pruned = Some(Pruned { minimum: two, entries: two, told: Some(told) });
     assert_eq!((verdicts(&report).0, report.pruned), (0, pruned), "{}", report.text());
     assert_eq!(plan(&log, 999, all, &nobody()).unwrap_err(), Stays::Bound);
+
+    // Lost, and made anew from a mirror: with what the old folder kept, and not without.
+    let mirrored = tempfile::tempdir().unwrap();
+    mirror::run(&Served(&log), mirrored.path(), &key, &mut |_, _| {}).unwrap();
+    let (tiles, size) = (TileFolder(mirrored.path().to_owned()), log.size());
+    drop(log);
+    let (known, built) =
+        ([("the old folder", Checkpoint::new(ORIGIN, old.size, old.root))], tempfile::tempdir().unwrap());
+    let source = Source::open(&tiles, &key, &known).unwrap();
+    let nothing = source.rebuild(built.path(), mirrored.path(), &mut |_, _| {});
+    assert!(matches!(nothing, Err(RebuildError::Pruned(_))), "{nothing:?}");
+    let built = tempfile::tempdir().unwrap();
+    source.rebuild(built.path(), dir.path(), &mut |_, _| {}).unwrap();
+    let again = open(built.path());
+    assert_eq!((again.size(), again.minimum()), (size, two));
+    let report = judge(built.path(), Some(365));
+    assert_eq!((verdicts(&report).0, report.pruned), (0, pruned), "{}", report.text());
+    let of_another = [("the store", Checkpoint::new(ORIGIN, old.size, now.root))];
+    assert!(matches!(Source::open(&tiles, &key, &of_another), Err(RebuildError::Contradiction { .. })));
+    let longer = [("the store", Checkpoint::new(ORIGIN, size + 1, now.root))];
+    assert!(matches!(Source::open(&tiles, &key, &longer), Err(RebuildError::Short { .. })));
 }
 
 #[test]
