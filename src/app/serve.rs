@@ -18,6 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::config::Config;
 use super::reload::Reloader;
 use super::{local, refresh, snapshot, statuses, wire};
+use crate::audit::search::index::beside;
 use crate::console;
 use crate::gateway::Rooms;
 use crate::gateway::changes::{self, Cause};
@@ -127,6 +128,8 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     let roots = Roots::default();
     tasks.spawn(jobs::log::daily(rooms.clone(), roots.clone(), stop.clone()));
     tasks.spawn(jobs::log::head(rooms.clone(), stop.clone()));
+    let index = beside(&config.gateway.data.join("log"));
+    tasks.spawn(jobs::search::run(rooms.clone(), index, stop.clone()));
     if let Some(retention) = wire::retention(config)? {
         tasks.spawn(retention.run(rooms.clone(), stop.clone()));
     }

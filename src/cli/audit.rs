@@ -48,6 +48,8 @@ enum Command {
     /// 检索日志条目（办件、人员、窗口、事项、时间、决定；逐条核对签名根） · Find entries, in one log or several; what is
     /// found is checked against the signed root.
     Search(Box<search::SearchArgs>),
+    /// 建立检索索引（放在日志目录旁，可随时重建） · Make the index that search uses, beside the log's folder.
+    Index(Box<search::IndexArgs>),
     /// 镜像日志（边核验边复制，可续传；退出码 1 表示日志自相矛盾） · Copy a log, verified as it is copied; goes on where
     /// it was cut off. Exit code 1: the log is disproven.
     Mirror(MirrorArgs),
@@ -222,6 +224,7 @@ pub fn run(args: AuditArgs) -> ExitCode {
         Command::Verify(args) => verify_log(&args),
         Command::Export(args) => export::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Search(args) => search::run(&args),
+        Command::Index(args) => search::index(&args),
         Command::Mirror(args) => copy(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Key { log, gm, reach } => print_key(&log, gm, &reach),
@@ -305,7 +308,7 @@ fn peer(word: &str, keys: &[VerifierKey], reach: &ReachArgs) -> Result<Peer, Str
     let log: Rc<dyn Fetch> = match Target::find(word)? {
         Target::Url(prefix) => Rc::new(reach.open(&prefix)?),
         Target::Mirror(dir) => Rc::new(TileFolder(dir)),
-        Target::Folder(dir) => Rc::new(SegmentFolder(dir)),
+        Target::Folder(dir) => Rc::new(SegmentFolder::new(dir)),
         Target::Bundle(_) => return Err(format!("{word}: 应为日志 · a log is wanted, not a bundle")),
     };
     let note = log.get("checkpoint").map_err(|e| format!("{word}: {e}"))?.unwrap_or_default();

@@ -15,6 +15,7 @@ pub mod logset;
 pub mod news;
 pub mod responders;
 pub mod retention;
+pub mod search;
 mod tidy;
 pub mod witnesses;
 

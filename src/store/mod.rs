@@ -160,6 +160,19 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens an SQLite file that is there, to be read only: nothing is made, nothing is brought up to date.
+    ///
+    /// # Errors
+    /// There is none, or it is no such file.
+    pub async fn open_to_read(path: &std::path::Path) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let url = format!("sqlite:{}?mode=ro", path.display());
+        let options = AnyConnectOptions::from_str(&url)?;
+        let pool = AnyPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(10));
+        let pool = pool.connect_with(options).await?;
+        Ok(Self { pool, dialect: Dialect::Sqlite, url: url.into() })
+    }
+
     fn url(url: &str, dialect: Dialect) -> String {
         match dialect {
             Dialect::Sqlite if !url.contains('?') => format!("{url}?mode=rwc"),

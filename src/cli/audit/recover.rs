@@ -56,7 +56,7 @@ pub fn run(args: &RecoverArgs) -> Result<ExitCode, String> {
     let mirror: Box<dyn Fetch> = match Target::find(&args.from_mirror)? {
         Target::Url(prefix) => Box::new(args.reach.open(&prefix)?),
         Target::Mirror(dir) => Box::new(TileFolder(dir)),
-        Target::Folder(dir) => Box::new(SegmentFolder(dir)),
+        Target::Folder(dir) => Box::new(SegmentFolder::new(dir)),
         Target::Bundle(_) => return Err(format!("{}: 应为日志 · a log is wanted, not a bundle", args.from_mirror)),
     };
     let built = recover::place(&config).map_err(|e| e.to_string())?;

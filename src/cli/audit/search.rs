@@ -1,18 +1,26 @@
-//! `tongban audit search LOG…`: entries of one log or of several, by case, person, actor, outlet, item, time, decision.
+//! `tongban audit search LOG…`: entries of one log or of several, by case, person, actor, outlet, item, time, decision;
+//! `tongban audit index DIR`: makes the index that this uses.
+//!
+//! What is found is read again as it is shown: ten thousand entries take no more memory than one.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
-use super::{ReachArgs, UNDECIDABLE, pinned};
-use crate::audit::Pseudonym;
+use super::{ReachArgs, Target, UNDECIDABLE, bar, pinned, pinned_keys};
 use crate::audit::note::VerifierKey;
-use crate::audit::search::{Filter, Found, SearchError, prove, search};
+use crate::audit::search::index::{Index, Keeper, beside, step};
+use crate::audit::search::{Entries, Filter, Found, Hit, Page, Prover, SearchError, search, search_rows};
 use crate::audit::verify::Peer;
-use crate::terms::UnixMillis;
+use crate::audit::{Kind, Pseudonym, checkpoint};
+use crate::terms::{ItemCode, UnixMillis};
+
+/// The rest after an index is read entry by entry: a longer one means that all is better read at once.
+const MAX_REST: u64 = 65_536;
 
 #[derive(Debug, Args)]
 pub(super) struct SearchArgs {
@@ -41,69 +49,177 @@ pub(super) struct SearchArgs {
     #[arg(long)]
     outlet: Option<String>,
     /// 事项基本编码 · Basic code of the item.
-    #[arg(long)]
+    #[arg(long, value_parser = item)]
     item: Option<String>,
     /// 条目类型，如 case.intent · Kind of entry.
-    #[arg(long)]
+    #[arg(long, value_parser = kind)]
     kind: Option<String>,
     /// 决定：结论、理由或规则 · Verdict, reason or rule of the decision.
     #[arg(long)]
     decision: Option<String>,
-    /// 起始时间（含），如 2026-02-13T00:00:00+08:00 · From this moment on.
-    #[arg(long, value_name = "RFC3339", value_parser = moment)]
+    /// 起始时间（含），如 2026-02-13T08:00:00+08:00；不写时区即北京时间，可只写日期 · From this moment on; Beijing time
+    /// where no zone is given, its beginning for a day.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<UnixMillis>,
     /// 截止时间（不含） · Before this moment.
-    #[arg(long, value_name = "RFC3339", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     until: Option<UnixMillis>,
     /// 跳过前若干条（翻页） · Passes over so many, for the next page.
     #[arg(long, value_name = "N", default_value_t = 0)]
     skip: u64,
     /// 最多列出若干条 · Lists at most so many.
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     limit: u64,
+    /// 不用索引，通读全部条目（索引可能遗漏） · Uses no index, which can hide entries: reads all of them.
+    #[arg(long)]
+    full: bool,
     /// 附存在性证明（需 --json） · With a tlog-proof for each.
     #[arg(long, requires = "json")]
     proof: bool,
-    /// 输出 JSON · As JSON, with the entries whole.
+    /// 每行输出一个 JSON 对象 · JSON, one object a line, with the entries whole.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     reach: ReachArgs,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct IndexArgs {
+    /// 镜像或（停机网关的）数据目录，可多个 · Mirrors, or data folders of stopped gateways.
+    #[arg(value_name = "DIR", required = true)]
+    logs: Vec<String>,
+    /// 日志公钥，可多次给出 · A log's verifier key; may be given several times.
+    #[arg(long, value_name = "VKEY")]
+    key: Vec<VerifierKey>,
+    /// 列有日志公钥的策略文件 · A policy that names the logs' keys.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// 丢弃已有索引，重新建立 · Throws an index away that is there.
+    #[arg(long)]
+    rebuild: bool,
+    #[command(flatten)]
+    reach: ReachArgs,
+}
+
+/// With a zone as RFC 3339 writes it; without one, Beijing time; a day is its beginning.
 fn moment(text: &str) -> Result<UnixMillis, String> {
-    UnixMillis::parse_rfc3339(text).ok_or_else(|| "应为 RFC 3339 时间 · not a time as RFC 3339 writes it".to_owned())
+    let wrong = "应为时间，如 2026-02-13、2026-02-13T08:00:00 或 2026-02-13T08:00:00+08:00 · not a time like these";
+    let mut text = text.trim().replacen(' ', "T", 1);
+    if text.len() == "2026-02-13".len() {
+        text.push_str("T00:00:00");
+    }
+    if text.len() == "2026-02-13T08:00".len() {
+        text.push_str(":00");
+    }
+    let zoned = UnixMillis::parse_rfc3339(&text);
+    zoned.or_else(|| UnixMillis::parse_rfc3339(&format!("{text}+08:00"))).ok_or_else(|| wrong.to_owned())
+}
+
+fn item(text: &str) -> Result<String, String> {
+    let code = text.parse::<ItemCode>();
+    code.map(|code| code.to_string()).map_err(|e| format!("应为事项基本编码 · not the basic code of an item: {e}"))
+}
+
+fn kind(text: &str) -> Result<String, String> {
+    match Kind::ALL.iter().find(|kind| kind.word() == text) {
+        Some(kind) => Ok(kind.word().to_owned()),
+        None => {
+            let all: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
+            Err(format!("没有这种条目 · there is no such kind; kinds are {}", all.join(" ")))
+        }
+    }
+}
+
+/// A runtime for the index; logs behind URLs have their own.
+fn runtime() -> Result<Runtime, String> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())
+}
+
+/// The local folder that a word stands for.
+fn folder(word: &str) -> Option<PathBuf> {
+    match Target::find(word) {
+        Ok(Target::Folder(dir) | Target::Mirror(dir)) => Some(dir),
+        _ => None,
+    }
+}
+
+pub(super) fn index(args: &IndexArgs) -> Result<ExitCode, String> {
+    let policy = args.policy.as_deref().map(pinned).transpose()?;
+    let keys = pinned_keys(policy.as_ref(), &args.key);
+    let (runtime, mut worst) = (runtime()?, ExitCode::SUCCESS);
+    for word in &args.logs {
+        if let Err(why) = index_one(word, &keys, args, &runtime) {
+            eprintln!("tongban audit: {word}: {why}");
+            worst = ExitCode::from(UNDECIDABLE);
+        }
+    }
+    Ok(worst)
+}
+
+fn index_one(word: &str, keys: &[VerifierKey], args: &IndexArgs, runtime: &Runtime) -> Result<(), String> {
+    let dir = folder(word).ok_or("应为日志目录 · the folder of a log is wanted")?;
+    let peer = super::peer(word, keys, &args.reach)?;
+    let file = beside(&std::path::absolute(&dir).map_err(|e| e.to_string())?);
+    if args.rebuild {
+        Index::remove(&file).map_err(|e| e.to_string())?;
+    }
+    let store = |error: crate::store::StoreError| format!("{}: {error}", file.display());
+    let mut keeper = runtime.block_on(Keeper::open(&file, &peer.key)).map_err(store)?;
+    let bar = bar();
+    let size = loop {
+        let head = runtime.block_on(keeper.head()).map_err(store)?;
+        bar.set_position(head.0);
+        let step = step(&*peer.log, &peer.key, head).map_err(|e| e.to_string())?;
+        if !runtime.block_on(keeper.take(step)).map_err(store)? {
+            break head.0;
+        }
+    };
+    bar.finish_and_clear();
+    runtime.block_on(keeper.index().close());
+    let line = format!("{}: {size} 条 entries: {}\n", peer.key.name(), file.display());
+    io::stdout().write_all(line.as_bytes()).map_err(|e| e.to_string())
 }
 
 /// What is shown of all logs together, and how the worst of them ended.
-#[derive(Default)]
-struct Shown {
-    logs: Vec<Value>,
-    hits: Vec<Value>,
-    rows: String,
+struct Shown<'a> {
+    args: &'a SearchArgs,
+    out: io::BufWriter<io::StdoutLock<'a>>,
+    listed: u64,
     matched: u64,
     worst: u8,
 }
 
+/// Why a log's entries are not all shown.
+enum Broken {
+    Log(SearchError),
+    /// Nobody reads on; or the disk behind standard output is full.
+    Out(io::Error),
+}
+
+impl From<SearchError> for Broken {
+    fn from(error: SearchError) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Self::Out(error)
+    }
+}
+
 pub(super) fn run(args: &SearchArgs) -> Result<ExitCode, String> {
     let policy = args.policy.as_deref().map(pinned).transpose()?;
-    let named = policy.iter().flat_map(|policy| policy.witnesses.logs()).chain(&args.key);
-    let keys: Vec<VerifierKey> = named.cloned().collect();
-    let mut shown = Shown::default();
-    for word in &args.logs {
-        let filter = filter(args, word)?;
-        let peer = super::peer(word, &keys, &args.reach)?;
-        let skip = args.skip.saturating_sub(shown.matched);
-        let left = args.limit as usize - shown.hits.len();
-        let found = search(&*peer.log, &peer.key, &filter, skip, left);
-        match found.and_then(|found| shown.take(args, &peer, &found)) {
-            Ok(()) => {}
-            Err(error) => shown.fail(word, &peer, &error),
-        }
+    let keys = pinned_keys(policy.as_ref(), &args.key);
+    let (runtime, out) = (runtime()?, io::BufWriter::new(io::stdout().lock()));
+    let mut shown = Shown { args, out, listed: 0, matched: 0, worst: 0 };
+    let done = shown.all(&keys, &runtime);
+    match done.and_then(|()| shown.out.flush()) {
+        Ok(()) => Ok(ExitCode::from(shown.worst)),
+        // `… | head`: who reads has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::from(shown.worst)),
+        Err(error) => Err(error.to_string()),
     }
-    let text = if args.json { format!("{:#}\n", shown.json(args)) } else { shown.table(args) };
-    std::io::stdout().write_all(text.as_bytes()).map_err(|e| e.to_string())?;
-    Ok(ExitCode::from(shown.worst))
 }
 
 /// Each gateway has pseudonyms of its own: a number is looked up with the key that lies beside the log.
@@ -122,60 +238,139 @@ fn filter(args: &SearchArgs, log: &str) -> Result<Filter, String> {
     })
 }
 
-impl Shown {
-    fn take(&mut self, args: &SearchArgs, peer: &Peer, found: &Found) -> Result<(), SearchError> {
-        let origin = peer.key.name();
-        let proofs = if args.proof { prove(&*peer.log, &peer.key, found)? } else { Vec::new() };
-        for (n, hit) in found.hits.iter().enumerate() {
-            let mut shown = json!({
-                "origin": origin, "index": hit.index, "leaf": hit.leaf.to_string(), "entry": hit.entry,
-            });
-            if let Some(proof) = proofs.get(n) {
-                shown["proof"] = proof.to_string().into();
-                // As hashed: JSON printed again is another text.
-                shown["bytes"] = String::from_utf8_lossy(&hit.bytes).into();
+/// By the index that lies beside the folder, where there is one that can be used.
+fn by_index(
+    word: &str,
+    peer: &Peer,
+    filter: &Filter,
+    page: Page,
+    runtime: &Runtime,
+) -> Result<Option<Found>, SearchError> {
+    let Some(dir) = folder(word).and_then(|dir| std::path::absolute(dir).ok()) else { return Ok(None) };
+    let file = beside(&dir);
+    if !file.is_file() {
+        return Ok(None);
+    }
+    let note = peer.log.get("checkpoint").unwrap_or_default().unwrap_or_default();
+    let size = checkpoint::open(&note, &peer.key, None)?.size();
+    let rows = runtime.block_on(async {
+        let index = Index::open_to_read(&file, &peer.key).await?;
+        let rows = index.find(filter, page, size).await;
+        index.close().await;
+        rows
+    });
+    let unusable = match rows {
+        Ok(rows) if rows.indexed + MAX_REST < size => format!("it ends at entry {} of {size}", rows.indexed),
+        Ok(rows) => match search_rows(&*peer.log, &peer.key, filter, page, &rows) {
+            Err(SearchError::Index(why)) => why,
+            other => return other.map(Some),
+        },
+        Err(error) => error.to_string(),
+    };
+    eprintln!(
+        "{}: 索引不可用，通读全部条目 · the index is not used, all entries are read: {unusable}",
+        peer.key.name()
+    );
+    Ok(None)
+}
+
+impl Shown<'_> {
+    fn all(&mut self, keys: &[VerifierKey], runtime: &Runtime) -> io::Result<()> {
+        if !self.args.json {
+            let columns =
+                "日志 log\t序号 index\t时间 time\t类型 kind\t办件 case\t事项 item\t决定 decision\t叶哈希 leaf";
+            writeln!(self.out, "{columns}")?;
+        }
+        for word in &self.args.logs {
+            let asked = super::peer(word, keys, &self.args.reach).and_then(|peer| Ok((filter(self.args, word)?, peer)));
+            match asked {
+                Ok((filter, peer)) => match self.one(word, &peer, &filter, runtime) {
+                    Ok(()) => {}
+                    Err(Broken::Log(error)) => {
+                        let (verdict, code) =
+                            if error.is_proof() { ("disproven", 1) } else { ("undecided", UNDECIDABLE) };
+                        self.fail(word, peer.key.name(), verdict, code, &error.to_string())?;
+                    }
+                    Err(Broken::Out(error)) => return Err(error),
+                },
+                Err(why) => self.fail(word, word, "undecided", UNDECIDABLE, &why)?,
             }
-            self.hits.push(shown);
-            let at = |path: &str| {
-                let found = hit.entry.pointer(path).and_then(Value::as_str);
-                found.map_or_else(|| "-".to_owned(), |text| text.escape_debug().to_string())
-            };
-            let columns = [
-                origin.to_owned(),
-                hit.index.to_string(),
-                UnixMillis(hit.ts).on_paper(),
-                at("/kind"),
-                at("/case/id"),
-                at("/item/code"),
-                at("/dec/verdict"),
-                hit.leaf.to_string(),
-            ];
-            self.rows.push_str(&format!("{}\n", columns.join("\t")));
+        }
+        self.end()
+    }
+
+    fn one(&mut self, word: &str, peer: &Peer, filter: &Filter, runtime: &Runtime) -> Result<(), Broken> {
+        let skip = self.args.skip.saturating_sub(self.matched);
+        let page = Page { from: 0, skip, limit: (self.args.limit - self.listed) as usize };
+        let indexed = if self.args.full { None } else { by_index(word, peer, filter, page, runtime)? };
+        let found = match indexed {
+            Some(found) => found,
+            None => search(&*peer.log, &peer.key, filter, page)?,
+        };
+        let prover = if self.args.proof { Some(Prover::new(&*peer.log, &peer.key, &found)?) } else { None };
+        let entries = Entries::new(&*peer.log, found.size);
+        for place in &found.places {
+            let hit = entries.hit(*place)?;
+            match self.args.json {
+                true => {
+                    let mut line = json!({
+                        "origin": peer.key.name(), "index": place.index, "leaf": place.leaf.to_string(), "entry": hit.entry,
+                    });
+                    if let Some(prover) = &prover {
+                        line["proof"] = prover.prove(&hit)?.to_string().into();
+                        // As hashed: JSON printed again is another text.
+                        line["bytes"] = String::from_utf8_lossy(&hit.bytes).into();
+                    }
+                    writeln!(self.out, "{line}")?;
+                }
+                false => writeln!(self.out, "{}", row(peer.key.name(), &hit))?,
+            }
+            self.listed += 1;
         }
         self.matched += found.matched;
-        self.logs.push(json!({
-            "origin": origin, "size": found.size, "matched": found.matched, "unread": found.unread,
-            "pruned": found.pruned, "verdict": if found.unread + found.pruned == 0 { "proven" } else { "undecided" }, "checkpoint": found.checkpoint,
-        }));
+        self.tell(peer.key.name(), &found)?;
+        Ok(())
+    }
+
+    /// How sure the answer of one log is.
+    fn tell(&mut self, origin: &str, found: &Found) -> io::Result<()> {
+        let is_sure = found.unread + found.pruned == 0;
+        if self.args.json {
+            let log = json!({
+                "origin": origin, "size": found.size, "matched": found.matched, "unread": found.unread,
+                "pruned": found.pruned, "indexed": found.indexed,
+                "verdict": if is_sure { "proven" } else { "undecided" }, "checkpoint": found.checkpoint,
+            });
+            writeln!(self.out, "{}", json!({ "log": log }))?;
+        }
+        if found.indexed > 0 {
+            eprintln!(
+                "{origin}: 前 {} 条经索引检索：结果已逐条核对，但索引可能遗漏，--full 通读 · the first entries were looked up \
+                 in an index: what is found is proven, but an index can hide entries; --full reads all",
+                found.indexed
+            );
+        }
         if found.unread > 0 {
             eprintln!("{origin}: {} 条无法辨读 · entries that cannot be read as ours", found.unread);
-            self.worsen(UNDECIDABLE);
         }
         if found.pruned > 0 {
-            eprintln!(
-                "{origin}: {} 条已清除，请查归档或镜像 · entries were pruned: search an archive or a mirror",
-                found.pruned
-            );
+            let what = "条已清除，请查归档或镜像 · entries were pruned: search an archive or a mirror";
+            eprintln!("{origin}: {} {what}", found.pruned);
+        }
+        if !is_sure {
             self.worsen(UNDECIDABLE);
         }
         Ok(())
     }
 
-    fn fail(&mut self, word: &str, peer: &Peer, error: &SearchError) {
-        let (verdict, code) = if error.is_proof() { ("disproven", 1) } else { ("undecided", UNDECIDABLE) };
-        eprintln!("tongban audit: {word}: {error}");
-        self.logs.push(json!({ "origin": peer.key.name(), "verdict": verdict, "what": error.to_string() }));
+    /// One bad log does not end the others.
+    fn fail(&mut self, word: &str, origin: &str, verdict: &str, code: u8, what: &str) -> io::Result<()> {
+        eprintln!("tongban audit: {word}: {what}");
         self.worsen(code);
+        match self.args.json {
+            true => writeln!(self.out, "{}", json!({ "log": { "origin": origin, "verdict": verdict, "what": what } })),
+            false => Ok(()),
+        }
     }
 
     /// Disproven outweighs undecided.
@@ -183,27 +378,53 @@ impl Shown {
         self.worst = if self.worst == 1 { 1 } else { code };
     }
 
-    fn json(&self, args: &SearchArgs) -> Value {
-        let mut all = json!({ "logs": self.logs, "matched": self.matched, "skip": args.skip, "results": self.hits });
-        if let Some(ground) = &args.ground {
-            all["ground"] = ground.as_str().into();
+    fn end(&mut self) -> io::Result<()> {
+        let (matched, skip) = (self.matched, self.args.skip);
+        if self.args.json {
+            let mut all = json!({ "matched": matched, "skip": skip, "listed": self.listed });
+            if let Some(ground) = &self.args.ground {
+                all["ground"] = ground.as_str().into();
+            }
+            return writeln!(self.out, "{}", json!({ "summary": all }));
         }
-        all
+        if let Some(ground) = &self.args.ground {
+            writeln!(self.out, "查询依据 ground: {}", ground.escape_debug())?;
+        }
+        let last = skip + self.listed;
+        writeln!(self.out, "共 {matched} 条，列出 {skip}–{last} · {matched} found, {skip} to {last} shown")
     }
+}
 
-    fn table(&self, args: &SearchArgs) -> String {
-        let mut text = String::from(
-            "日志 log\t序号 index\t时间 time\t类型 kind\t办件 case\t事项 item\t决定 decision\t叶哈希 leaf\n",
-        );
-        text.push_str(&self.rows);
-        if let Some(ground) = &args.ground {
-            text.push_str(&format!("查询依据 ground: {}\n", ground.escape_debug()));
+fn row(origin: &str, hit: &Hit) -> String {
+    let at = |path: &str| {
+        let found = hit.entry.pointer(path).and_then(Value::as_str);
+        found.map_or_else(|| "-".to_owned(), |text| text.escape_debug().to_string())
+    };
+    let (case, item, verdict) = (at("/case/id"), at("/item/code"), at("/dec/verdict"));
+    let (index, time, leaf) = (hit.place.index, UnixMillis(hit.ts).on_paper(), hit.place.leaf);
+    [origin, &index.to_string(), &time, &at("/kind"), &case, &item, &verdict, &leaf.to_string()].join("\t")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        for (text, want) in [
+            ("2026-02-13", Some("2026-02-12T16:00:00.000Z")),
+            ("2026-02-13T08:30", Some("2026-02-13T00:30:00.000Z")),
+            ("2026-02-13 08:30:05", Some("2026-02-13T00:30:05.000Z")),
+            ("2026-02-13T08:30:05Z", Some("2026-02-13T08:30:05.000Z")),
+            ("2026-02-13T08:30:05.250+09:00", Some("2026-02-12T23:30:05.250Z")),
+            ("2026-02-30", None),
+            ("13.02.2026", None),
+            ("yesterday", None),
+            ("２０２６-02-13", None),
+            ("", None),
+        ] {
+            assert_eq!(moment(text).ok().map(|at| at.to_string()).as_deref(), want, "{text}");
         }
-        let (first, last) = (args.skip, args.skip + self.hits.len() as u64);
-        text.push_str(&format!(
-            "共 {} 条，列出 {first}–{last} · {} found, {first} to {last} shown\n",
-            self.matched, self.matched
-        ));
-        text
+        assert!(kind("case.intent").is_ok() && kind("case").is_err_and(|why| why.contains("case.intent")));
     }
 }

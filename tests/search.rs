@@ -1,0 +1,145 @@
+//! Finding entries, as an auditor does it: on a live gateway's folder, on a mirror, over the network; by an index and by
+//! reading everything; and what is said of a log that was changed. One federation for all of it.
+
+mod federation;
+mod tools;
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+use federation::Federation;
+use serde_json::Value;
+
+/// The first gateway's log, and who may read it.
+struct Auditor {
+    folder: PathBuf,
+    url: String,
+    key: String,
+    ca: String,
+    cert: String,
+    cert_key: String,
+}
+
+impl Auditor {
+    fn of(federation: &Federation) -> Self {
+        let gateway = &federation.told["gateways"][0];
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let clients = federation.told["clients"].as_array().expect("clients");
+        let own = clients.iter().find(|client| client["name"] == "audit-440305").expect("an auditor");
+        Self {
+            folder: federation.folder.path().join(text(&gateway["name"])).join("data"),
+            url: text(&gateway["log"]),
+            key: text(&gateway["log_key"]),
+            ca: text(&gateway["ca"]),
+            cert: text(&own["cert"]),
+            cert_key: text(&own["key"]),
+        }
+    }
+
+    fn network(&self) -> [&str; 6] {
+        ["--ca", &self.ca, "--cert", &self.cert, "--client-key", &self.cert_key]
+    }
+
+    fn search(&self, logs: &[&str], more: &[&str]) -> Output {
+        tools::tongban(&[&["audit", "search", "--key", &self.key], logs, more].concat())
+    }
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8(output.stdout.clone()).expect("UTF-8");
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+}
+
+/// Indexes and leaf hashes of what was found.
+fn found(output: &Output) -> Vec<(u64, String)> {
+    let all = lines(output);
+    let hits = all.iter().filter(|line| line["index"].is_u64());
+    hits.map(|hit| (hit["index"].as_u64().expect("a number"), hit["leaf"].as_str().expect("a hash").to_owned()))
+        .collect()
+}
+
+fn log(output: &Output) -> Value {
+    lines(output).into_iter().find_map(|line| line.get("log").cloned()).expect("a line about the log")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entries_are_found_wherever_the_log_lies() {
+    let federation = Federation::start(2).await;
+    let auditor = Auditor::of(&federation);
+    let data = path(&auditor.folder);
+    // The gateway keeps the index itself; it is beside the log's folder, not in it.
+    let mut indexed = 0;
+    for _ in 0..100 {
+        indexed = log(&auditor.search(&[data], &["--kind", "case.intent", "--json"]))["indexed"].as_u64().unwrap_or(0);
+        if indexed > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(indexed > 0 && auditor.folder.join("log-index.db").is_file());
+    let by_index = auditor.search(&[data], &["--kind", "case.intent", "--json"]);
+    let by_all = auditor.search(&[data], &["--kind", "case.intent", "--json", "--full", "--proof"]);
+    assert_eq!((by_index.status.code(), by_all.status.code()), (Some(0), Some(0)), "{}", tools::text(&by_index));
+    let want = found(&by_all);
+    assert!(!want.is_empty() && found(&by_index) == want, "{}", tools::text(&by_index));
+    assert!(
+        tools::text(&by_index).contains("--full") && log(&by_all)["indexed"] == 0,
+        "what an index can hide is told"
+    );
+    let proofs = lines(&by_all);
+    assert!(proofs.iter().filter(|hit| hit["index"].is_u64()).all(|hit| hit["proof"].is_string()));
+
+    // A mirror, with an index and without; and the network, with a certificate and without.
+    let folder = tempfile::tempdir().expect("a folder");
+    let mirror = folder.path().join("mirror");
+    let copied = tools::tongban(
+        &[&["audit", "mirror", &auditor.url, path(&mirror), "--key", &auditor.key], &auditor.network()[..]].concat(),
+    );
+    assert!(copied.status.success(), "{}", tools::text(&copied));
+    let plain = auditor.search(&[path(&mirror)], &["--kind", "case.intent", "--json"]);
+    let made = tools::tongban(&["audit", "index", path(&mirror), "--key", &auditor.key]);
+    assert!(made.status.success() && folder.path().join("mirror-index.db").is_file(), "{}", tools::text(&made));
+    let indexed = auditor.search(&[path(&mirror)], &["--kind", "case.intent", "--json"]);
+    let network =
+        auditor.search(&[&auditor.url], &[&["--kind", "case.intent", "--json"], &auditor.network()[..]].concat());
+    for (name, output, by_index) in [("mirror", &plain, false), ("index", &indexed, true), ("URL", &network, false)] {
+        assert_eq!(output.status.code(), Some(0), "{name}: {}", tools::text(output));
+        assert_eq!(found(output), want, "{name}");
+        assert_eq!(log(output)["indexed"].as_u64() > Some(0), by_index, "{name}");
+    }
+    let stranger = auditor.search(&[&auditor.url], &["--kind", "case.intent", "--json", "--ca", &auditor.ca]);
+    assert_eq!((stranger.status.code(), found(&stranger).len()), (Some(2), 0), "{}", tools::text(&stranger));
+
+    // One octet of a bundle changed: this log is disproven, the other is still searched.
+    let bundle = tools::files(&mirror.join("tile/entries")).into_iter().next().expect("a bundle");
+    let mut bytes = std::fs::read(&bundle).expect("a bundle");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&bundle, bytes).expect("a bundle");
+    let both = auditor.search(&[path(&mirror), data], &["--kind", "case.intent", "--json", "--full"]);
+    assert_eq!((both.status.code(), found(&both)), (Some(1), want.clone()), "{}", tools::text(&both));
+    assert_eq!(log(&both)["verdict"], "disproven");
+    // A folder that is none, and a log whose key is not pinned: undecided, and the other is still searched.
+    let missing = folder.path().join("nothing");
+    let none = auditor.search(&[path(&missing), data], &["--kind", "case.intent", "--json"]);
+    assert_eq!((none.status.code(), found(&none)), (Some(2), want.clone()), "{}", tools::text(&none));
+    // For people: a table, with a head and a foot in both languages.
+    let table =
+        auditor.search(&[data], &["--kind", "case.intent", "--since", "2020-01-01", "--until", "2099-01-01 00:00"]);
+    let text = tools::text(&table);
+    assert!(table.status.success() && text.contains("叶哈希 leaf") && text.contains("found"), "{text}");
+    for (bad, told) in [
+        (["--since", "yesterday"], "2026-02-13"),
+        (["--kind", "case"], "case.intent"),
+        (["--item", "12"], "基本编码"),
+        (["--person", "00000000000000000000000000000000"], "--ground"),
+    ] {
+        let output = auditor.search(&[data], &bad);
+        assert!(output.status.code() == Some(2) && tools::text(&output).contains(told), "{}", tools::text(&output));
+    }
+}
