@@ -6,6 +6,7 @@
 # real identity provider (npm's oidc-provider, installed into target/; Node from Debian where it is missing).
 test:
 	tests/tools/need softhsm2-util softhsm2 "keys in tokens"
+	tests/tools/need python3 python3 "the log before an independent verifier"
 	tests/tools/need pdfsig poppler-utils "signed PDF in another reader"
 	tests/tools/with-postgres cargo test --workspace --lib --bins --tests
 	cargo test --doc
