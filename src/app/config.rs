@@ -9,6 +9,7 @@ use crate::terms::strict_toml::{File, Table};
 use crate::terms::words::words;
 use crate::terms::{CreditCode, DivisionCode, Mistakes, RegionCode};
 use crate::trust::suite::KeyPlace;
+use crate::upstream::objects::Place;
 
 /// Limits where the file says nothing.
 const FILE_MIB: u32 = 64;
@@ -185,6 +186,20 @@ pub struct Log {
     pub tsa: Option<(String, PathBuf)>,
     /// Days that entries are kept on this machine; for ever when absent.
     pub retention_days: Option<u32>,
+    /// Object storage for sealed segments; none when absent.
+    pub archive: Option<Archive>,
+}
+
+/// Object storage that speaks S3.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    pub place: Place,
+    /// Lines as in `~/.aws/credentials`; the environment's when absent.
+    pub credentials: Option<PathBuf>,
+    /// TLS anchors for its address.
+    pub anchors: Option<PathBuf>,
+    /// Days for which objects are locked (S3 Object Lock, compliance mode).
+    pub lock_days: Option<u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -352,6 +367,10 @@ impl Config {
         all.push(("log.key".into(), &self.log.key));
         all.push(("directory.file".into(), &self.directory.file));
         all.push(("directory.operator_key".into(), &self.directory.operator_key));
+        if let Some(archive) = &self.log.archive {
+            all.extend(archive.credentials.as_deref().map(|file| ("log.archive.credentials".to_owned(), file)));
+            all.extend(archive.anchors.as_deref().map(|file| ("log.archive.anchors".to_owned(), file)));
+        }
         let optional = [
             ("directory.anchors", &self.directory.anchors),
             ("policies", &self.policies),
@@ -368,6 +387,31 @@ impl Config {
         );
         all
     }
+}
+
+/// `[log.archive]`
+fn archive(t: &Table<'_, '_>, base: &Path) -> Option<Archive> {
+    let (url, bucket) = (t.need_str("url"), t.need_str("bucket"));
+    let (prefix, region) = (t.str("prefix").unwrap_or_default(), t.str("region").unwrap_or("us-east-1"));
+    let (credentials, anchors) = (t.str("credentials").map(|f| base.join(f)), t.str("anchors").map(|f| base.join(f)));
+    let lock_days = t.int("lock_days", 1..=36_500);
+    if let Some(url) = url {
+        let secure = url.starts_with("https://");
+        if !secure && !url.starts_with("http://") {
+            t.wrong("url", format_args!("{url} is not an address"), "write https://HOST:PORT");
+        } else if secure != anchors.is_some() {
+            t.wrong(
+                "anchors",
+                "and an https address go together",
+                "name a PEM file of the authorities of that address",
+            );
+        }
+    }
+    t.done();
+    let (url, bucket) = (url?.to_owned(), bucket?.to_owned());
+    let prefix = prefix.trim_matches('/').to_owned();
+    let place = Place { url, bucket, prefix, region: region.to_owned() };
+    Some(Archive { place, credentials, anchors, lock_days })
 }
 
 fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
@@ -470,13 +514,14 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         }
         let gm_key = t.str("gm_key").map(&at);
         let tsa = tsa.zip(trusted).map(|(url, file)| (url.to_owned(), at(file)));
+        let archive = t.table("archive").and_then(|inner| archive(&inner, base));
         let retention_days = t.table("retention").and_then(|inner| {
             let days = inner.need_int("entries_days", RETENTION_DAYS);
             inner.done();
             days
         });
         t.done();
-        Some(Log { origin: origin?.to_owned(), key: at(key?), gm_key, witnesses, tsa, retention_days })
+        Some(Log { origin: origin?.to_owned(), key: at(key?), gm_key, witnesses, tsa, retention_days, archive })
     });
     let directory = section("directory").and_then(|t| {
         let (file, key) = (t.need_str("file"), t.need_str("operator_key"));
@@ -710,6 +755,31 @@ mod tests {
             ("issuer", "issuers", "responder[1].issuer"),
         ] {
             let mistakes = parse(&good.replace(from, to)).expect_err(to).to_string();
+            assert!(mistakes.contains(field), "{to}: {mistakes}");
+        }
+    }
+
+    #[test]
+    fn the_log_is_kept_and_archived_as_the_file_says() {
+        let parse = |more: &str| Config::parse(Path::new("x.toml"), &format!("{EXAMPLE}\n{more}"));
+        let good = "[log.retention]\nentries_days = 730\n[log.archive]\nurl = \"https://s3.example:9000\"\n\
+                    bucket = \"audit\"\nprefix = \"/gw-1/\"\nanchors = \"s3.pem\"\nlock_days = 3650\n";
+        let log = parse(good).unwrap_or_else(|m| panic!("{m}")).log;
+        let archive = log.archive.expect("an archive");
+        assert_eq!(
+            (log.retention_days, archive.place.prefix.as_str(), archive.lock_days),
+            (Some(730), "gw-1", Some(3_650))
+        );
+        for (from, to, field) in [
+            ("= 730", "= 183", "retention.entries_days"), // less than six months
+            ("entries_days", "days", "retention"),
+            ("https://", "s3://", "archive.url"),
+            ("https://", "http://", "archive.anchors"), // anchors for an address without TLS
+            ("anchors", "anchor", "archive"),
+            ("bucket", "bukket", "archive.bucket"),
+            ("lock_days = 3650", "lock_days = 0", "archive.lock_days"),
+        ] {
+            let mistakes = parse(&good.replacen(from, to, 1)).expect_err(to).to_string();
             assert!(mistakes.contains(field), "{to}: {mistakes}");
         }
     }

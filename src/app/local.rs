@@ -8,6 +8,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use super::reload::{NotReloaded, Reloaded, Reloader};
 use crate::gateway::changes::Cause;
 use crate::gateway::{Rooms, orders};
+use crate::jobs::archive::BEHIND_MS;
 use crate::terms::UnixMillis;
 use crate::upstream::Body;
 use crate::upstream::body::{full, whole};
@@ -42,7 +43,7 @@ pub async fn answer(rooms: &Arc<Rooms>, reloader: Option<&Reloader>, request: Re
         },
         "/health" => text(StatusCode::OK, "alive\n".into()),
         "/ready" => match ready(rooms).await {
-            Ok(()) => text(StatusCode::OK, "ready\n".into()),
+            Ok(()) => text(StatusCode::OK, format!("ready\n{}", alarms(rooms, UnixMillis::now()))),
             Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
         },
         "/metrics" => {
@@ -87,6 +88,14 @@ fn told(reloaded: Result<Reloaded, NotReloaded>) -> (StatusCode, String) {
             (StatusCode::UNPROCESSABLE_ENTITY, told)
         }
         Err(other) => (StatusCode::SERVICE_UNAVAILABLE, format!("{other}\n")),
+    }
+}
+
+/// What an operator must look at although service goes on.
+fn alarms(rooms: &Rooms, now: UnixMillis) -> String {
+    match rooms.log_archive.behind_for(now) > BEHIND_MS {
+        true => format!("alarm: the archive of the log is behind by {} entries\n", rooms.log_archive.waiting()),
+        false => String::new(),
     }
 }
 

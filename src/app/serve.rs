@@ -130,6 +130,9 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     tasks.spawn(jobs::log::head(rooms.clone(), stop.clone()));
     let index = beside(&config.gateway.data.join("log"));
     tasks.spawn(jobs::search::run(rooms.clone(), index, stop.clone()));
+    if let Some(archive) = wire::archive(config)? {
+        tasks.spawn(archive.run(rooms.clone(), stop.clone()));
+    }
     if let Some(retention) = wire::retention(config)? {
         tasks.spawn(retention.run(rooms.clone(), stop.clone()));
     }

@@ -30,7 +30,9 @@ use crate::gateway::issuers::Issuers;
 use crate::gateway::lookup::changed::Askers;
 use crate::gateway::orders;
 use crate::gateway::registry;
-use crate::gateway::rooms::{Envelope, Me, Peer, Peers, Rooms, Secrets, Stamp, System, SystemKind, Window};
+use crate::gateway::rooms::{
+    ArchiveState, Envelope, Me, Peer, Peers, Rooms, Secrets, Stamp, System, SystemKind, Window,
+};
 use crate::gateway::strangers::Strangers;
 use crate::http::log::Auditor;
 use crate::http::tls;
@@ -39,6 +41,7 @@ use crate::identity::cache::VerdictCache;
 use crate::identity::keys::PublicKey;
 use crate::identity::revocation::Revocations;
 use crate::jobs::anchors::Anchors;
+use crate::jobs::archive::Archive;
 use crate::jobs::responders::Sources;
 use crate::jobs::retention::Retention;
 use crate::jobs::witnesses::{self, Witnesses};
@@ -51,6 +54,7 @@ use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
 use crate::trust::pem;
 use crate::trust::suite::{Signer, load_key};
+use crate::upstream::objects::{self, Objects};
 use crate::upstream::tls::{Identity, certificates};
 use crate::upstream::{Client, ClientTls};
 
@@ -121,6 +125,7 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
     let master = Key::read_or_make(&shared.join("master.key")).map_err(|e| e.to_string())?;
     let secrets = Secrets::derive(&master).map_err(|e| e.to_string())?;
     Ok(Arc::new(Rooms {
+        log_archive: ArchiveState::default(),
         me: Me {
             id: config.gateway.id.clone(),
             name: config.gateway.name.clone(),
@@ -320,10 +325,25 @@ pub fn anchors(config: &Config) -> Result<Option<Anchors>, Wrong> {
     Ok(Some(Anchors { url: url.clone(), client: Client::new(&tls), trusted: chain(file)? }))
 }
 
+/// Where sealed segments go.
+pub fn archive(config: &Config) -> Result<Option<Archive>, Wrong> {
+    let Some(archive) = &config.log.archive else { return Ok(None) };
+    let who = archive.credentials.as_deref().map_or_else(objects::Credentials::from_env, objects::Credentials::read);
+    let who = who.map_err(|why| format!("log.archive: {why}"))?;
+    let anchors = archive.anchors.as_deref().map_or(Ok(Vec::new()), certificates).map_err(|e| e.to_string())?;
+    let client = Client::new(&ClientTls::new(&anchors, None).map_err(|e| e.to_string())?);
+    Ok(Some(Archive { objects: Objects::new(archive.place.clone(), who, &client)?, lock_days: archive.lock_days }))
+}
+
 /// How long entries are kept, and what must hold before any goes.
 pub fn retention(config: &Config) -> Result<Option<Retention>, Wrong> {
     let Some(days) = config.log.retention_days else { return Ok(None) };
-    Ok(Some(Retention { days, quorum: quorum(config)?, anchored: config.log.tsa.is_some() }))
+    Ok(Some(Retention {
+        days,
+        quorum: quorum(config)?,
+        anchored: config.log.tsa.is_some(),
+        archived: config.log.archive.is_some(),
+    }))
 }
 
 /// Who is asked about certificates under seals.

@@ -97,6 +97,11 @@ pub fn time_of(token: &Token, text: &str, anchors: &[Certificate]) -> Result<Uni
 
 /// The file of the newest anchor in a log's folder: they are named by size, in twenty digits.
 pub fn newest(log: &Path) -> io::Result<Option<PathBuf>> {
+    newest_upto(log, u64::MAX)
+}
+
+/// As [`newest`], over at most `size` entries.
+pub fn newest_upto(log: &Path, size: u64) -> io::Result<Option<PathBuf>> {
     let items = match std::fs::read_dir(log.join("anchors")) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         items => items?,
@@ -104,8 +109,10 @@ pub fn newest(log: &Path) -> io::Result<Option<PathBuf>> {
     let mut newest: Option<PathBuf> = None;
     for item in items {
         let path = item?.path();
-        let is_size =
-            path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.len() == 20 && n.parse::<u64>().is_ok());
+        let is_size = path
+            .file_name()
+            .and_then(|n| n.to_str())
+            .is_some_and(|n| n.len() == 20 && n.parse::<u64>().is_ok_and(|of| of <= size));
         if is_size && newest.as_ref().is_none_or(|known| *known < path) {
             newest = Some(path);
         }

@@ -1,6 +1,7 @@
 //! `tongban audit`: verify a log, print its key, show its entries. Takes no lock and writes nothing into a log.
 
 mod export;
+mod objects;
 mod recover;
 mod search;
 mod url;
@@ -25,6 +26,7 @@ use crate::audit::note::VerifierKey;
 use crate::audit::verify::{self, Fetch, Options, Peer, Pinned, SegmentFolder, State, TileFolder};
 use crate::audit::{Pseudonym, checkpoint::Checkpoint, mirror, note::Note, tile};
 use crate::terms::UnixMillis;
+use objects::Bucket;
 use url::{Reach, Url};
 
 /// Exit code when the question itself cannot be put: a missing file, an unreadable policy.
@@ -78,7 +80,8 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct VerifyArgs {
-    /// 日志地址、镜像目录、停机网关的数据目录，或证据包 · The log's URL, a mirrored folder, a stopped gateway's data
+    /// 日志地址、归档（s3://桶/前缀）、镜像目录、停机网关的数据目录，或证据包 · The log's URL, its archive
+    /// (s3://BUCKET/PREFIX, AWS_ENDPOINT_URL and credentials from the environment), a mirrored folder, a stopped gateway's data
     /// folder, or an evidence bundle. Several logs (多个副本的日志) are judged one by one and then as a set.
     #[arg(value_name = "PREFIX_OR_DIR_OR_BUNDLE", required = true)]
     logs: Vec<String>,
@@ -187,6 +190,8 @@ impl ReachArgs {
 /// What the word on the command line stands for.
 enum Target {
     Url(String),
+    /// Object storage, `s3://BUCKET/PREFIX`.
+    Archive(String),
     /// Segments of a gateway.
     Folder(PathBuf),
     /// A copy in tlog-tiles layout.
@@ -197,6 +202,9 @@ enum Target {
 
 impl Target {
     fn find(word: &str) -> Result<Self, String> {
+        if word.starts_with("s3://") {
+            return Ok(Self::Archive(word.to_owned()));
+        }
         if word.starts_with("http://") || word.starts_with("https://") {
             return Ok(Self::Url(word.to_owned()));
         }
@@ -307,6 +315,7 @@ fn options(args: &VerifyArgs, key: VerifierKey, policy: Option<Pinned>) -> Resul
 fn peer(word: &str, keys: &[VerifierKey], reach: &ReachArgs) -> Result<Peer, String> {
     let log: Rc<dyn Fetch> = match Target::find(word)? {
         Target::Url(prefix) => Rc::new(reach.open(&prefix)?),
+        Target::Archive(word) => Rc::new(Bucket::open(&word, reach.ca.as_deref())?),
         Target::Mirror(dir) => Rc::new(TileFolder(dir)),
         Target::Folder(dir) => Rc::new(SegmentFolder::new(dir)),
         Target::Bundle(_) => return Err(format!("{word}: 应为日志 · a log is wanted, not a bundle")),
@@ -386,6 +395,9 @@ fn verify_one(target: &Target, args: &VerifyArgs, options: &Options) -> Result<v
     };
     let mut report = match &target {
         Target::Url(prefix) => verify::verify_tree(&args.reach.open(prefix)?, options, &mut progress),
+        Target::Archive(word) => {
+            verify::verify_tree(&Bucket::open(word, args.reach.ca.as_deref())?, options, &mut progress)
+        }
         Target::Folder(dir) | Target::Mirror(dir) | Target::Bundle(dir) => verify::verify(dir, options, &mut progress),
     };
     bar.finish_and_clear();
@@ -495,6 +507,7 @@ fn print_key(log: &str, gm: bool, reach: &ReachArgs) -> Result<ExitCode, String>
             found.ok_or(format!("{prefix}/{name}: 没有 · is not there"))?
         }
         Target::Folder(dir) | Target::Mirror(dir) => read(&dir.join(name))?,
+        Target::Archive(_) => return Err(format!("{log}: 归档中没有公钥 · an archive holds no key")),
         Target::Bundle(file) => read(&file)?,
     };
     let text = String::from_utf8_lossy(&bytes).into_owned();

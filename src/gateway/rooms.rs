@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use tokio::sync::broadcast;
@@ -176,7 +177,68 @@ impl Peer {
     }
 }
 
+/// How far the log is archived, for whoever asks: metrics, readiness, retention.
+#[derive(Debug)]
+pub struct ArchiveState {
+    /// Entries that are archived; [`UNKNOWN`] until the archive was asked.
+    archived: AtomicU64,
+    sealed: AtomicU64,
+    /// Since when something sealed is not archived, Unix milliseconds; 0 while nothing is.
+    behind: AtomicI64,
+}
+
+const UNKNOWN: u64 = u64::MAX;
+
+impl Default for ArchiveState {
+    fn default() -> Self {
+        Self { archived: AtomicU64::new(UNKNOWN), sealed: AtomicU64::new(0), behind: AtomicI64::new(0) }
+    }
+}
+
+impl ArchiveState {
+    /// Entries that are archived; `None` until the archive was asked, or where there is none.
+    pub fn archived(&self) -> Option<u64> {
+        Some(self.archived.load(Ordering::Acquire)).filter(|size| *size != UNKNOWN)
+    }
+
+    /// Segments are sealed up to here; archived or not.
+    pub fn sealed(&self, size: u64, now: UnixMillis) {
+        self.sealed.store(size, Ordering::Release);
+        self.look(now);
+    }
+
+    /// The archive is whole up to here.
+    pub fn reached(&self, size: u64, now: UnixMillis) {
+        self.archived.store(size, Ordering::Release);
+        self.look(now);
+    }
+
+    fn look(&self, now: UnixMillis) {
+        let is_behind = self.archived().unwrap_or(0) < self.sealed.load(Ordering::Acquire);
+        let since = if is_behind { now.0 } else { 0 };
+        // The first moment stays.
+        if since == 0 || self.behind.load(Ordering::Acquire) == 0 {
+            self.behind.store(since, Ordering::Release);
+        }
+    }
+
+    /// Entries that are sealed and not archived.
+    pub fn waiting(&self) -> u64 {
+        self.sealed.load(Ordering::Acquire).saturating_sub(self.archived().unwrap_or(0))
+    }
+
+    /// Milliseconds for which something has waited.
+    pub fn behind_for(&self, now: UnixMillis) -> i64 {
+        match self.behind.load(Ordering::Acquire) {
+            0 => 0,
+            since => now.0.saturating_sub(since),
+        }
+    }
+}
+
 pub struct Rooms {
+    /// How far the log is archived.
+    pub log_archive: ArchiveState,
     pub me: Me,
     pub store: Store,
     pub vault: Vault,
@@ -316,6 +378,7 @@ impl Rooms {
         let mut gauges = BTreeMap::new();
         gauges.insert("tongban_log_size", self.log.size() as i64);
         gauges.insert("tongban_log_minimum_index", self.log.minimum() as i64);
+        gauges.insert("tongban_archive_waiting", self.log_archive.waiting() as i64);
         gauges.insert("tongban_strangers_unlogged", self.strangers.unlogged() as i64);
         gauges.insert("tongban_log_healthy", i64::from(self.log.is_healthy()));
         gauges.insert("tongban_catalogue_current", i64::from(self.catalogue_is_current()));

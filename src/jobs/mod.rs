@@ -8,6 +8,7 @@
 //! ```
 
 pub mod anchors;
+pub mod archive;
 pub mod deliver;
 pub mod gm;
 pub mod log;

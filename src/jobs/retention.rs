@@ -1,7 +1,7 @@
 //! Prunes the log under its retention policy: whole segments, the oldest first, on record before they go.
 //!
 //! ```text
-//!  each hour: published · witnessed (where there are witnesses) · stamped (where there is an authority)
+//!  each hour: published · witnessed (where there are witnesses) · stamped (where there is an authority) · archived (where there is one)
 //!             · read into the rows of who looked up what ─▶ bound
 //!  segments below the bound, older than the policy's days, without a case on hold ─▶ walked again
 //!  ─▶ line in the log ─▶ published ─▶ gone
@@ -52,6 +52,8 @@ pub struct Retention {
     pub quorum: Option<WitnessPolicy>,
     /// Whether a time-stamp must be over the entries.
     pub anchored: bool,
+    /// Whether they must be in the archive.
+    pub archived: bool,
 }
 
 impl Retention {
@@ -80,7 +82,8 @@ impl Retention {
             records::all_held(&mut tx).await?
         };
         let held = held.into_iter().map(|case| rooms.pseudonyms.case(case)).collect();
-        let upto = self.bound(&rooms.log)?.min(about_me::read_to(rooms).await?);
+        let archived = if self.archived { rooms.log_archive.archived().unwrap_or(0) } else { u64::MAX };
+        let upto = self.bound(&rooms.log)?.min(archived).min(about_me::read_to(rooms).await?);
         let entry = Entry::new(Kind::Lifecycle, now).node(node(rooms));
         self.prune(&rooms.log, entry, held, upto, now).await
     }
@@ -145,12 +148,12 @@ mod tests {
         let witness = signer("w.example").verifier(KeyKind::Cosignature);
         let quorum = || WitnessPolicy::parse(&format!("witness w {witness}\nquorum w\n")).ok();
         for (quorum, anchored, want) in [(None, false, size), (quorum(), false, 0), (None, true, 0)] {
-            let retention = Retention { days: 730, quorum, anchored };
+            let retention = Retention { days: 730, quorum, anchored, archived: false };
             assert_eq!(retention.bound(&log).unwrap(), want);
         }
         let anchor = Anchor { token: vec![1], note: log.checkpoint().note.clone() };
         log.keep_anchor(70_000, anchor.to_string().as_bytes()).unwrap();
-        let retention = Retention { days: 730, quorum: None, anchored: true };
+        let retention = Retention { days: 730, quorum: None, anchored: true, archived: false };
         assert_eq!(retention.bound(&log).unwrap(), 70_000);
 
         let entry = || Entry::new(Kind::Lifecycle, UnixMillis(731 * DAY_MS));

@@ -10,6 +10,7 @@
 pub mod body;
 pub mod breaker;
 pub mod client;
+pub mod objects;
 pub mod tls;
 
 pub use body::Body;

@@ -436,6 +436,29 @@ impl Log {
         Ok(size.unwrap_or(0))
     }
 
+    /// Root of the first `size` entries, which must be published.
+    pub fn root_at(&self, size: u64) -> Result<Digest, AuditError> {
+        if size > self.0.shared.published.load().size {
+            return Err(AuditError::NotFound);
+        }
+        merkle::range_root(&Tiled(&self.0.shared.levels), 0, size)
+    }
+
+    /// Signs a past of this log, for an archive that holds just so much of it. The root must be the one it had.
+    pub fn sign_past(&self, past: &Checkpoint) -> Result<String, AuditError> {
+        if past.origin != self.0.key.name() || self.root_at(past.size)? != past.root {
+            return Err(AuditError::NotFound);
+        }
+        Ok(self.0.publisher.sign(&past.to_string()))
+    }
+
+    /// The newest anchor over at most `size` entries.
+    pub fn anchor_upto(&self, size: u64) -> Result<Option<Vec<u8>>, AuditError> {
+        let io = |e: std::io::Error| AuditError::io("reading an anchor", &e);
+        let found = anchor::newest_upto(&self.0.publisher.dir, size).map_err(io)?;
+        found.map(|file| std::fs::read(file).map_err(io)).transpose()
+    }
+
     /// The note verifier key, as `tongban audit key` prints it.
     pub fn key(&self) -> &VerifierKey {
         &self.0.key

@@ -79,7 +79,7 @@ impl Publisher {
 
     /// Signed by the log's key, and by the SM2 key where there is one. A token that does not sign for once does not
     /// stop the log: the line is missing then, and a verifier says so.
-    fn sign(&self, text: &str) -> String {
+    pub fn sign(&self, text: &str) -> String {
         let note = self.signer.sign(text);
         match self.gm.as_ref().map(|gm| gm.line(text)) {
             None => note,

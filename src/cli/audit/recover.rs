@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::objects::Bucket;
 use super::{ReachArgs, Target, bar, read};
 use crate::app::config::Config;
 use crate::app::recover::{self, Order};
@@ -55,6 +56,7 @@ pub fn run(args: &RecoverArgs) -> Result<ExitCode, String> {
     }
     let mirror: Box<dyn Fetch> = match Target::find(&args.from_mirror)? {
         Target::Url(prefix) => Box::new(args.reach.open(&prefix)?),
+        Target::Archive(word) => Box::new(Bucket::open(&word, args.reach.ca.as_deref())?),
         Target::Mirror(dir) => Box::new(TileFolder(dir)),
         Target::Folder(dir) => Box::new(SegmentFolder::new(dir)),
         Target::Bundle(_) => return Err(format!("{}: 应为日志 · a log is wanted, not a bundle", args.from_mirror)),

@@ -117,7 +117,7 @@ fn longest(path: &str) -> u64 {
     }
 }
 
-fn system_anchors() -> Result<Vec<rustls_pki_types::CertificateDer<'static>>, String> {
+pub(super) fn system_anchors() -> Result<Vec<rustls_pki_types::CertificateDer<'static>>, String> {
     let named = std::env::var_os("SSL_CERT_FILE").map(std::path::PathBuf::from);
     let usual = SYSTEM_ANCHORS.iter().map(std::path::PathBuf::from).find(|path| path.exists());
     let file = named.or(usual).ok_or("未找到系统信任库，请给出 --ca · no system trust store: give --ca FILE")?;
