@@ -30,6 +30,7 @@ async fn the_interface_from_outside() {
     let federation = Federation::start(3).await;
     let document = federation.anybody(0).get("/v1/openapi.json", &Headers::new()).await.json;
     without_rights(&federation, &document).await;
+    methods(&federation).await;
     answers_are_as_described(&federation, &document).await;
     withdrawn(&federation, &document).await;
     online_from_filing_to_result(&federation).await;
@@ -66,7 +67,10 @@ async fn without_rights(federation: &Federation, document: &Value) {
                 .replace("{path}", "papers/a.ofd")
                 .replace("{rest}", "social-security/status")
                 .replace("{id}", "x");
+            // Described with an address of its own: the log's.
+            let at_log = operation.get("servers").is_some();
             for (who, client, headers) in &strangers {
+                let client = if at_log { &federation.at_log(client.clone(), 0) } else { client };
                 let own = *who == "a citizen without a case";
                 // What every citizen may do, the citizen may.
                 let may = public
@@ -86,6 +90,28 @@ async fn without_rights(federation: &Federation, document: &Value) {
                 assert!(answer.json["leaf"].is_u64(), "not on record: {what}");
             }
         }
+    }
+}
+
+/// 405 says what would do, and HEAD goes where GET goes, without a body (RFC 9110).
+async fn methods(federation: &Federation) {
+    let (api, log) = (federation.anybody(0), federation.at_log(federation.anybody(0), 0));
+    for (window, method, path, status, allow) in [
+        (&api, "PUT", "/v1/items", 405, "GET, HEAD"),
+        (&api, "DELETE", "/v1/cases", 405, "POST, GET, HEAD"),
+        (&api, "HEAD", "/v1/items", 200, ""),
+        (&api, "HEAD", "/v1/token", 405, "POST"),
+        (&api, "POST", "/v1/openapi.json", 405, "GET, HEAD"),
+        (&log, "HEAD", "/checkpoint", 200, ""),
+        (&log, "POST", "/checkpoint", 405, "GET, HEAD"),
+        (&log, "GET", "/search", 405, "POST"),
+        (&log, "HEAD", "/add-checkpoint", 405, "POST"),
+        (&log, "PUT", "/search", 405, "POST"),
+    ] {
+        let answer = window.send(method, path, &Headers::new(), None).await;
+        let told = answer.headers.get("allow").and_then(|v| v.to_str().ok()).unwrap_or_default();
+        assert_eq!((answer.status, told), (status, allow), "{method} {path}");
+        assert!(method != "HEAD" || answer.bytes.is_empty(), "{method} {path}: a body");
     }
 }
 

@@ -2,14 +2,15 @@
 //! reading everything; and what is said of a log that was changed. One federation for all of it.
 
 mod federation;
+mod schema;
 mod tools;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
-use federation::Federation;
-use serde_json::Value;
+use federation::{Federation, Headers, Window};
+use serde_json::{Value, json};
 
 /// The first gateway's log, and who may read it.
 struct Auditor {
@@ -46,6 +47,95 @@ impl Auditor {
     }
 }
 
+/// Searches over the network: who may not, what is wrong, and what stands on record of it.
+async fn over_the_network(federation: &Federation, auditor: &Auditor, intents: &[(u64, String)], end: u64) {
+    let document = federation.anybody(0).get("/v1/openapi.json", &Headers::new()).await.json;
+    let described = &document["paths"]["/search"]["post"];
+    let answered = &described["responses"]["200"]["content"]["application/json"]["schema"];
+    let reader = federation.log_reader("audit-440305", 0);
+    let ask = async |window: &Window, body: &Value| {
+        window.send("POST", "/search", &Headers::new(), Some(("application/json", body.to_string().into_bytes()))).await
+    };
+    let ground = "complaint-2026-17";
+    // Page by page, each proven, and each on record with what was asked.
+    let (mut got, mut from, mut records) = (Vec::new(), Some(0), Vec::new());
+    while let Some(at) = from {
+        let request = json!({ "ground": ground, "kind": "case.intent", "from": at, "limit": 1, "proof": true });
+        let answer = ask(&reader, &request).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let wrong = schema::mistakes(&document, answered, &answer.json);
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        let key = auditor.key.parse().expect("a key");
+        for hit in answer.json["results"].as_array().expect("results") {
+            let proof =
+                tongban::audit::proof::TlogProof::parse(hit["proof"].as_str().expect("a proof")).expect("a proof");
+            let bytes = hit["bytes"].as_str().expect("the entry").as_bytes();
+            assert!(proof.verify(bytes, &key).is_ok(), "{hit}");
+            got.push(place(hit));
+        }
+        records.push(answer.json["record"]["index"].as_u64().expect("a line of its own"));
+        from = answer.json["next"].as_u64();
+    }
+    got.retain(|(index, _)| *index < end);
+    assert_eq!(got, intents);
+    // A person by number: the number is nowhere, the pseudonym finds what is about them.
+    let number = "11010519491231002X";
+    let by_number =
+        json!({ "ground": ground, "person": { "kind": "resident", "number": number }, "case": "00".repeat(16) });
+    let answer = ask(&reader, &by_number).await;
+    assert_eq!((answer.status, answer.json["matched"].as_u64()), (200, Some(0)), "{}", answer.text());
+    records.push(answer.json["record"]["index"].as_u64().expect("a line of its own"));
+    let shown = tools::tongban(&["audit", "show", path(&auditor.folder)]);
+    let lines: Vec<Value> =
+        String::from_utf8_lossy(&shown.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(!tools::text(&shown).contains(number), "a number in the log");
+    for (n, index) in records.iter().enumerate() {
+        let line = &lines[*index as usize];
+        let facts = &line["facts"];
+        assert_eq!((&line["kind"], &facts["ground"]), (&json!("audit.read"), &json!(ground)), "{line}");
+        assert_eq!(line["actor"]["staff"], "audit-440305", "{line}");
+        match n + 1 == records.len() {
+            false => {
+                assert_eq!((&facts["find.kind"], &facts["results"]), (&json!("case.intent"), &json!("1")), "{line}")
+            }
+            true => assert!(facts["find.person"].is_string() && facts["results"] == "0", "{line}"),
+        }
+    }
+    // Without rights, and without sense.
+    let ok = json!({ "ground": ground });
+    let of_other = federation.at_log(federation.client("window", 0), 0);
+    let nobody = federation.at_log(federation.anybody(0), 0);
+    for (name, window, body, status, code) in [
+        ("nobody", &nobody, ok.clone(), 403, "TB-AUD-0302"),
+        ("a window", &of_other, ok.clone(), 403, "TB-AUD-0302"),
+        ("no ground", &reader, json!({ "kind": "deny" }), 422, "TB-HTTP-0009"),
+        ("an empty ground", &reader, json!({ "ground": "" }), 422, "TB-HTTP-0009"),
+        ("a number as ground", &reader, json!({ "ground": number }), 422, "TB-HTTP-0009"),
+        ("a number as actor", &reader, json!({ "ground": ground, "actor": number }), 422, "TB-HTTP-0009"),
+        (
+            "no number",
+            &reader,
+            json!({ "ground": ground, "person": { "kind": "resident", "number": "1" } }),
+            422,
+            "TB-HTTP-0009",
+        ),
+        ("too many", &reader, json!({ "ground": ground, "limit": 201 }), 422, "TB-HTTP-0009"),
+        ("a member too many", &reader, json!({ "ground": ground, "fullname": number }), 422, "TB-HTTP-0009"),
+        ("too long", &reader, json!({ "ground": ground, "actor": "x".repeat(9_000) }), 413, "TB-HTTP-0004"),
+    ] {
+        let answer = ask(window, &body).await;
+        assert_eq!((answer.status, answer.json["code"].as_str()), (status, Some(code)), "{name}: {}", answer.text());
+        assert!(answer.json["leaf"].is_u64(), "{name}: not on record");
+        assert!(!answer.text().contains(number), "{name}: a number in a refusal");
+    }
+    // One auditor does not keep the gateway busy.
+    let mut codes = Vec::new();
+    for _ in 0..40 {
+        codes.push(ask(&reader, &ok).await.json["code"].as_str().map(str::to_owned));
+    }
+    assert!(codes.iter().flatten().any(|code| code == "TB-AUD-0305"), "{codes:?}");
+}
+
 fn path(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }
@@ -55,12 +145,15 @@ fn lines(output: &Output) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
 }
 
-/// Indexes and leaf hashes of what was found.
-fn found(output: &Output) -> Vec<(u64, String)> {
+/// Indexes and leaf hashes of what was found below `end`: the gateway is at work, and its log grows meanwhile.
+fn found(output: &Output, end: u64) -> Vec<(u64, String)> {
     let all = lines(output);
     let hits = all.iter().filter(|line| line["index"].is_u64());
-    hits.map(|hit| (hit["index"].as_u64().expect("a number"), hit["leaf"].as_str().expect("a hash").to_owned()))
-        .collect()
+    hits.map(place).filter(|(index, _)| *index < end).collect()
+}
+
+fn place(hit: &Value) -> (u64, String) {
+    (hit["index"].as_u64().expect("a number"), hit["leaf"].as_str().expect("a hash").to_owned())
 }
 
 fn log(output: &Output) -> Value {
@@ -82,8 +175,10 @@ async fn entries_are_found_wherever_the_log_lies() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(indexed > 0 && auditor.folder.join("log-index.db").is_file());
-    let by_index = auditor.search(&[data], &["--kind", "case.intent", "--json"]);
     let by_all = auditor.search(&[data], &["--kind", "case.intent", "--json", "--full", "--proof"]);
+    let by_index = auditor.search(&[data], &["--kind", "case.intent", "--json"]);
+    let end = log(&by_all)["size"].as_u64().expect("a number");
+    let found = |output: &Output| found(output, end);
     assert_eq!((by_index.status.code(), by_all.status.code()), (Some(0), Some(0)), "{}", tools::text(&by_index));
     let want = found(&by_all);
     assert!(!want.is_empty() && found(&by_index) == want, "{}", tools::text(&by_index));
@@ -115,6 +210,7 @@ async fn entries_are_found_wherever_the_log_lies() {
     let stranger = auditor.search(&[&auditor.url], &["--kind", "case.intent", "--json", "--ca", &auditor.ca]);
     assert_eq!((stranger.status.code(), found(&stranger).len()), (Some(2), 0), "{}", tools::text(&stranger));
 
+    over_the_network(&federation, &auditor, &want, end).await;
     // One octet of a bundle changed: this log is disproven, the other is still searched.
     let bundle = tools::files(&mirror.join("tile/entries")).into_iter().next().expect("a bundle");
     let mut bytes = std::fs::read(&bundle).expect("a bundle");

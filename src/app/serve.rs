@@ -102,7 +102,9 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     tasks.spawn(serve(listener, Some(api_tls.clone()), limits, stop.clone(), handler));
 
     let listener = listen(config.listen.log).await?;
-    let door = Arc::new(LogDoor::new(rooms.clone(), auditors, wire::witness(config)?, config.log.retention_days));
+    let index = beside(&config.gateway.data.join("log"));
+    let (witness, days) = (wire::witness(config)?, config.log.retention_days);
+    let door = Arc::new(LogDoor::new(rooms.clone(), auditors, witness, days, index.clone()));
     let own = door.clone();
     let handler = move |request, connection| own.clone().answer(request, connection);
     tasks.spawn(serve(listener, Some(api_tls.clone()), limits, stop.clone(), handler));
@@ -128,7 +130,6 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     let roots = Roots::default();
     tasks.spawn(jobs::log::daily(rooms.clone(), roots.clone(), stop.clone()));
     tasks.spawn(jobs::log::head(rooms.clone(), stop.clone()));
-    let index = beside(&config.gateway.data.join("log"));
     tasks.spawn(jobs::search::run(rooms.clone(), index, stop.clone()));
     if let Some(archive) = wire::archive(config)? {
         tasks.spawn(archive.run(rooms.clone(), stop.clone()));

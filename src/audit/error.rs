@@ -44,6 +44,16 @@ tolds! {
         "日志条目只向已登记的审计人员和镜像机构开放，请使用审计证书访问。",
         "Entries of the log are for registered auditors and mirrors: use an auditor's certificate.",
         Next::AskOperator;
+    /// The search index does not cover the log yet, or is damaged and being made anew.
+    pub const INDEX = "TB-AUD-0304", 503,
+        "日志检索索引尚未就绪，请稍后再试，或镜像日志后自行检索。",
+        "The search index does not cover the log yet: try again shortly, or mirror the log and search the mirror.",
+        Next::TryLater;
+    /// One auditor searches too often.
+    pub const SEARCHES = "TB-AUD-0305", 429,
+        "检索过于频繁，请稍后再试。",
+        "Too many searches: wait a moment.",
+        Next::TryLater;
     /// An entry that must not be written as it stands.
     pub const ENTRY = "TB-AUD-0401", 500,
         "审计记录格式不合规，未予写入，请联系运维人员。",

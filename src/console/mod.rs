@@ -71,7 +71,13 @@ pub async fn answer(rooms: Arc<Rooms>, request: Request<Body>, connection: Conne
 
 fn dressed(page: String, refusal: &Refusal, rooms: &Rooms) -> Response<Body> {
     let status = StatusCode::from_u16(refusal.told.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    shown(status, page, rooms)
+    let mut response = shown(status, page, rooms);
+    if let Some((_, allow)) = refusal.headers.iter().find(|(name, _)| *name == "allow")
+        && let Ok(allow) = HeaderValue::try_from(allow)
+    {
+        response.headers_mut().insert(http::header::ALLOW, allow);
+    }
+    response
 }
 
 async fn page(
@@ -84,7 +90,12 @@ async fn page(
     let (head, body) = request.into_parts();
     let (headers, query) = (&head.headers, head.uri.query().unwrap_or_default());
     let get = |name: &str| parameter(query, name);
-    match (&head.method, trace.route) {
+    // HEAD is GET without the body, but for the one address that GET uses up.
+    let method = match (&head.method, trace.route) {
+        (&Method::HEAD, route) if route != "/sign-in/callback" => &Method::GET,
+        (method, _) => method,
+    };
+    match (method, trace.route) {
         (&Method::GET, "/sign-in") => {
             let away = sign_in::begin(rooms, get("next").as_deref(), get("login_hint").as_deref(), trace.at)?;
             Ok(sent(&away))
@@ -106,7 +117,14 @@ async fn page(
             Ok(sent(&sign_in::end(rooms, trace, headers, &key).await?))
         }
         (&Method::GET, "/signed-out") => Ok(shown(StatusCode::OK, html::signed_out(), rooms)),
-        _ => Err(Refusal::new(&METHOD, "the page takes another method")),
+        (_, route) => {
+            let allow = match route {
+                "/sign-out" => "POST",
+                "/sign-in/callback" => "GET",
+                _ => "GET, HEAD",
+            };
+            Err(Refusal::new(&METHOD, "the page takes another method").header("allow", allow))
+        }
     }
 }
 

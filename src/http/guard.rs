@@ -22,7 +22,8 @@ pub fn check<B>(request: &Request<B>) -> Result<(), Refusal> {
         *request.method(),
         Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::OPTIONS
     ) {
-        return Err(Refusal::new(&METHOD, "method not taken").header("connection", "close"));
+        let taken = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+        return Err(Refusal::new(&METHOD, "method not taken").header("connection", "close").header("allow", taken));
     }
     let headers = request.headers();
     if headers.contains_key(TRANSFER_ENCODING) {

@@ -7,6 +7,7 @@
 //!  GET /witness                            the key of our cosignatures
 //!  GET /anchor                             the newest time-stamp over a checkpoint
 //!  GET /retention                          the minimum index: bundles below it were pruned (410 for everyone)
+//!  POST /search                            auditors find entries, with a ground (see `search`)
 //!  GET /tile/entries/…                     client certificate ─▶ [[auditor]] ─▶ the rules ─▶ line ─▶ answer
 //!                                               │no            │no            │no
 //!                                               └──────────────┴─────────────┴─▶ 403, on record too
@@ -16,6 +17,7 @@
 //! reading's end, at most [`READING_MS`] later, is a second line with what was read. Two lines, however much is read.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,8 +26,9 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use rustls_pki_types::CertificateDer;
 use tokio::sync::{Mutex, watch};
 
+use super::api::new_trace;
 use super::serve::Connection;
-use super::{METHOD, NOT_FOUND, TOO_LARGE, guard, problem};
+use super::{METHOD, NOT_FOUND, TOO_LARGE, guard, problem, search};
 use crate::audit::entry::{Actor, Decision, Outcome};
 use crate::audit::error::ENTRIES;
 use crate::audit::log::Resource;
@@ -42,6 +45,8 @@ use crate::terms::{Digest, Refusal, RegionCode, UnixMillis};
 use crate::upstream::Body;
 use crate::upstream::body::{full, whole};
 
+/// Where a log asks for our cosignature.
+const COSIGN: &str = "/add-checkpoint";
 /// Longest reading, in milliseconds.
 const READING_MS: i64 = 300_000;
 /// Longest wait for the body of a request to cosign.
@@ -115,6 +120,7 @@ pub struct LogDoor {
     witness: Arc<Witness>,
     /// How long the retention policy keeps entries, in days; for ever without one.
     days: Option<u32>,
+    desk: search::Desk,
 }
 
 impl LogDoor {
@@ -123,17 +129,67 @@ impl LogDoor {
         auditors: Arc<ArcSwap<HashMap<Digest, Auditor>>>,
         witness: Witness,
         days: Option<u32>,
+        index: PathBuf,
     ) -> Self {
-        Self { rooms, auditors, readings: Mutex::default(), witness: Arc::new(witness), days }
+        let (readings, desk) = (Mutex::default(), search::Desk::new(index));
+        Self { rooms, auditors, readings, witness: Arc::new(witness), days, desk }
     }
 
     /// Answers one request.
     pub async fn answer(self: Arc<Self>, request: Request<Body>, connection: Connection) -> Response<Body> {
-        let answer = match *request.method() == Method::POST && request.uri().path() == "/add-checkpoint" {
-            true => self.cosign(request).await,
-            false => self.read(&request, &connection.client).await,
+        let answer = match (request.method(), request.uri().path()) {
+            (&Method::POST, COSIGN) => self.cosign(request).await,
+            // The work goes on when the client hangs up: what was found gets its line.
+            (&Method::POST, search::ROUTE) => {
+                let found = tokio::spawn(async move { self.search(request, connection).await }).await;
+                return found.unwrap_or_else(|error| {
+                    tracing::error!(%error, "a search was cut off");
+                    problem::answer(&Refusal::new(&crate::store::UNAVAILABLE, "cut off"), "", None)
+                });
+            }
+            _ => self.read(&request, &connection.client).await,
         };
         answer.unwrap_or_else(|refusal| problem::answer(&refusal, "", None))
+    }
+
+    /// Finds entries for an auditor; a refusal is on record like what was found.
+    async fn search(&self, request: Request<Body>, connection: Connection) -> Response<Body> {
+        let trace = Trace { id: new_trace(), method: "POST", route: search::ROUTE, at: UnixMillis::now() };
+        let auditors = self.auditors.load_full();
+        let known = connection.client.first().map(|leaf| Digest::of(leaf)).and_then(|print| {
+            let auditor = auditors.get(&print)?;
+            Some((auditor, print))
+        });
+        match self.searched(request, &connection, known, &trace).await {
+            Ok(answer) => answer,
+            Err(refusal) => {
+                let (refusal, leaf) =
+                    search::refused(&self.rooms, known, connection.remote.ip(), &trace, refusal).await;
+                problem::answer(&refusal, &trace.id, leaf)
+            }
+        }
+    }
+
+    async fn searched(
+        &self,
+        request: Request<Body>,
+        connection: &Connection,
+        known: Option<(&Auditor, Digest)>,
+        trace: &Trace,
+    ) -> Result<Response<Body>, Refusal> {
+        guard::check(&request)?;
+        let (auditor, certificate) =
+            known.ok_or_else(|| Refusal::new(&ENTRIES, "no certificate of an auditor or a mirror"))?;
+        connection.client.first().map_or(Ok(()), |leaf| standing(&self.rooms, leaf))?;
+        self.desk.take(&auditor.id)?;
+        let (head, body) = request.into_parts();
+        let body = whole(body, search::MAX_REQUEST);
+        let body = tokio::time::timeout(BODY_WAIT, body).await.map_err(|_| Refusal::new(&SLOW, "a slow body"))?;
+        let body = body.map_err(|_| Refusal::new(&TOO_LARGE, "a body that is cut off, or too large"))?;
+        let asked = search::Asked::read(&self.rooms, &head.headers, &body)?;
+        let permit = self.decide(auditor, asked.about(), Some(asked.ground.to_string()), trace.at)?;
+        let reader = search::Reader { auditor, certificate, permit };
+        search::answer(&self.rooms, &self.desk, reader, asked, trace).await
     }
 
     /// Cosigns a checkpoint of a log that the directory lists, as C2SP tlog-witness says. The log's signature says who
@@ -160,7 +216,14 @@ impl LogDoor {
     ) -> Result<Response<Body>, Refusal> {
         guard::check(request)?;
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Err(Refusal::new(&METHOD, "the log is read, not written"));
+            let allow = match request.uri().path() {
+                COSIGN | search::ROUTE => "POST",
+                _ => "GET, HEAD",
+            };
+            return Err(Refusal::new(&METHOD, "the address takes another method").header("allow", allow));
+        }
+        if matches!(request.uri().path(), COSIGN | search::ROUTE) {
+            return Err(Refusal::new(&METHOD, "the address takes POST").header("allow", "POST"));
         }
         let path = request.uri().path().trim_start_matches('/').to_owned();
         match path.as_str() {
@@ -207,7 +270,7 @@ impl LogDoor {
         let dead = client.first().and_then(|leaf| standing(&self.rooms, leaf).err());
         let judged = match (known, dead) {
             (Some(_), Some(refusal)) => Err(refusal),
-            (Some((auditor, _)), None) => self.decide(auditor, now),
+            (Some((auditor, _)), None) => self.decide(auditor, None, None, now),
             (None, _) => Err(Refusal::new(&ENTRIES, "no certificate of an auditor or a mirror")),
         };
         let reader = known.map_or(Reader::Stranger, |(auditor, _)| Reader::Known(auditor.id.clone()));
@@ -222,7 +285,13 @@ impl LogDoor {
         judged.map(|_| ())
     }
 
-    fn decide(&self, auditor: &Auditor, now: UnixMillis) -> Result<Permit, Refusal> {
+    fn decide(
+        &self,
+        auditor: &Auditor,
+        about: Option<String>,
+        ground: Option<String>,
+        now: UnixMillis,
+    ) -> Result<Permit, Refusal> {
         let kind = if auditor.is_mirror { WhoKind::Supervisor } else { WhoKind::Auditor };
         let mut who = Who::new(kind, &auditor.id);
         who.places = auditor.places.clone();
@@ -230,9 +299,9 @@ impl LogDoor {
             who,
             log: self.rooms.log.key().name().to_owned(),
             place: self.rooms.me.region,
-            about: None,
+            about,
             unmasked: false,
-            ground: None,
+            ground,
         });
         self.rooms.policies.decide(&ask, now).map_err(|denial| denial.refusal())
     }

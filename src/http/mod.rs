@@ -14,6 +14,7 @@ pub mod openapi;
 mod opening;
 pub mod problem;
 pub mod routes;
+mod search;
 pub mod serve;
 pub mod tls;
 mod watch;

@@ -135,21 +135,31 @@ pub struct Found<'p> {
 /// Why no line fits.
 pub enum NotFound {
     Path,
-    Method,
+    /// The methods that the address takes, as `Allow` lists them (RFC 9110 §10.2.1).
+    Method(String),
 }
 
-/// Finds the line. Templates are few and short: reading them in order is faster than any map.
+/// Finds the line. Templates are few and short: reading them in order is faster than any map. HEAD goes where GET goes;
+/// the connection leaves the body out (RFC 9110 §9.3.2).
 pub fn find<'p>(method: &Method, path: &'p str) -> Result<Found<'p>, NotFound> {
-    let mut seen = false;
+    let mut allowed: Vec<&str> = Vec::new();
+    let is_head = *method == Method::HEAD;
     for route in ROUTES {
         if let Some(params) = fits(route.template, path) {
-            seen = true;
-            if route.method.as_ref().is_none_or(|m| m == method) {
+            let fits = |m: &Method| m == method || (is_head && *m == Method::GET);
+            if route.method.as_ref().is_none_or(fits) {
                 return Ok(Found { route, params });
             }
+            allowed.extend(route.method.as_ref().map(Method::as_str));
         }
     }
-    Err(if seen { NotFound::Method } else { NotFound::Path })
+    if allowed.is_empty() {
+        return Err(NotFound::Path);
+    }
+    if allowed.contains(&"GET") {
+        allowed.push("HEAD");
+    }
+    Err(NotFound::Method(allowed.join(", ")))
 }
 
 fn fits<'p>(template: &'static str, path: &'p str) -> Option<Vec<(&'static str, &'p str)>> {
@@ -186,20 +196,23 @@ mod tests {
         for (method, path, want) in [
             (Method::GET, "/v1/items", Ok((Call::SearchItems, vec![]))),
             (Method::GET, "/v1/items/002009901000", Ok((Call::Guide, vec!["002009901000"]))),
-            (Method::GET, "/v1/items/", Err(false)),
-            (Method::DELETE, "/v1/cases/x", Err(true)),
+            (Method::GET, "/v1/items/", Err("")),
+            (Method::HEAD, "/v1/items/002009901000", Ok((Call::Guide, vec!["002009901000"]))),
+            (Method::DELETE, "/v1/cases/x", Err("GET, HEAD")),
+            (Method::PUT, "/v1/cases", Err("POST, GET, HEAD")),
+            (Method::HEAD, "/v1/lookups", Err("POST")),
             (Method::GET, "/v1/cases/x/documents/papers/a.ofd", Ok((Call::Document, vec!["x", "papers/a.ofd"]))),
             (Method::PATCH, "/pass/social-security/a/b", Ok((Call::Pass, vec!["social-security/a/b"]))),
-            (Method::GET, "/pass/", Err(false)),
-            (Method::GET, "/V1/items", Err(false)), // case matters
-            (Method::GET, "/v1/items/a/b", Err(false)),
+            (Method::GET, "/pass/", Err("")),
+            (Method::GET, "/V1/items", Err("")), // case matters
+            (Method::GET, "/v1/items/a/b", Err("")),
         ] {
             let got = match find(&method, path) {
                 Ok(found) => Ok((found.route.call, found.params.into_iter().map(|(_, v)| v).collect())),
-                Err(NotFound::Method) => Err(true),
-                Err(NotFound::Path) => Err(false),
+                Err(NotFound::Method(allowed)) => Err(allowed),
+                Err(NotFound::Path) => Err(String::new()),
             };
-            assert_eq!(got, want, "{method} {path}");
+            assert_eq!(got, want.map_err(str::to_owned), "{method} {path}");
         }
     }
 }

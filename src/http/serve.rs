@@ -22,6 +22,7 @@ use super::opening::Opening;
 use super::{BUSY, problem};
 use crate::terms::Refusal;
 use crate::upstream::Body;
+use crate::upstream::body::empty;
 use crate::upstream::body::{Pace, paced};
 
 /// Whom a connection belongs to, as far as the socket tells.
@@ -115,6 +116,17 @@ pub async fn serve<H, F>(
     let _ = tokio::time::timeout(Duration::from_secs(limits.drain_s), graceful.shutdown()).await;
 }
 
+/// The answer to HEAD: what GET would have said, its length too, and no octet of it (RFC 9110 §9.3.2). HTTP/2 would send
+/// the body along.
+fn headed(answer: Response<Body>) -> Response<Body> {
+    let (mut head, body) = answer.into_parts();
+    let length = http_body::Body::size_hint(&body).exact().filter(|length| *length > 0);
+    if let Some(length) = length {
+        head.headers.entry(http::header::CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
+    Response::from_parts(head, empty())
+}
+
 async fn handshake(
     acceptor: TlsAcceptor,
     socket: TcpStream,
@@ -155,13 +167,15 @@ async fn run<S, H, F>(
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+        let is_head = request.method() == http::Method::HEAD;
         let desk = desks.clone().try_acquire_owned();
         let answer = desk.ok().map(|desk| (desk, handler(request.map(|body| paced(body, limits.pace)), who.clone())));
         async move {
-            Ok::<_, Infallible>(match answer {
+            let answer = match answer {
                 Some((_desk, answer)) => answer.await,
                 None => problem::answer(&Refusal::new(&BUSY, "too many requests at once"), "", None),
-            })
+            };
+            Ok::<_, Infallible>(if is_head { headed(answer) } else { answer })
         }
     });
     let head = Duration::from_secs(limits.head_s);

@@ -90,7 +90,7 @@ tolds! {
     pub const OPERATOR = "TB-POL-0802", 403,
         "运维人员不接触办件。", "Operators do not touch cases.", Next::Stop;
     pub const GROUND = "TB-POL-0803", 403,
-        "查看完整证件号码须有书面理由。", "Full identity numbers need a written ground.", Next::CorrectAndResend;
+        "查看完整证件号码、检索个人记录须有书面理由。", "Full identity numbers, and a person's entries, need a written ground.", Next::CorrectAndResend;
     pub const SECOND_PERSON = "TB-POL-0804", 403,
         "须有第二人批准。", "A second person has to approve.", Next::CorrectAndResend;
     pub const EXCHANGE = "TB-POL-0901", 403,

@@ -50,6 +50,7 @@ impl Answer {
 }
 
 /// One client of one gateway.
+#[derive(Clone)]
 pub struct Window {
     client: Client,
     base: String,
@@ -117,8 +118,12 @@ impl Federation {
 
     /// A client of a gateway's log, by name.
     pub fn log_reader(&self, name: &str, gateway: usize) -> Window {
+        self.at_log(self.client(name, gateway), gateway)
+    }
+
+    /// The same client, at the address of a gateway's log.
+    pub fn at_log(&self, window: Window, gateway: usize) -> Window {
         let log = self.text(&["gateways", &gateway.to_string(), "log"]).to_owned();
-        let window = self.client(name, gateway);
         Window { authority: log.trim_start_matches("https://").to_owned(), base: log, ..window }
     }
 

@@ -129,7 +129,9 @@ async fn handle(
         Addressed::Us(_) => match routes::find(request.method(), &path) {
             Ok(found) => found,
             Err(NotFound::Path) => return Err(Refusal::new(&NOT_FOUND, "no such address")),
-            Err(NotFound::Method) => return Err(Refusal::new(&METHOD, "the address takes another method")),
+            Err(NotFound::Method(allow)) => {
+                return Err(Refusal::new(&METHOD, "the address takes another method").header("allow", allow));
+            }
         },
     };
     trace.route = found.route.template;

@@ -1,5 +1,6 @@
 //! The interface as OpenAPI 3.1, made from the route table, and the list of all codes.
 
+mod log;
 mod requests;
 mod responses;
 mod words;
@@ -67,6 +68,8 @@ pub fn document() -> Value {
             path[&method] = operation(route.call, &method, &template, route.who, route.summary_zh, route.summary);
         }
     }
+    let (path, search) = log::search();
+    paths.insert(path.to_owned(), search);
     json!({
         "openapi": "3.1.0",
         "info": {
