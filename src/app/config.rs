@@ -178,6 +178,8 @@ pub struct Log {
     /// Origin line of checkpoints, e.g. `tongban.example/gw-440305`.
     pub origin: String,
     pub key: PathBuf,
+    /// Signs beside it while the log changes its key: the next one, then the one before.
+    pub second_key: Option<PathBuf>,
     /// An SM2 key that signs checkpoints beside the log's own, and daily SM3 roots; none when absent.
     pub gm_key: Option<PathBuf>,
     /// Witnesses that are asked to cosign, with their addresses and quorum (C2SP tlog-policy); none when absent.
@@ -367,6 +369,7 @@ impl Config {
         all.push(("log.key".into(), &self.log.key));
         all.push(("directory.file".into(), &self.directory.file));
         all.push(("directory.operator_key".into(), &self.directory.operator_key));
+        all.extend(self.log.second_key.as_deref().map(|file| ("log.second_key".to_owned(), file)));
         if let Some(archive) = &self.log.archive {
             all.extend(archive.credentials.as_deref().map(|file| ("log.archive.credentials".to_owned(), file)));
             all.extend(archive.anchors.as_deref().map(|file| ("log.archive.anchors".to_owned(), file)));
@@ -512,7 +515,7 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         if tsa.is_some() != trusted.is_some() {
             t.wrong("tsa_anchors", "and `tsa` go together", "write tsa = \"http://…\" and tsa_anchors = \"FILE\"");
         }
-        let gm_key = t.str("gm_key").map(&at);
+        let (gm_key, second_key) = (t.str("gm_key").map(&at), t.str("second_key").map(&at));
         let tsa = tsa.zip(trusted).map(|(url, file)| (url.to_owned(), at(file)));
         let archive = t.table("archive").and_then(|inner| archive(&inner, base));
         let retention_days = t.table("retention").and_then(|inner| {
@@ -521,7 +524,16 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
             days
         });
         t.done();
-        Some(Log { origin: origin?.to_owned(), key: at(key?), gm_key, witnesses, tsa, retention_days, archive })
+        Some(Log {
+            origin: origin?.to_owned(),
+            key: at(key?),
+            second_key,
+            gm_key,
+            witnesses,
+            tsa,
+            retention_days,
+            archive,
+        })
     });
     let directory = section("directory").and_then(|t| {
         let (file, key) = (t.need_str("file"), t.need_str("operator_key"));

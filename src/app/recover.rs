@@ -66,6 +66,7 @@ pub async fn put_on_record(
     order: &Order,
 ) -> Result<Committed, String> {
     let mut options = OpenOptions::new(wire::log_signer(config)?);
+    options.second = wire::second_log_signer(config)?;
     options.gm = wire::gm_signer(config)?;
     options.at_least = known.into_iter().map(|(_, checkpoint)| checkpoint).collect();
     let log = Log::open(built, options).map_err(|e| e.to_string())?;

@@ -85,6 +85,7 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     }
     let changed = changes::announce(&rooms, &parts, Cause::Start, now).await.map_err(|e| e.to_string())?;
     changes::settle(&rooms, &changed).await.map_err(|e| e.to_string())?;
+    jobs::log::keys(&rooms, now).await.map_err(|e| e.to_string())?;
     // Before the first request: what was switched off stays off.
     orders::refresh(&rooms, now).await.map_err(|e| e.to_string())?;
     let mut tasks = JoinSet::new();

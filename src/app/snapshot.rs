@@ -337,6 +337,9 @@ fn at_start_only(config: &Config, mistakes: &mut Mistakes) {
     let mut wrong = |field: &str, path: &Path, why: String, mend: &str| {
         config.source.wrong(mistakes, field, path, why, mend);
     };
+    if let (Some(file), Err(why)) = (&config.log.second_key, wire::second_log_signer(config)) {
+        wrong("log.second_key", file, why, "an Ed25519 key as PKCS#8");
+    }
     if let Err(why) = wire::log_signer(config) {
         wrong("log.key", &config.log.key, why, "an Ed25519 key as PKCS#8");
     }

@@ -270,7 +270,15 @@ pub fn parsed(file: &Path) -> Result<Vec<Certificate>, Wrong> {
 
 /// The key that signs the log's checkpoints.
 pub fn log_signer(config: &Config) -> Result<LogSigner, Wrong> {
-    let file = &config.log.key;
+    read_log_signer(config, &config.log.key)
+}
+
+/// The key that signs beside it while the log changes its key.
+pub fn second_log_signer(config: &Config) -> Result<Option<LogSigner>, Wrong> {
+    config.log.second_key.as_deref().map(|file| read_log_signer(config, file)).transpose()
+}
+
+fn read_log_signer(config: &Config, file: &Path) -> Result<LogSigner, Wrong> {
     let text = std::fs::read(file).map_err(|e| wrong(file, e))?;
     let blocks = pem::decode(&text).map_err(|e| wrong(file, e))?;
     let key = blocks.iter().find(|b| b.label == "PRIVATE KEY").ok_or_else(|| wrong(file, "no PRIVATE KEY in it"))?;
@@ -302,6 +310,7 @@ pub async fn known_head(config: &Config, store: &Store) -> Result<Option<Checkpo
 /// Opens the log: no shorter than the store, or anybody who shares it, has seen it.
 async fn log(config: &Config, store: &Store) -> Result<Log, Wrong> {
     let mut options = OpenOptions::new(log_signer(config)?);
+    options.second = second_log_signer(config)?;
     options.gm = gm_signer(config)?;
     options.at_least.extend(known_head(config, store).await?);
     if config.log.witnesses.is_some() {

@@ -74,7 +74,12 @@ impl Anchor {
         anchors: &[Certificate],
     ) -> Result<(SignedCheckpoint, UnixMillis), AnchorError> {
         let signed = checkpoint::open(self.note.as_bytes(), key, origin)?;
-        Ok((signed, time_of(&Token::parse(&self.token)?, stamped(&self.note), anchors)?))
+        Ok((signed, self.time(anchors)?))
+    }
+
+    /// The time of the token; whose checkpoint it is over is asked apart.
+    pub fn time(&self, anchors: &[Certificate]) -> Result<UnixMillis, AnchorError> {
+        time_of(&Token::parse(&self.token)?, stamped(&self.note), anchors)
     }
 }
 

@@ -200,7 +200,12 @@ impl Signer {
 
     /// A signed note: `text` (which ends in a newline), a blank line, one signature line.
     pub fn sign(&self, text: &str) -> String {
-        format!("{text}\n{}", self.line(KeyKind::Ed25519, self.pair.sign(text.as_bytes()).as_ref()))
+        format!("{text}\n{}", self.sign_line(text))
+    }
+
+    /// The signature line alone, to stand below another one.
+    pub fn sign_line(&self, text: &str) -> String {
+        self.line(KeyKind::Ed25519, self.pair.sign(text.as_bytes()).as_ref())
     }
 
     /// The signature line of a witness over `text`, at `time` in Unix seconds.

@@ -16,6 +16,7 @@ use clap::{Args, Subcommand};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::audit::bundle;
+use crate::audit::checkpoint::{self, Checkpoint};
 use crate::audit::entry::EntryHead;
 use crate::audit::evidence;
 use crate::audit::gm::GmKey;
@@ -24,7 +25,7 @@ use crate::audit::log::base::Base;
 use crate::audit::log::segment::{self, Cursor, Unit};
 use crate::audit::note::VerifierKey;
 use crate::audit::verify::{self, Fetch, Options, Peer, Pinned, SegmentFolder, State, TileFolder};
-use crate::audit::{Pseudonym, checkpoint::Checkpoint, mirror, note::Note, tile};
+use crate::audit::{Pseudonym, mirror, note::Note, tile};
 use crate::terms::UnixMillis;
 use objects::Bucket;
 use url::{Reach, Url};
@@ -258,18 +259,29 @@ fn pinned(path: &Path) -> Result<Pinned, String> {
     Pinned::parse(&text).map_err(|e| format!("{}: {e}", path.display()))
 }
 
-/// The key to judge by: given, or the only one of the policy; never one that the policy does not name.
-fn judged_by(key: Option<&VerifierKey>, policy: Option<&Pinned>) -> Result<VerifierKey, String> {
+/// The keys to judge by: given, or those of the policy, where they are all of one log; never one that the policy does not
+/// name.
+fn judged_by(given: &[VerifierKey], policy: Option<&Pinned>) -> Result<Vec<VerifierKey>, String> {
     let named = policy.map(|policy| policy.witnesses.logs()).unwrap_or_default();
-    match (key, named) {
-        (Some(key), []) => Ok(key.clone()),
-        (Some(key), logs) if logs.contains(key) => Ok(key.clone()),
-        (Some(_), _) => Err("策略文件未列出该日志公钥 · the policy does not name this log's key".into()),
-        (None, [key]) => Ok(key.clone()),
-        (None, _) => {
-            Err("请给出 --key，或在策略文件中只列一个日志 · give --key, or a policy that names one log".into())
-        }
+    let of_one = |keys: &[VerifierKey]| keys.iter().all(|key| key.name() == keys[0].name());
+    match (given, named) {
+        ([], []) => Err("请给出 --key，或在策略文件中列出该日志 · give --key, or a policy that names the log".into()),
+        ([], named) if of_one(named) => Ok(named.to_vec()),
+        ([], _) => Err("请给出 --key，或在策略文件中只列一个日志 · give --key, or a policy that names one log".into()),
+        (given, _) if !of_one(given) => Err("一个日志只用同名的 --key · keys of one log have one name".into()),
+        (given, named) if named.is_empty() || given.iter().all(|key| named.contains(key)) => Ok(given.to_vec()),
+        _ => Err("策略文件未列出该日志公钥 · the policy does not name this log's key".into()),
     }
+}
+
+/// The key that signed the log's checkpoint first, then the others: a log that changes its key has two for a while.
+fn signing_first(mut keys: Vec<VerifierKey>, log: &dyn Fetch) -> Vec<VerifierKey> {
+    let note = log.get("checkpoint").ok().flatten().unwrap_or_default();
+    let origin = keys[0].name().to_owned();
+    let signs = |key: &VerifierKey| checkpoint::open(&note, key, Some(&origin)).is_ok();
+    let first = keys.iter().position(signs).unwrap_or(0);
+    keys.swap(0, first);
+    keys
 }
 
 /// What `key`'s log is judged by.
@@ -311,20 +323,27 @@ fn options(args: &VerifyArgs, key: VerifierKey, policy: Option<Pinned>) -> Resul
     Ok(options)
 }
 
-/// A peer's log, known by one of `keys`: by the origin it claims, which its signature must then bear out.
-fn peer(word: &str, keys: &[VerifierKey], reach: &ReachArgs) -> Result<Peer, String> {
-    let log: Rc<dyn Fetch> = match Target::find(word)? {
+/// The log that a word on the command line stands for, to be read by path.
+fn fetch(word: &str, reach: &ReachArgs) -> Result<Rc<dyn Fetch>, String> {
+    Ok(match Target::find(word)? {
         Target::Url(prefix) => Rc::new(reach.open(&prefix)?),
         Target::Archive(word) => Rc::new(Bucket::open(&word, reach.ca.as_deref())?),
         Target::Mirror(dir) => Rc::new(TileFolder(dir)),
         Target::Folder(dir) => Rc::new(SegmentFolder::new(dir)),
         Target::Bundle(_) => return Err(format!("{word}: 应为日志 · a log is wanted, not a bundle")),
-    };
+    })
+}
+
+/// A peer's log, known by one of `keys`: by the origin it claims, which its signature must then bear out.
+fn peer(word: &str, keys: &[VerifierKey], reach: &ReachArgs) -> Result<Peer, String> {
+    let log = fetch(word, reach)?;
     let note = log.get("checkpoint").map_err(|e| format!("{word}: {e}"))?.unwrap_or_default();
     let note = String::from_utf8(note).unwrap_or_default();
     let origin = note.lines().next().unwrap_or_default();
-    let key = keys.iter().find(|key| key.name() == origin);
-    let key = key.ok_or(format!("{word}: 未固定其日志公钥 · no key of `{}` is pinned", origin.escape_debug()))?;
+    let of_it: Vec<VerifierKey> = keys.iter().filter(|key| key.name() == origin).cloned().collect();
+    let of_it = if of_it.len() > 1 { signing_first(of_it, &*log) } else { of_it };
+    let key =
+        of_it.first().ok_or(format!("{word}: 未固定其日志公钥 · no key of `{}` is pinned", origin.escape_debug()))?;
     Ok(Peer { key: key.clone(), log })
 }
 
@@ -349,11 +368,14 @@ fn verify_log(args: &VerifyArgs) -> Result<ExitCode, String> {
     if let Target::Bundle(file) = &target {
         return verify_bundle(file, args, policy.as_ref());
     }
-    let key = match &args.key[..] {
-        [] | [_] => judged_by(args.key.first(), policy.as_ref())?,
-        _ => return Err("一个日志只用一个 --key · one log is judged by one --key".into()),
+    let keys = judged_by(&args.key, policy.as_ref())?;
+    let keys = match keys.len() {
+        1 => keys,
+        _ => signing_first(keys, &*fetch(&args.logs[0], &args.reach)?),
     };
-    let report = verify_one(&target, args, &options(args, key, policy)?)?;
+    let mut options = options(args, keys[0].clone(), policy)?;
+    options.other_keys = keys[1..].to_vec();
+    let report = verify_one(&target, args, &options)?;
     let text = if args.json { format!("{:#}\n", report.json()) } else { report.text() };
     tell(&text, report.exit_code())
 }
@@ -462,11 +484,12 @@ fn is_running(dir: &Path) -> bool {
 
 fn copy(args: &MirrorArgs) -> Result<ExitCode, String> {
     let policy = args.policy.as_deref().map(pinned).transpose()?;
-    let key = judged_by(args.key.as_ref(), policy.as_ref())?;
+    let keys = judged_by(args.key.as_slice(), policy.as_ref())?;
     let Target::Url(prefix) = Target::find(&args.url)? else {
         return Err(format!("{}: 应为日志地址 · a URL is wanted", args.url));
     };
     let (url, bar) = (args.reach.open(&prefix)?, bar());
+    let key = if keys.len() == 1 { keys[0].clone() } else { signing_first(keys, &url)[0].clone() };
     let done = mirror::run(&url, &args.dir, &key, &mut |entries, total| {
         bar.set_length(total);
         bar.set_position(entries);
@@ -514,7 +537,14 @@ fn print_key(log: &str, gm: bool, reach: &ReachArgs) -> Result<ExitCode, String>
     let wrong = |e| format!("{log}: {e}");
     match gm {
         true => println!("{}", text.trim_end().parse::<GmKey>().map_err(wrong)?),
-        false => println!("{}", text.trim_end().parse::<VerifierKey>().map_err(wrong)?),
+        // Two of them while the log changes its key, the one in use first.
+        false => {
+            let keys = text.lines().map(str::parse::<VerifierKey>).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+            if keys.is_empty() {
+                return Err(format!("{log}: 没有公钥 · no key in it"));
+            }
+            keys.iter().for_each(|key| println!("{key}"));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -227,7 +227,7 @@ impl LogDoor {
         }
         let path = request.uri().path().trim_start_matches('/').to_owned();
         match path.as_str() {
-            "key" => return Ok(text(format!("{}\n", self.rooms.log.key()))),
+            "key" => return Ok(text(self.rooms.log.keys().iter().map(|key| format!("{key}\n")).collect())),
             "gm-key" => {
                 let gm = self.rooms.log.gm().ok_or_else(|| Refusal::new(&NOT_FOUND, "this log has no SM2 key"))?;
                 return Ok(text(format!("{}\n", gm.key())));

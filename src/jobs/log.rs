@@ -47,6 +47,23 @@ pub async fn keep_head(rooms: &Rooms) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Puts the log's keys on record when they are others than in the life before: signed by the one that was in use until now,
+/// as long as it is among them.
+pub async fn keys(rooms: &Rooms, now: UnixMillis) -> Result<(), AuditError> {
+    if !rooms.log.keys_changed() {
+        return Ok(());
+    }
+    let mut entry = Entry::new(Kind::KeyRotate, now).node(node(rooms));
+    for (name, key) in ["log.key", "log.second_key"].into_iter().zip(rooms.log.keys()) {
+        if let (Some(name), Some(key)) = (ledger::word(name), ledger::word(&key.to_string())) {
+            entry = entry.fact(name, key);
+        }
+    }
+    rooms.log.append(&entry).await?;
+    let log = rooms.log.clone();
+    tokio::task::spawn_blocking(move || log.adopt_keys()).await.map_err(|_| AuditError::Closed)?
+}
+
 /// Writes the map of all cases and the SM3 root when a new day has begun; runs until `stop` turns true.
 pub async fn daily(rooms: Arc<Rooms>, roots: Roots, mut stop: watch::Receiver<bool>) {
     let mut day = UnixMillis::now().day();

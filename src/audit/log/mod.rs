@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  <dir>/lock                 held while a process has the log open
-//!  <dir>/key                  the note verifier key
+//!  <dir>/key                  the note verifier key; two of them while the log changes its key, the one in use first
 //!  <dir>/gm-key               the SM2 key whose lines stand beside the log's, if there is one
 //!  <dir>/checkpoint           the last signed checkpoint
 //!  <dir>/cosigners            keys of the witnesses whose lines stand on it
@@ -72,6 +72,8 @@ pub const MAX_BATCH_BYTES: usize = 4 << 20;
 pub struct OpenOptions {
     /// The log's key; its name is the origin.
     pub signer: Signer,
+    /// Signs beside it while the log changes its key: the next one, or the one before.
+    pub second: Option<Signer>,
     /// Time between checkpoints.
     pub interval: Duration,
     /// How long a checkpoint waits for its witnesses before it is served without them; nought without witnesses.
@@ -91,6 +93,7 @@ impl OpenOptions {
         let interval = Duration::from_secs(1);
         Self {
             signer,
+            second: None,
             interval,
             patience: Duration::ZERO,
             at_least: Vec::new(),
@@ -189,6 +192,10 @@ struct Inner {
     segments: PathBuf,
     disk: Arc<dyn Disk>,
     key: VerifierKey,
+    /// The key in use, and the second one while there is one.
+    keys: Vec<VerifierKey>,
+    /// Whether the folder names others.
+    keys_changed: bool,
     recovery: Recovery,
     threads: Mutex<Vec<JoinHandle<()>>>,
     lock: File,
@@ -231,7 +238,12 @@ impl Log {
         let lock = lock(dir)?;
         let key = options.signer.verifier(KeyKind::Ed25519);
         let origin = key.name().to_owned();
-        let is_new = key_file(&*disk, dir, &key)?;
+        let second = options.second.as_ref().map(|signer| signer.verifier(KeyKind::Ed25519)).filter(|s| *s != key);
+        if second.as_ref().is_some_and(|second| second.name() != origin) {
+            return Err(AuditError::Foreign("its second key has another name".into()));
+        }
+        let keys: Vec<VerifierKey> = std::iter::once(key.clone()).chain(second).collect();
+        let (is_new, keys_changed) = key_file(&*disk, dir, &keys)?;
         if let Some(gm) = &options.gm {
             let line = format!("{}\n", gm.key());
             replace(&*disk, dir, GM_KEY, line.as_bytes()).map_err(io("keeping the SM2 key"))?;
@@ -247,11 +259,12 @@ impl Log {
             }
             Err(e) => return Err(AuditError::io("reading the checkpoint", &e)),
         };
-        let stored = checkpoint::open(&note, &key, None).map_err(|e| AuditError::Corrupt {
-            file: "checkpoint".into(),
-            offset: 0,
-            what: e.to_string(),
-        })?;
+        // Of a log whose key was changed without an overlap, the last checkpoint is signed by the second key alone.
+        let opened_by = |key: &VerifierKey| checkpoint::open(&note, key, None);
+        let stored =
+            keys.iter().skip(1).fold(opened_by(&key), |found, key| found.or_else(|e| opened_by(key).map_err(|_| e)));
+        let stored =
+            stored.map_err(|e| AuditError::Corrupt { file: "checkpoint".into(), offset: 0, what: e.to_string() })?;
         recover::promises_kept(&opened, &levels, &stored, &options.at_least, &origin)?;
         let size = opened.chain.frontier.size();
         // Hashes of a batch that was dropped must not stay behind the others.
@@ -291,6 +304,7 @@ impl Log {
             disk: disk.clone(),
             dir: dir.to_owned(),
             signer: Arc::new(options.signer),
+            second: options.second.filter(|_| keys.len() > 1),
             gm: options.gm,
             patience: options.patience,
             fresh: Mutex::new(None),
@@ -311,6 +325,8 @@ impl Log {
             segments,
             disk,
             key,
+            keys,
+            keys_changed,
             recovery: opened.recovery,
             threads: Mutex::new(threads),
             lock,
@@ -405,7 +421,7 @@ impl Log {
         parsed.verify(witnesses).map_err(entry)?;
         let known = |line: &super::note::SignatureLine<'_>| {
             witnesses.iter().any(|key| key.name() == line.name && key.id() == line.key_id)
-                || (line.name == self.0.key.name() && line.key_id == self.0.key.id())
+                || self.0.keys.iter().any(|key| line.name == key.name() && line.key_id == key.id())
                 || self.gm().is_some_and(|gm| gm.key().is_of(line.name, line.key_id))
         };
         if !parsed.signatures().iter().all(known) {
@@ -462,6 +478,22 @@ impl Log {
     /// The note verifier key, as `tongban audit key` prints it.
     pub fn key(&self) -> &VerifierKey {
         &self.0.key
+    }
+
+    /// The keys that sign: the one in use, and while the log changes its key the next one, or the one before.
+    pub fn keys(&self) -> &[VerifierKey] {
+        &self.0.keys
+    }
+
+    /// Whether the keys are others than in the life before: to be put on record, then [`Log::adopt_keys`].
+    pub fn keys_changed(&self) -> bool {
+        self.0.keys_changed
+    }
+
+    /// Keeps the keys in the folder. Blocks for a few disk syncs.
+    pub fn adopt_keys(&self) -> Result<(), AuditError> {
+        let kept = replace(&*self.0.disk, &self.0.publisher.dir, "key", key_lines(&self.0.keys).as_bytes());
+        kept.map_err(|e| AuditError::io("storing the keys", &e))
     }
 
     /// Who signs a second time, with SM2.
@@ -630,18 +662,30 @@ pub fn is_open(dir: &Path) -> bool {
     matches!(held, Err(rustix::io::Errno::WOULDBLOCK))
 }
 
-/// Stores the verifier key in a new folder, compares it in an old one. Whether it was new.
-fn key_file(disk: &dyn Disk, dir: &Path, key: &VerifierKey) -> Result<bool, AuditError> {
+/// Stores the verifier keys in a new folder, compares them in an old one: one of them must be known there. Whether the
+/// folder was new, and whether it names other keys.
+fn key_file(disk: &dyn Disk, dir: &Path, keys: &[VerifierKey]) -> Result<(bool, bool), AuditError> {
     match std::fs::read_to_string(dir.join("key")) {
-        Ok(stored) if stored == format!("{key}\n") => Ok(false),
-        Ok(_) => Err(AuditError::Foreign("its key file names another key".into())),
+        Ok(stored) if stored == key_lines(keys) => Ok((false, false)),
+        Ok(stored) => {
+            let known: Option<Vec<VerifierKey>> = stored.lines().map(|line| line.parse().ok()).collect();
+            let known = known.filter(|known| key_lines(known) == stored).unwrap_or_default();
+            match known.iter().any(|key| keys.contains(key)) {
+                true => Ok((false, true)),
+                false => Err(AuditError::Foreign("its key file names another key".into())),
+            }
+        }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             if std::fs::read_dir(dir.join("segments")).is_ok_and(|mut items| items.next().is_some()) {
                 return Err(AuditError::Foreign("its key file is missing".into()));
             }
-            let stored = replace(disk, dir, "key", format!("{key}\n").as_bytes());
-            stored.map(|()| true).map_err(|e| AuditError::io("storing the key", &e))
+            let stored = replace(disk, dir, "key", key_lines(keys).as_bytes());
+            stored.map(|()| (true, false)).map_err(|e| AuditError::io("storing the key", &e))
         }
         Err(e) => Err(AuditError::io("reading the key file", &e)),
     }
+}
+
+fn key_lines(keys: &[VerifierKey]) -> String {
+    keys.iter().map(|key| format!("{key}\n")).collect()
 }

@@ -32,6 +32,7 @@ pub(super) struct Publisher {
     pub disk: Arc<dyn Disk>,
     pub dir: PathBuf,
     pub signer: Arc<Signer>,
+    pub second: Option<Signer>,
     pub gm: Option<GmSigner>,
     /// How long a checkpoint waits for its witnesses before it is served without them.
     pub patience: Duration,
@@ -80,7 +81,10 @@ impl Publisher {
     /// Signed by the log's key, and by the SM2 key where there is one. A token that does not sign for once does not
     /// stop the log: the line is missing then, and a verifier says so.
     pub fn sign(&self, text: &str) -> String {
-        let note = self.signer.sign(text);
+        let mut note = self.signer.sign(text);
+        if let Some(second) = &self.second {
+            note += &second.sign_line(text);
+        }
         match self.gm.as_ref().map(|gm| gm.line(text)) {
             None => note,
             Some(Ok(line)) => note + &line,

@@ -7,6 +7,7 @@ use super::*;
 use crate::audit::entry::tests::{full, word};
 use crate::audit::entry::{Kind, Pseudonym};
 use crate::audit::verify::{self, Question, Verdict};
+use crate::audit::witness::Witness;
 use crate::terms::UnixMillis;
 
 const ORIGIN: &str = "gov.example/gw/1";
@@ -492,4 +493,54 @@ fn segments_follow_one_another() {
     std::fs::remove_file(dir.path().join("segments/000000.seg")).unwrap();
     assert!(matches!(Log::open(dir.path(), options()), Err(AuditError::Corrupt { .. })));
     assert_eq!(judge(dir.path()).exit_code(), 1);
+}
+
+#[test]
+fn a_log_changes_its_key_with_both_lines_for_a_while() {
+    let dir = tempfile::tempdir().unwrap();
+    let next = || Signer::from_seed(ORIGIN, &[8; 32]).unwrap();
+    let with = |signer: Signer, second: Option<Signer>| {
+        Log::open(dir.path(), OpenOptions { second, interval: Duration::from_secs(3600), ..OpenOptions::new(signer) })
+    };
+    let (old, new) = (signer().verifier(KeyKind::Ed25519), next().verifier(KeyKind::Ed25519));
+    let judged = |key: &VerifierKey, other: &[&VerifierKey], before: &[Vec<u8>]| {
+        let other_keys = other.iter().map(|key| (*key).clone()).collect();
+        let options = verify::Options { other_keys, old: before.to_vec(), ..verify::Options::new(key.clone()) };
+        verify::verify(dir.path(), &options, &mut |_, _| {}).exit_code()
+    };
+    let log = with(signer(), None).unwrap();
+    fill(&log, 3);
+    log.publish();
+    let before = vec![log.checkpoint().note.clone().into_bytes()];
+    drop(log);
+    assert!(matches!(with(next(), None), Err(AuditError::Foreign(_))), "another key without the one that is known");
+    let other = Signer::from_seed("gov.example/gw/2", &[9; 32]).unwrap();
+    assert!(matches!(with(signer(), Some(other)), Err(AuditError::Foreign(_))), "a second key of another log");
+
+    // A witness that the directory tells of both keys goes on cosigning: one origin, one history.
+    let held = tempfile::tempdir().unwrap();
+    let witness = Witness::open(held.path(), Signer::from_seed("w.example", &[3; 32]).unwrap()).unwrap();
+    let mut seen = 0;
+    // The next key beside the old one, then the other way round, then alone.
+    for (primary, second, by_old, by_new) in
+        [(signer(), Some(next()), 0, 0), (next(), Some(signer()), 0, 0), (next(), None, 1, 0)]
+    {
+        let log = with(primary, second).unwrap();
+        assert!(log.keys_changed());
+        fill(&log, 2);
+        log.adopt_keys().unwrap();
+        log.publish();
+        let note = log.checkpoint().note.clone();
+        let proof = log.consistency(seen, log.size()).unwrap();
+        let ask = crate::audit::witness::request(seen, &proof, &note);
+        witness.add_checkpoint(ask.as_ref(), &[old.clone(), new.clone()], 1).unwrap();
+        seen = log.size();
+        let (known, want) = (log.keys().to_vec(), log.keys().len());
+        assert_eq!(Note::parse(note.as_bytes()).unwrap().verify(&known).unwrap().len(), want, "a line of each");
+        drop(log);
+        assert_eq!((judged(&old, &[], &[]), judged(&new, &[], &[])), (by_old, by_new));
+        assert_eq!(judged(&new, &[&old], &before), 0, "a checkpoint from before holds for who pinned both");
+        assert_eq!(judged(&new, &[], &before), 2, "and tells nothing to who knows the new key only");
+    }
+    assert!(!with(next(), None).unwrap().keys_changed());
 }

@@ -11,7 +11,7 @@ use super::report::{Fault, Question, Report, Verdict};
 use super::state::{Half, State, half};
 use crate::audit::FastMap;
 use crate::audit::anchor::{Anchor, AnchorError};
-use crate::audit::checkpoint::{self, SignedCheckpoint};
+use crate::audit::checkpoint::SignedCheckpoint;
 use crate::audit::entry::{CaseLink, EntryHead, Kind, Pseudonym, Role, Unjudged};
 use crate::audit::evidence::index;
 use crate::audit::merkle::Frontier;
@@ -94,7 +94,7 @@ impl<'o> Judge<'o> {
                 return (judge, None);
             }
         };
-        let signed = match checkpoint::open(note, &options.key, options.origin.as_deref()) {
+        let signed = match options.open(note) {
             Ok(signed) => signed,
             Err(error) => {
                 judge.fault(Question::Integrity, Verdict::Disproven, "checkpoint", None, &error.to_string());
@@ -131,7 +131,7 @@ impl<'o> Judge<'o> {
     fn old(&mut self, n: usize, note: &[u8], current: &SignedCheckpoint) {
         let who = format!("old checkpoint {n}");
         self.report.answer(Question::AppendOnly, Verdict::Proven);
-        match checkpoint::open(note, &self.options.key, self.options.origin.as_deref()) {
+        match self.options.open(note) {
             Err(error) => self.fault(Question::AppendOnly, Verdict::Undecided, &who, None, &error.to_string()),
             Ok(old) if old.size() > current.size() => {
                 let what =
@@ -147,8 +147,10 @@ impl<'o> Judge<'o> {
         if self.options.time_authorities.is_empty() {
             return;
         }
-        let (key, origin) = (&self.options.key, self.options.origin.as_deref());
-        let judged = Anchor::parse(bytes).and_then(|anchor| anchor.verify(key, origin, &self.options.time_authorities));
+        let judged = Anchor::parse(bytes).and_then(|anchor| {
+            let signed = self.options.open(anchor.note.as_bytes())?;
+            Ok((signed, anchor.time(&self.options.time_authorities)?))
+        });
         let (signed, at) = match judged {
             Ok(judged) => judged,
             Err(error) => {

@@ -37,6 +37,7 @@ pub use sparse::{Sparse, SparseError};
 pub use state::State;
 pub use tree::{Fetch, MAX_RESOURCE, TileFolder, claimed_minimum, read_bundle};
 
+use super::checkpoint::{self, CheckpointError, SignedCheckpoint};
 use super::gm::GmKey;
 use super::note::VerifierKey;
 use crate::terms::UnixMillis;
@@ -49,6 +50,8 @@ pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
 #[derive(Clone, Debug)]
 pub struct Options {
     pub key: VerifierKey,
+    /// Other keys of the same log, before and after it changed: for older checkpoints and time-stamps.
+    pub other_keys: Vec<VerifierKey>,
     /// Origin of the log when it is not the name of its key.
     pub origin: Option<String>,
     pub policy: Option<Pinned>,
@@ -82,6 +85,7 @@ impl Options {
     pub fn new(key: VerifierKey) -> Self {
         Self {
             key,
+            other_keys: Vec::new(),
             origin: None,
             policy: None,
             now: None,
@@ -97,6 +101,12 @@ impl Options {
             keep_state: false,
             sample: None,
         }
+    }
+
+    /// Opens a checkpoint of the log, under whichever of its keys signed it.
+    fn open(&self, note: &[u8]) -> Result<SignedCheckpoint, CheckpointError> {
+        let by = |key: &VerifierKey| checkpoint::open(note, key, self.origin.as_deref());
+        self.other_keys.iter().fold(by(&self.key), |found, key| found.or_else(|error| by(key).map_err(|_| error)))
     }
 
     fn origin(&self) -> &str {

@@ -12,7 +12,7 @@ use super::report::{Question, Report, Verdict};
 use super::sparse::{Sparse, SparseError};
 use super::{Options, Progress, sample};
 use crate::audit::bundle;
-use crate::audit::checkpoint::{self, SignedCheckpoint};
+use crate::audit::checkpoint::SignedCheckpoint;
 use crate::audit::merkle::{Frontier, leaf_hash};
 use crate::audit::retention::{RETENTION, Retention};
 use crate::audit::tile::{Level, TileHashes, TilePath, WIDTH, nodes_at, parse_hashes};
@@ -121,7 +121,7 @@ pub(super) fn verify(fetch: &dyn Fetch, options: &Options, progress: Progress<'_
 
 /// Size of the checkpoint to begin after: a good one of this log that is not larger than the present one.
 fn since(options: &Options, size: u64) -> Option<u64> {
-    let signed = checkpoint::open(options.since.as_deref()?, &options.key, options.origin.as_deref()).ok()?;
+    let signed = options.open(options.since.as_deref()?).ok()?;
     (1..=size).contains(&signed.size()).then_some(signed.size())
 }
 
