@@ -535,29 +535,41 @@ async fn lists(federation: &Federation) {
     let certificate = |file: &Path| tongban::app::demo::stamps::certificate(file).expect("a certificate");
     let (window, auditor) = (certificate(&world.client("W-440305-01").0), certificate(&world.client("audit-440305").0));
     let now = UnixMillis::now();
-    let list = |authority: &str| {
+    let list = |authority: &str, good_for_s: i64| {
         let own = operator.home.join("authorities");
         let ca = certificate(&own.join(format!("{authority}.pem")));
         let key = key_of(&own.join(format!("{authority}.key")));
         let dead = [&window, &auditor].map(|dead| (dead.serial().to_vec(), now.plus_seconds(-60)));
-        let der = crl(&Issuer::of(&key, &ca), &dead, 1, now.plus_seconds(-60), now.plus_seconds(86_400)).unwrap();
+        let der = crl(&Issuer::of(&key, &ca), &dead, 1, now.plus_seconds(-60), now.plus_seconds(good_for_s)).unwrap();
         operator.write("clients.crl", &tongban::trust::pem::encode("X509 CRL", &der));
     };
     let config = operator.read("tongban.toml");
     let with = config.replacen("client_anchors =", "client_lists = [\"clients.crl\"]\nclient_anchors =", 1);
     // A list of somebody else's is none.
-    list("tls");
+    list("tls", 86_400);
     operator.write("tongban.toml", &with);
     let told = operator.command(&["reload"]);
     assert!(!told.status.success() && tools::text(&told).contains("tls.client_lists"), "{}", tools::text(&told));
-    list("clients");
+    list("clients", 86_400);
     operator.reload();
+    let overdue = || {
+        let metrics = tools::plain(federation.told["gateways"][0]["metrics"].as_str().expect("an address"), "/metrics");
+        let line =
+            metrics.lines().find_map(|line| line.strip_prefix("tongban_client_lists_overdue ").map(str::to_owned));
+        line.unwrap_or_else(|| panic!("{metrics}"))
+    };
+    assert_eq!(overdue(), "0");
     let clerk: Headers = vec![("authorization", format!("Bearer {}", federation.token("C-0001")))];
     assert_eq!(code(&federation.client("W-440305-01", 0).get("/v1/cases", &clerk).await), (403, "TB-PAR-0102"));
     let counter = Counter::of(federation, "bank-440305-01", "E-9001");
     assert_eq!(code(&counter.file(federation).await).0, 202, "others are as they were");
     let reading = federation.log_reader("audit-440305", 0);
     assert_eq!(code(&reading.get("/tile/entries/000.p/1", &Headers::new()).await), (403, "TB-PAR-0102"));
+    // Past its date it still counts for what it names, and raises an alarm.
+    list("clients", -30);
+    operator.reload();
+    assert_eq!(overdue(), "1");
+    assert_eq!(code(&federation.client("W-440305-01", 0).get("/v1/cases", &clerk).await), (403, "TB-PAR-0102"));
     operator.write("tongban.toml", &config);
     operator.reload();
     assert_eq!(federation.client("W-440305-01", 0).get("/v1/cases", &clerk).await.status, 200);

@@ -238,4 +238,22 @@ async fn entries_are_found_wherever_the_log_lies() {
         let output = auditor.search(&[data], &bad);
         assert!(output.status.code() == Some(2) && tools::text(&output).contains(told), "{}", tools::text(&output));
     }
+    a_clean_stop(&federation);
+}
+
+/// Told to stop, a gateway says so at `/ready` before it closes its doors, and answers there until it is done.
+fn a_clean_stop(federation: &Federation) {
+    use rustix::process::{Pid, Signal, kill_process};
+    let gateway = &federation.told["gateways"][1];
+    let admin = gateway["admin"].as_str().expect("an address");
+    assert!(tools::plain(admin, "/ready").starts_with("HTTP/1.1 200"), "{}", tools::plain(admin, "/ready"));
+    let pid = gateway["pid"].as_i64().and_then(|pid| Pid::from_raw(pid as i32)).expect("a process");
+    kill_process(pid, Signal::TERM).expect("a signal");
+    let ask = |_| {
+        std::thread::sleep(Duration::from_millis(20));
+        tools::plain(admin, "/ready")
+    };
+    let leaving = (0..1_000).map(ask).find(|told| !told.starts_with("HTTP/1.1 200"));
+    let told = leaving.expect("it leaves");
+    assert!(told.starts_with("HTTP/1.1 503") && told.contains("leaving"), "{told}");
 }

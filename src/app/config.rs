@@ -16,6 +16,8 @@ const FILE_MIB: u32 = 64;
 const FILES: u32 = 50;
 const CONNECTIONS: u32 = 10_000;
 const FILINGS: u32 = 50;
+/// See [`Limits::leave_s`].
+const LEAVE_S: u32 = 1;
 /// Lists are looked at this often, in seconds.
 const STATUSES_S: u32 = 3_600;
 /// Days that entries of the log may be kept: at least six months (网络安全法 Art. 21 (3)), at most a century.
@@ -301,6 +303,8 @@ pub struct Limits {
     pub connections: u32,
     /// Filings one citizen may try in a day: each takes a case number.
     pub filings: u32,
+    /// How long everything goes on after `/ready` has begun to say no, in seconds.
+    pub leave_s: u32,
 }
 
 impl Config {
@@ -556,6 +560,7 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
             files: t.int("files", 1..=1_000).unwrap_or(FILES),
             connections: t.int("connections", 1..=1_000_000).unwrap_or(CONNECTIONS),
             filings: t.int("filings", 1..=1_000).unwrap_or(FILINGS),
+            leave_s: t.int("leave_s", 0..=600).unwrap_or(LEAVE_S),
         };
         t.done();
         limits
@@ -635,6 +640,7 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
             files: FILES,
             connections: CONNECTIONS,
             filings: FILINGS,
+            leave_s: LEAVE_S,
         }),
     })
 }

@@ -1,6 +1,7 @@
 //! The addresses for this machine only: whether the gateway lives, is ready, what it counts; and its reload.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -101,6 +102,9 @@ fn alarms(rooms: &Rooms, now: UnixMillis) -> String {
 
 /// The real operations, not a connection test: the store answers, the log takes lines, the directory is in force.
 async fn ready(rooms: &Rooms) -> Result<(), String> {
+    if rooms.leaving.load(Ordering::Relaxed) {
+        return Err("leaving: this gateway is about to stop".into());
+    }
     let ping = tokio::time::timeout(Duration::from_secs(2), rooms.store.ping()).await;
     ping.map_err(|_| "store: no answer".to_owned())?.map_err(|e| e.to_string())?;
     if !rooms.log.is_healthy() {

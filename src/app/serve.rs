@@ -8,6 +8,8 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::Request;
@@ -37,13 +39,25 @@ pub struct Running {
     /// Takes changed files.
     pub reloader: Arc<Reloader>,
     tasks: JoinSet<()>,
+    /// The addresses for this machine: they answer until all else has drained.
+    local: JoinSet<()>,
+    local_stop: watch::Sender<bool>,
+    leave: Duration,
     roots: Roots,
     witnesses: Option<JoinHandle<Witnesses>>,
 }
 
 impl Running {
+    /// Before the stop: `/ready` says no, and everything else goes on for as long as balancers take to see it.
+    pub async fn leave(&self) {
+        self.rooms.leaving.store(true, Ordering::Relaxed);
+        tracing::info!(seconds = self.leave.as_secs(), "leaving: /ready says no from now on");
+        tokio::time::sleep(self.leave).await;
+    }
+
     /// Waits until everything has drained, then closes log and store.
     pub async fn drained(mut self) {
+        self.rooms.leaving.store(true, Ordering::Relaxed);
         while self.tasks.join_next().await.is_some() {}
         if let Err(error) = jobs::log::index(&self.rooms, UnixMillis::now()).await {
             tracing::warn!(%error, "the log is closed without a map of its cases");
@@ -55,9 +69,11 @@ impl Running {
             && let Ok(mut witnesses) = witnesses.await
         {
             self.rooms.log.publish();
-            witnesses.round(&self.rooms).await;
+            witnesses.last_round(&self.rooms).await;
             self.rooms.log.release();
         }
+        let _ = self.local_stop.send(true);
+        while self.local.join_next().await.is_some() {}
         let decisions = self.rooms.decisions.clone();
         let _ = tokio::task::spawn_blocking(move || decisions.close()).await;
         self.rooms.log.clone().close().await;
@@ -112,7 +128,8 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     tasks.spawn(door.settle(stop.clone()));
     let witnesses = witnesses.map(|all| tokio::spawn(all.run(rooms.clone(), stop.clone())));
 
-    let local = Limits { connections: 64, ..Limits::default() };
+    let limits = Limits { connections: 64, drain_s: 1, ..Limits::default() };
+    let (mut local, (local_stop, staying)) = (JoinSet::new(), watch::channel(false));
     for address in [config.listen.admin, config.listen.metrics] {
         let listener = listen(address).await?;
         let (own, reloader) = (rooms.clone(), reloader.clone());
@@ -121,7 +138,7 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
             let (own, reloader) = (own.clone(), is_admin.then(|| reloader.clone()));
             async move { local::answer(&own, reloader.as_deref(), request).await }
         };
-        tasks.spawn(serve(listener, None, local, stop.clone(), handler));
+        local.spawn(serve(listener, None, limits, staying.clone(), handler));
     }
     tasks.spawn(jobs::run(rooms.clone(), stop.clone()));
     tasks.spawn(jobs::news::run(rooms.clone(), stop.clone()));
@@ -150,7 +167,8 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     tasks.spawn(refresh::directory(rooms.clone(), config_now, api_tls, turn, stop.clone()));
     tasks.spawn(fatal(rooms.clone(), stop));
     tracing::info!(gateway = rooms.me.id, api = %config.listen.api, log = %config.listen.log, "serving");
-    Ok(Running { rooms, reloader, tasks, roots, witnesses })
+    let leave = Duration::from_secs(config.limits.leave_s.into());
+    Ok(Running { rooms, reloader, tasks, local, local_stop, leave, roots, witnesses })
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, String> {

@@ -125,6 +125,7 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
     let master = Key::read_or_make(&shared.join("master.key")).map_err(|e| e.to_string())?;
     let secrets = Secrets::derive(&master).map_err(|e| e.to_string())?;
     Ok(Arc::new(Rooms {
+        leaving: std::sync::atomic::AtomicBool::new(false),
         log_archive: ArchiveState::default(),
         me: Me {
             id: config.gateway.id.clone(),
@@ -433,7 +434,7 @@ pub fn system(config: &Config, system: &super::config::System) -> Result<System,
 
 /// One client for each other member, which trusts that member's TLS authority only.
 pub fn peers(config: &Config, directory: &Directory) -> Result<Peers, Wrong> {
-    let lists: Vec<_> = directory.anchors.crls.iter().map(|list| list.0.clone().into()).collect();
+    let lists: Vec<_> = directory.anchors.crls.der().iter().map(|list| list.0.clone().into()).collect();
     let others = directory.members.iter().filter(|m| m.id != config.gateway.id);
     let clients = others.map(|member| {
         let anchors: Vec<_> = member.tls_anchors.iter().map(|a| CertificateDer::from(a.0.clone())).collect();

@@ -41,6 +41,7 @@ pub fn run(args: &ServeArgs) -> ExitCode {
         match serve::start(&config, stop).await {
             Ok(running) => {
                 until_stop(&running.reloader).await;
+                running.leave().await;
                 let _ = send.send(true);
                 running.drained().await;
                 ExitCode::SUCCESS

@@ -139,7 +139,35 @@ pub struct Anchors {
     /// Certificates between anchors and signers.
     pub intermediates: Vec<Octets>,
     /// Revocation lists as of this version.
-    pub crls: Vec<Octets>,
+    pub crls: Lists,
+}
+
+/// Revocation lists, parsed once as they are taken: they are asked at every request.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<Octets>", into = "Vec<Octets>")]
+pub struct Lists {
+    der: Vec<Octets>,
+    /// Those that can be read.
+    read: Vec<Crl>,
+}
+
+impl Lists {
+    pub fn der(&self) -> &[Octets] {
+        &self.der
+    }
+}
+
+impl From<Vec<Octets>> for Lists {
+    fn from(der: Vec<Octets>) -> Self {
+        let read = der.iter().filter_map(|list| Crl::parse(&list.0).ok()).collect();
+        Self { der, read }
+    }
+}
+
+impl From<Lists> for Vec<Octets> {
+    fn from(lists: Lists) -> Self {
+        lists.der
+    }
 }
 
 impl Directory {
@@ -171,8 +199,8 @@ impl Directory {
     }
 
     /// The revocation lists that can be read.
-    pub fn revocation_lists(&self) -> Vec<Crl> {
-        self.anchors.crls.iter().filter_map(|list| Crl::parse(&list.0).ok()).collect()
+    pub fn revocation_lists(&self) -> &[Crl] {
+        &self.anchors.crls.read
     }
 
     /// Keys of the logs of every member but `me`.

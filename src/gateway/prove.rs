@@ -168,7 +168,7 @@ pub fn profile(directory: &Directory, now: UnixMillis) -> Profile {
         tsas: Vec::new(),
     };
     profile.intermediates = certificates(&directory.anchors.intermediates);
-    profile.crls = directory.revocation_lists();
+    profile.crls = directory.revocation_lists().to_vec();
     profile.time_basis = TimeBasis::Claimed;
     profile.coverage = CoverageRule::Protect;
     profile.revocation = Revocation::Require;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
@@ -301,6 +302,8 @@ pub struct Rooms {
     pub names: Vec<String>,
     pub keys: ArcSwap<Keys>,
     pub bounds: Bounds,
+    /// The house is about to stop: balancers are to send nobody here any more.
+    pub leaving: AtomicBool,
     /// Tells watchers that a case moved.
     pub news: broadcast::Sender<CaseNo>,
 }
@@ -373,6 +376,14 @@ impl Rooms {
         want.is_none_or(|want| want == self.catalogue.load().version())
     }
 
+    /// Revocation lists that should have been replaced by `now`: of our clients' authorities, and of the directory. They
+    /// still count for what they name; whom they ought to name by now, nobody knows.
+    pub fn lists_overdue(&self, now: UnixMillis) -> (usize, usize) {
+        let overdue =
+            |lists: &[Crl]| lists.iter().filter(|list| list.next_update().is_some_and(|at| at <= now)).count();
+        (overdue(&self.client_lists.load()), overdue(self.directory.load().revocation_lists()))
+    }
+
     /// Counts and states that operators watch.
     pub async fn gauges(self: &Arc<Self>) -> BTreeMap<&'static str, i64> {
         let mut gauges = BTreeMap::new();
@@ -382,6 +393,9 @@ impl Rooms {
         gauges.insert("tongban_strangers_unlogged", self.strangers.unlogged() as i64);
         gauges.insert("tongban_log_healthy", i64::from(self.log.is_healthy()));
         gauges.insert("tongban_catalogue_current", i64::from(self.catalogue_is_current()));
+        let (clients, directory) = self.lists_overdue(UnixMillis::now());
+        gauges.insert("tongban_client_lists_overdue", clients as i64);
+        gauges.insert("tongban_directory_lists_overdue", directory as i64);
         gauges.insert("tongban_directory_version", self.directory.load().version as i64);
         if let Ok(mut tx) = self.store.read().await
             && let Ok((waiting, refused)) = crate::exchange::outbox::waiting(&mut tx).await

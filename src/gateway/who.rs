@@ -211,13 +211,14 @@ fn under(
     anchors: &[Certificate],
     now: UnixMillis,
 ) -> Result<(), PathError> {
+    let directory = rooms.directory.load();
     let question = Question {
         leaf: certificate,
         intermediates: &chain.iter().skip(1).filter_map(|c| Certificate::parse(c).ok()).collect::<Vec<_>>(),
         anchors,
         purpose: Purpose::TlsClient,
         at: now,
-        crls: &rooms.directory.load().revocation_lists(),
+        crls: directory.revocation_lists(),
         ocsp: &[],
         revocation: Revocation::IfAvailable,
     };

@@ -39,6 +39,8 @@ const LOOK_MS: u64 = 500;
 const ENDED_MS: u64 = 2_000;
 /// How often housekeeping runs, in seconds.
 const HOUSEKEEPING_S: u64 = 30;
+/// After how many rounds of housekeeping a standing fault is told again: an hour.
+const TOLD_AGAIN: u64 = 3_600 / HOUSEKEEPING_S;
 /// How long deliveries under way may take to end when the house stops, in seconds.
 const DRAIN_S: u64 = 5;
 
@@ -70,6 +72,9 @@ pub async fn run(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
                 if let Err(error) = tidy::round(&rooms, round, UnixMillis::now()).await {
                     tracing::warn!(%error, "housekeeping failed");
                 }
+                if round % TOLD_AGAIN == 0 {
+                    overdue(&rooms, UnixMillis::now());
+                }
                 round += 1;
                 // The first round on a long log takes a while: nobody waits for it.
                 if reading.as_ref().is_none_or(JoinHandle::is_finished) {
@@ -90,6 +95,23 @@ pub async fn run(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
         reading.abort();
     }
     deliveries.drain(Duration::from_secs(DRAIN_S)).await;
+}
+
+/// Says which revocation lists are past their date: who was revoked since is let in.
+fn overdue(rooms: &Rooms, now: UnixMillis) {
+    let (clients, directory) = rooms.lists_overdue(now);
+    if clients > 0 {
+        tracing::error!(
+            lists = clients,
+            "REVOCATION LISTS of tls.client_lists are past their date: put newer ones there, reload"
+        );
+    }
+    if directory > 0 {
+        tracing::error!(
+            lists = directory,
+            "REVOCATION LISTS of the directory are past their date: a new version is wanted"
+        );
+    }
 }
 
 /// What an earlier life left: intents without an outcome are closed as recovered (the result is not known; the receiver's

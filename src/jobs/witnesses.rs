@@ -104,9 +104,21 @@ impl Witnesses {
 
     /// Asks every witness about the newest checkpoint, if it is new; serves it when enough have cosigned.
     pub async fn round(&mut self, rooms: &Rooms) {
+        let Some(is_met) = self.asked(rooms).await else { return };
+        if self.is_met.replace(is_met) != Some(is_met) {
+            let size = self.done;
+            match is_met {
+                true => tracing::info!(size, "the witnesses' quorum is reached"),
+                false => tracing::error!(size, "checkpoints are served WITHOUT the witnesses' quorum"),
+            }
+        }
+    }
+
+    /// Shows all witnesses the newest checkpoint; whether they are a quorum. `None` when it was shown before.
+    async fn asked(&mut self, rooms: &Rooms) -> Option<bool> {
         let target = rooms.log.unwitnessed();
         if target.size == self.done {
-            return;
+            return None;
         }
         let client = |url: &str| client_for(url, rooms);
         let asked = self.all.iter_mut().map(|witness| ask(witness, &rooms.log, &client, &target));
@@ -126,10 +138,17 @@ impl Witnesses {
         if is_met {
             rooms.log.release();
         }
-        if self.is_met.replace(is_met) != Some(is_met) {
-            match is_met {
-                true => tracing::info!(size = target.size, "the witnesses' quorum is reached"),
-                false => tracing::error!(size = target.size, "checkpoints are served WITHOUT the witnesses' quorum"),
+        Some(is_met)
+    }
+
+    /// Asks once more before the house stops. Witnesses that stop as well are no fault: the next start asks them first.
+    pub async fn last_round(&mut self, rooms: &Rooms) {
+        let Some(is_met) = self.asked(rooms).await else { return };
+        let size = rooms.log.unwitnessed().size;
+        match is_met {
+            true => tracing::info!(size, "the last checkpoint has its witnesses"),
+            false => {
+                tracing::warn!(size, "the last checkpoint has not all its witnesses yet; the next start asks them")
             }
         }
     }

@@ -124,3 +124,14 @@ pub fn change_claims(resource: &str, subject: Option<&str>, jti: &str) -> Value 
     }
     claims
 }
+
+/// What a plain address of this machine answers, head and all; nothing where nobody listens any more.
+pub fn plain(url: &str, path: &str) -> String {
+    use std::io::{Read, Write};
+    let address = url.trim_start_matches("http://").trim_end_matches('/');
+    let Ok(mut socket) = std::net::TcpStream::connect(address) else { return String::new() };
+    let mut answer = String::new();
+    let asked = write!(socket, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    let _ = asked.and_then(|()| socket.read_to_string(&mut answer));
+    answer
+}

@@ -153,7 +153,8 @@ fn anchors(world: &World, by: &Authorities, now: UnixMillis) -> Result<Anchors, 
             list("signers-ca.crl", &by.signers, &revoked)?,
             list("makers-ca.crl", &by.makers, &[])?,
             list("envelopes-ca.crl", &by.envelopes, &[])?,
-        ],
+        ]
+        .into(),
     })
 }
 

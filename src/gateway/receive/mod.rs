@@ -121,7 +121,7 @@ fn sender<S>(rooms: &Rooms, peer: &str, open: &Open<S>, now: UnixMillis) -> Resu
         anchors: &anchors,
         purpose: Purpose::Signer,
         at: now,
-        crls: &directory.revocation_lists(),
+        crls: directory.revocation_lists(),
         ocsp: &[],
         revocation: Revocation::IfAvailable,
     };
