@@ -327,6 +327,98 @@ fn a_log_that_was_rolled_back_is_recovered_from_a_mirror() {
     drop((running, witness));
 }
 
+/// A gateway whose log was pruned, and which takes a second key: what strangers see of both at its address.
+#[test]
+fn a_pruned_log_with_two_keys_is_served_and_verified() {
+    use tongban::app::{config::Config, wire};
+    use tongban::audit::log::{Log, OpenOptions, prune::Bounds};
+    use tongban::audit::{Entry, Kind};
+    use tongban::terms::UnixMillis;
+    use tongban::upstream::{Client, ClientTls, body::empty, tls::certificates};
+
+    let folder = tempfile::tempdir().unwrap();
+    let (folder, base) = (folder.path(), ports(4));
+    assert!(start(folder, base, &["--once"]).wait().unwrap().success(), "{}", said(folder));
+    let home = folder.join(GATEWAYS[0]);
+    let file = home.join("tongban.toml");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let config = Config::load(&file).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let mut options = OpenOptions::new(wire::log_signer(&config).unwrap());
+        options.gm = wire::gm_signer(&config).unwrap();
+        let log = Log::open(&home.join("data/log"), options).unwrap();
+        for _ in 0..9 {
+            let all: Vec<_> = (0..8_000).map(|_| Entry::new(Kind::Deny, UnixMillis::now())).collect();
+            futures_util::future::join_all(all.iter().map(|entry| log.append(entry))).await;
+        }
+        log.publish();
+        let (later, nobody) = (UnixMillis(UnixMillis::now().0 + 1), Default::default());
+        let plan = log.prunable(Bounds { before: later, upto: log.size(), held: &nobody }).unwrap().unwrap();
+        let told = log.append(&plan.pruning(0).write(Entry::new(Kind::Lifecycle, later))).await.unwrap();
+        log.publish();
+        log.prune(plan, &told).unwrap();
+        log.close().await;
+    });
+    let made = ["genpkey", "-algorithm", "ED25519", "-out"];
+    let next = home.join("certs/log-next.key");
+    assert!(std::process::Command::new("openssl").args(made).arg(&next).status().unwrap().success());
+    let text = fs::read_to_string(&file).unwrap();
+    let changed =
+        text.replacen("key = \"certs/log.key\"", "key = \"certs/log.key\"\nsecond_key = \"certs/log-next.key\"", 1);
+    assert_ne!(text, changed);
+    fs::write(&file, changed).unwrap();
+
+    let _running = serve(folder, 0);
+    wait_for("the gateway", folder, || listens(base + 1).then_some(()));
+    let (url, ca) = (format!("https://127.0.0.1:{}", base + 1), home.join("authorities/tls.pem"));
+    let get = |path: &str| {
+        let answer = runtime.block_on(async {
+            let client = Client::new(&ClientTls::new(&certificates(&ca).unwrap(), None).unwrap());
+            let request = http::Request::get(format!("{url}/{path}")).body(empty()).unwrap();
+            client.fetch(request, Duration::from_secs(30), 1 << 20).await.unwrap()
+        });
+        (answer.status().as_u16(), String::from_utf8_lossy(answer.body()).into_owned())
+    };
+    let retention = get("retention");
+    assert!(
+        retention.0 == 200 && retention.1.contains("\nminimum-index 65536\nretention-days none\n"),
+        "{retention:?}"
+    );
+    let gone = get("tile/entries/255");
+    assert!(gone.0 == 410 && gone.1.contains("TB-AUD-0303"), "{gone:?}");
+    assert_eq!(
+        (get("tile/entries/256").0, get("tile/0/000").0),
+        (403, 200),
+        "entries are for auditors, hashes for all"
+    );
+
+    let word = |path: &Path| path.display().to_string();
+    let shown = tools::tongban(&["audit", "key", &url, "--ca", &word(&ca)]);
+    let keys: Vec<String> = String::from_utf8(shown.stdout).unwrap().lines().map(str::to_owned).collect();
+    assert_eq!(keys.len(), 2, "{keys:?}");
+    // The first checkpoint of this life waits for a witness that is not there.
+    let signed = || get("checkpoint").1.matches("\n— ").count() == 3;
+    wait_for("a line of each key, and the SM2 line", folder, || signed().then_some(()));
+    let auditor = |end: &str| word(&folder.join(format!("clients/audit-440305.{end}")));
+    let (ca, cert, private, policy) = (word(&ca), auditor("pem"), auditor("key"), word(&home.join("policy.txt")));
+    for key in &keys {
+        fs::write(&policy, format!("log {key}\nquorum none\n")).unwrap();
+        let reach = ["--ca", &ca, "--cert", &cert, "--client-key", &private];
+        let judged = tools::tongban(&[&["audit", "verify", &url, "--policy", &policy, "--json"][..], &reach].concat());
+        let report: Value =
+            serde_json::from_slice(&judged.stdout).unwrap_or_else(|_| panic!("{}", tools::text(&judged)));
+        assert_eq!(judged.status.code(), Some(2), "{report:#}");
+        assert_eq!(
+            (&report["verdicts"]["integrity"], &report["pruned"]["minimum"]),
+            (&"proven".into(), &65_536.into())
+        );
+        assert!(report["pruned"]["told"].as_u64() > Some(65_536), "{report:#}");
+    }
+    let entries = tools::text(&tools::tongban(&["audit", "show", &word(&home.join("data/log"))]));
+    let told = entries.lines().filter(|line| line.contains("\"log.second_key\"")).count();
+    assert_eq!(told, 1, "both keys are on record");
+}
+
 /// Looks until `until`; gives what ended the wait early.
 fn wait_until(until: Instant, mut look: impl FnMut() -> Option<ExitStatus>) -> Option<ExitStatus> {
     while Instant::now() < until {
