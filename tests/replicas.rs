@@ -16,15 +16,17 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use jsonwebtoken::Algorithm;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, Row};
 use tongban::app::demo::licence::{self, Holder, Under};
-use tongban::app::demo::people::{Person, ZHANG};
+use tongban::app::demo::people::{LI, Person, ZHANG};
 use tongban::app::demo::token_for;
 use tongban::app::demo::tokens::Options;
 use tongban::app::demo::walk::Window;
 use tongban::app::demo::world::{A, B, OUTLET, POLICE_B, SMALL_OUTLET, WINDOW, World};
+use tongban::identity::issue::SigningKey as DeviceKey;
 use tongban::terms::UnixMillis;
 use tongban::trust::pem;
 use tongban::trust::suite::{SignatureAlgorithm, SigningKey};
@@ -223,6 +225,15 @@ async fn used_once(world: &World, base: u16) -> String {
     let given = Window::stranger(world, A).unwrap().call("/v1/papers", &own, json(&draft)).await.unwrap();
     assert_eq!(given.status.as_u16(), 200, "{}", given.json);
     let look = json!({"resource": "DR-HH", "case": case, "purpose": "case", "consent_paper": given.json["paper"]});
+    // What the rules refuse uses nothing up, whichever replica is asked.
+    for n in 0..2 {
+        let at = World { port_base: base + n * SECOND, ..world.clone() };
+        let mut strange = look.clone();
+        strange["fields"] = json!(["no-such-field"]);
+        let refused = Window::new(&at, WINDOW, A).unwrap().call("/v1/lookups", &both, json(&strange)).await.unwrap();
+        let code = refused.json["code"].as_str().unwrap_or_default();
+        assert!(code.starts_with("TB-POL"), "the rules' no: {}", refused.json);
+    }
     let tasks = (0..SAME).map(|n| {
         let port_base = if n % 2 == 0 { base } else { base + SECOND };
         let (world, both, look) = (World { port_base, ..world.clone() }, both.clone(), look.clone());
@@ -240,6 +251,75 @@ async fn used_once(world: &World, base: u16) -> String {
     assert_eq!(used, SAME - 1, "a paper for one use is used once: {answers:?}");
     assert!(answers.iter().any(|(status, _)| *status == 200), "and the one is answered: {answers:?}");
     case
+}
+
+/// A power of attorney for one act. A filing that is refused leaves it good; then many filings under it at once at both
+/// replicas are one case. Gives the case.
+async fn acted_once(world: &World, base: u16) -> String {
+    let device = DeviceKey::generate(Algorithm::ES256).unwrap();
+    let bound = Options { jkt: Some(device.jkt().unwrap()), ..Options::default() };
+    let (citizen, agent) =
+        (token_for(world, ZHANG, &Options::default()).unwrap(), token_for(world, LI, &bound).unwrap());
+    let portal = Window::stranger(world, A).unwrap();
+    let draft = json!({
+        "kind": "attorney", "to": format!("{}#{LI}", world.issuer()), "items": ["002009901000"], "acts": ["file"],
+        "once": true,
+    });
+    let own = vec![("authorization", format!("Bearer {citizen}"))];
+    let body = Some(("application/json", draft.to_string().into_bytes()));
+    let given = portal.call("/v1/papers", &own, body).await.unwrap();
+    assert_eq!(given.status.as_u16(), 200, "{}", given.json);
+    let paper = given.json["paper"].as_str().unwrap();
+    // None of these has a character that a form writes otherwise.
+    let (grant, token) =
+        ("urn:ietf:params:oauth:grant-type:token-exchange", "urn:ietf:params:oauth:token-type:access_token");
+    let form = format!(
+        "grant_type={grant}&subject_token={citizen}&subject_token_type={token}&actor_token={agent}\
+         &actor_token_type={token}&item=002009901000&paper={paper}"
+    );
+    let proof = |window: &Window, path: &str, token: Option<&str>| {
+        device.dpop_proof("POST", &window.url(path), token, None, UnixMillis::now()).unwrap()
+    };
+    let headers = vec![("dpop", proof(&portal, "/v1/token", None))];
+    let body = Some(("application/x-www-form-urlencoded", form.into_bytes()));
+    let exchanged = portal.call("/v1/token", &headers, body).await.unwrap();
+    assert_eq!(exchanged.status.as_u16(), 200, "{}", exchanged.json);
+    let token = exchanged.json["access_token"].as_str().unwrap().to_owned();
+
+    let holder = Holder::of(Person::find(ZHANG).unwrap()).unwrap();
+    let card = licence::issue(world, Under::Good, "LT-ID", holder, UnixMillis::now()).unwrap();
+    let file = async |n: usize, card: Vec<u8>| {
+        let port_base = if n % 2 == 0 { base } else { base + SECOND };
+        let window = Window::stranger(&World { port_base, ..world.clone() }, A).unwrap();
+        let proof = proof(&window, "/v1/cases", Some(&token));
+        let headers = vec![("authorization", format!("DPoP {token}")), ("dpop", proof)];
+        let request = json!({
+            "item": "002009901000", "places": {"household": "419001"}, "mode": "proxy", "consent": true,
+            "form": {"use": "入学"}, "materials": [{"no": 1, "file": "id.ofd"}],
+        });
+        tokio::spawn(async move {
+            let key = format!("acted-once-{n}");
+            let answer = window.file(&headers, &key, &request, &[("id.ofd", &card)]).await.unwrap();
+            let text = |member: &str| answer.json[member].as_str().unwrap_or_default().to_owned();
+            (answer.status.as_u16(), text("case"), text("code"))
+        })
+    };
+    let (status, _, code) = file(SAME, b"no licence".to_vec()).await.await.unwrap();
+    assert!(status >= 400 && !code.starts_with("TB-IDN"), "refused for its material: {status} {code}");
+    let mut tasks = Vec::new();
+    for n in 0..SAME {
+        tasks.push(file(n, card.clone()).await);
+    }
+    let (mut cases, mut used) = (Vec::new(), 0);
+    for task in tasks {
+        match task.await.unwrap() {
+            (202, case, _) => cases.push(case),
+            (403, _, code) if code == "TB-IDN-0105" => used += 1,
+            other => panic!("neither taken nor told that it was used: {other:?}"),
+        }
+    }
+    assert_eq!((cases.len(), used), (1, SAME - 1), "a paper for one act is acted under once");
+    cases.remove(0)
 }
 
 /// The provider says to its own gateway that a person's data changed; that gateway tells ours, at one address; both replicas
@@ -362,7 +442,8 @@ async fn two_replicas_never_do_a_thing_twice() {
     let raced = race(&world, base, [&folder.join("gw-440305"), &two], &mut store).await;
     let heard = forget_everywhere(&world, base, [&folder.join("gw-440305/data/log"), &two.join("data/log")]).await;
     let consented = used_once(&world, base).await;
-    let distinct: BTreeSet<_> = distinct.into_iter().chain(raced).chain(heard).chain([consented]).collect();
+    let acted = acted_once(&world, base).await;
+    let distinct: BTreeSet<_> = distinct.into_iter().chain(raced).chain(heard).chain([consented, acted]).collect();
     let cases: Vec<_> = distinct.iter().collect();
 
     let open = "SELECT id FROM gw_440305.outbox WHERE done_at IS NULL UNION SELECT id FROM gw_419001.outbox WHERE done_at IS NULL";

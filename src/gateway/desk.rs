@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::act::case_key;
-use super::errand::{self, Errand};
+use super::errand::Errand;
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
 use super::who::{NO_SUBJECT, Person, PersonKind, Terminal, WRONG_KIND};
@@ -18,6 +18,7 @@ use crate::exchange::outbox::{self, Delivery};
 use crate::exchange::records::{self, EventRow, Record, Whose};
 use crate::exchange::vault::Reading;
 use crate::exchange::{Act, ExchangeError, Key, PaperRow};
+use crate::identity::delegation::Once;
 use crate::partners::Masking;
 use crate::policy::{Ask, CaseAct, CaseLink, Listing, Who};
 use crate::terms::words::words;
@@ -204,12 +205,12 @@ pub async fn withdraw(
     if applicant.pseudonym(rooms).to_string() != seen.record.subject {
         return Err(Refusal::new(&NO_SUBJECT, "only the applicant withdraws a case"));
     }
-    errand::use_up(rooms, viewer.errand).await?;
     // An agent withdraws under a paper that lists it; staff carry the applicant's own wish.
     let who = if viewer.person.paper.is_some() { viewer.person } else { applicant };
     let by = who.pseudonym(rooms).to_string();
     let facts = facts::who(rooms, who, &Terminal::Unknown, true, true, viewer.trace.at);
-    wish(rooms, viewer, seen, Wish { act: Act::Withdraw, who: facts, person: who, by, note: None }).await
+    let once = viewer.errand.and_then(|errand| errand.once);
+    wish(rooms, viewer, seen, Wish { act: Act::Withdraw, who: facts, person: who, by, note: None, once }).await
 }
 
 /// The issuing desk hands out what was decided, and says how.
@@ -223,7 +224,8 @@ pub async fn deliver(
     let seen = read(rooms, viewer, no).await?;
     let who = facts::who(rooms, viewer.person, viewer.terminal, true, true, viewer.trace.at);
     let by = viewer.person.id.clone();
-    wish(rooms, viewer, seen, Wish { act: Act::ConfirmDelivery, who, person: viewer.person, by, note }).await
+    wish(rooms, viewer, seen, Wish { act: Act::ConfirmDelivery, who, person: viewer.person, by, note, once: None })
+        .await
 }
 
 /// An act of the applicant or the desk.
@@ -233,12 +235,14 @@ struct Wish<'a> {
     person: &'a Person,
     by: String,
     note: Option<String>,
+    /// A paper for one act, used up together with this one.
+    once: Option<Once>,
 }
 
 /// Does it where we own the case, else asks the owner. Gives the case, and whether it has moved already.
 async fn wish(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, seen: Seen, wish: Wish<'_>) -> Result<(Seen, bool), Refusal> {
     let (no, at) = (seen.record.case.no, viewer.trace.at);
-    let Wish { act, who, person, by, note } = wish;
+    let Wish { act, who, person, by, note, mut once } = wish;
     let permit = {
         let catalogue = rooms.catalogue.load();
         let facts = facts::case(&seen.record, &seen.dossier, catalogue.items.get(&seen.dossier.item));
@@ -256,13 +260,13 @@ async fn wish(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, seen: Seen, wish: Wish<'_
         for step in onward::acts(act, record.case.state) {
             let note = note.clone().filter(|_| *step == act);
             let prepared = onward::prepare(rooms, record.clone(), key.clone(), *step, &by, note, at).await?;
-            record.case = prepared.keep(rooms, &by, None, at).await?;
+            record.case = prepared.keep(rooms, &by, None, once.take(), at).await?;
             let line = line.clone().out(Outcome { status: Some(200), ..Outcome::default() });
             let committed = rooms.log.append(&line).await?;
             keep::mark_logged(rooms, no, record.case.seq, committed.index).await?;
         }
     } else {
-        onward::ask(rooms, &seen.record, &seen.key, act, &by, note, at).await?;
+        onward::ask(rooms, &seen.record, &seen.key, onward::Asked { act, by: &by, note, once }, at).await?;
         rooms.log.append(&line.out(Outcome { status: Some(202), ..Outcome::default() })).await?;
     }
     let _ = rooms.news.send(no);

@@ -299,18 +299,6 @@ pub(super) async fn people(
     Ok((acting, citizen, errand))
 }
 
-/// Uses a one-use paper up, for an act that has no transaction of its own.
-///
-/// # Errors
-/// `TB-IDN-0105` the second time, at whichever replica.
-pub async fn use_up(rooms: &Rooms, errand: Option<&Errand>) -> Result<(), Refusal> {
-    let Some(once) = errand.and_then(|errand| errand.once) else { return Ok(()) };
-    let mut tx = rooms.store.begin().await?;
-    mandates::use_once(&mut tx, once).await?;
-    tx.commit(()).await?;
-    Ok(())
-}
-
 /// Takes an exchanged token back (RFC 7009): in whose hands it is, may end it. Anything else is none of ours, and no news.
 ///
 /// # Errors

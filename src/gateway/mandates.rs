@@ -7,7 +7,7 @@ use crate::identity::delegation::{self, Ask, DelegationError, Grant, Once, Paper
 use crate::identity::jose::{Embedded, Unverified};
 use crate::identity::keys::IssuerKeys;
 use crate::store::{Tx, once, revoked};
-use crate::terms::{CaseNo, Digest, Explain, ItemCode, Refusal, RegionCode, UnixMillis};
+use crate::terms::{CaseNo, Explain, ItemCode, Refusal, RegionCode, UnixMillis};
 
 /// The row of the list of ended things that names a paper.
 pub const PAPER: &str = "paper";
@@ -96,11 +96,39 @@ pub struct Use<'a> {
     pub case: Option<CaseNo>,
 }
 
-/// Judges a use consent, and uses it up where it is for one use. Gives its digest, for the log.
+/// How long one lookup may hold a consent for one use before another may try, in seconds: longer than any provider is
+/// waited for, so that only a process that died leaves it to run out.
+const CLAIM_S: i64 = 120;
+
+/// A consent found good for one lookup. One for one use is held meanwhile: [`Consent::close`] says what came of it.
+#[derive(Debug)]
+#[must_use = "a consent that is held is used or given back"]
+pub struct Consent {
+    held: Option<(Once, UnixMillis)>,
+}
+
+impl Consent {
+    /// Uses the paper up where data were given, gives it back where they were not: a refused try costs nobody their paper.
+    ///
+    /// # Errors
+    /// `TB-IDN-0105` where it is another's by now: then nothing may be handed out.
+    pub async fn close<T>(self, rooms: &Rooms, outcome: Result<T, Refusal>) -> Result<T, Refusal> {
+        let Some((paper, until)) = self.held else { return outcome };
+        let mut tx = rooms.store.begin().await?;
+        let ours = match &outcome {
+            Ok(_) => once::settle(&mut tx, &name(paper), until, paper.expires).await?,
+            Err(_) => once::release(&mut tx, &name(paper), until).await.map(|()| true)?,
+        };
+        tx.commit(()).await?;
+        if ours { outcome } else { Err(refused(&DelegationError::Used)) }
+    }
+}
+
+/// Judges a use consent; one for one use is held from here on, at every replica.
 ///
 /// # Errors
 /// `TB-IDN-0101` to `-0107`.
-pub async fn consented(rooms: &Rooms, paper: &str, wanted: Use<'_>, now: UnixMillis) -> Result<Digest, Refusal> {
+pub async fn consented(rooms: &Rooms, paper: &str, wanted: Use<'_>, now: UnixMillis) -> Result<Consent, Refusal> {
     let act = Act {
         act: "use",
         item: wanted.item,
@@ -111,12 +139,19 @@ pub async fn consented(rooms: &Rooms, paper: &str, wanted: Use<'_>, now: UnixMil
         purpose: wanted.purpose,
     };
     let grant = held(rooms, UseConsent, paper, (wanted.person, wanted.department), act, now).await?;
-    if let Some(once) = grant.once() {
-        let mut tx = rooms.store.begin().await?;
-        use_once(&mut tx, once).await?;
-        tx.commit(()).await?;
+    let Some(paper) = grant.once() else { return Ok(Consent { held: None }) };
+    let until = now.plus_seconds(CLAIM_S);
+    let mut tx = rooms.store.begin().await?;
+    if !once::claim(&mut tx, &name(paper), now, until).await? {
+        return Err(refused(&DelegationError::Used));
     }
-    Ok(grant.paper())
+    tx.commit(()).await?;
+    Ok(Consent { held: Some((paper, until)) })
+}
+
+/// How the store names a paper for one use.
+fn name(paper: Once) -> String {
+    format!("paper:{}", paper.key)
 }
 
 /// Registrar and id that a paper names; nothing in it is true yet.
@@ -143,7 +178,7 @@ fn registrar_of(rooms: &Rooms, id: &str) -> Result<(IssuerKeys, Reach), Refusal>
 /// # Errors
 /// `TB-IDN-0105` when it has been used, at whichever replica.
 pub async fn use_once(tx: &mut Tx, paper: Once) -> Result<(), Refusal> {
-    match once::first_use(tx, &format!("paper:{}", paper.key), paper.expires).await? {
+    match once::first_use(tx, &name(paper), paper.expires).await? {
         true => Ok(()),
         false => Err(refused(&DelegationError::Used)),
     }

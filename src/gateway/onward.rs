@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use super::rooms::Rooms;
 use super::step::{self, Moved, Saying, To};
-use super::{keep, papers};
+use super::{keep, mandates, papers};
 use crate::exchange::message::{Dossier, PaperRef, Stored};
 use crate::exchange::outbox;
 use crate::exchange::records::{self, Record};
 use crate::exchange::{Act, Case, Event, ExchangeError, Key, State};
+use crate::identity::delegation::Once;
 use crate::terms::{Refusal, UnixMillis};
 
 pub use super::step::Inbox;
@@ -78,12 +79,14 @@ pub async fn prepare(
 }
 
 impl Prepared {
-    /// Puts it on record, and everybody who has the case is told.
+    /// Puts it on record, and everybody who has the case is told. `once` is a paper for one act, used up in the same
+    /// transaction.
     pub async fn keep(
         self,
         rooms: &Arc<Rooms>,
         by: &str,
         inbox: Option<Inbox<'_>>,
+        once: Option<Once>,
         at: UnixMillis,
     ) -> Result<Case, Refusal> {
         let Self { act, note, record, dossier, key, case, papers, refs } = self;
@@ -93,10 +96,19 @@ impl Prepared {
             let saying = Saying { act, ask: None, by, papers: refs.clone(), note: note.clone(), at };
             messages.push(step::seal(rooms, &key, &case, saying, &papers, to).await?);
         }
-        let moved = Moved { case: &case, act, by, note: note.as_deref(), papers, messages, inbox, once: None };
+        let moved = Moved { case: &case, act, by, note: note.as_deref(), papers, messages, inbox, once };
         moved.keep(rooms, &key, at).await?;
         Ok(case)
     }
+}
+
+/// What the owner is asked for.
+pub struct Asked<'a> {
+    pub act: Act,
+    pub by: &'a str,
+    pub note: Option<String>,
+    /// A paper for one act, used up when the message is on its way.
+    pub once: Option<Once>,
 }
 
 /// Asks the owner. The same wish twice is one message; the case here moves when the owner's answer comes.
@@ -104,11 +116,10 @@ pub async fn ask(
     rooms: &Arc<Rooms>,
     record: &Record,
     key: &Key,
-    wish: Act,
-    by: &str,
-    note: Option<String>,
+    asked: Asked<'_>,
     at: UnixMillis,
 ) -> Result<(), Refusal> {
+    let Asked { act: wish, by, note, once } = asked;
     let case = &record.case;
     // What the owner would refuse as well is refused here, at the window.
     let first = acts(wish, case.state)[0];
@@ -125,18 +136,24 @@ pub async fn ask(
     let sealed = step::seal(rooms, key, case, saying, &[], To::Member(case.no.owner())).await?;
     let outcome = async {
         let mut tx = rooms.store.begin().await?;
-        records::add_file(&mut tx, case.no, "container", case.seq, &sealed.container, key).await?;
-        outbox::post(&mut tx, &sealed.line, at).await?;
+        if let Some(paper) = once {
+            mandates::use_once(&mut tx, paper).await?;
+        }
+        let posted = async {
+            records::add_file(&mut tx, case.no, "container", case.seq, &sealed.container, key).await?;
+            Ok(outbox::post(&mut tx, &sealed.line, at).await?)
+        };
+        match posted.await {
+            // The same wish came twice at once: one of the two is on its way, and the other costs nobody a paper.
+            Err(ExchangeError::Store(error)) if error.is_duplicate() => return Ok(false),
+            other => other?,
+        }
         tx.commit(()).await?;
-        Ok::<_, ExchangeError>(())
+        Ok::<_, Refusal>(true)
     }
     .await;
-    if outcome.is_err() {
+    if !matches!(outcome, Ok(true)) {
         keep::forget_unnamed(rooms, [sealed.container.kept.id.as_str()].into_iter()).await;
     }
-    match outcome {
-        // The same wish came twice at once: one of the two is on its way.
-        Err(ExchangeError::Store(error)) if error.is_duplicate() => Ok(()),
-        other => Ok(other?),
-    }
+    outcome.map(|_| ())
 }

@@ -61,7 +61,7 @@ async fn once(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<Stri
             last.then_some(onward::Inbox { id: &message.id, digest: opened.container.digest, receipt: &receipt });
         let note = message.note.clone().filter(|_| last);
         let prepared = onward::prepare(rooms, record.clone(), key.clone(), *act, &by, note, trace.at).await?;
-        let moved = prepared.keep(rooms, &by, inbox, trace.at).await?;
+        let moved = prepared.keep(rooms, &by, inbox, None, trace.at).await?;
         record.case = moved.clone();
         case = Some(moved);
     }

@@ -264,7 +264,7 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
     }
     let issuer = wanted.licence.as_ref().and_then(LicenceId::place);
     let place = issuer.unwrap_or_else(|| seen.as_ref().map_or(rooms.me.region, |s| s.dossier.owner));
-    if let (Some(paper), Some(seen)) = (&wanted.consent_paper, &seen) {
+    let consent = if let (Some(paper), Some(seen)) = (&wanted.consent_paper, &seen) {
         let agreed = Use {
             person: &rooms.pseudonyms.resident(&subject).to_string(),
             department: &seen.dossier.authority,
@@ -273,10 +273,12 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
             purpose: wanted.purpose.as_deref(),
             case: Some(seen.record.case.no),
         };
-        mandates::consented(rooms, paper, agreed, asked.trace.at).await?;
+        Some(mandates::consented(rooms, paper, agreed, asked.trace.at).await?)
     } else if wanted.consent_paper.is_some() {
         return Err(Refusal::new(&CONTENT, "a consent is used in a case: name it"));
-    }
+    } else {
+        None
+    };
     let asking = Asking {
         trace: &asked.trace,
         actor: person,
@@ -293,7 +295,11 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
         place,
         requester: asked.terminal.region().unwrap_or(rooms.me.region),
     };
-    let fact = lookup::ask(&asking, rooms).await?;
+    let answered = lookup::ask(&asking, rooms).await;
+    let fact = match consent {
+        Some(consent) => consent.close(rooms, answered).await?,
+        None => answered?,
+    };
     let told = json!({
         "resource": fact.resource(), "fields": fact.fields(), "cached": fact.cached(),
         "stale": fact.stale(), "fetched_at": fact.fetched_at().to_string(),
