@@ -254,7 +254,7 @@ async fn a_clerk_with_one_token(house: &House<'_>) {
         ("no terminal", federation.anybody(0).get("/v1/cases", &one).await, 401, "TB-IDN-0014"),
         ("another gateway", other_gateway.get("/v1/cases", &one).await, 401, "TB-IDN-0011"),
         ("changed", window.get("/v1/cases", &bearer(&tampered)).await, 401, "TB-IDN-0004"),
-        ("exchanged again", exchange(&window, &Headers::new(), (&token, &clerk), &[]).await, 401, "TB-IDN-0011"),
+        ("exchanged again", exchange(&window, &Headers::new(), (&token, &clerk), &[]).await, 400, "TB-IDN-0011"),
         (
             "in the query",
             window.get(&format!("/v1/cases?access_token={token}"), &Headers::new()).await,
@@ -273,7 +273,10 @@ async fn a_clerk_with_one_token(house: &House<'_>) {
 
     // Taken back: by its holder, and at once.
     let elsewhere = post_form(&outlet, "/v1/revoke", &Headers::new(), &[("token", &token)]).await;
-    assert_eq!((elsewhere.status, elsewhere.json["code"].as_str()), (401, Some("TB-IDN-0014")), "{}", elsewhere.text());
+    assert_eq!((elsewhere.status, elsewhere.json["code"].as_str()), (400, Some("TB-IDN-0014")), "{}", elsewhere.text());
+    assert_eq!(elsewhere.json["error"], "invalid_grant", "{}", elsewhere.text());
+    let nothing = post_form(&window, "/v1/revoke", &Headers::new(), &[]).await;
+    assert_eq!((nothing.status, &nothing.json["error"]), (400, &json!("invalid_request")), "{}", nothing.text());
     let back = post_form(&window, "/v1/revoke", &Headers::new(), &[("token", &token)]).await;
     assert_eq!(back.status, 200, "{}", back.text());
     let after = window.get(&format!("/v1/cases/{no}"), &one).await;
@@ -289,10 +292,22 @@ async fn what_is_not_exchanged(house: &House<'_>) {
     let twice = [form(&[("grant_type", GRANT)]), form(&[("grant_type", GRANT)])].join(&b'&');
     let long = "x".repeat(20_000);
     let issuer_b = federation.anybody(1).authority.clone();
-    for (what, answer, status, code) in [
-        ("another grant", exchange(&window, &none, both, &[("grant_type", "password")]).await, 400, "TB-GW-0112"),
-        ("no item", exchange(&window, &none, both, &[("item", "")]).await, 400, "TB-GW-0111"),
-        ("no such item", exchange(&window, &none, both, &[("item", "002009999000")]).await, 404, "TB-CAT-0101"),
+    for (what, answer, status, code, error) in [
+        (
+            "another grant",
+            exchange(&window, &none, both, &[("grant_type", "password")]).await,
+            400,
+            "TB-GW-0112",
+            "unsupported_grant_type",
+        ),
+        ("no item", exchange(&window, &none, both, &[("item", "")]).await, 400, "TB-GW-0111", "invalid_request"),
+        (
+            "no such item",
+            exchange(&window, &none, both, &[("item", "002009999000")]).await,
+            400,
+            "TB-CAT-0101",
+            "invalid_request",
+        ),
         (
             "a refresh token",
             exchange(
@@ -304,6 +319,7 @@ async fn what_is_not_exchanged(house: &House<'_>) {
             .await,
             400,
             "TB-GW-0111",
+            "invalid_request",
         ),
         (
             "an ID token",
@@ -311,41 +327,88 @@ async fn what_is_not_exchanged(house: &House<'_>) {
                 .await,
             400,
             "TB-GW-0111",
+            "invalid_request",
         ),
-        ("for somebody else", exchange(&window, &none, both, &[("audience", &issuer_b)]).await, 400, "TB-GW-0111"),
-        ("roles turned round", exchange(&window, &none, (&clerk, &citizen), &[]).await, 403, "TB-IDN-0020"),
-        ("twice the citizen", exchange(&window, &none, (&citizen, &citizen), &[]).await, 403, "TB-IDN-0020"),
-        ("nobody's token", exchange(&window, &none, (&citizen, "a.b.c"), &[]).await, 401, "TB-IDN-0002"),
-        ("an overlong token", exchange(&window, &none, (&long, &clerk), &[]).await, 401, "TB-IDN-0002"),
-        ("the person is not there", exchange(&window, &none, both, &[("present", "false")]).await, 403, "TB-POL-0205"),
-        ("no terminal", exchange(&federation.anybody(0), &none, both, &[]).await, 401, "TB-GW-0101"),
+        (
+            "for somebody else",
+            exchange(&window, &none, both, &[("audience", &issuer_b)]).await,
+            400,
+            "TB-GW-0111",
+            "invalid_target",
+        ),
+        (
+            "roles turned round",
+            exchange(&window, &none, (&clerk, &citizen), &[]).await,
+            400,
+            "TB-IDN-0020",
+            "invalid_request",
+        ),
+        (
+            "twice the citizen",
+            exchange(&window, &none, (&citizen, &citizen), &[]).await,
+            400,
+            "TB-IDN-0020",
+            "invalid_request",
+        ),
+        (
+            "nobody's token",
+            exchange(&window, &none, (&citizen, "a.b.c"), &[]).await,
+            400,
+            "TB-IDN-0002",
+            "invalid_request",
+        ),
+        (
+            "an overlong token",
+            exchange(&window, &none, (&long, &clerk), &[]).await,
+            400,
+            "TB-IDN-0002",
+            "invalid_request",
+        ),
+        (
+            "the person is not there",
+            exchange(&window, &none, both, &[("present", "false")]).await,
+            400,
+            "TB-POL-0205",
+            "invalid_request",
+        ),
+        ("no terminal", exchange(&federation.anybody(0), &none, both, &[]).await, 401, "TB-GW-0101", "invalid_client"),
         (
             "an auditor",
             exchange(&window, &none, (&citizen, &federation.token("auditor")), &[]).await,
-            403,
+            400,
             "TB-IDN-0020",
+            "invalid_request",
         ),
         (
             "a clerk of another desk",
             exchange(&window, &none, (&citizen, &federation.token("C-0002")), &[]).await,
-            403,
+            400,
             "TB-GW-0104",
+            "unauthorized_client",
         ),
         (
             "a parameter twice",
             window.send("POST", "/v1/token", &none, Some(("application/x-www-form-urlencoded", twice))).await,
             400,
             "TB-GW-0111",
+            "invalid_request",
         ),
         (
             "JSON",
             window.send("POST", "/v1/token", &none, Some(("application/json", b"{}".to_vec()))).await,
-            415,
+            400,
             "TB-HTTP-0005",
+            "invalid_request",
         ),
     ] {
         let got = (answer.status, answer.json["code"].as_str());
         assert_eq!(got, (status, Some(code)), "{what}: {}", answer.text());
+        // RFC 6749 §5.2: the media type, the word, and a description in plain characters.
+        assert_eq!(answer.header("content-type"), "application/json", "{what}");
+        assert_eq!((&answer.json["error"], &answer.json["status"]), (&json!(error), &json!(status)), "{what}");
+        let description = answer.json["error_description"].as_str().unwrap_or_default();
+        let plain = |c: char| matches!(c, ' ' | '!' | '#'..='[' | ']'..='~');
+        assert!(!description.is_empty() && description.chars().all(plain), "{what}: {description}");
         assert!(answer.json["leaf"].is_u64(), "{what} is not on record");
     }
     // A clerk's token is no applicant's.
@@ -357,11 +420,12 @@ async fn what_is_not_exchanged(house: &House<'_>) {
     let phone = Device::new();
     let bound = phone.token(house, "zhangsan");
     let bare = exchange(&window, &none, (&bound, &clerk), &[]).await;
-    assert_eq!((bare.status, bare.json["code"].as_str()), (401, Some("TB-IDN-0014")), "{}", bare.text());
+    assert_eq!((bare.status, bare.json["code"].as_str()), (400, Some("TB-IDN-0014")), "{}", bare.text());
     let proof = phone.proof(&window, "POST", "/v1/token", Some(&bound), None);
     given(&exchange(&window, &none, (&bound, &clerk), &[("subject_proof", &proof)]).await);
     let replayed = exchange(&window, &none, (&bound, &clerk), &[("subject_proof", &proof)]).await;
     assert_eq!(replayed.json["code"], "TB-IDN-0017", "{}", replayed.text());
+    assert_eq!((replayed.status, &replayed.json["error"]), (400, &json!("invalid_dpop_proof")), "{}", replayed.text());
     // A clerk's own key binds the new token besides the terminal.
     let desk = Device::new();
     let own = vec![("dpop", desk.proof(&window, "POST", "/v1/token", None, None))];
@@ -507,7 +571,7 @@ async fn deputies_and_nonces(house: &House<'_>) {
     assert_eq!(get(Some("AAAAAAAAAAAAAAAAAAAAAA")).await.json["code"], "TB-IDN-0016");
     let proof = phone.proof(&window, "POST", "/v1/token", None, None);
     let at_token = exchange(&window, &vec![("dpop", proof)], (&citizen, &clerk), &[]).await;
-    assert_eq!((at_token.status, &at_token.json["error"]), (401, &json!("use_dpop_nonce")), "{}", at_token.text());
+    assert_eq!((at_token.status, &at_token.json["error"]), (400, &json!("use_dpop_nonce")), "{}", at_token.text());
 
     // Bindings.
     house.configured(
@@ -602,8 +666,8 @@ async fn papers_given_and_taken_back(house: &House<'_>) {
     let strange = portal.send("POST", &revoke, &bearer(&other), None).await;
     assert_eq!((strange.status, strange.json["code"].as_str()), (404, Some("TB-GW-0131")), "{}", strange.text());
     assert_eq!(portal.send("POST", &revoke, &bearer(&person), None).await.status, 200);
-    for answer in [file().await, ask().await] {
-        assert_eq!((answer.status, answer.json["code"].as_str()), (403, Some("TB-IDN-0104")), "{}", answer.text());
+    for (answer, status) in [(file().await, 403), (ask().await, 400)] {
+        assert_eq!((answer.status, answer.json["code"].as_str()), (status, Some("TB-IDN-0104")), "{}", answer.text());
     }
     let mine = portal.get("/v1/papers", &bearer(&person)).await;
     let listed = mine.json["papers"].as_array().unwrap().iter().find(|p| p["id"] == id).expect("the paper");

@@ -336,16 +336,12 @@ pub async fn take_back(
 /// # Errors
 /// `TB-GW-0112` for another grant, `TB-GW-0111` for a member that is missing or wrong.
 pub fn wanted(form: &std::collections::BTreeMap<String, String>, ours: &[&str]) -> Result<Wanted, Refusal> {
-    let oauth = |refusal: Refusal, error: &'static str| {
-        let description = refusal.detail.clone();
-        refusal.with("error", error).with("error_description", description)
-    };
-    let bad = |why: &str| oauth(Refusal::new(&TOKEN_REQUEST, why), "invalid_request");
+    let bad = |why: &str| Refusal::new(&TOKEN_REQUEST, why);
     let get = |name: &str| form.get(name).filter(|value| !value.is_empty());
     let need = |name: &str| get(name).cloned().ok_or_else(|| bad(&format!("{name} is missing")));
     if get("grant_type").map(String::as_str) != Some("urn:ietf:params:oauth:grant-type:token-exchange") {
         let refusal = Refusal::new(&GRANT_TYPE, "grant_type is not that of token exchange");
-        return Err(oauth(refusal, "unsupported_grant_type"));
+        return Err(refusal.with("error", "unsupported_grant_type"));
     }
     for name in ["subject_token_type", "actor_token_type"] {
         if !matches!(need(name)?.as_str(), ACCESS_TOKEN | "urn:ietf:params:oauth:token-type:jwt") {
@@ -360,7 +356,7 @@ pub fn wanted(form: &std::collections::BTreeMap<String, String>, ours: &[&str]) 
         ["audience", "resource"].into_iter().find(|n| get(n).is_some_and(|v| !ours.contains(&v.as_str())))
     {
         let refusal = Refusal::new(&TOKEN_REQUEST, format!("{other}: tokens are exchanged for this gateway only"));
-        return Err(oauth(refusal, "invalid_target"));
+        return Err(refusal.with("error", "invalid_target"));
     }
     let purpose = get("purpose").map_or("case", String::as_str).to_owned();
     if purpose.len() > PURPOSE_MAX || ledger::word(&purpose).is_none() {

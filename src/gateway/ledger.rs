@@ -97,7 +97,7 @@ pub async fn deny(
             ask: digest("asked"),
             ..Decision::default()
         })
-        .out(Outcome { status: Some(refusal.told.status), ..Outcome::default() });
+        .out(Outcome { status: Some(refusal.status), ..Outcome::default() });
     if let Some(case) = case {
         entry = entry.case(rooms.pseudonyms.case(case));
     }

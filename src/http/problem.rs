@@ -17,7 +17,7 @@ pub fn answer(refusal: &Refusal, trace: &str, leaf: Option<u64>) -> Response<Bod
     let mut document = Map::new();
     document.insert("type".into(), json!(format!("{DOCS}{}", told.code)));
     document.insert("title".into(), json!(told.zh));
-    document.insert("status".into(), json!(told.status));
+    document.insert("status".into(), json!(refusal.status));
     document.insert("detail".into(), json!(told.en));
     document.insert("code".into(), json!(told.code));
     document.insert("reason".into(), json!(reason(refusal, trace)));
@@ -29,7 +29,7 @@ pub fn answer(refusal: &Refusal, trace: &str, leaf: Option<u64>) -> Response<Bod
     for (name, value) in &refusal.members {
         document.insert((*name).into(), value.clone());
     }
-    let status = StatusCode::from_u16(told.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json_response(status, &Value::Object(document));
     let headers = response.headers_mut();
     headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -81,6 +81,8 @@ pub trait Explain: std::error::Error {
 #[derive(Debug)]
 pub struct Refusal {
     pub told: &'static Told,
+    /// HTTP status of the answer: that of the code, but where a protocol sets another.
+    pub status: u16,
     /// For the operator: what happened, without personal data or secrets.
     pub detail: String,
     /// Further members of the problem document, e.g. the rule ids of a denial.
@@ -91,7 +93,7 @@ pub struct Refusal {
 
 impl Refusal {
     pub fn new(told: &'static Told, detail: impl Into<String>) -> Self {
-        Self { told, detail: detail.into(), members: Vec::new(), headers: Vec::new() }
+        Self { told, status: told.status, detail: detail.into(), members: Vec::new(), headers: Vec::new() }
     }
 
     #[must_use]

@@ -8,6 +8,7 @@ mod token;
 
 use std::sync::Arc;
 
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use rustls_pki_types::CertificateDer;
 use serde_json::Value;
@@ -79,16 +80,27 @@ async fn answered(rooms: Arc<Rooms>, request: Request<Body>, connection: Connect
             traced(response, &trace)
         }
         Err(refusal) => {
+            let oauth = token::is_oauth(trace.route);
+            let worded = |refusal: Refusal| if oauth { token::oauth(refusal) } else { refusal };
+            let told = |refusal: &Refusal, leaf: Option<u64>| {
+                let mut answer = problem::answer(refusal, &trace.id, leaf);
+                if oauth {
+                    // RFC 6749 §5.2 names the media type.
+                    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                }
+                answer
+            };
+            let refusal = worded(refusal);
             if matches!(who, (Terminal::Unknown, None))
                 && let Err(flood) = rooms.strangers.take(from)
             {
-                return problem::answer(&flood, &trace.id, None);
+                return told(&worded(flood), None);
             }
             let leaf = ledger::deny(&rooms, &trace, who.1.as_ref(), &who.0, None, &refusal).await;
             match leaf {
-                Ok(index) => problem::answer(&refusal, &trace.id, Some(index)),
+                Ok(index) => told(&refusal, Some(index)),
                 // A log that cannot take a line stops the house: nothing leaves without one.
-                Err(error) => problem::answer(&Refusal::from(error), &trace.id, None),
+                Err(error) => told(&worded(Refusal::from(error)), None),
             }
         }
     }

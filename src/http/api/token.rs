@@ -9,10 +9,12 @@ use super::input::{self, decoded};
 use super::{Asked, ok, person};
 use crate::gateway::door::Door;
 use crate::gateway::registry::{self, Giver};
-use crate::gateway::who::WRONG_KIND;
+use crate::gateway::who::{NO_TERMINAL, NOT_YOUR_DESK, WRONG_KIND};
 use crate::gateway::{duty, errand, ledger};
 use crate::http::MEDIA;
+use crate::identity::error::TOKEN_BINDING;
 use crate::identity::issue::jwks;
+use crate::partners::error::TERMINAL_REVOKED;
 use crate::terms::Refusal;
 use crate::upstream::Body;
 
@@ -27,9 +29,7 @@ async fn form(asked: &Asked, request: Request<Body>) -> Result<BTreeMap<String, 
         return Err(Refusal::new(&MEDIA, "send application/x-www-form-urlencoded"));
     }
     let bytes = input::body(request, FORM_MAX).await?;
-    let bad = |why: &str| {
-        Refusal::new(&errand::TOKEN_REQUEST, why).with("error", "invalid_request").with("error_description", why)
-    };
+    let bad = |why: &str| Refusal::new(&errand::TOKEN_REQUEST, why);
     let text = std::str::from_utf8(&bytes).map_err(|_| bad("the form is not text"))?;
     let mut form = BTreeMap::new();
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
@@ -42,20 +42,38 @@ async fn form(asked: &Asked, request: Request<Body>) -> Result<BTreeMap<String, 
     Ok(form)
 }
 
-/// RFC 6749 §5.2, beside our own members: what a client library looks for.
-fn oauth(refusal: Refusal) -> Refusal {
-    if refusal.members.iter().any(|(name, _)| *name == "error") {
-        return refusal;
-    }
-    let reason = refusal.members.iter().find(|(name, _)| *name == "reason").and_then(|(_, value)| value.as_str());
-    let error = match reason {
-        Some("dpop_nonce") => "use_dpop_nonce",
-        Some("dpop_invalid" | "dpop_replay") => "invalid_dpop_proof",
-        _ if refusal.told.status == 403 => "access_denied",
-        _ => "invalid_request",
+/// Whether a route speaks OAuth, in its refusals too.
+pub fn is_oauth(route: &str) -> bool {
+    matches!(route, "/v1/token" | "/v1/revoke")
+}
+
+/// A refusal as RFC 6749 §5.2 has it, with our own members beside: 400 or 401, an `error` that client libraries know, and a
+/// description in the characters allowed there. What passes (429, 5xx) keeps its status, for the client to come again.
+///
+/// Tokens that do not hold and exchanges that the rules refuse are `invalid_request` (RFC 8693 §2.2.2); proofs of possession
+/// have words of their own (RFC 9449 §5, §8).
+pub fn oauth(mut refusal: Refusal) -> Refusal {
+    let text = |name: &str| refusal.members.iter().find(|(n, _)| *n == name).and_then(|(_, value)| value.as_str());
+    let (code, own) = (refusal.told.code, refusal.told.status);
+    let (error, status) = match (text("reason"), code, own) {
+        (_, _, 429 | 503) => ("temporarily_unavailable", own),
+        (_, _, 500..) => ("server_error", own),
+        (Some("dpop_nonce"), ..) => ("use_dpop_nonce", 400),
+        (Some("dpop_invalid" | "dpop_replay"), ..) => ("invalid_dpop_proof", 400),
+        _ if code == NO_TERMINAL.code || code == TERMINAL_REVOKED.code => ("invalid_client", 401),
+        _ if code == NOT_YOUR_DESK.code || code.starts_with("TB-PAR-") => ("unauthorized_client", 400),
+        _ => ("invalid_request", 400),
     };
-    let description = refusal.detail.clone();
-    refusal.with("error", error).with("error_description", description)
+    if text("error").is_none() {
+        refusal.members.push(("error", error.into()));
+    }
+    let description: String =
+        refusal.detail.chars().filter(|c| matches!(c, ' ' | '!' | '#'..='[' | ']'..='~')).collect();
+    refusal.members.push(("error_description", description.into()));
+    refusal.status = status;
+    // A challenge goes with 401: this route takes its credentials in the form.
+    refusal.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("www-authenticate"));
+    refusal
 }
 
 pub async fn exchange(asked: &Asked, door: &Door<'_>, request: Request<Body>) -> Result<Response<Body>, Refusal> {
@@ -63,16 +81,20 @@ pub async fn exchange(asked: &Asked, door: &Door<'_>, request: Request<Body>) ->
     let form = form(asked, request).await?;
     let issuer = rooms.issuer()?;
     let wanted = errand::wanted(&form, &[&issuer, &rooms.me.id])?;
-    let given = errand::exchange(rooms, &asked.trace, &asked.terminal, door, &wanted).await.map_err(oauth)?;
+    let given = errand::exchange(rooms, &asked.trace, &asked.terminal, door, &wanted).await?;
     Ok(ok(&given))
 }
 
 pub async fn revoke(asked: &Asked, door: &Door<'_>, request: Request<Body>) -> Result<Response<Body>, Refusal> {
     let form = form(asked, request).await?;
-    let token = form
-        .get("token")
-        .ok_or_else(|| Refusal::new(&errand::TOKEN_REQUEST, "token is missing").with("error", "invalid_request"))?;
-    errand::take_back(&asked.rooms, &asked.trace, &asked.terminal, door, token).await.map_err(oauth)?;
+    let token = form.get("token").filter(|token| !token.is_empty());
+    let token = token.ok_or_else(|| Refusal::new(&errand::TOKEN_REQUEST, "token is missing"))?;
+    // Issued to another client: RFC 7009 §2.1 leaves the word to RFC 6749 §5.2.
+    let others = |refusal: Refusal| match refusal.told.code == TOKEN_BINDING.code {
+        true => refusal.with("error", "invalid_grant"),
+        false => refusal,
+    };
+    errand::take_back(&asked.rooms, &asked.trace, &asked.terminal, door, token).await.map_err(others)?;
     Ok(ok(&json!({})))
 }
 
