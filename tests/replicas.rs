@@ -304,8 +304,8 @@ async fn acted_once(world: &World, base: u16) -> String {
 
     let holder = Holder::of(Person::find(ZHANG).unwrap()).unwrap();
     let card = licence::issue(world, Under::Good, "LT-ID", holder, UnixMillis::now()).unwrap();
-    let file = async |n: usize, card: Vec<u8>| {
-        let port_base = if n % 2 == 0 { base } else { base + SECOND };
+    let file = |n: usize, card: Vec<u8>| {
+        let port_base = [base, base + SECOND][n % 2];
         let window = Window::stranger(&World { port_base, ..world.clone() }, A).unwrap();
         let proof = proof(&window, "/v1/cases", Some(&token));
         let headers = vec![("authorization", format!("DPoP {token}")), ("dpop", proof)];
@@ -320,11 +320,11 @@ async fn acted_once(world: &World, base: u16) -> String {
             (answer.status.as_u16(), text("case"), text("code"))
         })
     };
-    let (status, _, code) = file(SAME, b"no licence".to_vec()).await.await.unwrap();
+    let (status, _, code) = file(SAME, b"no licence".to_vec()).await.unwrap();
     assert!(status >= 400 && !code.starts_with("TB-IDN"), "refused for its material: {status} {code}");
     let mut tasks = Vec::new();
     for n in 0..SAME {
-        tasks.push(file(n, card.clone()).await);
+        tasks.push(file(n, card.clone()));
     }
     let (mut cases, mut used) = (Vec::new(), 0);
     for task in tasks {
