@@ -8,7 +8,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
 use super::reload::{NotReloaded, Reloaded, Reloader};
 use crate::gateway::changes::Cause;
-use crate::gateway::{Rooms, orders};
+use crate::gateway::{Rooms, export, orders};
 use crate::jobs::archive::BEHIND_MS;
 use crate::terms::UnixMillis;
 use crate::upstream::Body;
@@ -16,6 +16,9 @@ use crate::upstream::body::{full, whole};
 
 /// Largest order with its approval, in octets.
 const ORDER_MAX: usize = 64 << 10;
+
+/// How long an export waits for a checkpoint over its line: longer than any witness is waited for.
+const SIGNED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Answers a request at the admin or metrics address; only the former has a `reloader`.
 pub async fn answer(rooms: &Arc<Rooms>, reloader: Option<&Reloader>, request: Request<Body>) -> Response<Body> {
@@ -28,11 +31,17 @@ pub async fn answer(rooms: &Arc<Rooms>, reloader: Option<&Reloader>, request: Re
     let path = request.uri().path().to_owned();
     match path.as_str() {
         // A page in a browser on this machine can send a POST here, but not without saying where it comes from.
-        "/reload" | "/orders" if request.method() != Method::POST || request.headers().contains_key(header::ORIGIN) => {
+        "/reload" | "/orders" | "/exports"
+            if request.method() != Method::POST || request.headers().contains_key(header::ORIGIN) =>
+        {
             text(StatusCode::METHOD_NOT_ALLOWED, "POST, and not from a browser\n".into())
         }
         "/orders" if reloader.is_some() => {
             let (status, told) = ordered(rooms, request).await;
+            text(status, told)
+        }
+        "/exports" if reloader.is_some() => {
+            let (status, told) = exported(rooms, request).await;
             text(status, told)
         }
         "/reload" => match reloader {
@@ -67,6 +76,31 @@ async fn ordered(rooms: &Arc<Rooms>, request: Request<Body>) -> (StatusCode, Str
     };
     match orders::carry_out(rooms, signed, UnixMillis::now()).await {
         Ok((_, committed)) => (StatusCode::OK, format!("已执行 · carried out, line {}\n", committed.index)),
+        Err(refusal) => {
+            let status = StatusCode::from_u16(refusal.told.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, format!("{refusal}\n{} {}\n", refusal.told.zh, refusal.told.en))
+        }
+    }
+}
+
+/// Puts an export of evidence on record; whoever reaches this address reaches the folder that is exported, too.
+async fn exported(rooms: &Arc<Rooms>, request: Request<Body>) -> (StatusCode, String) {
+    let Ok(body) = whole(request.into_body(), ORDER_MAX).await else {
+        return (StatusCode::PAYLOAD_TOO_LARGE, "shorter, please\n".into());
+    };
+    let noted = match serde_json::from_slice::<export::Export>(&body) {
+        Ok(wanted) => export::note(rooms, &wanted, UnixMillis::now()).await,
+        Err(error) => return (StatusCode::UNPROCESSABLE_ENTITY, format!("{error}\n")),
+    };
+    match noted {
+        Ok(committed) => {
+            // What is exported next is what the newest checkpoint covers: this line, too, once the witnesses had their time.
+            let until = tokio::time::Instant::now() + SIGNED_WITHIN;
+            while rooms.log.checkpoint().size <= committed.index && tokio::time::Instant::now() < until {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            (StatusCode::OK, format!("已记入日志 · on record, line {}\n", committed.index))
+        }
         Err(refusal) => {
             let status = StatusCode::from_u16(refusal.told.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             (status, format!("{refusal}\n{} {}\n", refusal.told.zh, refusal.told.en))

@@ -48,7 +48,7 @@ use crate::jobs::witnesses::{self, Witnesses};
 use crate::lookups::Lookups;
 use crate::partners::{Contracts, Rates, Standing, Stopped};
 use crate::policy::{PolicyBook, archive};
-use crate::store::{Store, head};
+use crate::store::{Migration, Store, head};
 use crate::terms::{Digest, Mistakes, UnixMillis};
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
@@ -181,6 +181,11 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
     }))
 }
 
+/// Every table of a gateway's store.
+pub fn migrations() -> Vec<Migration> {
+    [records::MIGRATIONS, changes::MIGRATIONS, orders::MIGRATIONS, about_me::MIGRATIONS, registry::MIGRATIONS].concat()
+}
+
 fn year(now: UnixMillis) -> u32 {
     u32::try_from(now.day().year()).unwrap_or(0)
 }
@@ -295,10 +300,7 @@ pub fn gm_signer(config: &Config) -> Result<Option<GmSigner>, Wrong> {
 
 /// The store, with its tables.
 pub async fn store(config: &Config) -> Result<Store, Wrong> {
-    let migrations =
-        [records::MIGRATIONS, changes::MIGRATIONS, orders::MIGRATIONS, about_me::MIGRATIONS, registry::MIGRATIONS]
-            .concat();
-    Store::open(&config.gateway.store, &migrations).await.map_err(|e| e.to_string())
+    Store::open(&config.gateway.store, &migrations()).await.map_err(|e| e.to_string())
 }
 
 /// The newest checkpoint of our log that the store remembers.

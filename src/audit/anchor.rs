@@ -9,6 +9,7 @@
 //!  …                      ┘
 //! ```
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -100,29 +101,31 @@ pub fn time_of(token: &Token, text: &str, anchors: &[Certificate]) -> Result<Uni
     Ok(stamp.at)
 }
 
-/// The file of the newest anchor in a log's folder: they are named by size, in twenty digits.
+/// The files of the anchors in a log's folder by the size of their checkpoint: they are named by it, in twenty digits.
+pub fn all(log: &Path) -> io::Result<BTreeMap<u64, PathBuf>> {
+    let items = match std::fs::read_dir(log.join("anchors")) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        items => items?,
+    };
+    let mut all = BTreeMap::new();
+    for item in items {
+        let path = item?.path();
+        let name = path.file_name().and_then(|n| n.to_str()).filter(|n| n.len() == 20);
+        if let Some(size) = name.and_then(|n| n.parse().ok()) {
+            all.insert(size, path);
+        }
+    }
+    Ok(all)
+}
+
+/// The file of the newest anchor.
 pub fn newest(log: &Path) -> io::Result<Option<PathBuf>> {
     newest_upto(log, u64::MAX)
 }
 
 /// As [`newest`], over at most `size` entries.
 pub fn newest_upto(log: &Path, size: u64) -> io::Result<Option<PathBuf>> {
-    let items = match std::fs::read_dir(log.join("anchors")) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        items => items?,
-    };
-    let mut newest: Option<PathBuf> = None;
-    for item in items {
-        let path = item?.path();
-        let is_size = path
-            .file_name()
-            .and_then(|n| n.to_str())
-            .is_some_and(|n| n.len() == 20 && n.parse::<u64>().is_ok_and(|of| of <= size));
-        if is_size && newest.as_ref().is_none_or(|known| *known < path) {
-            newest = Some(path);
-        }
-    }
-    Ok(newest)
+    Ok(all(log)?.range(..=size).next_back().map(|(_, path)| path.clone()))
 }
 
 impl fmt::Display for Anchor {

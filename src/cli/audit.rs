@@ -15,6 +15,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use ring::rand::{SecureRandom, SystemRandom};
 
+use super::again::{Archive, InBundle};
 use crate::audit::bundle;
 use crate::audit::checkpoint::{self, Checkpoint};
 use crate::audit::entry::EntryHead;
@@ -130,6 +131,10 @@ struct VerifyArgs {
     /// 抽样种子（重现抽查） · Seed of the sample, to draw the same entries again.
     #[arg(long, value_name = "HEX", requires = "sample")]
     seed: Option<crate::terms::Digest>,
+    /// 归档目录（网关数据目录，或其 policies 与 decisions 的副本）：逐条复核决定 · A folder with the archived `policies` and
+    /// `decisions`: every decision is made again by the rules of then.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["foreign", "sample"])]
+    decisions: Option<PathBuf>,
     /// 条目不是通办格式，只核验哈希 · Entries of another system: only hashes are judged.
     #[arg(long)]
     foreign: bool,
@@ -426,6 +431,9 @@ fn verify_one(target: &Target, args: &VerifyArgs, options: &Options) -> Result<v
     if let Some((_, seed)) = options.sample {
         report.notes.push(format!("抽样种子 seed of the sample: {}", crate::terms::Digest(seed)));
     }
+    if let Some(folder) = &args.decisions {
+        decide_again(&mut report, target, folder)?;
+    }
     if let (Some(path), Some(state)) = (&args.state, &report.state) {
         keep(path, &state.encode())?;
     }
@@ -443,6 +451,34 @@ fn verify_one(target: &Target, args: &VerifyArgs, options: &Options) -> Result<v
     }
 }
 
+/// Check 11 of the design: policy digests resolve, and decisions are what the rules of then say.
+fn decide_again(report: &mut verify::Report, target: &Target, folder: &Path) -> Result<(), String> {
+    let (Target::Folder(dir) | Target::Mirror(dir)) = target else {
+        return Err(
+            "--decisions 用于目录或镜像 · decisions are made again over a folder or mirror: mirror the log first"
+                .into(),
+        );
+    };
+    let (archive, mut index) = (Archive::new(folder), 0);
+    let walked = each_entry(dir, &mut |entry| {
+        match archive.again(entry) {
+            None => {}
+            Some(Ok(())) => report.answer(verify::Question::Decisions, verify::Verdict::Proven),
+            Some(Err((verdict, what))) => report.fault(verify::Fault {
+                question: verify::Question::Decisions,
+                verdict,
+                file: "entries".into(),
+                offset: None,
+                index: Some(index),
+                what,
+            }),
+        }
+        index += 1;
+        Ok(())
+    });
+    walked?.map_err(|e| format!("{}: {e}", dir.display()))
+}
+
 fn tell(text: &str, exit_code: u8) -> Result<ExitCode, String> {
     std::io::stdout().write_all(text.as_bytes()).map_err(|e| e.to_string())?;
     Ok(ExitCode::from(exit_code))
@@ -455,7 +491,18 @@ fn verify_bundle(file: &Path, args: &VerifyArgs, policy: Option<&Pinned>) -> Res
         return Err("请给出 --key，或列有日志公钥的 --policy · give --key, or a policy that names the logs".into());
     }
     let source = std::fs::File::open(file).map_err(|e| format!("{}: {e}", file.display()))?;
-    let judged = evidence::verify(source, &keys, policy, Some(UnixMillis::now()));
+    let time_authorities = args.tsa.as_deref().map(export::chain).transpose()?.unwrap_or_default();
+    let decides = InBundle::default();
+    let judged = evidence::verify(
+        source,
+        &evidence::Auditor {
+            keys: &keys,
+            policy,
+            now: Some(UnixMillis::now()),
+            time_authorities: &time_authorities,
+            decides: Some(&decides),
+        },
+    );
     let mut report = judged.report;
     if let Some(certificate) = judged.sealed_by {
         let print = certificate.fingerprint();

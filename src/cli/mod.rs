@@ -1,5 +1,6 @@
 //! Floor 10: commands and words on the terminal.
 
+mod again;
 pub mod audit;
 pub mod demo;
 pub mod order;

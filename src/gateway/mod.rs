@@ -17,6 +17,7 @@ pub mod door;
 pub mod duty;
 pub mod enrol;
 pub mod errand;
+pub mod export;
 mod facts;
 pub mod filing;
 pub mod intake;
@@ -61,6 +62,7 @@ pub fn tolds() -> Vec<&'static Told> {
         pass::TOLDS,
         rooms::TOLDS,
         errand::TOLDS,
+        export::TOLDS,
         sign_in::TOLDS,
         lookup::changed::TOLDS,
         registry::TOLDS,

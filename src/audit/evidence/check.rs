@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::Deserialize;
 
 use super::index::{self, Last};
-use super::{IndexPart, LogPart, MANIFEST, Manifest, VERSION, checkpoint_path, entry_path, proof_path};
+use super::{ANCHOR, IndexPart, LogPart, MANIFEST, Manifest, VERSION, checkpoint_path, entry_path, proof_path};
+use crate::audit::anchor::{Anchor, AnchorError, MAX_ANCHOR};
 use crate::audit::checkpoint::{self, SignedCheckpoint};
 use crate::audit::entry::{EntryHead, Receipt, Role, Unjudged};
 use crate::audit::merkle::{self, leaf_hash};
@@ -30,9 +31,35 @@ pub struct Judged {
     pub sealed_by: Option<Certificate>,
 }
 
-/// Judges a bundle by the keys of the logs that the auditor knows. Half 0 must be of one of them.
-pub fn verify<S: Source>(source: S, keys: &[VerifierKey], policy: Option<&Pinned>, now: Option<UnixMillis>) -> Judged {
-    let mut check = Check { report: Report::default(), keys, policy, now };
+/// What the auditor brings along.
+#[derive(Default)]
+pub struct Auditor<'a> {
+    /// Keys of the logs; half 0 must be of one of them.
+    pub keys: &'a [VerifierKey],
+    pub policy: Option<&'a Pinned>,
+    /// For the policy's limits of age.
+    pub now: Option<UnixMillis>,
+    /// Authorities trusted for time-stamps; without them nothing is asked about time.
+    pub time_authorities: &'a [Certificate],
+    /// Decides again; without it nothing is asked about decisions.
+    pub decides: Option<&'a dyn Decides>,
+}
+
+/// Decides again what an entry says was decided, by the rules and questions in the bundle. Lives above this room.
+pub trait Decides {
+    /// `None` for an entry that records no decision. `names` are the bundle's files of rules and questions.
+    ///
+    /// # Errors
+    /// Disproven, or undecided where rules or question are missing, and why.
+    fn again(&self, entry: &[u8], names: &[String], read: ReadFile<'_>) -> Option<Result<(), (Verdict, String)>>;
+}
+
+/// Reads a file of the bundle.
+pub type ReadFile<'a> = &'a dyn Fn(&str) -> Option<Vec<u8>>;
+
+/// Judges a bundle by what the auditor brings along; nothing is taken from it.
+pub fn verify<S: Source>(source: S, by: &Auditor<'_>) -> Judged {
+    let mut check = Check { report: Report::default(), by };
     check.report.answer(Question::Integrity, Verdict::Proven);
     check.report.answer(Question::Complete, Verdict::Proven);
     check.report.answer(Question::Content, Verdict::Proven);
@@ -51,9 +78,7 @@ pub fn verify<S: Source>(source: S, keys: &[VerifierKey], policy: Option<&Pinned
 
 struct Check<'a> {
     report: Report,
-    keys: &'a [VerifierKey],
-    policy: Option<&'a Pinned>,
-    now: Option<UnixMillis>,
+    by: &'a Auditor<'a>,
 }
 
 /// An entry whose place in its log is proven.
@@ -102,13 +127,63 @@ impl Check<'_> {
         self.report.size = signed.size();
         self.report.root = Some(signed.root());
         self.report.entries = entries.len() as u64;
-        if let Some(policy) = self.policy {
-            witnessed(&mut self.report, policy, self.now, &signed);
+        if let Some(policy) = self.by.policy {
+            witnessed(&mut self.report, policy, self.by.now, &signed);
         }
+        self.stamped(&manifest, &signed, open);
         self.chain(&case, &entries);
         self.end(&case, manifest.index.as_ref(), &entries);
         self.peers(&manifest, &entries, open);
         self.documents(&manifest, &entries, open);
+        self.decisions(&manifest, &entries, open);
+    }
+
+    /// When all of it was there, by the word of a time-stamp authority.
+    fn stamped<S: Source>(&mut self, manifest: &Manifest, signed: &SignedCheckpoint, open: &Open<S>) {
+        if self.by.time_authorities.is_empty() {
+            return;
+        }
+        let Some(part) = &manifest.anchor else {
+            let what = "no time-stamp over the log covers the case";
+            return self.fault(Question::Anchored, Verdict::Undecided, ANCHOR, None, what);
+        };
+        let key = self.by.keys.iter().find(|key| key.name() == signed.checkpoint().origin);
+        let octets = open.archive.read(ANCHOR, MAX_ANCHOR as u64).map_err(|e| (Verdict::Disproven, e.to_string()));
+        let judged = octets.and_then(|octets| {
+            let key = key.ok_or((Verdict::Undecided, "no key of the log".to_owned()))?;
+            let anchor = Anchor::parse(&octets).and_then(|anchor| anchor.verify(key, None, self.by.time_authorities));
+            anchor.map_err(|error| {
+                let untrusted = matches!(error, AnchorError::Authority(_));
+                (if untrusted { Verdict::Undecided } else { Verdict::Disproven }, error.to_string())
+            })
+        });
+        match judged {
+            Err((verdict, what)) => self.fault(Question::Anchored, verdict, ANCHOR, None, what),
+            Ok((then, at)) => {
+                let (old, new) = ((then.size(), &then.root()), (signed.size(), &signed.root()));
+                if then.size() != part.size || merkle::check_consistency(old, new, &part.proof).is_err() {
+                    let what = "the stamped checkpoint is no past of the bundle's";
+                    return self.fault(Question::Anchored, Verdict::Disproven, ANCHOR, None, what);
+                }
+                self.report.answer(Question::Anchored, Verdict::Proven);
+                self.report.anchored = Some((at, then.size()));
+            }
+        }
+    }
+
+    /// What was decided is what the rules of then say.
+    fn decisions<S: Source>(&mut self, manifest: &Manifest, entries: &[Proven], open: &Open<S>) {
+        let Some(decides) = self.by.decides else { return };
+        let read = |path: &str| open.archive.read(path, MAX_CONTAINER).ok();
+        for entry in entries {
+            match decides.again(&entry.bytes, &manifest.policies, &read) {
+                None => {}
+                Some(Ok(())) => self.report.answer(Question::Decisions, Verdict::Proven),
+                Some(Err((verdict, what))) => {
+                    self.fault(Question::Decisions, verdict, &entry_path(0, entry.index), Some(entry.index), what);
+                }
+            }
+        }
     }
 
     /// Every file must be one that the manifest speaks of.
@@ -120,6 +195,8 @@ impl Check<'_> {
         }
         known.extend(manifest.documents.iter().map(|d| d.path.clone()));
         known.extend(manifest.certificates.iter().cloned());
+        known.extend(manifest.policies.iter().filter(|path| path.starts_with("policy/")).cloned());
+        known.extend(manifest.anchor.iter().map(|_| ANCHOR.to_owned()));
         for file in open.files.iter().filter(|file| !known.contains(&file.name)) {
             let what = "the manifest does not speak of this file";
             self.fault(Question::Integrity, Verdict::Disproven, &file.name, None, what);
@@ -134,7 +211,7 @@ impl Check<'_> {
         open: &Open<S>,
     ) -> Option<(SignedCheckpoint, Vec<Proven>)> {
         let path = checkpoint_path(log);
-        let Some(key) = self.keys.iter().find(|key| key.name() == part.origin) else {
+        let Some(key) = self.by.keys.iter().find(|key| key.name() == part.origin) else {
             let what = format!("no key of {} is pinned: give --key, or a policy that names it", part.origin);
             self.fault(Question::Integrity, Verdict::Undecided, &path, None, what);
             return None;
@@ -258,7 +335,7 @@ impl Check<'_> {
         let mut theirs: HashMap<(String, u64), Digest> = HashMap::new();
         let mut unpinned = BTreeSet::new();
         for (log, part) in manifest.logs.iter().enumerate().skip(1) {
-            if self.keys.iter().all(|key| key.name() != part.origin) {
+            if self.by.keys.iter().all(|key| key.name() != part.origin) {
                 unpinned.insert(part.origin.clone());
                 continue;
             }

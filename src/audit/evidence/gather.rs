@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 use memchr::memmem::Finder;
 
 use super::index::{self, Last};
-use super::{EvidenceError, IndexPart, LogPart, MAX_ENTRIES, checkpoint_path, entry_path, proof_path};
+use super::{
+    ANCHOR, AnchorPart, EvidenceError, IndexPart, LogPart, MAX_ENTRIES, checkpoint_path, entry_path, proof_path,
+};
+use crate::audit::anchor;
 use crate::audit::checkpoint::{self, SignedCheckpoint};
 use crate::audit::entry::{EntryHead, Receipt, Role};
 use crate::audit::log::base::{Base, PRUNED};
@@ -30,6 +33,8 @@ pub struct Half {
     /// Index, bytes, proof; by index.
     pub entries: Vec<(u64, Vec<u8>, TlogProof)>,
     pub index: Option<IndexPart>,
+    /// A time-stamp over the log that covers the case, with its octets.
+    pub anchor: Option<(AnchorPart, Vec<u8>)>,
     /// Unix milliseconds of the newest entry, as it says itself.
     pub newest: i64,
 }
@@ -44,6 +49,7 @@ impl Half {
         for (index, _, proof) in &self.entries {
             files.push((proof_path(log, *index), proof.to_string().into_bytes()));
         }
+        files.extend(self.anchor.iter().map(|(_, octets)| (ANCHOR.to_owned(), octets.clone())));
         files
     }
 
@@ -82,8 +88,26 @@ pub fn gather(dir: &Path, key: &VerifierKey, case: &Pseudonym) -> Result<Half, E
         }
     };
     let levels = LevelFolder(dir.join("levels"));
+    let last = wanted.found.iter().map(|(at, _)| *at).filter(|at| index.as_ref().is_none_or(|part| part.entry != *at));
+    let anchor = anchored(dir, last.max().unwrap_or(0), &signed, &levels)?;
     let prove = |at: u64| merkle::inclusion(&Tiled(&levels), at, signed.size());
-    half(&signed, key, wanted.found, index, |at| prove(at).map_err(EvidenceError::from))
+    let half = half(&signed, key, wanted.found, index, |at| prove(at).map_err(EvidenceError::from))?;
+    Ok(Half { anchor, ..half })
+}
+
+/// The first time-stamp over the log that covers entry `last`: the nearest proof of when it was there.
+fn anchored(
+    dir: &Path,
+    last: u64,
+    signed: &SignedCheckpoint,
+    levels: &LevelFolder,
+) -> Result<Option<(AnchorPart, Vec<u8>)>, EvidenceError> {
+    let failed = |source| EvidenceError::Read { file: "anchors".to_owned(), source };
+    let all = anchor::all(dir).map_err(failed)?;
+    let Some((size, file)) = all.range(last + 1..=signed.size()).next() else { return Ok(None) };
+    let octets = std::fs::read(file).map_err(failed)?;
+    let proof = merkle::consistency(&Tiled(levels), *size, signed.size())?;
+    Ok(Some((AnchorPart { size: *size, proof }, octets)))
 }
 
 /// The entries of a peer's log that receipts name.
@@ -132,7 +156,7 @@ fn half(
         newest = EntryHead::parse(&bytes).map_or(newest, |head| newest.max(head.ts));
         proven.push((at, bytes, proof));
     }
-    Ok(Half { part, checkpoint: signed.note().to_owned(), entries: proven, index, newest })
+    Ok(Half { part, checkpoint: signed.note().to_owned(), entries: proven, index, anchor: None, newest })
 }
 
 /// Picks entries while the log goes by; most of them are passed over without being read.

@@ -6,6 +6,8 @@
 //!  logs/0/entries/000000000042.json       the entries of the case, byte for byte
 //!  logs/0/proofs/000000000042.tlog-proof  that each is in the log
 //!  logs/1/…                               the entries of the peer's log that ours name
+//!  logs/0/anchor                          the first time-stamp over the log that covers the case
+//!  policy/<version>/…  policy/asked/…     the rules that decided, and what they were asked
 //!  documents/…  certificates/…            papers and containers of the case; who sealed them
 //! ```
 //! An inclusion proof cannot show that nothing was left out. Three things do: the chain of the case (`seq`, `prev`)
@@ -29,7 +31,7 @@ use super::checkpoint::CheckpointError;
 use super::verify::SparseError;
 use crate::terms::Digest;
 
-pub use check::{Judged, verify};
+pub use check::{Auditor, Decides, Judged, ReadFile, verify};
 pub use gather::{Half, gather, named_by_peers};
 
 /// Version of the manifest.
@@ -52,6 +54,11 @@ pub struct Manifest {
     pub logs: Vec<LogPart>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<IndexPart>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<AnchorPart>,
+    /// Paths of the rules that decided, each set under its version, and of the questions they were asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
     pub documents: Vec<DocumentPart>,
     pub certificates: Vec<String>,
 }
@@ -78,6 +85,16 @@ pub struct IndexPart {
     pub seq: u32,
     /// Place in the sorted map.
     pub place: u64,
+    pub proof: Vec<Digest>,
+}
+
+/// The first time-stamp over our log that covers the case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnchorPart {
+    /// Entries of the checkpoint that was stamped.
+    pub size: u64,
+    /// From that checkpoint to the bundle's (RFC 6962 §2.1.2).
     pub proof: Vec<Digest>,
 }
 
@@ -123,6 +140,19 @@ pub fn entry_path(log: usize, index: u64) -> String {
 /// Path of its proof.
 pub fn proof_path(log: usize, index: u64) -> String {
     format!("logs/{log}/proofs/{index:012}.tlog-proof")
+}
+
+/// Path of the time-stamp over our log.
+pub const ANCHOR: &str = "logs/0/anchor";
+
+/// Path of a file of the rules that decided.
+pub fn policy_path(version: Digest, file: &str) -> String {
+    format!("policy/{version}/{file}")
+}
+
+/// Path of a question that was asked of them.
+pub fn asked_path(digest: Digest) -> String {
+    format!("policy/asked/{digest}.json")
 }
 
 /// Path of a log's checkpoint.

@@ -3,10 +3,11 @@
 use std::io;
 
 use super::*;
+use crate::audit::anchor::tests::Authority;
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::entry::{Entry, Evidence, PeerReceipt, Upstream, Word};
 use crate::audit::note::{KeyKind, Signer, VerifierKey};
-use crate::audit::verify::{Fetch, Pinned, Question, Verdict};
+use crate::audit::verify::{Fetch, Pinned, Question, Report, Verdict};
 use crate::audit::{Committed, Kind, Log, OpenOptions, Pseudonym};
 use crate::terms::UnixMillis;
 use crate::trust::asic::{self, Part};
@@ -94,6 +95,8 @@ fn sealed(halves: &[Half], documents: &[(&str, &[u8])]) -> Vec<u8> {
         case_no: None,
         logs: halves.iter().map(|half| half.part.clone()).collect(),
         index: halves[0].index.clone(),
+        anchor: halves[0].anchor.as_ref().map(|(part, _)| part.clone()),
+        policies: Vec::new(),
         documents: documents.iter().map(part).collect(),
         certificates: Vec::new(),
     };
@@ -115,8 +118,12 @@ fn seal(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     asic::seal(Vec::new(), parts, &key, &chain, UnixMillis(1_771_000_000_000)).unwrap()
 }
 
-fn judge(bundle: Vec<u8>) -> crate::audit::verify::Report {
-    verify(bundle, &[key("own.example/gw"), key("peer.example/gw")], None, None).report
+fn judged(bundle: Vec<u8>, keys: &[VerifierKey], policy: Option<&Pinned>) -> Report {
+    verify(bundle, &Auditor { keys, policy, ..Auditor::default() }).report
+}
+
+fn judge(bundle: Vec<u8>) -> Report {
+    judged(bundle, &[key("own.example/gw"), key("peer.example/gw")], None)
 }
 
 #[test]
@@ -131,15 +138,15 @@ fn a_case_is_proven_from_one_file_and_two_exports_are_the_same() {
     }
     assert_eq!((report.entries, report.peers.get("peer.example/gw")), (6, Some(&1)));
     // A key that nobody pinned proves nothing.
-    let strangers = verify(first.clone(), &[key("peer.example/gw")], None, None).report;
+    let strangers = judged(first.clone(), &[key("peer.example/gw")], None);
     assert_eq!(strangers.exit_code(), 2);
-    let half = verify(first.clone(), &[key("own.example/gw")], None, None).report;
+    let half = judged(first.clone(), &[key("own.example/gw")], None);
     assert_eq!(
         (half.verdict(Question::Integrity), half.verdict(Question::Complete)),
         (Verdict::Proven, Verdict::Undecided)
     );
     let strict = Pinned::parse(&format!("witness w {}\nquorum w\n", signer("w").verifier(KeyKind::Cosignature)));
-    let unwitnessed = verify(first, &[key("own.example/gw")], strict.ok().as_ref(), None).report;
+    let unwitnessed = judged(first, &[key("own.example/gw")], strict.ok().as_ref());
     assert_eq!(unwitnessed.verdict(Question::Witnessed), Verdict::Disproven);
 }
 
@@ -209,4 +216,57 @@ fn a_case_that_is_not_there_has_no_bundle() {
     let (ours, _theirs, _peer) = world();
     assert!(matches!(gather(ours.path(), &key("own.example/gw"), &Pseudonym([8; 16])), Err(EvidenceError::NoCase)));
     assert!(matches!(gather(ours.path(), &key("peer.example/gw"), &CASE), Err(EvidenceError::Checkpoint(_))));
+}
+
+#[test]
+fn a_time_stamp_that_covers_the_case_goes_along() {
+    let (ours, _theirs, peer) = world();
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let note = std::fs::read_to_string(ours.path().join("checkpoint")).unwrap();
+    let at = UnixMillis(1_771_000_100_000);
+    std::fs::create_dir(ours.path().join("anchors")).unwrap();
+    let keep = |size: u64, octets: &str| {
+        std::fs::write(ours.path().join("anchors").join(format!("{size:020}")), octets).unwrap();
+    };
+    let size: u64 = note.lines().nth(1).unwrap().parse().unwrap();
+    keep(size, &authority.stamp(&note, at).to_string());
+    keep(9, "an older one, which does not cover the case");
+    let log = open(ours.path(), "own.example/gw");
+    for n in 0..300 {
+        log.append_blocking(&event(1_000 + n)).unwrap();
+    }
+    log.publish();
+    drop(log);
+    let halves = halves(ours.path(), &peer);
+    let bundle = sealed(&halves, &[]);
+    let keys = [key("own.example/gw"), key("peer.example/gw")];
+    let by = |authority: &Authority| {
+        let chain = [authority.root.clone()];
+        verify(bundle.clone(), &Auditor { keys: &keys, time_authorities: &chain, ..Auditor::default() }).report
+    };
+    let report = by(&authority);
+    assert_eq!(
+        (report.verdict(Question::Anchored), report.anchored),
+        (Verdict::Proven, Some((at, size))),
+        "{}",
+        report.text()
+    );
+    assert_eq!(by(&stranger).verdict(Question::Anchored), Verdict::Undecided);
+    assert_eq!(judge(bundle.clone()).verdict(Question::Anchored), Verdict::NotAsked);
+
+    // Another time-stamp, or none; and a checkpoint that is no past of ours.
+    let mut bent = halves;
+    bent[0].anchor.as_mut().unwrap().1[30] ^= 1;
+    let chain = [authority.root.clone()];
+    let judge = |halves: &[Half]| {
+        let by = Auditor { keys: &keys, time_authorities: &chain, ..Auditor::default() };
+        verify(sealed(halves, &[]), &by).report.verdict(Question::Anchored)
+    };
+    assert_eq!(judge(&bent), Verdict::Disproven);
+    bent[0].anchor.as_mut().unwrap().1[30] ^= 1;
+    assert_eq!(judge(&bent), Verdict::Proven);
+    bent[0].anchor.as_mut().unwrap().0.proof[0].0[0] ^= 1;
+    assert_eq!(judge(&bent), Verdict::Disproven);
+    bent[0].anchor = None;
+    assert_eq!(judge(&bent), Verdict::Undecided);
 }

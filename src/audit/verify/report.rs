@@ -58,12 +58,14 @@ pub enum Question {
     Content,
     /// Every receipt names a leaf that is in the peer's log.
     Receipts,
+    /// Every decision is what the archived rules say to the question that was kept.
+    Decisions,
     /// Signed with SM2, and every SM3 root agrees with the entries.
     Commercial,
 }
 
 impl Question {
-    pub const ALL: [Question; 8] = [
+    pub const ALL: [Question; 9] = [
         Self::Integrity,
         Self::AppendOnly,
         Self::Witnessed,
@@ -71,6 +73,7 @@ impl Question {
         Self::Complete,
         Self::Content,
         Self::Receipts,
+        Self::Decisions,
         Self::Commercial,
     ];
 
@@ -84,6 +87,7 @@ impl Question {
             Self::Complete => ("办件链完备", "complete"),
             Self::Content => ("记录内容", "content"),
             Self::Receipts => ("对端回执", "peers' receipts"),
+            Self::Decisions => ("决定复核", "decisions replayed"),
             Self::Commercial => ("商用密码（SM2/SM3）", "commercial cryptography"),
         }
     }
@@ -161,7 +165,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub(in crate::audit) fn answer(&mut self, question: Question, verdict: Verdict) {
+    pub fn answer(&mut self, question: Question, verdict: Verdict) {
         // Disproven beats undecided beats proven, whatever the order of findings.
         let rank = |v: Verdict| match v {
             Verdict::NotAsked => 0,
@@ -177,7 +181,7 @@ impl Report {
         }
     }
 
-    pub(in crate::audit) fn fault(&mut self, fault: Fault) {
+    pub fn fault(&mut self, fault: Fault) {
         self.answer(fault.question, fault.verdict);
         if self.faults.len() < MAX_FAULTS { self.faults.push(fault) } else { self.faults_not_listed += 1 }
     }

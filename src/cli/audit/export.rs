@@ -1,8 +1,10 @@
 //! `tongban audit export CASE`: the evidence of one case as one sealed file. Reads a gateway's folder, running or not.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use http::StatusCode;
 
 use super::{ReachArgs, pinned, read};
 use crate::app::config::Config;
@@ -10,6 +12,8 @@ use crate::audit::evidence::{self, DocumentPart, Half, MANIFEST, Manifest, VERSI
 use crate::audit::note::VerifierKey;
 use crate::audit::verify::Peer;
 use crate::audit::{Pseudonym, Pseudonymiser};
+use crate::cli::again::Archive;
+use crate::cli::reload::admin;
 use crate::exchange::message::Stored;
 use crate::exchange::{Key, Vault, records};
 use crate::store::Store;
@@ -19,6 +23,7 @@ use crate::trust::certificate::Certificate;
 use crate::trust::issue::{self, Issuer, Subject, Use};
 use crate::trust::pem;
 use crate::trust::suite::{PublicKey, SignatureAlgorithm, Signer, SigningKey, SuiteError};
+use crate::upstream::body::full;
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
@@ -30,6 +35,12 @@ pub(super) struct ExportArgs {
     /// 网关配置文件：以机构电子印章封装 · The gateway's configuration; the bundle is sealed by its envelope key.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// 经办人工号：网关运行时，导出先记入其日志 · Staff number of who exports: a running gateway puts the export on record first.
+    #[arg(long, value_name = "STAFF", requires = "config")]
+    by: Option<String>,
+    /// 依据文号 · Reference of the order it is exported under.
+    #[arg(long, value_name = "REFERENCE", requires = "config")]
+    ground: Option<String>,
     /// 办件库地址（默认为数据目录中的 store.db） · Where the cases are, when not DIR/store.db.
     #[arg(long, value_name = "URL", requires = "data")]
     store: Option<String>,
@@ -53,6 +64,8 @@ struct Source {
     store: Option<String>,
     seal: Seal,
     peer_keys: Vec<VerifierKey>,
+    /// Where a running gateway would be told.
+    config: Option<Config>,
 }
 
 pub(super) fn run(args: &ExportArgs) -> Result<(), String> {
@@ -62,15 +75,40 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), String> {
         let text = String::from_utf8_lossy(&read(&source.data.join("log/key"))?).into_owned();
         text.trim_end().parse().map_err(|e| format!("log/key: {e}"))?
     };
+    on_record(&source, &case, args)?;
     let own = evidence::gather(&source.data.join("log"), &key, &case).map_err(|e| e.to_string())?;
     let halves = with_peers(own, &source.peer_keys, args)?;
     let files = match (no, &source.store) {
         (Some(no), Some(store)) => documents(no, store, &source.data)?,
         _ => Vec::new(),
     };
-    let made = write(args, &source, case, no, &halves, files)?;
+    let entries: Vec<&[u8]> = halves[0].entries.iter().map(|(_, bytes, _)| &bytes[..]).collect();
+    let policies = Archive::new(&source.data).files(&entries)?;
+    let made = write(args, &source, case, no, &halves, policies, files)?;
     println!("{made}");
     Ok(())
+}
+
+/// A running gateway puts the export on record, before anything is taken out; a stopped one cannot.
+fn on_record(source: &Source, case: &Pseudonym, args: &ExportArgs) -> Result<(), String> {
+    if !super::is_running(&source.data.join("log")) {
+        eprintln!("网关未运行，本次导出未记入日志 · the gateway is not running: this export is not on record");
+        return Ok(());
+    }
+    let (Some(config), Some(by), Some(ground)) = (&source.config, &args.by, &args.ground) else {
+        return Err("网关正在运行，导出须记入日志：请给出 --config、--by 和 --ground · the gateway is running and puts exports on \
+                    record: give --config, --by and --ground"
+            .into());
+    };
+    let body = serde_json::json!({ "case": case.to_string(), "by": by, "ground": ground }).to_string();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    match runtime.block_on(admin(config, "/exports", full(body)))? {
+        (StatusCode::OK, told) => {
+            eprint!("{told}");
+            Ok(())
+        }
+        (_, told) => Err(told),
+    }
 }
 
 fn source(args: &ExportArgs) -> Result<Source, String> {
@@ -85,8 +123,8 @@ fn source(args: &ExportArgs) -> Result<Source, String> {
         let chain = chain(&pair.certificate)?;
         let public = chain[0].public_key().map_err(|e| format!("{}: {e}", pair.certificate.display()))?;
         let seal = Seal::Envelope { key: pair.key.open(&public)?, chain };
-        let (data, store) = (config.gateway.data, Some(config.gateway.store));
-        return Ok(Source { data, store, seal, peer_keys });
+        let (data, store) = (config.gateway.data.clone(), Some(config.gateway.store.clone()));
+        return Ok(Source { data, store, seal, peer_keys, config: Some(config) });
     }
     let data = args.data.clone().unwrap_or_default();
     if !data.join("log/segments").is_dir() {
@@ -94,7 +132,7 @@ fn source(args: &ExportArgs) -> Result<Source, String> {
     }
     let store = data.join("store.db");
     let store = args.store.clone().or_else(|| store.is_file().then(|| format!("sqlite:{}", store.display())));
-    Ok(Source { seal: Seal::Derived, data, store, peer_keys })
+    Ok(Source { seal: Seal::Derived, data, store, peer_keys, config: None })
 }
 
 fn directory_keys(config: &Config) -> Result<Vec<VerifierKey>, String> {
@@ -147,7 +185,7 @@ fn documents(no: CaseNo, store: &str, data: &Path) -> Result<Vec<Document>, Stri
     let vault = std::sync::Arc::new(Vault::open(&data.join("vault")).map_err(|e| e.to_string())?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     runtime.block_on(async {
-        let store = Store::open(store, records::MIGRATIONS).await.map_err(|e| e.to_string())?;
+        let store = Store::open(store, &crate::app::wire::migrations()).await.map_err(|e| e.to_string())?;
         let mut tx = store.read().await.map_err(|e| e.to_string())?;
         let wrapped = match records::wrapped_key(&mut tx, no).await {
             Ok(wrapped) => wrapped,
@@ -179,6 +217,7 @@ fn write(
     case: Pseudonym,
     no: Option<CaseNo>,
     halves: &[Half],
+    policies: BTreeMap<String, Vec<u8>>,
     mut documents: Vec<Document>,
 ) -> Result<String, String> {
     documents.sort_by(|a, b| a.stored.path.cmp(&b.stored.path));
@@ -195,6 +234,8 @@ fn write(
         case_no: no.map(|no| no.to_string()),
         logs: halves.iter().map(|half| half.part.clone()).collect(),
         index: halves.first().and_then(|half| half.index.clone()),
+        anchor: halves.first().and_then(|half| half.anchor.as_ref().map(|(part, _)| part.clone())),
+        policies: policies.keys().cloned().collect(),
         documents: documents
             .iter()
             .map(|d| DocumentPart {
@@ -210,6 +251,7 @@ fn write(
     manifest.push(b'\n');
     let mut files = vec![(MANIFEST.to_owned(), manifest)];
     files.extend(halves.iter().enumerate().flat_map(|(log, half)| half.files(log)));
+    files.extend(policies);
     files.extend(certificates);
     let media = |name: &str| match name.rsplit('.').next() {
         Some("json") => "application/json",

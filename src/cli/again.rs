@@ -1,0 +1,220 @@
+//! Decisions of a log, decided again: the rules of then must say to the question that was kept what the log says they said.
+//!
+//! ```text
+//!  entry ─▶ verdict · rules · version · digest of the question
+//!  a gateway's folder: decisions/<day>.jsonl, policies/<version>/ ─┐
+//!  a bundle: policy/asked/<digest>.json, policy/<version>/ ────────┴─▶ the same? (or somebody lied)
+//! ```
+
+use std::cell::RefCell;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+use std::rc::Rc;
+
+use crate::audit::evidence::{self, Decides, ReadFile};
+use crate::audit::verify::Verdict;
+use crate::policy::replay::{self, Logged};
+use crate::policy::{Ask, PolicySet, archive};
+use crate::terms::json::canonical;
+use crate::terms::{Day, Digest};
+
+/// Largest file of one day's questions, in octets.
+const DAY_MAX_BYTES: u64 = 4 << 30;
+
+/// Where the set says something else than the log says it said: both verdicts.
+pub fn differs(set: &PolicySet, logged: &Logged, ask: &Ask) -> Option<String> {
+    let (permitted, rules) = match set.evaluate(ask, logged.at) {
+        Ok(permit) => (true, permit.rules().to_vec()),
+        Err(denial) => (false, denial.rules().to_vec()),
+    };
+    let same = permitted == logged.permitted && rules.iter().map(|r| &**r).eq(logged.rules.iter().map(String::as_str));
+    let word = |yes: bool| if yes { "allow" } else { "deny" };
+    (!same).then(|| format!("{} ≠ {}", word(logged.permitted), word(permitted)))
+}
+
+/// The questions of a file, each under its own digest: one that was changed answers to another.
+pub fn questions(file: &Path) -> Result<HashMap<Digest, Ask>, String> {
+    let named = |what: String| format!("{}: {what}", file.display());
+    if std::fs::metadata(file).is_ok_and(|meta| meta.len() > DAY_MAX_BYTES) {
+        return Err(named("larger than a day's questions are".into()));
+    }
+    let text = std::fs::read_to_string(file).map_err(|e| named(e.to_string()))?;
+    let asked = replay::read(&text).map_err(|line| named(format!("line {line} is not a question")))?;
+    Ok(asked.into_iter().map(|asked| (replay::digest(&asked.ask), asked.ask)).collect())
+}
+
+type Set = Result<Rc<PolicySet>, String>;
+
+/// The rules and questions of a gateway's folder, or of a copy of its `policies` and `decisions`.
+pub struct Archive<'d> {
+    folder: &'d Path,
+    sets: RefCell<HashMap<Digest, Set>>,
+    days: RefCell<HashMap<Day, HashMap<Digest, Ask>>>,
+}
+
+impl<'d> Archive<'d> {
+    pub fn new(folder: &'d Path) -> Self {
+        Self { folder, sets: RefCell::default(), days: RefCell::default() }
+    }
+
+    pub fn set(&self, version: Digest) -> Set {
+        let find = || archive::find(&self.folder.join("policies"), version).map(Rc::new).map_err(|e| e.to_string());
+        self.sets.borrow_mut().entry(version).or_insert_with(find).clone()
+    }
+
+    /// The question of a decision: kept on its day, or on the day before when it was asked just before midnight.
+    ///
+    /// # Errors
+    /// A file of questions that cannot be read.
+    pub fn asked(&self, logged: &Logged) -> Result<Option<Ask>, String> {
+        let mut days = self.days.borrow_mut();
+        for at in [logged.at, logged.at.plus_seconds(-60)] {
+            let day = at.day();
+            let asked = match days.entry(day) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let file = self.folder.join("decisions").join(format!("{day}.jsonl"));
+                    new.insert(if file.is_file() { questions(&file)? } else { HashMap::new() })
+                }
+            };
+            if let Some(ask) = asked.get(&logged.asked) {
+                return Ok(Some(ask.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// As [`Decides::again`], from this folder.
+    pub fn again(&self, entry: &[u8]) -> Option<Result<(), (Verdict, String)>> {
+        let logged = Logged::read(entry)?;
+        let undecided = |why: String| (Verdict::Undecided, why);
+        let judged = self.set(logged.version).map_err(undecided).and_then(|set| {
+            let ask = self.asked(&logged).map_err(undecided)?;
+            let ask = ask.ok_or_else(|| undecided("the question that was asked was not kept".into()))?;
+            same(&set, &logged, &ask)
+        });
+        Some(judged)
+    }
+
+    /// Files of the rules and questions behind some entries, for a bundle; what is not kept is left out.
+    pub fn files(&self, entries: &[&[u8]]) -> Result<BTreeMap<String, Vec<u8>>, String> {
+        let mut files = BTreeMap::new();
+        let mut versions = BTreeSet::new();
+        for logged in entries.iter().filter_map(|entry| Logged::read(entry)) {
+            versions.insert(logged.version);
+            if let Some(text) = self.asked(&logged)?.and_then(|ask| canonical(&ask).ok()) {
+                files.insert(evidence::asked_path(logged.asked), text);
+            }
+        }
+        for version in versions {
+            let Ok(set) = self.set(version) else { continue };
+            let sources = set.sources().iter();
+            files.extend(sources.map(|(name, text)| (evidence::policy_path(version, name), text.clone().into_bytes())));
+        }
+        Ok(files)
+    }
+}
+
+fn same(set: &PolicySet, logged: &Logged, ask: &Ask) -> Result<(), (Verdict, String)> {
+    match differs(set, logged, ask) {
+        None => Ok(()),
+        Some(why) => Err((Verdict::Disproven, format!("not what the rules of then say: {why}"))),
+    }
+}
+
+/// Decides from the rules and questions in a bundle.
+#[derive(Default)]
+pub struct InBundle(RefCell<HashMap<Digest, Set>>);
+
+impl Decides for InBundle {
+    fn again(&self, entry: &[u8], names: &[String], read: ReadFile<'_>) -> Option<Result<(), (Verdict, String)>> {
+        let logged = Logged::read(entry)?;
+        let undecided = |why: &str| (Verdict::Undecided, why.to_owned());
+        let set = || {
+            let folder = evidence::policy_path(logged.version, "");
+            let mut sources = Vec::new();
+            for name in names.iter().filter_map(|name| name.strip_prefix(&folder)) {
+                let text = read(&evidence::policy_path(logged.version, name)).and_then(|b| String::from_utf8(b).ok());
+                sources.push((name.to_owned(), text.ok_or("a file of rules is missing, or no text")?));
+            }
+            match PolicySet::from_sources(sources) {
+                Ok(set) if set.version() == logged.version => Ok(Rc::new(set)),
+                _ => Err("the rules that decided are not in the bundle".to_owned()),
+            }
+        };
+        let set = self.0.borrow_mut().entry(logged.version).or_insert_with(set).clone();
+        let judged = set.map_err(|why| undecided(&why)).and_then(|set| {
+            let text = read(&evidence::asked_path(logged.asked));
+            let text = text.ok_or_else(|| undecided("the question that was asked is not in the bundle"))?;
+            if Digest::of(&text) != logged.asked {
+                return Err((Verdict::Disproven, "not the question that the entry names".to_owned()));
+            }
+            let ask = serde_json::from_slice(&text).map_err(|_| undecided("a question of another version"))?;
+            same(&set, &logged, &ask)
+        });
+        Some(judged)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::entry::{Decision, Word};
+    use crate::audit::{Entry as Line, Kind};
+    use crate::policy::replay::Recorded;
+    use crate::policy::{embedded_cases, run_cases};
+    use crate::terms::UnixMillis;
+
+    const AT: UnixMillis = UnixMillis(1_771_000_000_000);
+
+    fn entry(recorded: &Recorded, permitted: bool) -> Vec<u8> {
+        let word = |text: &str| Word::new(text).unwrap();
+        let decision = Decision {
+            ask: Some(replay::digest(&recorded.ask)),
+            policy: Some(recorded.version),
+            rules: recorded.rules.iter().map(|rule| word(rule)).collect(),
+            verdict: Some(word(if permitted { "allow" } else { "deny" })),
+            ..Decision::default()
+        };
+        let mut bytes = Vec::new();
+        Line::new(Kind::Deny, AT).dec(decision).encode().unwrap().link(0, None, &mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn a_bundle_decides_again_and_what_was_changed_in_it_is_found() {
+        let set = PolicySet::embedded().unwrap();
+        let asks = run_cases(&set, &embedded_cases()).unwrap().outcomes.into_iter().map(|outcome| outcome.ask);
+        let all: Vec<Recorded> = asks.map(|ask| Recorded::of(&set, &ask, AT)).collect();
+        for permitted in [true, false] {
+            let recorded = all.iter().find(|recorded| recorded.permitted == permitted).unwrap();
+            let asked = evidence::asked_path(replay::digest(&recorded.ask));
+            let mut files = BTreeMap::from([(asked.clone(), canonical(&recorded.ask).unwrap())]);
+            let sources = set.sources().iter();
+            let path = |name: &str| evidence::policy_path(set.version(), name);
+            files.extend(sources.map(|(name, text)| (path(name), text.clone().into_bytes())));
+            let rules = files.keys().find(|name| name.ends_with(".cedar")).unwrap().clone();
+            let judge = |entry: &[u8], files: &BTreeMap<String, Vec<u8>>| {
+                let names: Vec<String> = files.keys().cloned().collect();
+                let again = InBundle::default().again(entry, &names, &|path| files.get(path).cloned());
+                again.unwrap().map_err(|(verdict, _)| verdict)
+            };
+            let with = |name: &str, octets: Option<&[u8]>| {
+                let mut files = files.clone();
+                match octets {
+                    Some(octets) => files.insert(name.to_owned(), octets.to_vec()),
+                    None => files.remove(name),
+                };
+                judge(&entry(recorded, permitted), &files)
+            };
+            assert_eq!(judge(&entry(recorded, permitted), &files), Ok(()));
+            assert_eq!(judge(&entry(recorded, !permitted), &files), Err(Verdict::Disproven));
+            assert_eq!(with(&asked, None), Err(Verdict::Undecided));
+            assert_eq!(with(&asked, Some(b"{}")), Err(Verdict::Disproven));
+            assert_eq!(with(&rules, None), Err(Verdict::Undecided));
+            assert_eq!(with(&rules, Some(b"permit (principal, action, resource);")), Err(Verdict::Undecided));
+        }
+        assert!(InBundle::default().again(b"{\"kind\":\"login\",\"ts\":1}", &[], &|_| None).is_none());
+    }
+}

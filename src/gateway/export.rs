@@ -1,0 +1,48 @@
+//! An export of a case's evidence, put on record before it is made. The evidence leaves through the operator's machine, and
+//! whoever is asked for it later finds who took it, when and on what ground.
+
+use serde::Deserialize;
+
+use super::ledger::word;
+use super::rooms::Rooms;
+use crate::audit::entry::{Actor, Node, Purpose};
+use crate::audit::{Committed, Entry, Kind, Pseudonym};
+use crate::terms::refusal::tolds;
+use crate::terms::{Next, Refusal, UnixMillis};
+
+tolds! {
+    /// Without who and why, nothing is exported.
+    pub const EXPORT_GROUND = "TB-GW-0130", 422,
+        "导出证据须写明经办人和依据文号（可见 ASCII 字符，不含居民身份证号），请补充后重试。",
+        "An export names who takes it and on what ground, as codes of visible ASCII without resident numbers: add them.",
+        Next::CorrectAndResend;
+}
+
+/// What is exported, by whom and why.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Export {
+    /// Pseudonym of the case.
+    pub case: String,
+    /// Staff number of who exports.
+    pub by: String,
+    /// Reference of the order or request it is made under (依据文号).
+    pub ground: String,
+}
+
+/// Puts the export on record, in the chain of the case.
+///
+/// # Errors
+/// `TB-GW-0130` without a ground or name that can stand in the log; those of the log.
+pub async fn note(rooms: &Rooms, export: &Export, now: UnixMillis) -> Result<Committed, Refusal> {
+    let missing = |what: &str| Refusal::new(&EXPORT_GROUND, format!("{what}: not a plain word"));
+    let case: Pseudonym = export.case.parse().map_err(|_| missing("case"))?;
+    let by = word(&export.by).ok_or_else(|| missing("by"))?;
+    let ground = word(&export.ground).ok_or_else(|| missing("ground"))?;
+    let entry = Entry::new(Kind::AuditExport, now)
+        .node(Node { name: word(&rooms.me.id), ..Node::default() })
+        .actor(Actor { kind: word("operator"), staff: Some(by), ..Actor::default() })
+        .why(Purpose { basis: Some(ground), purpose: word("evidence"), ..Purpose::default() })
+        .case(case);
+    Ok(rooms.log.append(&entry).await?)
+}

@@ -1,0 +1,139 @@
+//! The evidence of a case from a running gateway: on record before it leaves, the same twice, proven by us, and in its parts by
+//! programs that nobody here wrote.
+
+mod federation;
+mod tools;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use federation::Federation;
+use serde_json::Value;
+use tools::{text, tongban};
+
+fn run(program: &str, args: &[&str], folder: &Path) -> Output {
+    Command::new(program).args(args).current_dir(folder).output().unwrap_or_else(|e| panic!("{program}: {e}"))
+}
+
+fn there(program: &str) -> bool {
+    Command::new(program).arg("--help").output().is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn evidence_is_on_record_and_stands_without_us() {
+    let federation = Federation::start(1).await;
+    let folder = federation.folder.path().to_owned();
+    let told =
+        |gateway: usize, name: &str| federation.told["gateways"][gateway][name].as_str().expect("text").to_owned();
+    let (key, peer_key, config) = (told(0, "log_key"), told(1, "log_key"), told(0, "config"));
+    let window = federation.client("window", 0);
+    let both = vec![
+        ("authorization", format!("Bearer {}", federation.token("clerk"))),
+        ("tongban-subject-token", federation.token("citizen")),
+    ];
+    let filed = federation.file(&window, &both, "419001", None).await;
+    let no = filed.json["case"].as_str().unwrap_or_else(|| panic!("{}", filed.text())).to_owned();
+    federation.until_over(&window, &both, &no).await;
+
+    // The gateway runs: without who and why nothing leaves, and a ground is no place for a resident number.
+    let peer = folder.join("gw-419001/data/log").display().to_string();
+    let out = |name: &str| folder.join(name).display().to_string();
+    let export = |to: &str, more: &[&str]| {
+        let line = ["audit", "export", &no, "--config", &config, "--peer", &peer, "-o", to];
+        tongban(&[&line[..], more].concat())
+    };
+    for more in [
+        &[][..],
+        &["--by", "A-1"],
+        &["--by", "A-1", "--ground", "990101199202290010"],
+        &["--by", "A-1", "--ground", "因案"],
+    ] {
+        let refused = export(&out("refused.asice"), more);
+        assert!(!refused.status.success() && !folder.join("refused.asice").exists(), "{more:?}: {}", text(&refused));
+    }
+    let done = export(&out("first.asice"), &["--by", "A-1", "--ground", "SJ-2026-17"]);
+    assert!(done.status.success() && text(&done).contains("on record"), "{}", text(&done));
+    let shown = tongban(&["audit", "show", &folder.join("gw-440305/data/log").display().to_string()]);
+    let lines = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let exports: Vec<Value> = lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let exports: Vec<&Value> = exports.iter().filter(|line| line["kind"] == "audit.export").collect();
+    assert_eq!(exports.len(), 1);
+    assert_eq!((&exports[0]["actor"]["staff"], &exports[0]["why"]["basis"]), (&"A-1".into(), &"SJ-2026-17".into()));
+
+    // All verdicts offline; what nobody pinned proves nothing; a rule or question taken out or changed is found.
+    let bundle = out("first.asice");
+    let judge = |bundle: &str, keys: &[&str]| {
+        let keys = keys.iter().flat_map(|key| ["--key", *key]);
+        let line: Vec<&str> = ["audit", "verify", bundle, "--json"].into_iter().chain(keys).collect();
+        let output = tongban(&line);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output)));
+        report
+    };
+    let report = judge(&bundle, &[&key, &peer_key]);
+    for question in ["integrity", "content", "decisions"] {
+        assert_eq!(report["verdicts"][question], "proven", "{question}: {report:#}");
+    }
+    assert!(report["peers"].as_object().is_some_and(|peers| !peers.is_empty()), "{report:#}");
+    assert_eq!(judge(&bundle, &[&peer_key])["exit_code"], 2);
+
+    let unpacked = folder.join("unpacked");
+    std::fs::create_dir(&unpacked).expect("a folder");
+    if there("unzip") {
+        assert!(run("unzip", &["-t", &bundle], &folder).status.success());
+    }
+    unzip(Path::new(&bundle), &unpacked);
+    parts(&unpacked, &key);
+}
+
+/// Unpacks a container with the reader that we test elsewhere; what other programs say of it is said of the octets.
+fn unzip(bundle: &Path, to: &Path) {
+    let file = std::fs::File::open(bundle).expect("a bundle");
+    let limits = tongban::formats::zip::Limits::default();
+    let archive = tongban::formats::zip::Archive::open(&file, &limits).expect("an archive");
+    for entry in archive.files() {
+        let path = to.join(&entry.name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, archive.read(&entry.name, 1 << 30).expect("read")).expect("written");
+    }
+}
+
+/// The seal by OpenSSL, proofs by an independent client, policies as plain files.
+fn parts(unpacked: &Path, key: &str) {
+    let meta = unpacked.join("META-INF");
+    let signature = tools::files(&meta).into_iter().find(|file| file.extension().is_some_and(|e| e == "p7s"));
+    let signature = signature.expect("a signature").display().to_string();
+    let manifest = tools::files(&meta).into_iter().find(|file| file.to_string_lossy().contains("ASiCManifest"));
+    let manifest = manifest.expect("a manifest").display().to_string();
+    let line = [
+        "cms",
+        "-verify",
+        "-inform",
+        "DER",
+        "-in",
+        &signature,
+        "-content",
+        &manifest,
+        "-binary",
+        "-noverify",
+        "-out",
+        "/dev/null",
+    ];
+    let done = run("openssl", &line, unpacked);
+    assert!(done.status.success(), "{}", text(&done));
+    for certificate in tools::files(&unpacked.join("certificates")) {
+        let done = run("openssl", &["x509", "-noout", "-subject", "-in", &certificate.display().to_string()], unpacked);
+        assert!(done.status.success(), "{}", text(&done));
+    }
+    assert!(unpacked.join("policy/asked").is_dir(), "the questions that were asked");
+    if there("python3") {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/tlog/proof.py").display().to_string();
+        let line = ["-B", &script, "logs/0", "--key", key];
+        let done = run("python3", &line, unpacked);
+        assert!(done.status.success(), "{}", text(&done));
+        let entry = tools::files(&unpacked.join("logs/0/entries")).remove(0);
+        let octets = std::fs::read_to_string(&entry).expect("an entry");
+        std::fs::write(&entry, octets.replacen("\"kind\":\"", "\"kind\":\"x", 1)).expect("written");
+        let bent = run("python3", &line, unpacked);
+        assert!(text(&bent).contains("DISPROVEN"), "{}", text(&bent));
+    }
+}
