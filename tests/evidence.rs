@@ -70,7 +70,7 @@ async fn evidence_is_on_record_and_stands_without_us() {
         report
     };
     let report = judge(&bundle, &[&key, &peer_key]);
-    for question in ["integrity", "content", "decisions"] {
+    for question in ["integrity", "content", "decisions", "seals"] {
         assert_eq!(report["verdicts"][question], "proven", "{question}: {report:#}");
     }
     assert!(report["peers"].as_object().is_some_and(|peers| !peers.is_empty()), "{report:#}");

@@ -28,6 +28,7 @@ use crate::gateway::enrol::Authority;
 use crate::gateway::intake::Bounds;
 use crate::gateway::issuers::Issuers;
 use crate::gateway::lookup::changed::Askers;
+use crate::gateway::material::Materials;
 use crate::gateway::orders;
 use crate::gateway::registry;
 use crate::gateway::rooms::{
@@ -118,6 +119,8 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
     let (folder, archive) = (data.join("decisions"), data.join("policies"));
     let decisions = Arc::new(Decisions::open(&folder).map_err(|e| wrong(&folder, e))?);
     archive::keep(&archive, &policies).map_err(|e| wrong(&archive, e))?;
+    let trust = data.join("trust");
+    let materials = Materials::open(&trust).map_err(|e| wrong(&trust, e))?;
     let known = crate::gateway::statuses::authorities(&directory);
     let kept = statuses::kept(&config.statuses, &data.join("statuses"), &known);
     let rates = Rates::new(&contracts);
@@ -149,6 +152,7 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
         operators: ArcSwap::from_pointee(operators),
         enrolment: ArcSwap::from_pointee(enrolment),
         client_lists: ArcSwap::from_pointee(client_lists),
+        materials,
         certificate_status: Arc::new(certificate_status(config)?),
         statuses: ArcSwap::from_pointee(kept),
         strangers: Strangers::default(),

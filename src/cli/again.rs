@@ -12,12 +12,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::rc::Rc;
 
-use crate::audit::evidence::{self, Decides, ReadFile};
+use crate::audit::evidence::{self, Again, Examined, ReadFile};
 use crate::audit::verify::Verdict;
+use crate::licences::{self, material};
 use crate::policy::replay::{self, Logged};
 use crate::policy::{Ask, PolicySet, archive};
 use crate::terms::json::canonical;
-use crate::terms::{Day, Digest};
+use crate::terms::{Day, Digest, UnixMillis};
 
 /// Largest file of one day's questions, in octets.
 const DAY_MAX_BYTES: u64 = 4 << 30;
@@ -85,7 +86,7 @@ impl<'d> Archive<'d> {
         Ok(None)
     }
 
-    /// As [`Decides::again`], from this folder.
+    /// As [`Again::decision`], from this folder.
     pub fn again(&self, entry: &[u8]) -> Option<Result<(), (Verdict, String)>> {
         let logged = Logged::read(entry)?;
         let undecided = |why: String| (Verdict::Undecided, why);
@@ -97,7 +98,7 @@ impl<'d> Archive<'d> {
         Some(judged)
     }
 
-    /// Files of the rules and questions behind some entries, for a bundle; what is not kept is left out.
+    /// Files of the rules, questions and material behind some entries, for a bundle; what is not kept is left out.
     pub fn files(&self, entries: &[&[u8]]) -> Result<BTreeMap<String, Vec<u8>>, String> {
         let mut files = BTreeMap::new();
         let mut versions = BTreeSet::new();
@@ -106,6 +107,14 @@ impl<'d> Archive<'d> {
             if let Some(text) = self.asked(&logged)?.and_then(|ask| canonical(&ask).ok()) {
                 files.insert(evidence::asked_path(logged.asked), text);
             }
+        }
+        for digest in entries.iter().flat_map(|entry| evidence::examined(entry)).map(|examined| examined.trust) {
+            let read = |digest: Digest| std::fs::read(self.folder.join("trust").join(digest.to_string())).ok();
+            let Some(list) = read(digest) else { continue };
+            for part in material::named(&list).unwrap_or_default() {
+                files.extend(read(part).map(|octets| (evidence::trust_path(part), octets)));
+            }
+            files.insert(evidence::trust_path(digest), list);
         }
         for version in versions {
             let Ok(set) = self.set(version) else { continue };
@@ -127,8 +136,8 @@ fn same(set: &PolicySet, logged: &Logged, ask: &Ask) -> Result<(), (Verdict, Str
 #[derive(Default)]
 pub struct InBundle(RefCell<HashMap<Digest, Set>>);
 
-impl Decides for InBundle {
-    fn again(&self, entry: &[u8], names: &[String], read: ReadFile<'_>) -> Option<Result<(), (Verdict, String)>> {
+impl Again for InBundle {
+    fn decision(&self, entry: &[u8], names: &[String], read: ReadFile<'_>) -> Option<Result<(), (Verdict, String)>> {
         let logged = Logged::read(entry)?;
         let undecided = |why: &str| (Verdict::Undecided, why.to_owned());
         let set = || {
@@ -155,6 +164,33 @@ impl Decides for InBundle {
         });
         Some(judged)
     }
+
+    fn licence(&self, examined: &Examined, document: Vec<u8>, read: ReadFile<'_>) -> Result<(), (Verdict, String)> {
+        let part = |digest| read(&evidence::trust_path(digest));
+        examined_again(examined, document, &part)
+    }
+}
+
+/// Examines a licence by what was trusted and known then, at that time.
+fn examined_again(
+    examined: &Examined,
+    document: Vec<u8>,
+    part: &dyn Fn(Digest) -> Option<Vec<u8>>,
+) -> Result<(), (Verdict, String)> {
+    let undecided = |why: &str| (Verdict::Undecided, why.to_owned());
+    let list = part(examined.trust).ok_or_else(|| undecided("what the licence was judged by is not here"))?;
+    if Digest::of(&list) != examined.trust {
+        return Err((Verdict::Disproven, "not what the entry says the licence was judged by".to_owned()));
+    }
+    let profile = material::profile(&list, UnixMillis(examined.at), part).map_err(undecided)?;
+    let report = licences::verify("licence", document, &profile);
+    let words = [Some(report.indication.word()), report.code];
+    match words.contains(&Some(&*examined.verdict)) {
+        true => Ok(()),
+        false => {
+            Err((Verdict::Disproven, format!("the log says {}, it is {}", examined.verdict, report.indication.word())))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -164,7 +200,6 @@ mod tests {
     use crate::audit::{Entry as Line, Kind};
     use crate::policy::replay::Recorded;
     use crate::policy::{embedded_cases, run_cases};
-    use crate::terms::UnixMillis;
 
     const AT: UnixMillis = UnixMillis(1_771_000_000_000);
 
@@ -197,7 +232,7 @@ mod tests {
             let rules = files.keys().find(|name| name.ends_with(".cedar")).unwrap().clone();
             let judge = |entry: &[u8], files: &BTreeMap<String, Vec<u8>>| {
                 let names: Vec<String> = files.keys().cloned().collect();
-                let again = InBundle::default().again(entry, &names, &|path| files.get(path).cloned());
+                let again = InBundle::default().decision(entry, &names, &|path| files.get(path).cloned());
                 again.unwrap().map_err(|(verdict, _)| verdict)
             };
             let with = |name: &str, octets: Option<&[u8]>| {
@@ -215,6 +250,65 @@ mod tests {
             assert_eq!(with(&rules, None), Err(Verdict::Undecided));
             assert_eq!(with(&rules, Some(b"permit (principal, action, resource);")), Err(Verdict::Undecided));
         }
-        assert!(InBundle::default().again(b"{\"kind\":\"login\",\"ts\":1}", &[], &|_| None).is_none());
+        assert!(InBundle::default().decision(b"{\"kind\":\"login\",\"ts\":1}", &[], &|_| None).is_none());
+    }
+
+    /// A page, signed by a key of its own, and the profile that trusts it.
+    fn signed_page() -> (Vec<u8>, licences::Profile) {
+        use crate::licences::make::{PdfApply, sign_pdf};
+        use crate::trust::certificate::Certificate;
+        use crate::trust::issue::{self, Issuer, Subject, Use};
+        use crate::trust::suite::{SignatureAlgorithm, Signer, SigningKey};
+        let key = SigningKey::generate(SignatureAlgorithm::EcdsaP256Sha256).unwrap();
+        let key = SigningKey::from_pkcs8(&key).unwrap();
+        let (subject, spki) = (Subject::named("测试", "测试"), key.public_key().to_spki());
+        let (from, to) = (UnixMillis(0), UnixMillis(4_000_000_000_000));
+        let der = issue::certificate(&Issuer::root(&key, &subject), &subject, &spki, Use::Signer, from, to).unwrap();
+        let chain = [Certificate::parse(&der).unwrap()];
+        let (mut pdf, mut table) = ("%PDF-1.7\n".to_owned(), "0000000000 65535 f\r\n".to_owned());
+        for (n, object) in
+            ["<</Type/Catalog/Pages 2 0 R>>", "<</Type/Pages/Kids[3 0 R]/Count 1>>", "<</Type/Page/Parent 2 0 R>>"]
+                .iter()
+                .enumerate()
+        {
+            table += &format!("{:010} 00000 n\r\n", pdf.len());
+            pdf += &format!("{} 0 obj\n{object}\nendobj\n", n + 1);
+        }
+        let at = pdf.len();
+        pdf += &format!("xref\n0 4\n{table}trailer\n<</Size 4/Root 1 0 R>>\nstartxref\n{at}\n%%EOF\n");
+        let with = PdfApply { signer: &key, chain: &chain, at: AT, time_stamp: None, reason: None };
+        let update = sign_pdf(pdf.clone().into_bytes(), &with).unwrap();
+        let mut profile = licences::Profile::new(AT);
+        profile.anchors.signers = chain.to_vec();
+        ([pdf.into_bytes(), update].concat(), profile)
+    }
+
+    #[test]
+    fn a_licence_is_examined_again_by_what_was_trusted_then() {
+        let (page, profile) = signed_page();
+        let material = licences::Material::of(&profile).unwrap();
+        let said =
+            |verdict: &str, trust| Examined { at: AT.0, digest: Digest::of(&page), verdict: verdict.into(), trust };
+        let here = |digest: Digest| match digest == material.digest {
+            true => Some(material.list.clone()),
+            false => material.parts.get(&digest).cloned(),
+        };
+        let again = |examined: &Examined, document: &[u8], part: &dyn Fn(Digest) -> Option<Vec<u8>>| {
+            examined_again(examined, document.to_vec(), part).map_err(|(verdict, _)| verdict)
+        };
+        let good = said("TOTAL-PASSED", material.digest);
+        assert_eq!(again(&good, &page, &here), Ok(()));
+        assert_eq!(again(&said("TOTAL-FAILED", material.digest), &page, &here), Err(Verdict::Disproven));
+        let mut bent = page.clone();
+        bent[20] ^= 1;
+        assert_eq!(again(&good, &bent, &here), Err(Verdict::Disproven));
+        assert_eq!(again(&good, &page, &|_| None), Err(Verdict::Undecided));
+        assert_eq!(again(&good, &page, &|_| Some(b"other".to_vec())), Err(Verdict::Disproven));
+        let list_only = |digest: Digest| (digest == material.digest).then(|| material.list.clone());
+        assert_eq!(again(&good, &page, &list_only), Err(Verdict::Undecided));
+        // The same page, had nobody been trusted then.
+        let strangers = licences::Material::of(&licences::Profile::new(AT)).unwrap();
+        let there = |_: Digest| Some(strangers.list.clone());
+        assert_eq!(again(&said("NO_ANCHORS", strangers.digest), &page, &there), Ok(()));
     }
 }

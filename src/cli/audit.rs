@@ -492,7 +492,7 @@ fn verify_bundle(file: &Path, args: &VerifyArgs, policy: Option<&Pinned>) -> Res
     }
     let source = std::fs::File::open(file).map_err(|e| format!("{}: {e}", file.display()))?;
     let time_authorities = args.tsa.as_deref().map(export::chain).transpose()?.unwrap_or_default();
-    let decides = InBundle::default();
+    let again = InBundle::default();
     let judged = evidence::verify(
         source,
         &evidence::Auditor {
@@ -500,7 +500,7 @@ fn verify_bundle(file: &Path, args: &VerifyArgs, policy: Option<&Pinned>) -> Res
             policy,
             now: Some(UnixMillis::now()),
             time_authorities: &time_authorities,
-            decides: Some(&decides),
+            again: Some(&again),
         },
     );
     let mut report = judged.report;

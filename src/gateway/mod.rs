@@ -27,6 +27,7 @@ pub mod ledger;
 pub mod logout;
 pub mod lookup;
 pub mod mandates;
+pub mod material;
 pub mod multipart;
 pub mod onward;
 pub mod orders;

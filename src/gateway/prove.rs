@@ -186,9 +186,12 @@ async fn licence(
     let known = &allowed.placed.known;
     let reading = rooms.vault.read(&known.key, &upload.kept).map_err(crate::exchange::ExchangeError::from)?;
     let profile = judged_by(rooms, known.trace.at);
-    let name = upload.field.clone();
-    let report = tokio::task::spawn_blocking(move || licences::verify(&name, VaultFile(reading), &profile));
-    let report = report.await.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))?;
+    let (name, keeper) = (upload.field.clone(), rooms.clone());
+    let report = tokio::task::spawn_blocking(move || {
+        (keeper.materials.keep(&profile), licences::verify(&name, VaultFile(reading), &profile))
+    });
+    let (trust, report) =
+        report.await.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))?;
     rooms.certificate_status.notice(&report, known.trace.at);
     let resident = known.citizen.resident.as_ref();
     let holder = resident.ok_or_else(|| Refusal::new(&super::who::NO_SUBJECT, "no resident number in the token"))?;
@@ -207,6 +210,8 @@ async fn licence(
         digest: Some(upload.kept.digest),
         verdict: ledger::word(&word),
         seal: signer.and_then(|s| ledger::word(&s.serial)),
+        signer: signer.map(|s| s.sha256),
+        trust,
         ..Leaf::default()
     });
     rooms.log.append(&entry).await?;

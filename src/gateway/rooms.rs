@@ -16,6 +16,7 @@ use super::enrol::Authority;
 use super::intake::Bounds;
 use super::issuers::{Introspected, Issuers};
 use super::lookup::changed::Askers;
+use super::material::Materials;
 use super::orders::Operators;
 use super::sign_in::SignIn;
 use super::statuses::Statuses;
@@ -264,6 +265,8 @@ pub struct Rooms {
     pub client_lists: ArcSwap<Vec<Crl>>,
     /// Whom seals and licences are judged by, beside the directory.
     pub trusted: ArcSwap<Trusted>,
+    /// What verdicts were reached by.
+    pub materials: Materials,
     /// What responders said of the certificates under seals.
     pub certificate_status: Arc<CertificateStatus>,
     /// Revocation and status lists from configured addresses.

@@ -84,8 +84,12 @@ pub async fn ask(verifying: &Verifying<'_>, rooms: &Arc<Rooms>) -> Result<(Repor
     let mut profile = judged_by(rooms, now);
     profile.binding.nonce.clone_from(&verifying.nonce);
     profile.binding.audience.clone_from(&verifying.audience);
-    let report = tokio::task::spawn_blocking(move || licences::verify("upload", VaultFile(reading), &profile)).await;
-    let report = report.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))?;
+    let keeper = rooms.clone();
+    let report = tokio::task::spawn_blocking(move || {
+        (keeper.materials.keep(&profile), licences::verify("upload", VaultFile(reading), &profile))
+    });
+    let (trust, report) =
+        report.await.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))?;
     rooms.certificate_status.notice(&report, now);
     let permit = rooms.policies.decide(&asked(verifying, rooms, &report), now).map_err(|denial| denial.refusal())?;
     let in_force = in_force(verifying, rooms, &report).await?;
@@ -99,6 +103,7 @@ pub async fn ask(verifying: &Verifying<'_>, rooms: &Arc<Rooms>) -> Result<(Repor
             r#type: ledger::word("file"),
             digest: Some(verifying.kept.digest),
             verdict: ledger::word(report.indication.word()),
+            trust,
             ..Evidence::default()
         });
     for (name, value) in [("status", Some(word)), ("status.why", why)] {

@@ -21,6 +21,7 @@ mod judge;
 mod limits;
 mod loose;
 pub mod make;
+pub mod material;
 pub mod ofd;
 mod package;
 mod pdf;
@@ -46,6 +47,7 @@ mod when;
 
 pub use data::{Datum, LicenceData, NoDatum, names};
 pub use judge::{Holder, LicenceError, Need, VerifiedLicence, judge};
+pub use material::Material;
 pub use profile::{Anchors, CoverageRule, Profile, Revocation};
 pub use report::{CertificateFacts, Coverage, Format, Report, SealFacts, SignatureVerdict, TimeBasis};
 pub use sdjwt::{Binding, IssuerKey, ListError, StatusList};

@@ -144,6 +144,8 @@ parts! {
         statusat: Option<UnixMillis>,
         /// Digest of a time-stamp.
         timestamp: Option<Digest>,
+        /// Digest of what the verdict was reached by: anchors, certificates, revocation lists and answers.
+        trust: Option<Digest>,
         /// Type of document or fact.
         r#type: Option<Word>,
         /// Verdict code on the seal.

@@ -41,17 +41,50 @@ pub struct Auditor<'a> {
     pub now: Option<UnixMillis>,
     /// Authorities trusted for time-stamps; without them nothing is asked about time.
     pub time_authorities: &'a [Certificate],
-    /// Decides again; without it nothing is asked about decisions.
-    pub decides: Option<&'a dyn Decides>,
+    /// Decides and examines again; without it nothing is asked about decisions and seals.
+    pub again: Option<&'a dyn Again>,
 }
 
-/// Decides again what an entry says was decided, by the rules and questions in the bundle. Lives above this room.
-pub trait Decides {
-    /// `None` for an entry that records no decision. `names` are the bundle's files of rules and questions.
+/// Does again what entries say was decided and examined, by what is in the bundle. Lives above this room.
+pub trait Again {
+    /// By the rules and questions of then; `None` for an entry that records no decision. `names` are the bundle's files of
+    /// rules and questions.
     ///
     /// # Errors
     /// Disproven, or undecided where rules or question are missing, and why.
-    fn again(&self, entry: &[u8], names: &[String], read: ReadFile<'_>) -> Option<Result<(), (Verdict, String)>>;
+    fn decision(&self, entry: &[u8], names: &[String], read: ReadFile<'_>) -> Option<Result<(), (Verdict, String)>>;
+
+    /// A licence's seals, by what was trusted and known then.
+    ///
+    /// # Errors
+    /// Disproven, or undecided where something is missing, and why.
+    fn licence(&self, examined: &Examined, document: Vec<u8>, read: ReadFile<'_>) -> Result<(), (Verdict, String)>;
+}
+
+/// What an entry says of the examination of a licence.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Examined {
+    /// Unix milliseconds of the examination.
+    #[serde(skip)]
+    pub at: i64,
+    /// Of the document.
+    pub digest: Digest,
+    pub verdict: String,
+    /// Of what it was judged by.
+    pub trust: Digest,
+}
+
+/// The examinations that an entry records, as far as they can be made again.
+pub fn examined(entry: &[u8]) -> Vec<Examined> {
+    #[derive(Deserialize)]
+    struct Raw {
+        ts: i64,
+        #[serde(default)]
+        ev: Vec<serde_json::Value>,
+    }
+    let Ok(raw) = serde_json::from_slice::<Raw>(entry) else { return Vec::new() };
+    let one = |ev| serde_json::from_value::<Examined>(ev).ok();
+    raw.ev.into_iter().filter_map(one).map(|examined| Examined { at: raw.ts, ..examined }).collect()
 }
 
 /// Reads a file of the bundle.
@@ -136,6 +169,7 @@ impl Check<'_> {
         self.peers(&manifest, &entries, open);
         self.documents(&manifest, &entries, open);
         self.decisions(&manifest, &entries, open);
+        self.seals(&manifest, &entries, open);
     }
 
     /// When all of it was there, by the word of a time-stamp authority.
@@ -173,10 +207,10 @@ impl Check<'_> {
 
     /// What was decided is what the rules of then say.
     fn decisions<S: Source>(&mut self, manifest: &Manifest, entries: &[Proven], open: &Open<S>) {
-        let Some(decides) = self.by.decides else { return };
+        let Some(again) = self.by.again else { return };
         let read = |path: &str| open.archive.read(path, MAX_CONTAINER).ok();
         for entry in entries {
-            match decides.again(&entry.bytes, &manifest.policies, &read) {
+            match again.decision(&entry.bytes, &manifest.policies, &read) {
                 None => {}
                 Some(Ok(())) => self.report.answer(Question::Decisions, Verdict::Proven),
                 Some(Err((verdict, what))) => {
@@ -196,6 +230,7 @@ impl Check<'_> {
         known.extend(manifest.documents.iter().map(|d| d.path.clone()));
         known.extend(manifest.certificates.iter().cloned());
         known.extend(manifest.policies.iter().filter(|path| path.starts_with("policy/")).cloned());
+        known.extend(manifest.trust.iter().filter(|path| path.starts_with("trust/")).cloned());
         known.extend(manifest.anchor.iter().map(|_| ANCHOR.to_owned()));
         for file in open.files.iter().filter(|file| !known.contains(&file.name)) {
             let what = "the manifest does not speak of this file";
@@ -400,6 +435,35 @@ impl Check<'_> {
             "文件 documents: {} in the bundle, {unnamed} of them named by no entry; {absent} named and not here (shredded or not exported)",
             manifest.documents.len()
         ));
+    }
+}
+
+impl Check<'_> {
+    /// The verdict on each licence that is here is the one that what was known then gives.
+    fn seals<S: Source>(&mut self, manifest: &Manifest, entries: &[Proven], open: &Open<S>) {
+        let Some(again) = self.by.again else { return };
+        let read = |path: &str| open.archive.read(path, MAX_CONTAINER).ok();
+        let mut absent = 0;
+        for entry in entries {
+            for examined in examined(&entry.bytes) {
+                let document = manifest.documents.iter().find(|document| document.digest == examined.digest);
+                let Some(octets) = document.and_then(|document| read(&document.path)) else {
+                    absent += 1;
+                    continue;
+                };
+                match again.licence(&examined, octets, &read) {
+                    Ok(()) => self.report.answer(Question::Seals, Verdict::Proven),
+                    Err((verdict, what)) => {
+                        self.fault(Question::Seals, verdict, &entry_path(0, entry.index), Some(entry.index), what);
+                    }
+                }
+            }
+        }
+        if absent > 0 {
+            self.report
+                .notes
+                .push(format!("{absent} 份证照不在包内，未重验 licences are not here and not examined again"));
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 //!  logs/1/…                               the entries of the peer's log that ours name
 //!  logs/0/anchor                          the first time-stamp over the log that covers the case
 //!  policy/<version>/…  policy/asked/…     the rules that decided, and what they were asked
+//!  trust/<SHA-256>                        what licences were judged by as of then
 //!  documents/…  certificates/…            papers and containers of the case; who sealed them
 //! ```
 //! An inclusion proof cannot show that nothing was left out. Three things do: the chain of the case (`seq`, `prev`)
@@ -31,7 +32,7 @@ use super::checkpoint::CheckpointError;
 use super::verify::SparseError;
 use crate::terms::Digest;
 
-pub use check::{Auditor, Decides, Judged, ReadFile, verify};
+pub use check::{Again, Auditor, Examined, Judged, ReadFile, examined, verify};
 pub use gather::{Half, gather, named_by_peers};
 
 /// Version of the manifest.
@@ -59,6 +60,9 @@ pub struct Manifest {
     /// Paths of the rules that decided, each set under its version, and of the questions they were asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<String>,
+    /// Paths of what licences were judged by: anchors, certificates, revocation lists and answers as of then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trust: Vec<String>,
     pub documents: Vec<DocumentPart>,
     pub certificates: Vec<String>,
 }
@@ -153,6 +157,11 @@ pub fn policy_path(version: Digest, file: &str) -> String {
 /// Path of a question that was asked of them.
 pub fn asked_path(digest: Digest) -> String {
     format!("policy/asked/{digest}.json")
+}
+
+/// Path of what a licence was judged by, or of a part of it.
+pub fn trust_path(digest: Digest) -> String {
+    format!("trust/{digest}")
 }
 
 /// Path of a log's checkpoint.

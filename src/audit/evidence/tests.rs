@@ -97,6 +97,7 @@ fn sealed(halves: &[Half], documents: &[(&str, &[u8])]) -> Vec<u8> {
         index: halves[0].index.clone(),
         anchor: halves[0].anchor.as_ref().map(|(part, _)| part.clone()),
         policies: Vec::new(),
+        trust: Vec::new(),
         documents: documents.iter().map(part).collect(),
         certificates: Vec::new(),
     };

@@ -60,12 +60,14 @@ pub enum Question {
     Receipts,
     /// Every decision is what the archived rules say to the question that was kept.
     Decisions,
+    /// The verdict on every licence is what anchors, certificates and status of then give.
+    Seals,
     /// Signed with SM2, and every SM3 root agrees with the entries.
     Commercial,
 }
 
 impl Question {
-    pub const ALL: [Question; 9] = [
+    pub const ALL: [Question; 10] = [
         Self::Integrity,
         Self::AppendOnly,
         Self::Witnessed,
@@ -74,6 +76,7 @@ impl Question {
         Self::Content,
         Self::Receipts,
         Self::Decisions,
+        Self::Seals,
         Self::Commercial,
     ];
 
@@ -88,6 +91,7 @@ impl Question {
             Self::Content => ("记录内容", "content"),
             Self::Receipts => ("对端回执", "peers' receipts"),
             Self::Decisions => ("决定复核", "decisions replayed"),
+            Self::Seals => ("印章重验", "seals examined again"),
             Self::Commercial => ("商用密码（SM2/SM3）", "commercial cryptography"),
         }
     }

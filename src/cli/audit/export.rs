@@ -83,8 +83,8 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), String> {
         _ => Vec::new(),
     };
     let entries: Vec<&[u8]> = halves[0].entries.iter().map(|(_, bytes, _)| &bytes[..]).collect();
-    let policies = Archive::new(&source.data).files(&entries)?;
-    let made = write(args, &source, case, no, &halves, policies, files)?;
+    let behind = Archive::new(&source.data).files(&entries)?;
+    let made = write(args, &source, case, no, &halves, behind, files)?;
     println!("{made}");
     Ok(())
 }
@@ -217,7 +217,7 @@ fn write(
     case: Pseudonym,
     no: Option<CaseNo>,
     halves: &[Half],
-    policies: BTreeMap<String, Vec<u8>>,
+    behind: BTreeMap<String, Vec<u8>>,
     mut documents: Vec<Document>,
 ) -> Result<String, String> {
     documents.sort_by(|a, b| a.stored.path.cmp(&b.stored.path));
@@ -235,7 +235,8 @@ fn write(
         logs: halves.iter().map(|half| half.part.clone()).collect(),
         index: halves.first().and_then(|half| half.index.clone()),
         anchor: halves.first().and_then(|half| half.anchor.as_ref().map(|(part, _)| part.clone())),
-        policies: policies.keys().cloned().collect(),
+        policies: behind.keys().filter(|path| path.starts_with("policy/")).cloned().collect(),
+        trust: behind.keys().filter(|path| path.starts_with("trust/")).cloned().collect(),
         documents: documents
             .iter()
             .map(|d| DocumentPart {
@@ -251,11 +252,12 @@ fn write(
     manifest.push(b'\n');
     let mut files = vec![(MANIFEST.to_owned(), manifest)];
     files.extend(halves.iter().enumerate().flat_map(|(log, half)| half.files(log)));
-    files.extend(policies);
+    files.extend(behind);
     files.extend(certificates);
     let media = |name: &str| match name.rsplit('.').next() {
         Some("json") => "application/json",
         Some("pem") => "application/pem-certificate-chain",
+        _ if name.starts_with("trust/") => "application/octet-stream",
         _ => "text/plain",
     };
     let mut parts: Vec<Part<'_>> = files.iter().map(|(name, bytes)| Part::whole(name, media(name), bytes)).collect();
