@@ -12,7 +12,7 @@ use crate::terms::{Next, Refusal, UnixMillis};
 
 tolds! {
     /// Without who and why, nothing is exported.
-    pub const EXPORT_GROUND = "TB-GW-0130", 422,
+    pub const EXPORT_GROUND = "TB-GW-0190", 422,
         "导出证据须写明经办人和依据文号（可见 ASCII 字符，不含居民身份证号），请补充后重试。",
         "An export names who takes it and on what ground, as codes of visible ASCII without resident numbers: add them.",
         Next::CorrectAndResend;
@@ -33,7 +33,7 @@ pub struct Export {
 /// Puts the export on record, in the chain of the case.
 ///
 /// # Errors
-/// `TB-GW-0130` without a ground or name that can stand in the log; those of the log.
+/// `TB-GW-0190` without a ground or name that can stand in the log; those of the log.
 pub async fn note(rooms: &Rooms, export: &Export, now: UnixMillis) -> Result<Committed, Refusal> {
     let missing = |what: &str| Refusal::new(&EXPORT_GROUND, format!("{what}: not a plain word"));
     let case: Pseudonym = export.case.parse().map_err(|_| missing("case"))?;
