@@ -3,6 +3,7 @@
 mod again;
 pub mod audit;
 pub mod demo;
+pub mod licence;
 pub mod order;
 mod picture;
 pub mod policy;
@@ -53,6 +54,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Seal and sign files, make seals (电子签章)
     Seal(seal::SealArgs),
+    /// Test material for licences: genuine and broken files with the verdict each must get (测试证照)
+    Licence(licence::LicenceArgs),
     /// Verify and read audit logs, offline (核验审计日志)
     Audit(audit::AuditArgs),
     /// Test, explain and replay policies (策略测试与解释)
@@ -70,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Terminal(args) => terminal::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Seal(args) => seal::run(&args),
+        Command::Licence(args) => licence::run(&args),
         Command::Audit(args) => audit::run(args),
         Command::Policy(args) => policy::run(args),
     }

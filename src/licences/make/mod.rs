@@ -13,6 +13,7 @@ mod page;
 mod pdf;
 mod png;
 mod seal;
+pub mod specimen;
 
 pub use apply::{Apply, apply};
 pub use pdf::{PdfApply, sign_pdf};

@@ -1,0 +1,75 @@
+//! `tongban licence make` through the real binary: every file gets the verdict that its manifest says, by `tongban verify`.
+
+mod tools;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use tools::{text, tongban};
+
+fn lines(output: &std::process::Output) -> Vec<Value> {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+}
+
+#[test]
+fn every_variation_gets_the_verdict_that_its_manifest_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("material");
+    let done =
+        tongban(&["licence", "make", "--out", &out.display().to_string(), "--variation", "all", "--holder", "张三"]);
+    assert!(done.status.success(), "{}", text(&done));
+    let manifest: Value = serde_json::from_slice(&std::fs::read(out.join("manifest.json")).unwrap()).unwrap();
+    let files = manifest["files"].as_array().unwrap();
+    assert!(files.len() >= 70, "{} files", files.len());
+    let mut want: BTreeMap<String, &Value> = BTreeMap::new();
+    for file in files {
+        want.insert(out.join(file["file"].as_str().unwrap()).display().to_string(), &file["expect"]);
+    }
+    let policy = out.join("policy.toml").display().to_string();
+    let paths: Vec<&str> = want.keys().map(String::as_str).collect();
+    let judged = tongban(&[&["verify", "--json", "--policy", &policy][..], &paths].concat());
+    let judged = lines(&judged);
+    assert_eq!(judged.len(), want.len());
+    let mut wrong = Vec::new();
+    for report in &judged {
+        let expect = want[report["file"].as_str().unwrap()];
+        for member in ["indication", "sub_indication", "code"] {
+            if report[member] != expect[member] {
+                wrong.push(format!("{}: {member} {} where {} is due", report["file"], report[member], expect[member]));
+            }
+        }
+        // Nothing of it can be taken for real.
+        let holder = report["licence"].as_array().into_iter().flatten().find(|d| d["name"] == "certificateHolderName");
+        assert!(holder.is_none_or(|d| d["value"].as_str().unwrap().starts_with("测试")), "{report:#}");
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(out.join("pki/root.key")).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    // Nobody trusts any of it by default.
+    let plain = tongban(&["verify", &out.join("ofd/good.ofd").display().to_string()]);
+    assert_ne!(plain.status.code(), Some(0), "{}", text(&plain));
+}
+
+#[test]
+fn one_of_a_kind_and_what_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    let made = tongban(&["licence", "make", "--out", &place("one"), "--format", "ofd", "--at", "2026-06-01T00:00:00Z"]);
+    assert!(made.status.success(), "{}", text(&made));
+    assert_eq!(std::fs::read_dir(folder.path().join("one/ofd")).unwrap().count(), 1);
+    for (what, args, why) in [
+        ("a folder that is in use", &["--out", &place("one")][..], "nothing is overwritten"),
+        ("a strange type", &["--out", &place("two"), "--type", "LT-NONE"], "no such type"),
+        ("a strange variation", &["--out", &place("two"), "--variation", "gooood"], "no such variation"),
+        ("no time", &["--out", &place("two"), "--at", "tomorrow"], "not an RFC 3339 time"),
+        ("no place", &[], "--out"),
+    ] {
+        let refused = tongban(&[&["licence", "make"][..], args].concat());
+        assert!(!refused.status.success() && text(&refused).contains(why), "{what}: {}", text(&refused));
+    }
+    assert!(!folder.path().join("two").exists());
+    let listed = tongban(&["licence", "make", "--list"]);
+    assert!(listed.status.success() && text(&listed).lines().count() >= 70, "{}", text(&listed));
+}
