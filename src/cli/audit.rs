@@ -391,24 +391,24 @@ fn verify_set(args: &VerifyArgs, policy: Option<Pinned>) -> Result<ExitCode, Str
         return Err("--state、--since 只用于单个日志 · --state and --since go with one log".into());
     }
     let keys = pinned_keys(policy.as_ref(), &args.key);
-    let mut members: Vec<(Peer, verify::Report)> = Vec::new();
+    let mut members: Vec<(Peer, Vec<VerifierKey>, verify::Report)> = Vec::new();
     for word in &args.logs {
         let member = peer(word, &keys, &args.reach)?;
-        if members.iter().any(|(other, _)| other.key.name() == member.key.name()) {
+        if members.iter().any(|(other, ..)| other.key.name() == member.key.name()) {
             return Err(format!("{word}: 同一日志给出两次 · the log {} is given twice", member.key.name()));
         }
-        let mut options = options(args, member.key.clone(), policy.clone())?;
+        let own = keys.iter().filter(|key| key.name() == member.key.name()).cloned().collect();
+        let own = signing_first(own, &*member.log);
+        let mut options = options(args, own[0].clone(), policy.clone())?;
+        options.other_keys = own[1..].to_vec();
         // Every old checkpoint is of one of the logs.
         options.old.retain(|note| note.split(|b| *b == b'\n').next() == Some(member.key.name().as_bytes()));
         options.gm.retain(|key| key.name() == member.key.name());
         let report = verify_one(&Target::find(word)?, args, &options)?;
-        members.push((member, report));
+        members.push((member, own, report));
     }
-    let members = members.iter().map(|(member, report)| verify::Member {
-        key: &member.key,
-        log: &*member.log,
-        report: report.clone(),
-    });
+    let members =
+        members.iter().map(|(member, keys, report)| verify::Member { keys, log: &*member.log, report: report.clone() });
     let judged = verify::verify_set(members.collect());
     let text = if args.json { format!("{:#}\n", judged.json()) } else { judged.text() };
     tell(&text, judged.exit_code())

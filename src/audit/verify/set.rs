@@ -66,9 +66,10 @@ impl Report {
     }
 }
 
-/// A log of a set: its key, itself, and what was found in it alone.
+/// A log of a set: its keys, itself, and what was found in it alone.
 pub struct Member<'a> {
-    pub key: &'a VerifierKey,
+    /// The one that signs first; a log that changes its key has two for a while.
+    pub keys: &'a [VerifierKey],
     pub log: &'a dyn Fetch,
     pub report: Report,
 }
@@ -107,7 +108,10 @@ fn now<'a>(member: &Member<'a>) -> Result<Sparse<'a>, (Verdict, String)> {
     let undecided = |why: String| (Verdict::Undecided, why);
     let note = member.log.get("checkpoint").map_err(|e| undecided(e.to_string()))?;
     let note = note.ok_or_else(|| undecided("no checkpoint".into()))?;
-    let signed = checkpoint::open(&note, member.key, None).map_err(|e| undecided(e.to_string()))?;
+    let opened = member.keys.iter().map(|key| checkpoint::open(&note, key, None));
+    let signed =
+        opened.reduce(|found, other| found.or(other)).ok_or_else(|| undecided("no key of it is pinned".into()))?;
+    let signed = signed.map_err(|e| undecided(e.to_string()))?;
     let sparse = Sparse::new(member.log, signed.checkpoint()).map_err(|e| undecided(e.to_string()))?;
     match (member.report.root, sparse.root_at(member.report.size)) {
         (Some(root), Ok(then)) if root == then => Ok(sparse),
@@ -133,8 +137,8 @@ fn knows_the_others(member: &Member<'_>, members: &[Member<'_>], found: &mut Rep
                 let what = format!("lists {}, which is not at hand", head.origin());
                 fault(found, Verdict::Undecided, report, Some(*index), what);
             }
-            Some(other) if *other.key != head.key => {
-                let what = format!("lists {} with another key than the one it was judged by", head.origin());
+            Some(other) if !other.keys.contains(&head.key) => {
+                let what = format!("lists {} with a key that nobody pinned", head.origin());
                 fault(found, Verdict::Undecided, report, Some(*index), what);
             }
             Some(_) => {}
@@ -264,10 +268,10 @@ mod tests {
     }
 
     fn judge(logs: &[(&str, &TestLog)]) -> (Verdict, Vec<String>, u8) {
-        let members = logs.iter().map(|(origin, _)| key(origin)).zip(logs).collect::<Vec<_>>();
-        let members = members.iter().map(|(key, (_, log))| {
-            let report = verify_tree(&log.log, &Options::new(key.clone()), &mut |_, _| {});
-            Member { key, log: &log.log, report }
+        let members = logs.iter().map(|(origin, _)| [key(origin)]).zip(logs).collect::<Vec<_>>();
+        let members = members.iter().map(|(keys, (_, log))| {
+            let report = verify_tree(&log.log, &Options::new(keys[0].clone()), &mut |_, _| {});
+            Member { keys, log: &log.log, report }
         });
         let judged = verify_set(members.collect());
         let all = judged.logs.iter().flat_map(|log| &log.faults).chain(&judged.faults);
