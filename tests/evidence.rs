@@ -34,6 +34,18 @@ async fn evidence_is_on_record_and_stands_without_us() {
     let filed = federation.file(&window, &both, "419001", None).await;
     let no = filed.json["case"].as_str().unwrap_or_else(|| panic!("{}", filed.text())).to_owned();
     federation.until_over(&window, &both, &no).await;
+    // What is on its way to the other gateway has arrived: no intent is open.
+    let log = folder.join("gw-440305/data/log").display().to_string();
+    let kinds = |kind: &str| {
+        let shown = tongban(&["audit", "show", &log]);
+        String::from_utf8_lossy(&shown.stdout).matches(&format!("\"kind\":\"{kind}\"")).count()
+    };
+    for _ in 0..100 {
+        if kinds("case.intent") == kinds("case.outcome") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
 
     // The gateway runs: without who and why nothing leaves, and a ground is no place for a resident number.
     let peer = folder.join("gw-419001/data/log").display().to_string();
@@ -53,7 +65,7 @@ async fn evidence_is_on_record_and_stands_without_us() {
     }
     let done = export(&out("first.asice"), &["--by", "A-1", "--ground", "SJ-2026-17"]);
     assert!(done.status.success() && text(&done).contains("on record"), "{}", text(&done));
-    let shown = tongban(&["audit", "show", &folder.join("gw-440305/data/log").display().to_string()]);
+    let shown = tongban(&["audit", "show", &log]);
     let lines = String::from_utf8_lossy(&shown.stdout).into_owned();
     let exports: Vec<Value> = lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let exports: Vec<&Value> = exports.iter().filter(|line| line["kind"] == "audit.export").collect();
@@ -70,9 +82,10 @@ async fn evidence_is_on_record_and_stands_without_us() {
         report
     };
     let report = judge(&bundle, &[&key, &peer_key]);
-    for question in ["integrity", "content", "decisions", "seals"] {
+    for question in ["integrity", "complete", "content", "decisions", "seals"] {
         assert_eq!(report["verdicts"][question], "proven", "{question}: {report:#}");
     }
+    assert_eq!(report["exit_code"], 0, "{report:#}");
     assert!(report["peers"].as_object().is_some_and(|peers| !peers.is_empty()), "{report:#}");
     assert_eq!(judge(&bundle, &[&peer_key])["exit_code"], 2);
 

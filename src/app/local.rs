@@ -7,10 +7,12 @@ use std::time::Duration;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
 use super::reload::{NotReloaded, Reloaded, Reloader};
+use crate::audit::Committed;
 use crate::gateway::changes::Cause;
 use crate::gateway::{Rooms, export, orders};
 use crate::jobs::archive::BEHIND_MS;
-use crate::terms::UnixMillis;
+use crate::jobs::log;
+use crate::terms::{Refusal, UnixMillis};
 use crate::upstream::Body;
 use crate::upstream::body::{full, whole};
 
@@ -83,23 +85,29 @@ async fn ordered(rooms: &Arc<Rooms>, request: Request<Body>) -> (StatusCode, Str
     }
 }
 
+/// The line of an export, and the map of all cases behind it: so that what is exported is known to be all of the case.
+async fn noted(rooms: &Arc<Rooms>, wanted: &export::Export) -> Result<Committed, Refusal> {
+    export::note(rooms, wanted, UnixMillis::now()).await?;
+    Ok(log::index(rooms, UnixMillis::now()).await?)
+}
+
 /// Puts an export of evidence on record; whoever reaches this address reaches the folder that is exported, too.
 async fn exported(rooms: &Arc<Rooms>, request: Request<Body>) -> (StatusCode, String) {
     let Ok(body) = whole(request.into_body(), ORDER_MAX).await else {
         return (StatusCode::PAYLOAD_TOO_LARGE, "shorter, please\n".into());
     };
     let noted = match serde_json::from_slice::<export::Export>(&body) {
-        Ok(wanted) => export::note(rooms, &wanted, UnixMillis::now()).await,
+        Ok(wanted) => noted(rooms, &wanted).await,
         Err(error) => return (StatusCode::UNPROCESSABLE_ENTITY, format!("{error}\n")),
     };
     match noted {
         Ok(committed) => {
-            // What is exported next is what the newest checkpoint covers: this line, too, once the witnesses had their time.
+            // What is exported next is what the newest checkpoint covers: these lines, too, once the witnesses had their time.
             let until = tokio::time::Instant::now() + SIGNED_WITHIN;
             while rooms.log.checkpoint().size <= committed.index && tokio::time::Instant::now() < until {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            (StatusCode::OK, format!("已记入日志 · on record, line {}\n", committed.index))
+            (StatusCode::OK, format!("已记入日志 · on record, before line {}\n", committed.index))
         }
         Err(refusal) => {
             let status = StatusCode::from_u16(refusal.told.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -4,6 +4,7 @@ use std::io;
 
 use super::*;
 use crate::audit::anchor::tests::Authority;
+use crate::audit::anchor::{Anchor, stamped};
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::entry::{Entry, Evidence, PeerReceipt, Upstream, Word};
 use crate::audit::note::{KeyKind, Signer, VerifierKey};
@@ -13,6 +14,7 @@ use crate::terms::UnixMillis;
 use crate::trust::asic::{self, Part};
 use crate::trust::certificate::Certificate;
 use crate::trust::issue::{self, Issuer, Subject, Use};
+use crate::trust::pem;
 use crate::trust::suite::{SignatureAlgorithm, Signer as _, SigningKey};
 
 const CASE: Pseudonym = Pseudonym([7; 16]);
@@ -254,6 +256,21 @@ fn a_time_stamp_that_covers_the_case_goes_along() {
     );
     assert_eq!(by(&stranger).verdict(Question::Anchored), Verdict::Undecided);
     assert_eq!(judge(bundle.clone()).verdict(Question::Anchored), Verdict::NotAsked);
+
+    // Others read it as well.
+    let place = |name: &str, octets: &[u8]| {
+        let file = ours.path().join(name);
+        std::fs::write(&file, octets).unwrap();
+        file.display().to_string()
+    };
+    let anchor = Anchor::parse(&halves[0].anchor.as_ref().unwrap().1).unwrap();
+    let (token, text) = (place("token", &anchor.token), place("text", stamped(&anchor.note).as_bytes()));
+    let root = place("root.pem", pem::encode("CERTIFICATE", authority.root.der()).as_bytes());
+    let line = ["ts", "-verify", "-token_in", "-in", &token, "-data", &text, "-CAfile", &root];
+    match std::process::Command::new("openssl").args(line).output() {
+        Ok(done) => assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr)),
+        Err(_) => println!("openssl is not installed: nobody else reads the time-stamp"),
+    }
 
     // Another time-stamp, or none; and a checkpoint that is no past of ours.
     let mut bent = halves;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use http::StatusCode;
@@ -57,6 +58,10 @@ pub(super) struct ExportArgs {
     #[command(flatten)]
     reach: ReachArgs,
 }
+
+/// How often, and how long apart, a peer's checkpoint is read again while it does not cover yet what it gave a receipt for.
+const SIGNED_TRIES: u32 = 20;
+const SIGNED_PAUSE: Duration = Duration::from_millis(250);
 
 /// The gateway's folders, and what seals.
 struct Source {
@@ -167,7 +172,18 @@ fn with_peers(own: Half, keys: &[VerifierKey], args: &ExportArgs) -> Result<Vec<
     let mut halves = vec![own];
     for word in &args.peer {
         let Peer { key, log } = super::peer(word, keys, &args.reach)?;
-        let half = evidence::named_by_peers(&*log, &key, &receipts).map_err(|e| format!("{word}: {e}"))?;
+        let named = receipts.iter().filter(|receipt| receipt.origin == key.name());
+        let newest = named.map(|receipt| receipt.index).max();
+        let mut half = evidence::named_by_peers(&*log, &key, &receipts).map_err(|e| format!("{word}: {e}"))?;
+        // A peer signs what it took within seconds: a case that just ended is worth that wait.
+        for _ in 0..SIGNED_TRIES {
+            let covered = half.as_ref().map_or(0, |half| half.part.size);
+            if newest.is_none_or(|newest| newest < covered) {
+                break;
+            }
+            std::thread::sleep(SIGNED_PAUSE);
+            half = evidence::named_by_peers(&*log, &key, &receipts).map_err(|e| format!("{word}: {e}"))?;
+        }
         halves.extend(half);
     }
     Ok(halves)
