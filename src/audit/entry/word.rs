@@ -34,13 +34,23 @@ impl Word {
     }
 }
 
-/// A run of letters and digits that is a resident number, or eleven digits of a mobile number.
+/// A run of letters and digits with a resident number anywhere in it, or with eleven digits of a mobile number that stand
+/// apart from others. Digests and pseudonyms are let through: by chance some of them hold what looks like either.
 fn is_personal(run: &str) -> bool {
-    match run.len() {
-        18 => ResidentId::normalise(run).parse::<ResidentId>().is_ok(),
-        11 => run.starts_with('1') && !run[1..2].contains(['0', '1', '2']) && run.bytes().all(|b| b.is_ascii_digit()),
-        _ => false,
-    }
+    let is_digest = matches!(run.len(), 32 | 64) && run.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    !is_digest && (holds_resident(run) || run.split(|c: char| !c.is_ascii_digit()).any(is_mobile))
+}
+
+/// Looked for at every place: a letter or digit before or behind it hides no number.
+fn holds_resident(run: &str) -> bool {
+    let digits = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
+    let places = run.as_bytes().windows(18).filter(|window| digits(&window[..17]));
+    let mut texts = places.filter_map(|window| std::str::from_utf8(window).ok());
+    texts.any(|text| ResidentId::normalise(text).parse::<ResidentId>().is_ok())
+}
+
+fn is_mobile(digits: &str) -> bool {
+    digits.len() == 11 && digits.starts_with('1') && !digits[1..2].contains(['0', '1', '2'])
 }
 
 impl<'de> Deserialize<'de> for Word {
@@ -181,7 +191,17 @@ mod tests {
             ("91371500MA3DE00X1U", Ok(())),
             ("11010519491231002X", Err(EntryError::Personal)),
             ("id=11010519491231002x;", Err(EntryError::Personal)),
+            ("SJ11010519491231002X", Err(EntryError::Personal)),
+            ("11010519491231002X1", Err(EntryError::Personal)),
+            ("a11010519491231002x", Err(EntryError::Personal)),
+            ("9911010519491231002X", Err(EntryError::Personal)),
+            ("SJ-2026-990101199202290010-17", Err(EntryError::Personal)),
             ("tel:13800138000", Err(EntryError::Personal)),
+            ("tel13800138000", Err(EntryError::Personal)),
+            ("4190010000002026112600010008F", Ok(())), // a case number
+            ("1.2.156.3005.2.11100000000013338W011.11430000006122244L.20230000403.001.U", Ok(())),
+            ("00000000013800138000abcdef0123456789abcdef11010519491231002fabcd", Ok(())), // a digest
+            ("SJ-2026-17", Ok(())),
             ("010-65120000", Ok(())),
             ("张三", Err(EntryError::Word)),
             ("two words", Err(EntryError::Word)),
