@@ -10,7 +10,7 @@ use crate::audit::anchor::{Anchor, AnchorError, MAX_ANCHOR};
 use crate::audit::checkpoint::{self, SignedCheckpoint};
 use crate::audit::entry::{EntryHead, Receipt, Role, Unjudged};
 use crate::audit::merkle::{self, leaf_hash};
-use crate::audit::note::{MAX_NOTE, VerifierKey};
+use crate::audit::note::{MAX_NOTE, NoteError, VerifierKey};
 use crate::audit::proof::TlogProof;
 use crate::audit::verify::{Fault, Pinned, Question, Report, Verdict, witnessed};
 use crate::audit::{Kind, Pseudonym};
@@ -43,6 +43,12 @@ pub struct Auditor<'a> {
     pub time_authorities: &'a [Certificate],
     /// Decides and examines again; without it nothing is asked about decisions and seals.
     pub again: Option<&'a dyn Again>,
+}
+
+impl<'a> Auditor<'a> {
+    fn keys_of(&self, origin: &str) -> impl Iterator<Item = &'a VerifierKey> {
+        self.keys.iter().filter(move |key| key.name() == origin)
+    }
 }
 
 /// Does again what entries say was decided and examined, by what is in the bundle. Lives above this room.
@@ -181,11 +187,15 @@ impl Check<'_> {
             let what = "no time-stamp over the log covers the case";
             return self.fault(Question::Anchored, Verdict::Undecided, ANCHOR, None, what);
         };
-        let key = self.by.keys.iter().find(|key| key.name() == signed.checkpoint().origin);
+        let origin = &signed.checkpoint().origin;
         let octets = open.archive.read(ANCHOR, MAX_ANCHOR as u64).map_err(|e| (Verdict::Disproven, e.to_string()));
         let judged = octets.and_then(|octets| {
-            let key = key.ok_or((Verdict::Undecided, "no key of the log".to_owned()))?;
-            let anchor = Anchor::parse(&octets).and_then(|anchor| anchor.verify(key, None, self.by.time_authorities));
+            let anchor = Anchor::parse(&octets).and_then(|anchor| {
+                // Stamped under whichever key the log had then.
+                let by = |key| anchor.verify(key, None, self.by.time_authorities);
+                let keys = self.by.keys_of(origin);
+                keys.map(by).reduce(Result::or).unwrap_or(Err(AnchorError::Checkpoint(NoteError::Unsigned.into())))
+            });
             anchor.map_err(|error| {
                 let untrusted = matches!(error, AnchorError::Authority(_));
                 (if untrusted { Verdict::Undecided } else { Verdict::Disproven }, error.to_string())
@@ -246,11 +256,11 @@ impl Check<'_> {
         open: &Open<S>,
     ) -> Option<(SignedCheckpoint, Vec<Proven>)> {
         let path = checkpoint_path(log);
-        let Some(key) = self.by.keys.iter().find(|key| key.name() == part.origin) else {
+        if self.by.keys_of(&part.origin).next().is_none() {
             let what = format!("no key of {} is pinned: give --key, or a policy that names it", part.origin);
             self.fault(Question::Integrity, Verdict::Undecided, &path, None, what);
             return None;
-        };
+        }
         let note = match open.archive.read(&path, MAX_NOTE as u64) {
             Ok(note) => note,
             Err(error) => {
@@ -258,12 +268,16 @@ impl Check<'_> {
                 return None;
             }
         };
-        let signed = match checkpoint::open(&note, key, None) {
-            Ok(signed) => signed,
-            Err(error) => {
+        // A log that changes its key has two of them for a while.
+        let opened =
+            self.by.keys_of(&part.origin).map(|key| checkpoint::open(&note, key, None).map(|signed| (key, signed)));
+        let (key, signed) = match opened.reduce(Result::or) {
+            Some(Ok(opened)) => opened,
+            Some(Err(error)) => {
                 self.fault(Question::Integrity, Verdict::Disproven, &path, None, error.to_string());
                 return None;
             }
+            None => return None,
         };
         if signed.size() != part.size || !part.entries.is_sorted_by(|a, b| a < b) {
             let what = "the manifest does not fit the checkpoint, or its entries are not in order";

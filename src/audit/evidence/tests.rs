@@ -140,6 +140,11 @@ fn a_case_is_proven_from_one_file_and_two_exports_are_the_same() {
         assert_eq!(report.verdict(question), Verdict::Proven, "{question:?}");
     }
     assert_eq!((report.entries, report.peers.get("peer.example/gw")), (6, Some(&1)));
+    // A log that changes its key has two: either may be the one that signed, wherever it stands.
+    let next = Signer::from_seed("own.example/gw", &[8; 32]).unwrap().verifier(KeyKind::Ed25519);
+    let both = judged(first.clone(), &[next.clone(), key("peer.example/gw"), key("own.example/gw")], None);
+    assert_eq!(both.exit_code(), 0, "{}", both.text());
+    assert_eq!(judged(first.clone(), &[next, key("peer.example/gw")], None).exit_code(), 1);
     // A key that nobody pinned proves nothing.
     let strangers = judged(first.clone(), &[key("peer.example/gw")], None);
     assert_eq!(strangers.exit_code(), 2);
@@ -255,6 +260,11 @@ fn a_time_stamp_that_covers_the_case_goes_along() {
         report.text()
     );
     assert_eq!(by(&stranger).verdict(Question::Anchored), Verdict::Undecided);
+    let next = Signer::from_seed("own.example/gw", &[8; 32]).unwrap().verifier(KeyKind::Ed25519);
+    let (both, chain) = ([next, keys[0].clone(), keys[1].clone()], [authority.root.clone()]);
+    let report =
+        verify(bundle.clone(), &Auditor { keys: &both, time_authorities: &chain, ..Auditor::default() }).report;
+    assert_eq!(report.verdict(Question::Anchored), Verdict::Proven, "{}", report.text());
     assert_eq!(judge(bundle.clone()).verdict(Question::Anchored), Verdict::NotAsked);
 
     // Others read it as well.
