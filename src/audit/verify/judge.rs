@@ -15,6 +15,7 @@ use crate::audit::checkpoint::SignedCheckpoint;
 use crate::audit::entry::{CaseLink, EntryHead, Kind, Pseudonym, Role, Unjudged};
 use crate::audit::evidence::index;
 use crate::audit::merkle::Frontier;
+use crate::audit::note::Note;
 use crate::audit::tile::HEIGHT;
 use crate::terms::Digest;
 
@@ -138,8 +139,21 @@ impl<'o> Judge<'o> {
                     format!("{} entries were promised, the log shows {}: rolled back", old.size(), current.size());
                 self.fault(Question::AppendOnly, Verdict::Disproven, &who, None, &what);
             }
-            Ok(old) => self.promise(&who, &old, Question::AppendOnly),
+            Ok(old) => {
+                if let Some(at) = self.cosigned_at(note) {
+                    self.shown(old.size(), at);
+                }
+                self.promise(&who, &old, Question::AppendOnly);
+            }
         }
+    }
+
+    /// When the first witness of the policy cosigned it, in Unix milliseconds.
+    fn cosigned_at(&self, note: &[u8]) -> Option<i64> {
+        let witnesses = self.options.policy.as_ref()?.witnesses.witnesses();
+        let signed = Note::parse(note).ok()?.verify(witnesses).ok()?;
+        let times = signed.iter().filter_map(|by| i64::try_from(by.time?).ok()?.checked_mul(1_000));
+        times.min()
     }
 
     /// Judges an anchor; its checkpoint must then be one of this log's past.
@@ -167,6 +181,7 @@ impl<'o> Judge<'o> {
             return self.fault(Question::AppendOnly, Verdict::Disproven, "anchor", None, &what);
         }
         self.report.answer(Question::Anchored, Verdict::Proven);
+        self.shown(signed.size(), at.0);
         self.promise("the time-stamp", &signed, Question::Anchored);
         if self.report.anchored.is_none_or(|(known, _)| known < at) {
             self.report.anchored = Some((at, signed.size()));

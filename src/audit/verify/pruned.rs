@@ -15,9 +15,11 @@ use super::judge::{Judge, Place};
 use super::report::{Pruned, Question, Verdict};
 use crate::audit::log::segment::SEGMENT_ENTRIES;
 use crate::audit::retention::Pruning;
-use crate::terms::Digest;
+use crate::terms::{Digest, UnixMillis};
 
 const DAY_MS: i64 = 86_400_000;
+/// By how much the clocks of a log and of its witnesses may differ, in milliseconds.
+const CLOCKS_MS: i64 = DAY_MS;
 
 /// Entries that were not there when they were asked for.
 #[derive(Debug, Default)]
@@ -27,9 +29,16 @@ pub(super) struct Gap {
     end: Option<(u64, Digest)>,
     /// Announcements on record: index and time of the entry.
     told: Vec<(u64, i64, Pruning)>,
+    /// By the word of others, the log had only so many entries at that time, in Unix milliseconds.
+    shown: Vec<(u64, i64)>,
 }
 
 impl Judge<'_> {
+    /// A witness or a time-stamp authority saw a checkpoint of `size` entries at `at`: what comes after them is younger.
+    pub(super) fn shown(&mut self, size: u64, at: i64) {
+        self.gap.shown.push((size, at));
+    }
+
     /// The next `count` entries are not there; their leaf hashes were judged just now.
     pub(super) fn not_kept(&mut self, count: u64, file: &str) {
         if self.gap.entries == 0 {
@@ -67,7 +76,19 @@ impl Judge<'_> {
         let end = self.gap.end;
         let minimum = end.map_or(self.gap.entries, |(end, _)| end);
         let names = |told: &&(u64, i64, Pruning)| end == Some((told.2.minimum, told.2.root));
-        let told = self.gap.told.iter().find(names).map(|told| told.0);
+        let told = self.gap.told.iter().find(names);
+        let newest = told.map(|told| told.2.newest);
+        let told = told.map(|told| told.0);
+        // The announcement's own word on how old the entries were, against those of others.
+        let younger =
+            |(size, at): &&(u64, i64)| *size < minimum && newest.is_some_and(|newest| at - newest > CLOCKS_MS);
+        if let Some((size, at)) = self.gap.shown.iter().find(younger).copied() {
+            let what = format!(
+                "entries from {size} on were written after {}, as others saw it; the log says that it pruned older ones only",
+                UnixMillis(at)
+            );
+            self.fault(Question::Complete, Verdict::Disproven, "tile/entries", told, &what);
+        }
         self.report.pruned = Some(Pruned { minimum, entries: self.gap.entries, told });
         if !self.options.entries_are_ours || !self.entries_seen {
             let what = "entries are missing at the beginning, and whether the log may prune them was not read";
