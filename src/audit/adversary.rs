@@ -86,7 +86,7 @@ impl Onlookers {
     }
 
     fn mirror(&self, log: &Log) -> Result<mirror::Copied, MirrorError> {
-        mirror::run(&View(log.clone()), &self.folder.path().join("mirror"), &key(), &mut |_, _| {})
+        mirror::run(&View(log.clone()), &self.folder.path().join("mirror"), &[key()], &mut |_, _| {})
     }
 
     fn audit(&self, log: &Log) -> Report {
@@ -182,7 +182,7 @@ fn nothing_forged_is_copied() {
     let log = log(dir.path(), 600, None);
     for bent in ["tile/entries/001", "tile/0/000", "tile/0/002", "tile/1/000"] {
         let copy = tempfile::tempdir().unwrap();
-        let copied = mirror::run(&Bent(log.clone(), bent), copy.path(), &key(), &mut |_, _| {});
+        let copied = mirror::run(&Bent(log.clone(), bent), copy.path(), &[key()], &mut |_, _| {});
         assert!(copied.as_ref().is_err_and(MirrorError::is_proof), "{bent}: {copied:?}");
         assert!(!copy.path().join("checkpoint").exists(), "{bent}");
     }

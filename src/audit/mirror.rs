@@ -15,7 +15,7 @@ use super::bundle;
 use super::checkpoint::{self, CheckpointError, SignedCheckpoint};
 use super::log::disk::{Disk, RealDisk, replace};
 use super::merkle::leaf_hash;
-use super::note::{MAX_NOTE, VerifierKey};
+use super::note::{MAX_NOTE, NoteError, VerifierKey};
 use super::retention::{RETENTION, Retention};
 use super::tile::{Level, TileHashes, TilePath, WIDTH, nodes_at, tiles_at};
 use super::verify::{Fetch, Sparse, SparseError, claimed_minimum, read_bundle};
@@ -71,19 +71,20 @@ pub struct Copied {
     pub pruned: u64,
 }
 
-/// Brings the copy in `dir` up to the log's checkpoint. `progress` hears of entries copied and of their number.
+/// Brings the copy in `dir` up to the log's checkpoint. `keys` are those of the log: the one it signs with now, and those it
+/// signed with before, under which the copy's own checkpoint may stand. `progress` hears of entries copied and of their number.
 pub fn run(
     fetch: &dyn Fetch,
     dir: &Path,
-    key: &VerifierKey,
+    keys: &[VerifierKey],
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Copied, MirrorError> {
     let read = |source| MirrorError::Read { path: "checkpoint".into(), source };
     let note = fetch.get("checkpoint").map_err(read)?.ok_or_else(|| read(io::ErrorKind::NotFound.into()))?;
-    let signed = checkpoint::open(&note, key, None).map_err(MirrorError::Checkpoint)?;
+    let (key, signed) = opened(&note, keys).map_err(MirrorError::Checkpoint)?;
     let minimum = claimed_minimum(fetch, key.name(), signed.size());
     let mut copy = Copy { dir: dir.to_owned(), minimum, copied: Copied { size: signed.size(), ..Copied::default() } };
-    let own = copy.own(key)?;
+    let own = copy.own(keys)?;
     if let Some(own) = &own
         && own.size() > signed.size()
     {
@@ -130,6 +131,12 @@ fn ahead(fetch: &dyn Fetch, index: u64, size: u64) {
     fetch.ahead(&paths.collect::<Vec<_>>());
 }
 
+/// A checkpoint under whichever of the keys signed it, and that key.
+fn opened<'k>(note: &[u8], keys: &'k [VerifierKey]) -> Result<(&'k VerifierKey, SignedCheckpoint), CheckpointError> {
+    let all = keys.iter().map(|key| checkpoint::open(note, key, None).map(|signed| (key, signed)));
+    all.reduce(Result::or).unwrap_or(Err(NoteError::Unsigned.into()))
+}
+
 struct Copy {
     dir: PathBuf,
     /// The log claims to have pruned what is below.
@@ -139,10 +146,10 @@ struct Copy {
 
 impl Copy {
     /// The checkpoint up to which the copy is whole.
-    fn own(&self, key: &VerifierKey) -> Result<Option<SignedCheckpoint>, MirrorError> {
+    fn own(&self, keys: &[VerifierKey]) -> Result<Option<SignedCheckpoint>, MirrorError> {
         match self.read("checkpoint", MAX_NOTE as u64)? {
             None => Ok(None),
-            Some(note) => checkpoint::open(&note, key, None).map(Some).map_err(MirrorError::Own),
+            Some(note) => opened(&note, keys).map(|(_, signed)| Some(signed)).map_err(MirrorError::Own),
         }
     }
 

@@ -157,7 +157,7 @@ fn a_log_is_pruned_and_everything_else_goes_on() {
     let mirrored = tempfile::tempdir().unwrap();
     let whole = tempfile::tempdir().unwrap();
     let key = log.key().clone();
-    mirror::run(&Served(&log), whole.path(), &key, &mut |_, _| {}).unwrap();
+    mirror::run(&Served(&log), whole.path(), std::slice::from_ref(&key), &mut |_, _| {}).unwrap();
     let untouched = copy(dir.path());
     let (leaf, old) = (leaf_hash(&log.entry(5).unwrap()), log.checkpoint());
     let told = prune(&log, 9, one);
@@ -175,10 +175,10 @@ fn a_log_is_pruned_and_everything_else_goes_on() {
 
     // What verifiers say: of the folder, of the address, of a mirror begun before and of one begun after.
     let pruned = Some(Pruned { minimum: one, entries: one, told: Some(told) });
-    mirror::run(&Served(&log), whole.path(), &key, &mut |_, _| {}).unwrap();
-    let copied = mirror::run(&Served(&log), mirrored.path(), &key, &mut |_, _| {}).unwrap();
+    mirror::run(&Served(&log), whole.path(), std::slice::from_ref(&key), &mut |_, _| {}).unwrap();
+    let copied = mirror::run(&Served(&log), mirrored.path(), std::slice::from_ref(&key), &mut |_, _| {}).unwrap();
     assert_eq!(copied.pruned, one);
-    let again = mirror::run(&Served(&log), mirrored.path(), &key, &mut |_, _| {}).unwrap();
+    let again = mirror::run(&Served(&log), mirrored.path(), std::slice::from_ref(&key), &mut |_, _| {}).unwrap();
     assert_eq!((again.written, again.pruned), (0, one));
     for (policy, want) in [
         (None, (2, Verdict::Proven, Verdict::Undecided)),
@@ -229,7 +229,7 @@ fn a_log_is_pruned_and_everything_else_goes_on() {
 
     // Lost, and made anew from a mirror: with what the old folder kept, and not without.
     let mirrored = tempfile::tempdir().unwrap();
-    mirror::run(&Served(&log), mirrored.path(), &key, &mut |_, _| {}).unwrap();
+    mirror::run(&Served(&log), mirrored.path(), std::slice::from_ref(&key), &mut |_, _| {}).unwrap();
     let (tiles, size) = (TileFolder(mirrored.path().to_owned()), log.size());
     drop(log);
     let (known, built) =
@@ -298,4 +298,29 @@ fn whatever_a_crash_leaves_behind_the_next_start_ends_it() {
     }
     let copied = TileFolder(dir.path().to_owned());
     assert_eq!(verify::claimed_minimum(&copied, ORIGIN, 1 << 40), 0, "a folder that says nothing claims nothing");
+}
+
+/// A log that says of young entries that they were old is contradicted by whoever saw it before they were written.
+#[test]
+fn what_others_saw_of_a_log_tells_how_old_pruned_entries_can_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log_of_three(dir.path());
+    prune(&log, 400, SEGMENT_ENTRIES);
+    drop(log);
+    let witness = Signer::from_seed("w.example", &[9; 32]).unwrap();
+    let signer = Signer::from_seed(ORIGIN, &[7; 32]).unwrap();
+    let whole = judge(dir.path(), Some(365));
+    assert_eq!(verdicts(&whole), (0, Verdict::Proven, Verdict::Kept), "{}", whole.text());
+    // The pruned segment is of day 1; the witness saw the log when it was empty.
+    let text = Checkpoint::new(ORIGIN, 0, merkle::empty_root()).to_string();
+    let key = witness.verifier(KeyKind::Cosignature);
+    let policy = format!("witness w {key}\nquorum none\n#tongban retention 365\n");
+    for (seen_on_day, exit, complete) in [(1, 0, Verdict::Kept), (2, 0, Verdict::Kept), (30, 1, Verdict::Disproven)] {
+        let seconds = u64::try_from(seen_on_day * DAY_MS / 1000).unwrap();
+        let note = signer.sign(&text) + &witness.cosign(&text, seconds);
+        let policy = Some(Pinned::parse(&policy).unwrap());
+        let options = Options { policy, old: vec![note.into_bytes()], ..judged_by(None) };
+        let report = verify::verify(dir.path(), &options, &mut |_, _| {});
+        assert_eq!((report.exit_code(), report.verdict(Question::Complete)), (exit, complete), "{}", report.text());
+    }
 }
