@@ -7,6 +7,7 @@ use super::ledger::word;
 use super::rooms::Rooms;
 use crate::audit::entry::{Actor, Node, Purpose};
 use crate::audit::{Committed, Entry, Kind, Pseudonym};
+use crate::exchange::ExchangeError;
 use crate::terms::refusal::tolds;
 use crate::terms::{Next, Refusal, UnixMillis};
 
@@ -33,12 +34,16 @@ pub struct Export {
 /// Puts the export on record, in the chain of the case.
 ///
 /// # Errors
-/// `TB-GW-0190` without a ground or name that can stand in the log; those of the log.
+/// `TB-GW-0190` without a ground or name that can stand in the log; `TB-EXC-0005` for a case it does not know; those of the log.
 pub async fn note(rooms: &Rooms, export: &Export, now: UnixMillis) -> Result<Committed, Refusal> {
     let missing = |what: &str| Refusal::new(&EXPORT_GROUND, format!("{what}: not a plain word"));
     let case: Pseudonym = export.case.parse().map_err(|_| missing("case"))?;
     let by = word(&export.by).ok_or_else(|| missing("by"))?;
     let ground = word(&export.ground).ok_or_else(|| missing("ground"))?;
+    // A line in the chain of a case that nobody filed would make one.
+    if !rooms.log.knows(case).await? {
+        return Err(ExchangeError::NoCase.into());
+    }
     let entry = Entry::new(Kind::AuditExport, now)
         .node(Node { name: word(&rooms.me.id), ..Node::default() })
         .actor(Actor { kind: word("operator"), staff: Some(by), ..Actor::default() })

@@ -19,6 +19,7 @@ pub mod once;
 pub mod revoked;
 pub mod session;
 
+use std::os::unix::fs::OpenOptionsExt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -131,6 +132,15 @@ impl<T> std::ops::Deref for Committed<T> {
     }
 }
 
+/// An SQLite file that is made now is for nobody else to read; the files beside it take after it.
+fn make_private(url: &str) -> std::io::Result<()> {
+    let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
+    if path.is_empty() || path.starts_with(':') || path.contains('?') {
+        return Ok(());
+    }
+    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop)
+}
+
 impl Store {
     /// Opens `sqlite:FILE` or `postgres://…` and brings the schema up to date (forward only).
     ///
@@ -140,6 +150,9 @@ impl Store {
     pub async fn open(url: &str, migrations: &[Migration]) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let dialect = if url.starts_with("sqlite:") { Dialect::Sqlite } else { Dialect::Postgres };
+        if dialect == Dialect::Sqlite {
+            make_private(url).map_err(sqlx::Error::Io)?;
+        }
         let options = AnyConnectOptions::from_str(&Self::url(url, dialect))?;
         let pool = AnyPoolOptions::new()
             .max_connections(if dialect == Dialect::Sqlite { 8 } else { 16 })

@@ -41,7 +41,7 @@ use super::AuditError;
 use super::anchor;
 use super::bundle;
 use super::checkpoint::{self, Checkpoint};
-use super::entry::Entry;
+use super::entry::{Entry, Pseudonym};
 use super::gm::GmSigner;
 use super::merkle;
 use super::note::{KeyKind, Note, Signer, VerifierKey};
@@ -352,6 +352,16 @@ impl Log {
         let (sender, answer) = oneshot::channel();
         self.enqueue(Job::Index(Box::new(entry), Reply::Task(sender)))?;
         answer.await.map_or(Err(AuditError::Closed), |delivered| delivered.answer)
+    }
+
+    /// Whether there is an entry of a case.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub async fn knows(&self, case: Pseudonym) -> Result<bool, AuditError> {
+        let (sender, answer) = oneshot::channel();
+        self.enqueue(Job::Knows(case, sender))?;
+        answer.await.map_err(|_| AuditError::Closed)
     }
 
     /// As [`Log::append`], for a thread without a runtime.

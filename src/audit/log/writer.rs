@@ -20,7 +20,7 @@ use super::levels::MAX_LEVELS;
 use super::segment::{self, Chain, Footer, RECORD_HEAD, SEGMENT_ENTRIES};
 use super::{Committed, Head, MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, Shared, recover};
 use crate::audit::AuditError;
-use crate::audit::entry::{Encoded, Entry, Word};
+use crate::audit::entry::{Encoded, Entry, Pseudonym, Word};
 use crate::audit::evidence::index;
 use crate::audit::merkle::leaf_hash;
 use crate::audit::tile::{HEIGHT, TileHashes};
@@ -96,6 +96,8 @@ pub(super) enum Job {
     Append(Encoded, Reply),
     /// An `index` entry, to be filled in with the map of all cases before it.
     Index(Box<Entry>, Reply),
+    /// Whether the log has an entry of a case.
+    Knows(Pseudonym, oneshot::Sender<bool>),
     Close(oneshot::Sender<()>),
 }
 
@@ -132,6 +134,10 @@ impl Writer {
                             Err(error) => reply.send(Err(error)),
                         }
                     }
+                    Job::Knows(case, reply) => {
+                        self.batches(std::mem::take(&mut jobs));
+                        let _ = reply.send(self.cases.next(&case).1 != Before::Nothing);
+                    }
                     Job::Close(done) => closers.push(done),
                 }
             }
@@ -141,6 +147,7 @@ impl Writer {
         while let Ok(job) = queue.try_recv() {
             match job {
                 Job::Append(_, reply) | Job::Index(_, reply) => reply.send(Err(AuditError::Closed)),
+                Job::Knows(..) => {}
                 Job::Close(done) => closers.push(done),
             }
         }

@@ -11,7 +11,6 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -218,8 +217,7 @@ impl Index {
     }
 
     async fn try_open(path: &Path, key: &VerifierKey) -> Result<Self, StoreError> {
-        let made = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
-        if made.and_then(|file| file.metadata()).map_err(sqlx::Error::Io)?.len() > 0 {
+        if std::fs::metadata(path).is_ok_and(|file| file.len() > 0) {
             // A pool tries a file that is no database again and again; one connection says at once what is wrong.
             Self::probed(path).await?;
         }

@@ -1,6 +1,8 @@
 //! `tongban audit export CASE`: the evidence of one case as one sealed file. Reads a gateway's folder, running or not.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -73,6 +75,29 @@ struct Source {
     config: Option<Config>,
 }
 
+/// A bundle being written: for nobody else to read, and gone again when it does not come to an end.
+struct Unfinished {
+    path: PathBuf,
+    file: File,
+}
+
+impl Unfinished {
+    fn beside(out: &Path) -> Result<Self, String> {
+        let mut name = out.as_os_str().to_owned();
+        name.push(format!(".{}.part", std::process::id()));
+        let path = PathBuf::from(name);
+        let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
+        Ok(Self { file: file.map_err(|e| format!("{}: {e}", path.display()))?, path })
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // Renamed, it is not there any more.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
 pub(super) fn run(args: &ExportArgs) -> Result<(), String> {
     let source = source(args)?;
     let (case, no) = case(&args.case, &source.data)?;
@@ -80,6 +105,8 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), String> {
         let text = String::from_utf8_lossy(&read(&source.data.join("log/key"))?).into_owned();
         text.trim_end().parse().map_err(|e| format!("log/key: {e}"))?
     };
+    // First of all the place it goes to: what cannot be written is not put on record as taken.
+    let out = Unfinished::beside(&args.out)?;
     on_record(&source, &case, args)?;
     let own = evidence::gather(&source.data.join("log"), &key, &case).map_err(|e| e.to_string())?;
     let halves = with_peers(own, &source.peer_keys, args)?;
@@ -89,7 +116,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), String> {
     };
     let entries: Vec<&[u8]> = halves[0].entries.iter().map(|(_, bytes, _)| &bytes[..]).collect();
     let behind = Archive::new(&source.data).files(&entries)?;
-    let made = write(args, &source, case, no, &halves, behind, files)?;
+    let made = write(args, &source, case, no, &halves, behind, files, &out)?;
     println!("{made}");
     Ok(())
 }
@@ -235,6 +262,7 @@ fn write(
     halves: &[Half],
     behind: BTreeMap<String, Vec<u8>>,
     mut documents: Vec<Document>,
+    out: &Unfinished,
 ) -> Result<String, String> {
     documents.sort_by(|a, b| a.stored.path.cmp(&b.stored.path));
     let newest = UnixMillis(halves.iter().map(|half| half.newest).max().unwrap_or(0));
@@ -287,12 +315,10 @@ fn write(
             content: Box::new(reading.stream()),
         });
     }
-    let part = args.out.with_extension("part");
-    let named = |e: &dyn std::fmt::Display| format!("{}: {e}", part.display());
-    let file = std::fs::File::create(&part).map_err(|e| named(&e))?;
-    let sealed = asic::seal(std::io::BufWriter::new(file), parts, &*signer, &chain, newest);
-    let file = sealed.map_err(|e| named(&e))?.into_inner().map_err(|e| named(&e))?;
-    file.sync_all().and_then(|()| std::fs::rename(&part, &args.out)).map_err(|e| named(&e))?;
+    let named = |e: &dyn std::fmt::Display| format!("{}: {e}", args.out.display());
+    let sealed = asic::seal(std::io::BufWriter::new(&out.file), parts, &*signer, &chain, newest);
+    sealed.map_err(|e| named(&e))?.into_inner().map_err(|e| named(&e))?;
+    out.file.sync_all().and_then(|()| std::fs::rename(&out.path, &args.out)).map_err(|e| named(&e))?;
     Ok(format!(
         "{}: 条目 {entries}，文件 {papers} · {entries} entries of {} logs, {papers} documents",
         args.out.display(),
