@@ -15,9 +15,9 @@ use tokio::sync::watch;
 
 use super::log::node;
 use super::witnesses::is_met;
-use crate::audit::log::prune::{Bounds, Stays};
+use crate::audit::log::prune::{Bounds, Plan, Stays};
 use crate::audit::witness_policy::WitnessPolicy;
-use crate::audit::{AuditError, Entry, Kind, Log, Pseudonym};
+use crate::audit::{AuditError, Committed, Entry, Kind, Log, Pseudonym};
 use crate::exchange::records;
 use crate::gateway::{Rooms, about_me, stopped};
 use crate::store::StoreError;
@@ -42,6 +42,8 @@ pub enum RetentionError {
     Unpublished,
     #[error("walking the segments was cut off")]
     CutOff,
+    #[error("a case was put on hold meanwhile")]
+    HeldMeanwhile,
 }
 
 /// The policy, and what must hold before entries go.
@@ -77,15 +79,19 @@ impl Retention {
 
     /// Prunes what is due at `now`: the new minimum index, or why nothing is due.
     pub async fn round(&self, rooms: &Rooms, now: UnixMillis) -> Result<Result<u64, Stays>, RetentionError> {
-        let held = {
-            let mut tx = rooms.store.read().await?;
-            records::all_held(&mut tx).await?
-        };
-        let held = held.into_iter().map(|case| rooms.pseudonyms.case(case)).collect();
+        let at_first = held(rooms).await?;
         let archived = if self.archived { rooms.log_archive.archived().unwrap_or(0) } else { u64::MAX };
         let upto = self.bound(&rooms.log)?.min(archived).min(about_me::read_to(rooms).await?);
         let entry = Entry::new(Kind::Lifecycle, now).node(node(rooms));
-        self.prune(&rooms.log, entry, held, upto, now).await
+        let (plan, told) = match self.announce(&rooms.log, entry, at_first.clone(), upto, now).await? {
+            Ok(announced) => announced,
+            Err(stays) => return Ok(Err(stays)),
+        };
+        // Walking and publishing take a while: a hold laid meanwhile counts, and what was announced does not happen.
+        if !held(rooms).await?.is_subset(&at_first) {
+            return Err(RetentionError::HeldMeanwhile);
+        }
+        carry_out(&rooms.log, plan, told).await.map(Ok)
     }
 
     /// Entries below may go, as far as the log's own promises are concerned.
@@ -96,33 +102,44 @@ impl Retention {
         Ok(if witnessed { served.size.min(anchored) } else { 0 })
     }
 
-    async fn prune(
+    /// Puts on record what will go, and waits until that is published.
+    async fn announce(
         &self,
         log: &Log,
         entry: Entry,
         held: HashSet<Pseudonym>,
         upto: u64,
         now: UnixMillis,
-    ) -> Result<Result<u64, Stays>, RetentionError> {
+    ) -> Result<Result<(Plan, Committed), Stays>, RetentionError> {
         let (walked, before) = (log.clone(), UnixMillis(now.0.saturating_sub(i64::from(self.days) * DAY_MS)));
         let plan = tokio::task::spawn_blocking(move || walked.prunable(Bounds { before, upto, held: &held })).await;
         let plan = match plan.map_err(|_| RetentionError::CutOff)?? {
             Ok(plan) => plan,
             Err(stays) => return Ok(Err(stays)),
         };
-        let pruning = plan.pruning(self.days);
-        let told = log.append(&pruning.write(entry)).await?;
+        let told = log.append(&plan.pruning(self.days).write(entry)).await?;
         let waited = tokio::time::timeout(PUBLISHED, async {
             while log.checkpoint().size <= told.index {
                 tokio::time::sleep(LOOK).await;
             }
         });
         waited.await.map_err(|_| RetentionError::Unpublished)?;
-        let log = log.clone();
-        let pruned = tokio::task::spawn_blocking(move || log.prune(plan, &told)).await;
-        pruned.map_err(|_| RetentionError::CutOff)??;
-        Ok(Ok(pruning.minimum))
+        Ok(Ok((plan, told)))
     }
+}
+
+/// Removes what was announced; gives the new minimum index.
+async fn carry_out(log: &Log, plan: Plan, told: Committed) -> Result<u64, RetentionError> {
+    let log = log.clone();
+    let pruned = tokio::task::spawn_blocking(move || log.prune(plan, &told).map(|()| log.minimum())).await;
+    Ok(pruned.map_err(|_| RetentionError::CutOff)??)
+}
+
+/// Cases on hold, as the log names them.
+async fn held(rooms: &Rooms) -> Result<HashSet<Pseudonym>, RetentionError> {
+    let mut tx = rooms.store.read().await?;
+    let all = records::all_held(&mut tx).await?;
+    Ok(all.into_iter().map(|case| rooms.pseudonyms.case(case)).collect())
 }
 
 #[cfg(test)]
@@ -157,11 +174,13 @@ mod tests {
         assert_eq!(retention.bound(&log).unwrap(), 70_000);
 
         let entry = || Entry::new(Kind::Lifecycle, UnixMillis(731 * DAY_MS));
-        let prune = |days: i64| retention.prune(&log, entry(), HashSet::new(), 70_000, UnixMillis(days * DAY_MS));
-        assert_eq!(prune(730).await.unwrap(), Err(Stays::Young(0)), "kept for 730 days");
+        let announce = |days: i64| retention.announce(&log, entry(), HashSet::new(), 70_000, UnixMillis(days * DAY_MS));
+        assert_eq!(announce(730).await.unwrap().err(), Some(Stays::Young(0)), "kept for 730 days");
         assert_eq!(log.size(), size, "nothing is announced that does not happen");
-        assert_eq!(prune(731).await.unwrap(), Ok(65_536));
-        assert_eq!((log.minimum(), log.size()), (65_536, size + 1));
-        assert_eq!(prune(731).await.unwrap(), Err(Stays::Bound));
+        let (plan, told) = announce(731).await.unwrap().unwrap_or_else(|stays| panic!("{stays:?}"));
+        assert_eq!((log.minimum(), log.size()), (0, size + 1), "announced, and still there");
+        assert_eq!(carry_out(&log, plan, told).await.unwrap(), 65_536);
+        assert_eq!(log.minimum(), 65_536);
+        assert_eq!(announce(731).await.unwrap().err(), Some(Stays::Bound));
     }
 }
