@@ -4,6 +4,7 @@
 mod federation;
 mod tools;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -63,6 +64,20 @@ async fn evidence_is_on_record_and_stands_without_us() {
         let refused = export(&out("refused.asice"), more);
         assert!(!refused.status.success() && !folder.join("refused.asice").exists(), "{more:?}: {}", text(&refused));
     }
+    // Nor is anything put on record that was not taken: of a case that nobody filed, or to a place that cannot be written.
+    let stranger = "0".repeat(32);
+    let ours = ["--config", &config, "--by", "A-1", "--ground", "SJ-2026-17", "-o"];
+    for (what, case, to) in
+        [("no such case", &stranger, out("strange.asice")), ("no such folder", &no, out("none/x.asice"))]
+    {
+        let refused = tongban(&[&["audit", "export", case][..], &ours, &[&to]].concat());
+        assert!(!refused.status.success() && !Path::new(&to).exists(), "{what}: {}", text(&refused));
+    }
+    assert_eq!(kinds("audit.export"), 0);
+    let here = std::fs::read_dir(&folder).expect("a folder").flatten();
+    let half_made = here.filter(|file| file.file_name().to_string_lossy().ends_with(".part")).count();
+    assert_eq!(half_made, 0, "nothing half-made is left behind");
+
     let done = export(&out("first.asice"), &["--by", "A-1", "--ground", "SJ-2026-17"]);
     assert!(done.status.success() && text(&done).contains("on record"), "{}", text(&done));
     let shown = tongban(&["audit", "show", &log]);
@@ -71,6 +86,11 @@ async fn evidence_is_on_record_and_stands_without_us() {
     let exports: Vec<&Value> = exports.iter().filter(|line| line["kind"] == "audit.export").collect();
     assert_eq!(exports.len(), 1);
     assert_eq!((&exports[0]["actor"]["staff"], &exports[0]["why"]["basis"]), (&"A-1".into(), &"SJ-2026-17".into()));
+
+    for private in [folder.join("first.asice"), folder.join("gw-440305/data/store.db")] {
+        let mode = std::fs::metadata(&private).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}: for nobody else to read", private.display());
+    }
 
     // All verdicts offline; what nobody pinned proves nothing; a rule or question taken out or changed is found.
     let bundle = out("first.asice");
@@ -89,6 +109,8 @@ async fn evidence_is_on_record_and_stands_without_us() {
     assert!(report["peers"].as_object().is_some_and(|peers| !peers.is_empty()), "{report:#}");
     assert_eq!(judge(&bundle, &[&peer_key])["exit_code"], 2);
 
+    verdicts_that_stand(&folder, &key);
+
     let unpacked = folder.join("unpacked");
     std::fs::create_dir(&unpacked).expect("a folder");
     if there("unzip") {
@@ -96,6 +118,34 @@ async fn evidence_is_on_record_and_stands_without_us() {
     }
     unzip(Path::new(&bundle), &unpacked);
     parts(&unpacked, &key);
+}
+
+/// What was found in a log stays found, whatever else is asked, or stands beside it.
+fn verdicts_that_stand(folder: &Path, key: &str) {
+    let place = |name: &str| folder.join(name).display().to_string();
+    let data = place("gw-440305/data");
+    for name in ["good", "bent"] {
+        let done = tongban(&["audit", "mirror", &data, &place(name), "--key", key]);
+        assert!(done.status.success(), "{}", text(&done));
+    }
+    let bundle = tools::files(&folder.join("bent/tile/entries")).remove(0);
+    let mut octets = std::fs::read(&bundle).expect("a bundle");
+    octets[900] ^= 1;
+    std::fs::write(&bundle, octets).expect("written");
+    let endless = ["--old", "/dev/zero"];
+    for (what, logs, more, exit, says) in [
+        ("decisions of a good copy", vec!["good"], vec!["--decisions", &*data], 0, "决定复核"),
+        ("decisions of a bent one", vec!["bent"], vec!["--decisions", &*data], 1, "DISPROVEN"),
+        ("a missing log beside a good one", vec!["good", "missing"], vec![], 2, "undecided"),
+        ("a missing log beside a bent one", vec!["missing", "bent"], vec![], 1, "DISPROVEN"),
+        ("a checkpoint without end", vec!["good"], endless.to_vec(), 2, "too long"),
+    ] {
+        let logs: Vec<String> = logs.iter().map(|name| place(name)).collect();
+        let logs: Vec<&str> = logs.iter().map(String::as_str).collect();
+        let judged = tongban(&[&["audit", "verify"][..], &logs, &["--key", key], &more].concat());
+        assert_eq!(judged.status.code(), Some(exit), "{what}: {}", text(&judged));
+        assert!(text(&judged).contains(says), "{what}: {}", text(&judged));
+    }
 }
 
 /// Unpacks a container with the reader that we test elsewhere; what other programs say of it is said of the octets.

@@ -6,7 +6,7 @@ mod recover;
 mod search;
 mod url;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -16,6 +16,7 @@ use clap::{Args, Subcommand};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::again::{Archive, InBundle};
+use crate::audit::anchor::Anchor;
 use crate::audit::bundle;
 use crate::audit::checkpoint::{self, Checkpoint};
 use crate::audit::entry::EntryHead;
@@ -35,6 +36,8 @@ use url::{Reach, Url};
 const UNDECIDABLE: u8 = 2;
 /// Largest file read whole: a policy, a checkpoint, a key.
 const MAX_SMALL: u64 = 1 << 20;
+/// Largest state of an incremental verification: all cases and open intents that are followed.
+const MAX_STATE: u64 = 1 << 30;
 
 /// 审计日志：核验、密钥、查看 · The audit log: verify, key, show.
 #[derive(Debug, Args)]
@@ -147,8 +150,10 @@ struct VerifyArgs {
 
 #[derive(Debug, Args)]
 struct MirrorArgs {
-    /// 日志地址 · The log's URL.
-    url: String,
+    /// 日志地址，或停机网关的数据目录、归档、另一镜像 · The log's URL; also a stopped gateway's data folder, an archive, another
+    /// mirror.
+    #[arg(value_name = "PREFIX_OR_DIR")]
+    log: String,
     /// 镜像目录 · Folder of the copy.
     dir: PathBuf,
     /// 日志公钥（策略文件只列一个日志时可省略） · The log's verifier key; may be left out when the policy names one log.
@@ -252,10 +257,17 @@ pub fn run(args: AuditArgs) -> ExitCode {
 
 /// A small file.
 fn read(path: &Path) -> Result<Vec<u8>, String> {
+    read_upto(path, MAX_SMALL)
+}
+
+/// Reads no more than that, whatever the file says of its length: pipes and devices say nothing.
+fn read_upto(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     let named = |e: std::io::Error| format!("{}: {e}", path.display());
-    match std::fs::metadata(path).map_err(named)?.len() {
-        len if len > MAX_SMALL => Err(format!("{}: 文件过大 · too long", path.display())),
-        _ => std::fs::read(path).map_err(named),
+    let (mut bytes, file) = (Vec::new(), std::fs::File::open(path).map_err(named)?);
+    file.take(most + 1).read_to_end(&mut bytes).map_err(named)?;
+    match bytes.len() as u64 > most {
+        true => Err(format!("{}: 文件过大 · too long", path.display())),
+        false => Ok(bytes),
     }
 }
 
@@ -310,7 +322,7 @@ fn options(args: &VerifyArgs, key: VerifierKey, policy: Option<Pinned>) -> Resul
     if let Some(path) = &args.state {
         options.keep_state = true;
         if path.exists() {
-            let bytes = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
+            let bytes = read_upto(path, MAX_STATE)?;
             let state = State::decode(&bytes);
             let state = state.ok_or(format!("{}: 状态文件损坏 · not a state file, or damaged", path.display()))?;
             options.since = Some(state.note.clone());
@@ -391,9 +403,16 @@ fn verify_set(args: &VerifyArgs, policy: Option<Pinned>) -> Result<ExitCode, Str
         return Err("--state、--since 只用于单个日志 · --state and --since go with one log".into());
     }
     let keys = pinned_keys(policy.as_ref(), &args.key);
-    let mut members: Vec<(Peer, Vec<VerifierKey>, verify::Report)> = Vec::new();
+    let (mut members, mut unusable) = (Vec::<(Peer, Vec<VerifierKey>, verify::Report)>::new(), Vec::new());
     for word in &args.logs {
-        let member = peer(word, &keys, &args.reach)?;
+        let member = match peer(word, &keys, &args.reach) {
+            Ok(member) => member,
+            // The others are judged all the same.
+            Err(why) => {
+                unusable.push((word.clone(), why));
+                continue;
+            }
+        };
         if members.iter().any(|(other, ..)| other.key.name() == member.key.name()) {
             return Err(format!("{word}: 同一日志给出两次 · the log {} is given twice", member.key.name()));
         }
@@ -401,20 +420,29 @@ fn verify_set(args: &VerifyArgs, policy: Option<Pinned>) -> Result<ExitCode, Str
         let own = signing_first(own, &*member.log);
         let mut options = options(args, own[0].clone(), policy.clone())?;
         options.other_keys = own[1..].to_vec();
-        // Every old checkpoint is of one of the logs.
-        options.old.retain(|note| note.split(|b| *b == b'\n').next() == Some(member.key.name().as_bytes()));
+        // Every old checkpoint and time-stamp is of one of the logs.
+        let of_it = |note: &[u8]| note.split(|b| *b == b'\n').next() == Some(member.key.name().as_bytes());
+        options.old.retain(|note| of_it(note));
+        options.anchors.retain(|octets| Anchor::parse(octets).map_or(true, |anchor| of_it(anchor.note.as_bytes())));
         options.gm.retain(|key| key.name() == member.key.name());
-        let report = verify_one(&Target::find(word)?, args, &options)?;
-        members.push((member, own, report));
+        match Target::find(word).and_then(|target| verify_one(&target, args, &options)) {
+            Ok(report) => members.push((member, own, report)),
+            Err(why) => unusable.push((word.clone(), why)),
+        }
     }
     let members =
         members.iter().map(|(member, keys, report)| verify::Member { keys, log: &*member.log, report: report.clone() });
-    let judged = verify::verify_set(members.collect());
+    let judged = verify::verify_set(members.collect(), &unusable);
     let text = if args.json { format!("{:#}\n", judged.json()) } else { judged.text() };
     tell(&text, judged.exit_code())
 }
 
 fn verify_one(target: &Target, args: &VerifyArgs, options: &Options) -> Result<verify::Report, String> {
+    if args.decisions.is_some() && !matches!(target, Target::Folder(_) | Target::Mirror(_)) {
+        let what =
+            "--decisions 用于目录或镜像 · decisions are made again over a folder or mirror: mirror the log first";
+        return Err(what.into());
+    }
     let bar = bar();
     let mut progress = |entries, total| {
         bar.set_length(total);
@@ -432,7 +460,7 @@ fn verify_one(target: &Target, args: &VerifyArgs, options: &Options) -> Result<v
         report.notes.push(format!("抽样种子 seed of the sample: {}", crate::terms::Digest(seed)));
     }
     if let Some(folder) = &args.decisions {
-        decide_again(&mut report, target, folder)?;
+        decide_again(&mut report, target, folder);
     }
     if let (Some(path), Some(state)) = (&args.state, &report.state) {
         keep(path, &state.encode())?;
@@ -452,14 +480,11 @@ fn verify_one(target: &Target, args: &VerifyArgs, options: &Options) -> Result<v
 }
 
 /// Check 11 of the design: policy digests resolve, and decisions are what the rules of then say.
-fn decide_again(report: &mut verify::Report, target: &Target, folder: &Path) -> Result<(), String> {
-    let (Target::Folder(dir) | Target::Mirror(dir)) = target else {
-        return Err(
-            "--decisions 用于目录或镜像 · decisions are made again over a folder or mirror: mirror the log first"
-                .into(),
-        );
-    };
-    let (archive, mut index) = (Archive::new(folder), 0);
+/// What was found before stays found, whatever becomes of this.
+fn decide_again(report: &mut verify::Report, target: &Target, folder: &Path) {
+    let (Target::Folder(dir) | Target::Mirror(dir)) = target else { return };
+    // Entries that were pruned are not walked.
+    let (archive, mut index) = (Archive::new(folder), report.pruned.as_ref().map_or(0, |pruned| pruned.minimum));
     let walked = each_entry(dir, &mut |entry| {
         match archive.again(entry) {
             None => {}
@@ -476,7 +501,17 @@ fn decide_again(report: &mut verify::Report, target: &Target, folder: &Path) -> 
         index += 1;
         Ok(())
     });
-    walked?.map_err(|e| format!("{}: {e}", dir.display()))
+    let walked = walked.and_then(|walked| walked.map_err(|e| e.to_string()));
+    if let Err(why) = walked {
+        report.fault(verify::Fault {
+            question: verify::Question::Decisions,
+            verdict: verify::Verdict::Undecided,
+            file: "entries".into(),
+            offset: None,
+            index: Some(index),
+            what: format!("not all decisions could be made again: {why}"),
+        });
+    }
 }
 
 fn tell(text: &str, exit_code: u8) -> Result<ExitCode, String> {
@@ -532,12 +567,9 @@ fn is_running(dir: &Path) -> bool {
 fn copy(args: &MirrorArgs) -> Result<ExitCode, String> {
     let policy = args.policy.as_deref().map(pinned).transpose()?;
     let keys = judged_by(args.key.as_slice(), policy.as_ref())?;
-    let Target::Url(prefix) = Target::find(&args.url)? else {
-        return Err(format!("{}: 应为日志地址 · a URL is wanted", args.url));
-    };
-    let (url, bar) = (args.reach.open(&prefix)?, bar());
-    let key = if keys.len() == 1 { keys[0].clone() } else { signing_first(keys, &url)[0].clone() };
-    let done = mirror::run(&url, &args.dir, &key, &mut |entries, total| {
+    let (log, bar) = (fetch(&args.log, &args.reach)?, bar());
+    let keys = signing_first(keys, &*log);
+    let done = mirror::run(&*log, &args.dir, &keys, &mut |entries, total| {
         bar.set_length(total);
         bar.set_position(entries);
     });

@@ -83,10 +83,15 @@ pub struct SetReport {
     pub faults: Vec<Fault>,
 }
 
-/// Judges logs that were verified one by one as a set.
-pub fn verify_set(members: Vec<Member<'_>>) -> SetReport {
+/// Judges logs that were verified one by one as a set. `unusable` are logs that were to be in it and could not be read, with
+/// the reasons.
+pub fn verify_set(members: Vec<Member<'_>>, unusable: &[(String, String)]) -> SetReport {
     let mut found = Report::default();
     found.answer(Question::Complete, Verdict::Proven);
+    for (log, why) in unusable {
+        let (question, verdict, file) = (Question::Complete, Verdict::Undecided, log.clone());
+        found.fault(Fault { question, verdict, file, offset: None, index: None, what: why.clone() });
+    }
     let trees: BTreeMap<&str, Result<Sparse<'_>, (Verdict, String)>> =
         members.iter().map(|member| (member.report.origin.as_str(), now(member))).collect();
     for member in &members {
@@ -273,7 +278,7 @@ mod tests {
             let report = verify_tree(&log.log, &Options::new(keys[0].clone()), &mut |_, _| {});
             Member { keys, log: &log.log, report }
         });
-        let judged = verify_set(members.collect());
+        let judged = verify_set(members.collect(), &[]);
         let all = judged.logs.iter().flat_map(|log| &log.faults).chain(&judged.faults);
         (judged.set, all.map(|fault| fault.what.clone()).collect(), judged.exit_code())
     }

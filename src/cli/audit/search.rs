@@ -335,11 +335,17 @@ impl Shown<'_> {
     /// How sure the answer of one log is.
     fn tell(&mut self, origin: &str, found: &Found) -> io::Result<()> {
         let is_sure = found.unread + found.pruned == 0;
+        // What an index left out nobody has looked for: only what was found is proven.
+        let verdict = match is_sure {
+            false => "undecided",
+            true if found.indexed > 0 => "hits_proven",
+            true => "proven",
+        };
         if self.args.json {
             let log = json!({
                 "origin": origin, "size": found.size, "matched": found.matched, "unread": found.unread,
                 "pruned": found.pruned, "indexed": found.indexed,
-                "verdict": if is_sure { "proven" } else { "undecided" }, "checkpoint": found.checkpoint,
+                "verdict": verdict, "checkpoint": found.checkpoint,
             });
             writeln!(self.out, "{}", json!({ "log": log }))?;
         }
