@@ -1,31 +1,29 @@
 //! `tongban audit export CASE`: the evidence of one case as one sealed file. Reads a gateway's folder, running or not.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::unix::fs::OpenOptionsExt;
+mod file;
+mod seal;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use http::StatusCode;
 
-use super::{ReachArgs, pinned, read};
+use file::{Taken, Unfinished};
+use seal::Seal;
+
+use super::target::{ReachArgs, is_running, peer, pinned, read};
 use crate::app::config::Config;
-use crate::audit::evidence::{self, DocumentPart, Half, MANIFEST, Manifest, VERSION};
+use crate::audit::evidence::{self, Half};
 use crate::audit::note::VerifierKey;
 use crate::audit::verify::Peer;
 use crate::audit::{Pseudonym, Pseudonymiser};
 use crate::cli::again::Archive;
 use crate::cli::reload::admin;
-use crate::exchange::message::Stored;
-use crate::exchange::{Key, Vault, records};
-use crate::store::Store;
-use crate::terms::{CaseNo, Digest, UnixMillis};
-use crate::trust::asic::{self, Part};
+use crate::exchange::Key;
+use crate::terms::{CaseNo, UnixMillis};
 use crate::trust::certificate::Certificate;
-use crate::trust::issue::{self, Issuer, Subject, Use};
 use crate::trust::pem;
-use crate::trust::suite::{PublicKey, SignatureAlgorithm, Signer, SigningKey, SuiteError};
 use crate::upstream::body::full;
 
 #[derive(Debug, Args)]
@@ -75,29 +73,6 @@ struct Source {
     config: Option<Config>,
 }
 
-/// A bundle being written: for nobody else to read, and gone again when it does not come to an end.
-struct Unfinished {
-    path: PathBuf,
-    file: File,
-}
-
-impl Unfinished {
-    fn beside(out: &Path) -> Result<Self, String> {
-        let mut name = out.as_os_str().to_owned();
-        name.push(format!(".{}.part", std::process::id()));
-        let path = PathBuf::from(name);
-        let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
-        Ok(Self { file: file.map_err(|e| format!("{}: {e}", path.display()))?, path })
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        // Renamed, it is not there any more.
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
 pub(super) fn run(args: &ExportArgs) -> Result<(), String> {
     let source = source(args)?;
     let (case, no) = case(&args.case, &source.data)?;
@@ -110,20 +85,20 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), String> {
     on_record(&source, &case, args)?;
     let own = evidence::gather(&source.data.join("log"), &key, &case).map_err(|e| e.to_string())?;
     let halves = with_peers(own, &source.peer_keys, args)?;
-    let files = match (no, &source.store) {
-        (Some(no), Some(store)) => documents(no, store, &source.data)?,
+    let documents = match (no, &source.store) {
+        (Some(no), Some(store)) => file::documents(no, store, &source.data)?,
         _ => Vec::new(),
     };
     let entries: Vec<&[u8]> = halves[0].entries.iter().map(|(_, bytes, _)| &bytes[..]).collect();
     let behind = Archive::new(&source.data).files(&entries)?;
-    let made = write(args, &source, case, no, &halves, behind, files, &out)?;
-    println!("{made}");
+    let taken = Taken { case, no, halves, behind, documents };
+    println!("{}", taken.write(&source, &out)?);
     Ok(())
 }
 
 /// A running gateway puts the export on record, before anything is taken out; a stopped one cannot.
 fn on_record(source: &Source, case: &Pseudonym, args: &ExportArgs) -> Result<(), String> {
-    if !super::is_running(&source.data.join("log")) {
+    if !is_running(&source.data.join("log")) {
         eprintln!("网关未运行，本次导出未记入日志 · the gateway is not running: this export is not on record");
         return Ok(());
     }
@@ -198,7 +173,7 @@ fn with_peers(own: Half, keys: &[VerifierKey], args: &ExportArgs) -> Result<Vec<
     let receipts = own.receipts();
     let mut halves = vec![own];
     for word in &args.peer {
-        let Peer { key, log } = super::peer(word, keys, &args.reach)?;
+        let Peer { key, log } = peer(word, keys, &args.reach)?;
         let named = receipts.iter().filter(|receipt| receipt.origin == key.name());
         let newest = named.map(|receipt| receipt.index).max();
         let mut half = evidence::named_by_peers(&*log, &key, &receipts).map_err(|e| format!("{word}: {e}"))?;
@@ -216,180 +191,9 @@ fn with_peers(own: Half, keys: &[VerifierKey], args: &ExportArgs) -> Result<Vec<
     Ok(halves)
 }
 
-/// A file of the case, decrypted into memory only while it is copied.
-struct Document {
-    stored: Stored,
-    key: Key,
-    vault: std::sync::Arc<Vault>,
-}
-
-fn documents(no: CaseNo, store: &str, data: &Path) -> Result<Vec<Document>, String> {
-    let master = existing_key(&data.join("master.key"))?;
-    let vault = std::sync::Arc::new(Vault::open(&data.join("vault")).map_err(|e| e.to_string())?);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
-    runtime.block_on(async {
-        let store = Store::open(store, &crate::app::wire::migrations()).await.map_err(|e| e.to_string())?;
-        let mut tx = store.read().await.map_err(|e| e.to_string())?;
-        let wrapped = match records::wrapped_key(&mut tx, no).await {
-            Ok(wrapped) => wrapped,
-            // Shredded, or never here: the entries stand without their documents.
-            Err(why) => {
-                eprintln!("文件不可用 · the documents are not at hand: {why}");
-                return Ok(Vec::new());
-            }
-        };
-        let key = master.unwrap(&no.to_string(), &wrapped).map_err(|e| e.to_string())?;
-        let rows = records::files(&mut tx, no, &key).await.map_err(|e| e.to_string())?;
-        drop(tx);
-        store.close().await;
-        let document = |stored| Document { stored, key: key.clone(), vault: vault.clone() };
-        Ok(rows.into_iter().map(|row| document(row.stored)).collect())
-    })
-}
-
 pub(super) fn chain(file: &Path) -> Result<Vec<Certificate>, String> {
     let named = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
     let ders = pem::certificates(&read(file)?).map_err(|e| named(&e))?;
     let all: Result<Vec<_>, _> = ders.iter().map(|der| Certificate::parse(der)).collect();
     all.map_err(|e| named(&e))
-}
-
-fn write(
-    args: &ExportArgs,
-    source: &Source,
-    case: Pseudonym,
-    no: Option<CaseNo>,
-    halves: &[Half],
-    behind: BTreeMap<String, Vec<u8>>,
-    mut documents: Vec<Document>,
-    out: &Unfinished,
-) -> Result<String, String> {
-    documents.sort_by(|a, b| a.stored.path.cmp(&b.stored.path));
-    let newest = UnixMillis(halves.iter().map(|half| half.newest).max().unwrap_or(0));
-    let (signer, chain) = source.seal.open(&source.data, newest)?;
-    let certificates: Vec<(String, Vec<u8>)> = chain
-        .iter()
-        .map(|c| (format!("certificates/{}.pem", c.fingerprint()), pem::encode("CERTIFICATE", c.der()).into_bytes()))
-        .collect();
-    let path = |document: &Document| format!("documents/{}", document.stored.path);
-    let manifest = Manifest {
-        v: VERSION,
-        case: case.to_string(),
-        case_no: no.map(|no| no.to_string()),
-        logs: halves.iter().map(|half| half.part.clone()).collect(),
-        index: halves.first().and_then(|half| half.index.clone()),
-        anchor: halves.first().and_then(|half| half.anchor.as_ref().map(|(part, _)| part.clone())),
-        policies: behind.keys().filter(|path| path.starts_with("policy/")).cloned().collect(),
-        trust: behind.keys().filter(|path| path.starts_with("trust/")).cloned().collect(),
-        documents: documents
-            .iter()
-            .map(|d| DocumentPart {
-                path: path(d),
-                media: d.stored.media.clone(),
-                digest: d.stored.kept.digest,
-                size: d.stored.kept.size,
-            })
-            .collect(),
-        certificates: certificates.iter().map(|(name, _)| name.clone()).collect(),
-    };
-    let mut manifest = serde_json::to_vec_pretty(&manifest).map_err(|e| e.to_string())?;
-    manifest.push(b'\n');
-    let mut files = vec![(MANIFEST.to_owned(), manifest)];
-    files.extend(halves.iter().enumerate().flat_map(|(log, half)| half.files(log)));
-    files.extend(behind);
-    files.extend(certificates);
-    let media = |name: &str| match name.rsplit('.').next() {
-        Some("json") => "application/json",
-        Some("pem") => "application/pem-certificate-chain",
-        _ if name.starts_with("trust/") => "application/octet-stream",
-        _ => "text/plain",
-    };
-    let mut parts: Vec<Part<'_>> = files.iter().map(|(name, bytes)| Part::whole(name, media(name), bytes)).collect();
-    let (entries, papers) = (halves.iter().map(|half| half.entries.len()).sum::<usize>(), documents.len());
-    for document in &documents {
-        let reading = document.vault.read(&document.key, &document.stored.kept).map_err(|e| e.to_string())?;
-        parts.push(Part {
-            name: path(document),
-            media: document.stored.media.clone(),
-            digest: document.stored.kept.digest,
-            content: Box::new(reading.stream()),
-        });
-    }
-    let named = |e: &dyn std::fmt::Display| format!("{}: {e}", args.out.display());
-    let sealed = asic::seal(std::io::BufWriter::new(&out.file), parts, &*signer, &chain, newest);
-    sealed.map_err(|e| named(&e))?.into_inner().map_err(|e| named(&e))?;
-    out.file.sync_all().and_then(|()| std::fs::rename(&out.path, &args.out)).map_err(|e| named(&e))?;
-    Ok(format!(
-        "{}: 条目 {entries}，文件 {papers} · {entries} entries of {} logs, {papers} documents",
-        args.out.display(),
-        halves.len()
-    ))
-}
-
-/// What seals a bundle.
-enum Seal {
-    /// The organisation's own.
-    Envelope { key: Box<dyn Signer>, chain: Vec<Certificate> },
-    /// A key derived from a secret of the data folder: shows that the bundle is whole, and nothing about who made it.
-    Derived,
-}
-
-impl Seal {
-    fn open(&self, data: &Path, newest: UnixMillis) -> Result<(Box<dyn Signer + '_>, Vec<Certificate>), String> {
-        match self {
-            Self::Envelope { key, chain } => {
-                Ok((Box::new(Remembered { key: &**key, folder: data.join("evidence") }), chain.clone()))
-            }
-            Self::Derived => {
-                let secret = existing_key(&data.join("pseudonym.key"))?;
-                let hmac = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.octets());
-                let seed = ring::hmac::sign(&hmac, b"evidence seal");
-                let key = ring::signature::Ed25519KeyPair::from_seed_unchecked(seed.as_ref());
-                let key = SigningKey::Ed25519(key.map_err(|_| "no key could be derived")?);
-                let subject = Subject::named("evidence export", "tongban");
-                let spki = key.public_key().to_spki();
-                let mut serial = [0; 16];
-                serial.copy_from_slice(&Digest::of(&[&spki[..], &newest.0.to_be_bytes()].concat()).0[..16]);
-                // In force around the time that the bundle says, so that nothing depends on the day of export.
-                let span = (UnixMillis(newest.0 - 86_400_000), UnixMillis(newest.0 + 86_400_000));
-                let issuer = Issuer::root(&key, &subject);
-                let der = issue::numbered(serial, &issuer, &subject, &spki, Use::Signer, span);
-                let certificate = der.map_err(|e| e.to_string())?;
-                let certificate = Certificate::parse(&certificate).map_err(|e| e.to_string())?;
-                Ok((Box::new(key), vec![certificate]))
-            }
-        }
-    }
-}
-
-/// Signs the same message with the same octets: ECDSA and SM2 would draw a new random number each time, and two
-/// exports of one case would differ.
-struct Remembered<'a> {
-    key: &'a dyn Signer,
-    folder: PathBuf,
-}
-
-impl Signer for Remembered<'_> {
-    fn algorithm(&self) -> SignatureAlgorithm {
-        self.key.algorithm()
-    }
-
-    fn public_key(&self) -> PublicKey {
-        self.key.public_key()
-    }
-
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SuiteError> {
-        let file = self.folder.join(format!("{}.sig", Digest::of(message)));
-        if let Ok(known) = std::fs::read(&file)
-            && self.public_key().verify(self.algorithm(), message, &known).is_ok()
-        {
-            return Ok(known);
-        }
-        let signature = self.key.sign(message)?;
-        let kept = std::fs::create_dir_all(&self.folder).and_then(|()| std::fs::write(&file, &signature));
-        if let Err(error) = kept {
-            eprintln!("{}: {error}; 再次导出将不逐字节相同 · the next export will differ in its seal", file.display());
-        }
-        Ok(signature)
-    }
 }

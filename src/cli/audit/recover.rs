@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::objects::Bucket;
-use super::{ReachArgs, Target, bar, read};
+use super::target::{ReachArgs, Target, bar, read};
 use crate::app::config::Config;
 use crate::app::recover::{self, Order};
 use crate::app::wire;

@@ -1,19 +1,20 @@
-//! `tongban audit search LOG…`: entries of one log or of several, by case, person, actor, outlet, item, time, decision;
-//! `tongban audit index DIR`: makes the index that this uses.
+//! `tongban audit search LOG…`: entries of one log or of several, by case, person, actor, outlet, item, time, decision.
 //!
 //! What is found is read again as it is shown: ten thousand entries take no more memory than one.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::{ReachArgs, Target, UNDECIDABLE, bar, pinned, pinned_keys};
+use super::UNDECIDABLE;
+use super::index::{folder, runtime};
+use super::target::{PinArgs, ReachArgs, peer};
 use crate::audit::note::VerifierKey;
-use crate::audit::search::index::{Index, Keeper, beside, step};
+use crate::audit::search::index::{Index, beside};
 use crate::audit::search::{Entries, Filter, Found, Hit, Page, Prover, SearchError, search, search_rows};
 use crate::audit::verify::Peer;
 use crate::audit::{Kind, Pseudonym, checkpoint};
@@ -27,12 +28,8 @@ pub(super) struct SearchArgs {
     /// 日志（地址、镜像或数据目录），可多个 · Logs: URLs, mirrors or data folders, running or not.
     #[arg(value_name = "PREFIX_OR_DIR", required = true)]
     logs: Vec<String>,
-    /// 日志公钥，可多次给出 · A log's verifier key; may be given several times.
-    #[arg(long, value_name = "VKEY")]
-    key: Vec<VerifierKey>,
-    /// 列有日志公钥的策略文件 · A policy that names the logs' keys.
-    #[arg(long, value_name = "FILE")]
-    policy: Option<PathBuf>,
+    #[command(flatten)]
+    pins: PinArgs,
     /// 办件假名；对数据目录亦可用办件编号 · The case, by its pseudonym; on data folders also by its number.
     #[arg(long)]
     case: Option<String>,
@@ -83,24 +80,6 @@ pub(super) struct SearchArgs {
     reach: ReachArgs,
 }
 
-#[derive(Debug, Args)]
-pub(super) struct IndexArgs {
-    /// 镜像或（停机网关的）数据目录，可多个 · Mirrors, or data folders of stopped gateways.
-    #[arg(value_name = "DIR", required = true)]
-    logs: Vec<String>,
-    /// 日志公钥，可多次给出 · A log's verifier key; may be given several times.
-    #[arg(long, value_name = "VKEY")]
-    key: Vec<VerifierKey>,
-    /// 列有日志公钥的策略文件 · A policy that names the logs' keys.
-    #[arg(long, value_name = "FILE")]
-    policy: Option<PathBuf>,
-    /// 丢弃已有索引，重新建立 · Throws an index away that is there.
-    #[arg(long)]
-    rebuild: bool,
-    #[command(flatten)]
-    reach: ReachArgs,
-}
-
 /// With a zone as RFC 3339 writes it; without one, Beijing time; a day is its beginning.
 fn moment(text: &str) -> Result<UnixMillis, String> {
     let wrong = "应为时间，如 2026-02-13、2026-02-13T08:00:00 或 2026-02-13T08:00:00+08:00 · not a time like these";
@@ -128,56 +107,6 @@ fn kind(text: &str) -> Result<String, String> {
             Err(format!("没有这种条目 · there is no such kind; kinds are {}", all.join(" ")))
         }
     }
-}
-
-/// A runtime for the index; logs behind URLs have their own.
-fn runtime() -> Result<Runtime, String> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())
-}
-
-/// The local folder that a word stands for.
-fn folder(word: &str) -> Option<PathBuf> {
-    match Target::find(word) {
-        Ok(Target::Folder(dir) | Target::Mirror(dir)) => Some(dir),
-        _ => None,
-    }
-}
-
-pub(super) fn index(args: &IndexArgs) -> Result<ExitCode, String> {
-    let policy = args.policy.as_deref().map(pinned).transpose()?;
-    let keys = pinned_keys(policy.as_ref(), &args.key);
-    let (runtime, mut worst) = (runtime()?, ExitCode::SUCCESS);
-    for word in &args.logs {
-        if let Err(why) = index_one(word, &keys, args, &runtime) {
-            eprintln!("tongban audit: {word}: {why}");
-            worst = ExitCode::from(UNDECIDABLE);
-        }
-    }
-    Ok(worst)
-}
-
-fn index_one(word: &str, keys: &[VerifierKey], args: &IndexArgs, runtime: &Runtime) -> Result<(), String> {
-    let dir = folder(word).ok_or("应为日志目录 · the folder of a log is wanted")?;
-    let peer = super::peer(word, keys, &args.reach)?;
-    let file = beside(&std::path::absolute(&dir).map_err(|e| e.to_string())?);
-    if args.rebuild {
-        Index::remove(&file).map_err(|e| e.to_string())?;
-    }
-    let store = |error: crate::store::StoreError| format!("{}: {error}", file.display());
-    let mut keeper = runtime.block_on(Keeper::open(&file, &peer.key)).map_err(store)?;
-    let bar = bar();
-    let size = loop {
-        let head = runtime.block_on(keeper.head()).map_err(store)?;
-        bar.set_position(head.0);
-        let step = step(&*peer.log, &peer.key, head).map_err(|e| e.to_string())?;
-        if !runtime.block_on(keeper.take(step)).map_err(store)? {
-            break head.0;
-        }
-    };
-    bar.finish_and_clear();
-    runtime.block_on(keeper.index().close());
-    let line = format!("{}: {size} 条 entries: {}\n", peer.key.name(), file.display());
-    io::stdout().write_all(line.as_bytes()).map_err(|e| e.to_string())
 }
 
 /// What is shown of all logs together, and how the worst of them ended.
@@ -209,8 +138,7 @@ impl From<io::Error> for Broken {
 }
 
 pub(super) fn run(args: &SearchArgs) -> Result<ExitCode, String> {
-    let policy = args.policy.as_deref().map(pinned).transpose()?;
-    let keys = pinned_keys(policy.as_ref(), &args.key);
+    let keys = args.pins.keys()?;
     let (runtime, out) = (runtime()?, io::BufWriter::new(io::stdout().lock()));
     let mut shown = Shown { args, out, listed: 0, matched: 0, worst: 0 };
     let done = shown.all(&keys, &runtime);
@@ -282,7 +210,7 @@ impl Shown<'_> {
             writeln!(self.out, "{columns}")?;
         }
         for word in &self.args.logs {
-            let asked = super::peer(word, keys, &self.args.reach).and_then(|peer| Ok((filter(self.args, word)?, peer)));
+            let asked = peer(word, keys, &self.args.reach).and_then(|peer| Ok((filter(self.args, word)?, peer)));
             match asked {
                 Ok((filter, peer)) => match self.one(word, &peer, &filter, runtime) {
                     Ok(()) => {}

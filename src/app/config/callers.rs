@@ -1,0 +1,175 @@
+//! Who calls the gateway and whom it calls: windows, auditors, operators, terminals of outlets, systems of departments.
+
+use std::path::{Path, PathBuf};
+
+use super::keys::{KeyPair, fingerprint};
+use crate::terms::strict_toml::Table;
+use crate::terms::words::words;
+use crate::terms::{CreditCode, RegionCode};
+
+/// Days that a terminal's certificate lives.
+const TERMINAL_DAYS: u32 = 30;
+
+/// A service window of our own, known by its client certificate.
+#[derive(Clone, Debug)]
+pub struct Window {
+    pub id: String,
+    pub name: String,
+    pub region: RegionCode,
+    /// Organisation that the tokens of its staff must name; where absent, a token that names one must name the window.
+    pub org: Option<String>,
+    /// SHA-256 of the client certificate, 64 hexadecimal digits.
+    pub certificate: String,
+}
+
+impl Window {
+    pub(super) fn read(t: &Table<'_, '_>) -> Option<Self> {
+        let (id, name) = (t.need_str("id"), t.need_str("name"));
+        let region = t.need_parse("region", "6, 9 or 12 digits");
+        if !t.has("certificate") {
+            t.wrong("certificate", "missing", "write the SHA-256 fingerprint of the window's client certificate");
+        }
+        let certificate = fingerprint(t, "certificate");
+        let org = t.str("org").map(str::to_owned);
+        t.done();
+        Some(Self { id: id?.to_owned(), name: name?.to_owned(), region: region?, org, certificate: certificate? })
+    }
+}
+
+words! {
+    /// Who reads entries of the log.
+    pub enum AuditorKind {
+        Auditor = "auditor", "审计人员", "auditor";
+        Mirror = "mirror", "镜像机构", "mirror";
+    }
+}
+
+/// An auditor or a mirror, known by its client certificate; which places' logs it reads is for the rules.
+#[derive(Clone, Debug)]
+pub struct Auditor {
+    pub id: String,
+    pub kind: AuditorKind,
+    pub places: Vec<RegionCode>,
+    /// SHA-256 of the client certificate, 64 hexadecimal digits.
+    pub certificate: String,
+}
+
+impl Auditor {
+    pub(super) fn read(t: &Table<'_, '_>) -> Option<Self> {
+        let (id, kind) = (t.need_str("id"), t.need_word::<AuditorKind>("kind"));
+        let places = t.list::<RegionCode>("places", "regions whose logs are read, e.g. \"440000\"");
+        if places.as_ref().is_none_or(Vec::is_empty) {
+            t.wrong("places", "missing", "write places = [\"440000\"]: the regions whose logs are read");
+        }
+        if !t.has("certificate") {
+            t.wrong("certificate", "missing", "write the SHA-256 fingerprint of the auditor's client certificate");
+        }
+        let certificate = fingerprint(t, "certificate");
+        t.done();
+        Some(Self { id: id?.to_owned(), kind: kind?, places: places?, certificate: certificate? })
+    }
+}
+
+/// Somebody who gives orders, known by a signing key.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    pub id: String,
+    /// Public key, P-256, PEM.
+    pub key: PathBuf,
+}
+
+impl Operator {
+    pub(super) fn read(t: &Table<'_, '_>, base: &Path) -> Option<Self> {
+        let (id, key) = (t.need_str("id"), t.need_str("key"));
+        t.done();
+        Some(Self { id: id?.to_owned(), key: base.join(key?) })
+    }
+}
+
+/// The authority for terminals of outlets.
+#[derive(Clone, Debug)]
+pub struct Enrolment {
+    pub pair: KeyPair,
+    /// How long a certificate lives, in days.
+    pub days: u32,
+}
+
+impl Enrolment {
+    pub(super) fn read(t: &Table<'_, '_>, base: &Path) -> Option<Self> {
+        let (pair, days) = (KeyPair::read(t, base), t.int("days", 1..=397));
+        t.done();
+        Some(Self { pair: pair?, days: days.unwrap_or(TERMINAL_DAYS) })
+    }
+}
+
+words! {
+    /// What a system behind the gateway does.
+    pub enum SystemKind {
+        Office = "office", "审批系统", "approval system";
+        Provider = "provider", "数据提供方", "data provider";
+        Proxy = "proxy", "业务系统", "department system";
+    }
+}
+
+/// A department's system behind the gateway.
+#[derive(Clone, Debug)]
+pub struct System {
+    pub id: String,
+    pub kind: SystemKind,
+    pub url: String,
+    pub authority: CreditCode,
+    /// Which places it works for; a case goes to the system with the longest matching place.
+    pub region: RegionCode,
+    /// TLS anchors for its address.
+    pub anchors: Option<PathBuf>,
+    /// SHA-256 of the certificate with which it calls us.
+    pub certificate: Option<String>,
+    /// Shared-data resources it answers for.
+    pub resources: Vec<String>,
+    /// Path prefix under which requests are passed to it, e.g. `/pass/social-security`.
+    pub path: Option<String>,
+    /// Host name under which requests are passed to it.
+    pub host: Option<String>,
+}
+
+impl System {
+    pub(super) fn read(t: &Table<'_, '_>, base: &Path) -> Option<Self> {
+        let (id, kind) = (t.need_str("id"), t.need_word::<SystemKind>("kind"));
+        let url = t.need_str("url");
+        if let Some(url) = url
+            && !(url.starts_with("https://") || url.starts_with("http://127.0.0.1:"))
+        {
+            t.wrong("url", "is not an https address", "write https://HOST:PORT/PATH; plain http only to 127.0.0.1");
+        }
+        let authority = t.need_parse("authority", "a unified social credit code, 18 characters");
+        let region = t.need_parse("region", "6, 9 or 12 digits");
+        let (path, host) = (t.str("path"), t.str("host"));
+        if let Some(path) = path
+            && (!path.starts_with("/pass/") || path.ends_with('/'))
+        {
+            t.wrong(
+                "path",
+                "is not a path under /pass/",
+                "write e.g. /pass/social-security, without a slash at the end",
+            );
+        }
+        let resources = t
+            .list::<String>("resources", "an id of data-resources, e.g. DR-HH, or a type of licence, e.g. LT-ID")
+            .unwrap_or_default();
+        let certificate = fingerprint(t, "certificate");
+        let anchors = t.str("anchors").map(|p| base.join(p));
+        t.done();
+        Some(Self {
+            id: id?.to_owned(),
+            kind: kind?,
+            url: url?.trim_end_matches('/').to_owned(),
+            authority: authority?,
+            region: region?,
+            anchors,
+            certificate,
+            resources,
+            path: path.map(str::to_owned),
+            host: host.map(str::to_owned),
+        })
+    }
+}
