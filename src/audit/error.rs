@@ -81,7 +81,9 @@ pub enum AuditError {
     Locked,
     #[error("the log is damaged: {file} at byte {offset}: {what}")]
     Corrupt { file: String, offset: u64, what: String },
-    #[error("the log was rolled back: {0}")]
+    #[error(
+        "the log was rolled back: {0}; bring its true end back, or make it anew: `tongban audit recover --from-mirror`"
+    )]
     RolledBack(String),
     #[error("the log folder is of another log: {0}")]
     Foreign(String),
