@@ -3,11 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use super::faulty::{Faults, FaultyDisk};
+use super::segment::SEGMENT_ENTRIES;
 use super::*;
+use crate::audit::checkpoint::Checkpoint;
 use crate::audit::entry::tests::{full, word};
 use crate::audit::entry::{Kind, Pseudonym};
+use crate::audit::note::{KeyKind, Note, Signer};
+use crate::audit::proof::TlogProof;
 use crate::audit::verify::{self, Question, Verdict};
 use crate::audit::witness::Witness;
+use crate::audit::{bundle, merkle};
 use crate::terms::UnixMillis;
 
 const ORIGIN: &str = "gov.example/gw/1";

@@ -12,9 +12,10 @@ use http::StatusCode;
 use file::{Taken, Unfinished};
 use seal::Seal;
 
-use super::target::{ReachArgs, is_running, peer, pinned, read};
+use super::target::{ReachArgs, peer, pinned, read};
 use crate::app::config::Config;
 use crate::audit::evidence::{self, Half};
+use crate::audit::log::is_open;
 use crate::audit::note::VerifierKey;
 use crate::audit::verify::Peer;
 use crate::audit::{Pseudonym, Pseudonymiser};
@@ -98,7 +99,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), String> {
 
 /// A running gateway puts the export on record, before anything is taken out; a stopped one cannot.
 fn on_record(source: &Source, case: &Pseudonym, args: &ExportArgs) -> Result<(), String> {
-    if !is_running(&source.data.join("log")) {
+    if !is_open(&source.data.join("log")) {
         eprintln!("网关未运行，本次导出未记入日志 · the gateway is not running: this export is not on record");
         return Ok(());
     }

@@ -187,10 +187,3 @@ pub(super) fn bar() -> indicatif::ProgressBar {
     let bar = indicatif::ProgressBar::new(0);
     bar.with_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()))
 }
-
-/// Whether a gateway has the folder open: it changes while it is read, and may look damaged where it is not.
-pub(super) fn is_running(dir: &Path) -> bool {
-    let Ok(lock) = std::fs::File::open(dir.join("lock")) else { return false };
-    let free = rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockShared);
-    free == Err(rustix::io::Errno::WOULDBLOCK) // unlocked again when the file is dropped
-}

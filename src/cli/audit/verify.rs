@@ -11,11 +11,12 @@ use super::export;
 use super::objects::Bucket;
 use super::show::each_entry;
 use super::target::{
-    ReachArgs, Target, bar, fetch, is_running, judged_by, peer, pinned, pinned_keys, read, read_upto, signing_first,
+    ReachArgs, Target, bar, fetch, judged_by, peer, pinned, pinned_keys, read, read_upto, signing_first,
 };
 use crate::audit::anchor::Anchor;
 use crate::audit::evidence;
 use crate::audit::gm::GmKey;
+use crate::audit::log::is_open;
 use crate::audit::note::VerifierKey;
 use crate::audit::verify::{self, Options, Peer, Pinned, State};
 use crate::cli::again::{Archive, InBundle};
@@ -184,7 +185,7 @@ fn one(target: &Target, args: &VerifyArgs, options: &Options) -> Result<verify::
     }
     match target {
         // Read while it grows, a good log may look damaged: nothing is disproven by that.
-        Target::Folder(dir) if report.exit_code() != 0 && is_running(dir) => Err(format!(
+        Target::Folder(dir) if report.exit_code() != 0 && is_open(dir) => Err(format!(
             "{}: 网关正在运行，请停机后核验，或用日志地址核验 · a gateway is running here: stop it, or verify its URL",
             dir.display()
         )),

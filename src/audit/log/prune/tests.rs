@@ -281,7 +281,7 @@ fn whatever_a_crash_leaves_behind_the_next_start_ends_it() {
     let broken = |from: &Path, what: &dyn Fn(&Path)| {
         let broken = copy(from);
         std::fs::write(broken.path().join(PRUNED), base.encode()).unwrap();
-        remove_below(&super::super::RealDisk, &broken.path().join("segments"), 2).unwrap();
+        remove_below(&crate::audit::log::disk::RealDisk, &broken.path().join("segments"), 2).unwrap();
         what(broken.path());
         (judge(broken.path(), Some(365)).exit_code(), Log::open(broken.path(), options()).is_ok())
     };

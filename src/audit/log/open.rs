@@ -1,0 +1,196 @@
+//! Opening a log, or making one.
+
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, watch};
+
+use super::disk::{Disk, RealDisk, replace};
+use super::hold::lock;
+use super::levels::{Levels, MAX_LEVELS};
+use super::publish::{Published, Publisher};
+use super::writer::Writer;
+use super::{GM_KEY, Head, Inner, Log, QUEUE, Shared, recover};
+use crate::audit::AuditError;
+use crate::audit::checkpoint::{self, Checkpoint};
+use crate::audit::gm::GmSigner;
+use crate::audit::merkle;
+use crate::audit::note::{KeyKind, Signer, VerifierKey};
+
+/// How to open a log.
+pub struct OpenOptions {
+    /// The log's key; its name is the origin.
+    pub signer: Signer,
+    /// Signs beside it while the log changes its key: the next one, or the one before.
+    pub second: Option<Signer>,
+    /// Time between checkpoints.
+    pub interval: Duration,
+    /// How long a checkpoint waits for its witnesses before it is served without them; nought without witnesses.
+    pub patience: Duration,
+    /// Checkpoints known elsewhere (witnesses, mirror, peers): the log must contain each of them.
+    pub at_least: Vec<Checkpoint>,
+    /// Bytes of a segment taken in advance.
+    pub preallocate: u64,
+    /// Signs checkpoints a second time, with SM2; its name is the origin, too.
+    pub gm: Option<GmSigner>,
+    pub disk: Arc<dyn Disk>,
+}
+
+impl OpenOptions {
+    /// A checkpoint each second, 16 MiB taken in advance, the operating system's disk.
+    pub fn new(signer: Signer) -> Self {
+        let interval = Duration::from_secs(1);
+        Self {
+            signer,
+            second: None,
+            interval,
+            patience: Duration::ZERO,
+            at_least: Vec::new(),
+            preallocate: 16 << 20,
+            gm: None,
+            disk: Arc::new(RealDisk),
+        }
+    }
+}
+
+impl Log {
+    /// Opens the log in `dir`, or makes one. Reads every segment once: about a second for 300,000 entries.
+    ///
+    /// # Errors
+    /// [`AuditError::Locked`], [`AuditError::Corrupt`], [`AuditError::RolledBack`], [`AuditError::Foreign`]: the
+    /// entries are left as they were. [`AuditError::Io`] for a disk that does not work.
+    pub fn open(dir: &Path, options: OpenOptions) -> Result<Self, AuditError> {
+        let io = |doing: &'static str| move |e: std::io::Error| AuditError::io(doing, &e);
+        let disk = options.disk;
+        for folder in ["segments", "levels"] {
+            std::fs::create_dir_all(dir.join(folder)).map_err(io("making the log folder"))?;
+        }
+        let lock = lock(dir)?;
+        let key = options.signer.verifier(KeyKind::Ed25519);
+        let origin = key.name().to_owned();
+        let second = options.second.as_ref().map(|signer| signer.verifier(KeyKind::Ed25519)).filter(|s| *s != key);
+        if second.as_ref().is_some_and(|second| second.name() != origin) {
+            return Err(AuditError::Foreign("its second key has another name".into()));
+        }
+        let keys: Vec<VerifierKey> = std::iter::once(key.clone()).chain(second).collect();
+        let (is_new, keys_changed) = key_file(&*disk, dir, &keys)?;
+        if let Some(gm) = &options.gm {
+            let line = format!("{}\n", gm.key());
+            replace(&*disk, dir, GM_KEY, line.as_bytes()).map_err(io("keeping the SM2 key"))?;
+        }
+        let levels = Levels::open(disk.clone(), dir.join("levels")).map_err(io("opening level files"))?;
+        let opened = recover::segments(&disk, dir, &origin, &levels)?;
+        let note = match std::fs::read(dir.join("checkpoint")) {
+            Ok(note) => note,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && (is_new || opened.recovery.entries == 0) => {
+                let note = options.signer.sign(&Checkpoint::new(&origin, 0, merkle::empty_root()).to_string());
+                replace(&*disk, dir, "checkpoint", note.as_bytes()).map_err(io("storing the first checkpoint"))?;
+                note.into_bytes()
+            }
+            Err(e) => return Err(AuditError::io("reading the checkpoint", &e)),
+        };
+        // Of a log whose key was changed without an overlap, the last checkpoint is signed by the second key alone.
+        let opened_by = |key: &VerifierKey| checkpoint::open(&note, key, None);
+        let stored =
+            keys.iter().skip(1).fold(opened_by(&key), |found, key| found.or_else(|e| opened_by(key).map_err(|_| e)));
+        let stored =
+            stored.map_err(|e| AuditError::Corrupt { file: "checkpoint".into(), offset: 0, what: e.to_string() })?;
+        recover::promises_kept(&opened, &levels, &stored, &options.at_least, &origin)?;
+        let size = opened.chain.frontier.size();
+        // Hashes of a batch that was dropped must not stay behind the others.
+        levels.trim(size).map_err(io("cutting level files"))?;
+        let published = Published { size: stored.size(), root: stored.root(), note: stored.note().to_owned() };
+        let shared = Arc::new(Shared {
+            head: Mutex::new(Head { size, root: opened.chain.frontier.root() }),
+            published: ArcSwap::from_pointee(published),
+            bundles: RwLock::new(opened.bundles),
+            minimum: AtomicU64::new(opened.minimum),
+            levels,
+            dead: watch::Sender::new(None),
+            stop: Mutex::new(false),
+            stopping: Condvar::new(),
+        });
+        let segments = dir.join("segments");
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let mut written = [0; MAX_LEVELS];
+        written.iter_mut().enumerate().for_each(|(level, count)| *count = size >> (8 * level));
+        let writer = Writer {
+            shared: shared.clone(),
+            disk: disk.clone(),
+            folder: segments.clone(),
+            origin,
+            chain: opened.chain,
+            cases: opened.cases,
+            segment: opened.segment,
+            allocated: opened.end,
+            end: opened.end,
+            file: opened.file,
+            preallocate: options.preallocate.max(4096),
+            written,
+            buffer: Vec::new(),
+        };
+        let publisher = Arc::new(Publisher {
+            shared: shared.clone(),
+            disk: disk.clone(),
+            dir: dir.to_owned(),
+            signer: Arc::new(options.signer),
+            second: options.second.filter(|_| keys.len() > 1),
+            gm: options.gm,
+            patience: options.patience,
+            fresh: Mutex::new(None),
+        });
+        publisher.publish();
+        let (interval, signing) = (options.interval, publisher.clone());
+        let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new().name(name.into()).spawn(body).map_err(io("starting a thread"))
+        };
+        let threads = vec![
+            spawn("audit-publisher", Box::new(move || signing.run(interval)))?,
+            spawn("audit-writer", Box::new(move || writer.run(waiting)))?,
+        ];
+        Ok(Self(Arc::new(Inner {
+            queue: Some(queue),
+            shared,
+            publisher,
+            segments,
+            disk,
+            key,
+            keys,
+            keys_changed,
+            recovery: opened.recovery,
+            threads: Mutex::new(threads),
+            lock,
+        })))
+    }
+}
+
+/// Stores the verifier keys in a new folder, compares them in an old one: one of them must be known there. Whether the
+/// folder was new, and whether it names other keys.
+fn key_file(disk: &dyn Disk, dir: &Path, keys: &[VerifierKey]) -> Result<(bool, bool), AuditError> {
+    match std::fs::read_to_string(dir.join("key")) {
+        Ok(stored) if stored == key_lines(keys) => Ok((false, false)),
+        Ok(stored) => {
+            let known: Option<Vec<VerifierKey>> = stored.lines().map(|line| line.parse().ok()).collect();
+            let known = known.filter(|known| key_lines(known) == stored).unwrap_or_default();
+            match known.iter().any(|key| keys.contains(key)) {
+                true => Ok((false, true)),
+                false => Err(AuditError::Foreign("its key file names another key".into())),
+            }
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            if std::fs::read_dir(dir.join("segments")).is_ok_and(|mut items| items.next().is_some()) {
+                return Err(AuditError::Foreign("its key file is missing".into()));
+            }
+            let stored = replace(disk, dir, "key", key_lines(keys).as_bytes());
+            stored.map(|()| (true, false)).map_err(|e| AuditError::io("storing the key", &e))
+        }
+        Err(e) => Err(AuditError::io("reading the key file", &e)),
+    }
+}
+
+pub(super) fn key_lines(keys: &[VerifierKey]) -> String {
+    keys.iter().map(|key| format!("{key}\n")).collect()
+}
