@@ -14,7 +14,7 @@ use crate::audit::note::{MAX_NOTE, NoteError, VerifierKey};
 use crate::audit::proof::TlogProof;
 use crate::audit::verify::{Fault, Pinned, Question, Report, Verdict, witnessed};
 use crate::audit::{Kind, Pseudonym};
-use crate::formats::zip::{Limits, Source};
+use crate::formats::zip::{Finding, Limits, Source};
 use crate::terms::{Digest, UnixMillis};
 use crate::trust::asic::{self, Open};
 use crate::trust::certificate::Certificate;
@@ -245,6 +245,12 @@ impl Check<'_> {
         for file in open.files.iter().filter(|file| !known.contains(&file.name)) {
             let what = "the manifest does not speak of this file";
             self.fault(Question::Integrity, Verdict::Disproven, &file.name, None, what);
+        }
+        // Places where anybody may add octets afterwards, which no seal covers.
+        let places = [Finding::Prefix, Finding::Trailer, Finding::Gap, Finding::Comment];
+        for finding in open.archive.findings().iter().filter(|finding| places.contains(finding)) {
+            let what = format!("{}: octets that nobody sealed", finding.code());
+            self.fault(Question::Integrity, Verdict::Disproven, "bundle", None, what);
         }
     }
 

@@ -197,6 +197,9 @@ fn what_the_exporter_changes_is_found() {
             assert_eq!(files(&bent), files(&bundle), "byte {at}");
         }
     }
+    for (what, added) in [("behind", [&bundle[..], b"x"].concat()), ("before", [b"x", &bundle[..]].concat())] {
+        assert_eq!(judge(added).verdict(Question::Integrity), Verdict::Disproven, "an octet {what}");
+    }
     // Changed, and sealed again by who holds the sealing key: the log's own proofs do not hold any more.
     let changes: [fn(&mut Vec<Half>); 4] = [
         |all| all[0].entries[0].1[60] ^= 1,
