@@ -78,14 +78,17 @@ async fn evidence_is_on_record_and_stands_without_us() {
     let half_made = here.filter(|file| file.file_name().to_string_lossy().ends_with(".part")).count();
     assert_eq!(half_made, 0, "nothing half-made is left behind");
 
-    let done = export(&out("first.asice"), &["--by", "A-1", "--ground", "SJ-2026-17"]);
+    let done = export(&out("first.asice"), &["--by", "A-1", "--ground", "青监〔2026〕17号"]);
     assert!(done.status.success() && text(&done).contains("on record"), "{}", text(&done));
     let shown = tongban(&["audit", "show", &log]);
     let lines = String::from_utf8_lossy(&shown.stdout).into_owned();
     let exports: Vec<Value> = lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let exports: Vec<&Value> = exports.iter().filter(|line| line["kind"] == "audit.export").collect();
     assert_eq!(exports.len(), 1);
-    assert_eq!((&exports[0]["actor"]["staff"], &exports[0]["why"]["basis"]), (&"A-1".into(), &"SJ-2026-17".into()));
+    assert_eq!(
+        (&exports[0]["actor"]["staff"], &exports[0]["why"]["basis"]),
+        (&"A-1".into(), &"青监〔2026〕17号".into())
+    );
 
     for private in [folder.join("first.asice"), folder.join("gw-440305/data/store.db")] {
         let mode = std::fs::metadata(&private).expect("it is there").permissions().mode();

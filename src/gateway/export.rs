@@ -14,8 +14,8 @@ use crate::terms::{Next, Refusal, UnixMillis};
 tolds! {
     /// Without who and why, nothing is exported.
     pub const EXPORT_GROUND = "TB-GW-0190", 422,
-        "导出证据须写明经办人和依据文号（可见 ASCII 字符，不含居民身份证号），请补充后重试。",
-        "An export names who takes it and on what ground, as codes of visible ASCII without resident numbers: add them.",
+        "导出证据须写明经办人和依据（发文字号，如“青监〔2026〕17号”，或英文字母、数字编号；不含居民身份证号），请补充后重试。",
+        "An export names who takes it and on what ground, a code of visible ASCII or a document number such as 青监〔2026〕17号, without resident numbers: add them.",
         Next::CorrectAndResend;
 }
 

@@ -128,7 +128,7 @@ impl Asked {
         // A reader's own words could repeat what stands in the body.
         let sent: Sent =
             object(body).map_err(|_| wrong("body", "not an object with the members that are described"))?;
-        let ground = "the number of the file under which this is asked: 4 to 128 visible ASCII characters, no number of a person";
+        let ground = "the file under which this is asked: 4 to 128 visible ASCII characters, or like 青监〔2026〕17号; no number of a person";
         let ground = match word(&sent.ground).filter(|word| word.as_str().len() >= 4) {
             Some(word) => word,
             None => return Err(wrong("ground", ground)),

@@ -24,7 +24,7 @@ pub fn manual() -> String {
         "# Audit entries\n\nWritten from the types in `src/audit/entry`; a test fails when this page is out of date \
          (`UPDATE_DOCS=1` rewrites it).\n\nAn entry is one JSON object: UTF-8, keys sorted, no insignificant blanks, \
          no floats, integers below 2^53, at most {MAX_ENTRY} bytes. The bytes as stored are hashed. Version {VERSION}. \
-         Members that say nothing are left out. In clear there are only codes (1–128 visible ASCII characters), \
+         Members that say nothing are left out. In clear there are only codes (1–128 visible ASCII characters), numbers of official documents (青监〔2026〕17号), \
          digests and pseudonyms; names, numbers and free text are in `enc`.\n\n## Members\n\n| member | meaning |\n|---|---|\n"
     );
     for (name, about) in TOP {

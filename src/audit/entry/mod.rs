@@ -45,7 +45,7 @@ const CASE_ROOM: usize = 200;
 /// Why an entry is not written, or a sealed part does not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EntryError {
-    #[error("not a plain word of 1 to 128 visible ASCII characters")]
+    #[error("not a plain word of 1 to 128 visible ASCII characters, nor the number of an official document")]
     Word,
     #[error("a resident or telephone number in clear")]
     Personal,

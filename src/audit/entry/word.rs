@@ -9,7 +9,8 @@ use smol_str::SmolStr;
 use super::EntryError;
 use crate::terms::{CaseNo, CreditCode, ResidentId, digest::hex_into};
 
-/// A code, name or template without blanks: 1–128 characters of visible ASCII, no quotes, no backslash.
+/// A code, name or template without blanks: 1–128 characters of visible ASCII, no quotes, no backslash; or the number of an
+/// official document (发文字号, GB/T 9704-2012 §7.2.5), such as 青监〔2026〕17号.
 ///
 /// Everything in clear in an entry is a word; free text about people has no place outside `enc`. As a last net
 /// a word that *contains* a valid resident number or looks like a mobile number is refused.
@@ -19,7 +20,7 @@ pub struct Word(SmolStr);
 impl Word {
     pub fn new(text: &str) -> Result<Self, EntryError> {
         let plain = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
-        if text.is_empty() || text.len() > 128 || !text.bytes().all(plain) {
+        if text.is_empty() || text.len() > 128 || !(text.bytes().all(plain) || is_document_number(text)) {
             return Err(EntryError::Word);
         }
         // Shorter than a telephone number there is nothing to look for, and most words are.
@@ -32,6 +33,21 @@ impl Word {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The issuing office in Chinese characters, the year in brackets of any kind that people type, a number, 号.
+fn is_document_number(text: &str) -> bool {
+    let parts = || {
+        let (office, rest) = text.split_once(['〔', '[', '（', '(', '【'])?;
+        let (year, rest) = rest.split_once(['〕', ']', '）', ')', '】'])?;
+        let number = rest.strip_prefix('第').unwrap_or(rest).strip_suffix('号')?;
+        Some((office, year, number))
+    };
+    let is_number = |text: &str| !text.is_empty() && text.len() <= 6 && text.bytes().all(|b| b.is_ascii_digit());
+    let is_office = |text: &str| !text.is_empty() && text.chars().all(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
+    parts().is_some_and(|(office, year, number)| {
+        is_office(office) && year.len() == 4 && [year, number].map(is_number) == [true; 2]
+    })
 }
 
 /// A run of letters and digits with a resident number anywhere in it, or with eleven digits of a mobile number that stand
@@ -203,7 +219,16 @@ mod tests {
             ("00000000013800138000abcdef0123456789abcdef11010519491231002fabcd", Ok(())), // a digest
             ("SJ-2026-17", Ok(())),
             ("010-65120000", Ok(())),
+            ("青监〔2026〕17号", Ok(())),
+            ("粤政务服（2026）第3号", Ok(())),
+            ("青监[2026]17号", Ok(())),
             ("张三", Err(EntryError::Word)),
+            ("张三〔2026〕", Err(EntryError::Word)),
+            ("青监〔2026〕17号，张三", Err(EntryError::Word)),
+            ("青 监〔2026〕17号", Err(EntryError::Word)),
+            ("青监〔20261〕17号", Err(EntryError::Word)),
+            ("青监〔2026〕11010519491231002X号", Err(EntryError::Word)),
+            ("〔2026〕17号", Err(EntryError::Word)),
             ("two words", Err(EntryError::Word)),
             ("", Err(EntryError::Word)),
         ] {

@@ -12,8 +12,10 @@ pub fn search() -> (&'static str, Value) {
     let person = closed(&[("kind", one_of(["resident", "company", "pseudonym"])), ("number", text())]);
     let mut ground = word();
     ground["minLength"] = json!(4);
+    ground["pattern"] = "^([!#-\\[\\]-~]+|[一-鿿]+[〔\\[（(【][0-9]{4}[〕\\]）)】]第?[0-9]{1,6}号)$".into();
     ground["description"] =
-        "number of the file under which this is asked, e.g. complaint-2026-17; goes on record".into();
+        "number of the file under which this is asked, e.g. complaint-2026-17 or 青监〔2026〕17号; goes on record"
+            .into();
     let request = closed(&[
         ("ground", ground),
         ("case?", json!({ "type": "string", "description": "case number, or its pseudonym" })),
