@@ -19,6 +19,7 @@ use super::files;
 use super::people::Person;
 use super::tokens::{Keys, Options, check_proof};
 use super::world::{Door, World};
+use crate::http::api::input::decoded;
 use crate::http::serve::Connection;
 use crate::terms::UnixMillis;
 use crate::upstream::Body;
@@ -160,23 +161,6 @@ fn form_pairs(form: &[u8]) -> Option<Vec<(String, String)>> {
             Some((decoded(name)?, decoded(value)?))
         })
         .collect()
-}
-
-fn decoded(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut octets = text.bytes();
-    while let Some(octet) = octets.next() {
-        out.push(match octet {
-            b'+' => b' ',
-            b'%' => {
-                let digit = |b: u8| char::from(b).to_digit(16);
-                let (high, low) = (digit(octets.next()?)?, digit(octets.next()?)?);
-                u8::try_from(high * 16 + low).ok()?
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(out).ok()
 }
 
 #[cfg(test)]
