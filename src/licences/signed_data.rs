@@ -11,14 +11,12 @@ use super::profile::Profile;
 use super::report::SignatureVerdict;
 use super::suite;
 use super::times::Written;
-use super::trusted::{self, Brought, Role};
+use super::trusted::{self, Role};
 use super::verdict::{Finding, SubIndication::*};
 use super::verify::in_pieces;
 use super::when;
 use crate::formats::zip::{Archive, Entry, Source, ZipError};
 use crate::trust::cms::{CmsError, Content, SignedData, SignerInfo, Verified};
-use crate::trust::crl::Crl;
-use crate::trust::ocsp::Response;
 use crate::trust::suite::{DigestAlgorithm, Hasher, SuiteError};
 
 /// What an error means: step and outcome.
@@ -190,9 +188,5 @@ pub(super) fn conclude(
     let times = when::times(profile, verdict, claimed, None, token, &signer.signature);
     // A signer is named even if the signature does not hold: all findings are told.
     let Some(cert) = data.certificate_of(signer) else { return };
-    // Lists that came along are signed by their authorities like all others; what cannot be read says nothing.
-    let crls: Vec<Crl> = data.crls.iter().filter_map(|der| Crl::parse(der).ok()).collect();
-    let ocsp: Vec<Response> = data.ocsp.iter().filter_map(|der| Response::parse(der).ok()).collect();
-    let brought = Brought { certificates: &data.certificates, crls: &crls, ocsp: &ocsp };
-    trusted::judge(profile, Role::Signer, cert, brought, &times, verdict);
+    trusted::judge(profile, Role::Signer, cert, (&data.along(signer)).into(), &times, verdict);
 }

@@ -10,6 +10,7 @@ use super::verdict::{Finding, SubIndication, SubIndication::*};
 use super::when::{Times, Within, within};
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
+use crate::trust::cms::Along;
 use crate::trust::crl::Crl;
 use crate::trust::ocsp::Response;
 use crate::trust::path::{self, PathError, Purpose, Question, Status, Survey};
@@ -77,6 +78,12 @@ pub(super) struct Brought<'a> {
     pub certificates: &'a [Certificate],
     pub crls: &'a [Crl],
     pub ocsp: &'a [Response],
+}
+
+impl<'a> From<&'a Along> for Brought<'a> {
+    fn from(along: &'a Along) -> Self {
+        Self { certificates: &along.certificates, crls: &along.crls, ocsp: &along.ocsp }
+    }
 }
 
 /// Steps 15 to 19 for one certificate.
@@ -223,7 +230,11 @@ fn revocation(
             (None, Some(_)) if fresh && status.after_end => {
                 out.push(Finding::note(18, "REVOCATION_DATA_AFTER_EXPIRY", name.as_str()));
             }
-            (None, Some(_)) if fresh => {}
+            (None, Some(_)) if fresh => {
+                if let Some(at) = of_then(status, times).filter(|_| status.stale) {
+                    out.push(Finding::note(18, "REVOCATION_DATA_ARCHIVED", format!("{name}: as of {at}")));
+                }
+            }
             (None, age_s) if profile.revocation == Revocation::Require => {
                 let detail = age_s.map_or_else(|| name.clone(), |age_s| format!("{name}: {age_s} s old"));
                 out.push(Finding::doubt(18, codes.no_status, TryLater, detail));
@@ -235,12 +246,18 @@ fn revocation(
     out
 }
 
-/// Whether what was said of a certificate counts: within its own period and not older than the policy has it. What was
-/// said after the time a stamp proves tells of that time for good: it may be archived with the signature.
+/// Whether what was said of a certificate counts: within its own period and not older than the policy has it, now or, where
+/// a stamp proves when the signature was there, then. What tells of that time tells of it for good: it may be archived with
+/// the signature.
 fn fresh(status: &Status, profile: &Profile, times: &Times) -> bool {
-    let proven = times.proven.filter(|_| times.basis == TimeBasis::TimeStamp);
-    let too_old = status.age_s.zip(profile.status_max_age_s).is_some_and(|(age_s, most_s)| age_s > most_s);
-    !(status.stale || too_old) || status.as_of.zip(proven).is_some_and(|(as_of, proven)| as_of >= proven)
+    let too_old = |age_s: i64| profile.status_max_age_s.is_some_and(|most_s| age_s > most_s);
+    let now = !status.stale && !status.age_s.is_some_and(too_old);
+    now || of_then(status, times).is_some_and(|at| !too_old(times.judged_at.seconds() - at.seconds()))
+}
+
+/// When what tells of a proven time was said.
+fn of_then(status: &Status, times: &Times) -> Option<UnixMillis> {
+    status.of_then.filter(|_| times.basis == TimeBasis::TimeStamp && times.proven.is_some())
 }
 
 fn revoked(codes: &Codes, is_ca: bool, revoked_at: UnixMillis, times: &Times) -> Finding {

@@ -6,7 +6,7 @@ use super::limits;
 use super::profile::Profile;
 use super::report::{SignatureVerdict, TimeBasis};
 use super::times::Written;
-use super::trusted::{self, Brought, Role};
+use super::trusted::{self, Role};
 use super::verdict::{Finding, SubIndication::*};
 use crate::formats::der::Reader;
 use crate::terms::UnixMillis;
@@ -139,11 +139,15 @@ pub(super) fn time_stamp(
     if stamp.at > profile.at {
         return Err(Finding::note(20, "TIMESTAMP_IN_FUTURE", stamp.at.to_string()));
     }
-    // The authority's own certificate is judged now: a stamp outlives it only by being stamped again.
-    let times = Times { claimed: None, proven: None, judged_at: profile.at, basis: TimeBasis::Now };
+    // The authority's own certificate is judged now: a stamp outlives it only by being stamped again, as one inside a
+    // document is by a later one over all of it.
+    let again = verdict.proven_at.filter(|at| profile.time_basis == TimeBasis::TimeStamp && *at >= stamp.at);
+    let times = match again {
+        Some(at) => Times { claimed: None, proven: Some(at), judged_at: at, basis: TimeBasis::TimeStamp },
+        None => Times { claimed: None, proven: None, judged_at: profile.at, basis: TimeBasis::Now },
+    };
     let before = verdict.findings.len();
-    let brought = Brought { certificates: stamp.certificates, ..Brought::default() };
-    trusted::judge(profile, Role::Tsa, stamp.authority, brought, &times, verdict);
+    trusted::judge(profile, Role::Tsa, stamp.authority, (&token.along()).into(), &times, verdict);
     let found = verdict.findings.split_off(before);
     match found.into_iter().find(|f| f.outcome.is_some()) {
         Some(finding) => Err(Finding::note(20, finding.code, finding.detail)),

@@ -10,7 +10,8 @@
 use std::collections::BTreeMap;
 
 use super::certificate::Certificate;
-use super::ocsp::{Answer, Response};
+use super::ocsp::{self, Answer, Response};
+use crate::formats::der::{DerError, only, write};
 use crate::terms::{Digest, UnixMillis};
 
 /// Most certificates asked about; the one not met for longest makes room.
@@ -90,12 +91,12 @@ impl Answers {
     /// than ours. "Unknown" is taken for what it is: it is no status.
     pub fn take_answer(&mut self, of: &Certificate, response: &Response, now: UnixMillis) -> Result<(), NotTaken> {
         let met = self.met.get_mut(&of.fingerprint()).ok_or(NotTaken::OtherCertificate)?;
-        let single = response.about(&met.certificate, &met.issuer, now).ok_or(NotTaken::OtherCertificate)?;
+        let (single, _) = response.about(&met.certificate, &met.issuer, now).ok_or(NotTaken::OtherCertificate)?;
         if single.this_update > now.plus_seconds(AHEAD_S) {
             return Err(NotTaken::Future(single.this_update));
         }
         let known = met.answer.as_ref().and_then(|known| known.about(&met.certificate, &met.issuer, now));
-        if known.is_some_and(|known| known.this_update > single.this_update) {
+        if known.is_some_and(|(known, _)| known.this_update > single.this_update) {
             return Err(NotTaken::Older(single.this_update));
         }
         if single.answer != Answer::Unknown {
@@ -109,6 +110,47 @@ impl Answers {
     pub fn all(&self) -> Vec<Response> {
         self.met.values().filter_map(|met| met.answer.clone()).collect()
     }
+
+    /// All answers with the certificates they are about, to be read again by [`Answers::restore`]: a DER SEQUENCE OF
+    /// SEQUENCE { Certificate, OCSPResponse }.
+    pub fn to_der(&self) -> Vec<u8> {
+        let pair = |met: &Met| Some(write::sequence(&[met.certificate.der(), met.answer.as_ref()?.der()]));
+        write::sequence(&self.met.values().filter_map(pair).collect::<Vec<_>>())
+    }
+
+    /// Takes again what [`Answers::to_der`] gave before a restart, as strictly as if it had just been fetched, and tells
+    /// how many answers it took. What is past its end is dropped, but for revocations: those do not end.
+    ///
+    /// # Errors
+    /// In words, for octets that are no such list; nothing is taken then.
+    pub fn restore(&mut self, octets: &[u8], issuers: &[Certificate], now: UnixMillis) -> Result<usize, String> {
+        let unreadable = |e: DerError| e.to_string();
+        let mut list = only(octets).map_err(unreadable)?.inside();
+        let mut pairs = Vec::new();
+        while !list.is_empty() {
+            let mut pair = list.sequence().map_err(unreadable)?;
+            let of = Certificate::parse(pair.element().map_err(unreadable)?.full).map_err(|e| e.to_string())?;
+            let response = Response::parse(pair.element().map_err(unreadable)?.full).map_err(|e| e.to_string())?;
+            pair.done().map_err(unreadable)?;
+            pairs.push((of, response));
+        }
+        let mut taken = 0;
+        for (of, response) in pairs.iter().take(MOST) {
+            let lasts = |single: &ocsp::Single| {
+                matches!(single.answer, Answer::Revoked(_)) || single.next_update.is_none_or(|next| next >= now)
+            };
+            // One that is over is met all the same, and asked about at once.
+            let met = self.meet(of, issuers, now);
+            let holds = self
+                .met
+                .get(&of.fingerprint())
+                .is_some_and(|met| response.about(of, &met.issuer, now).is_some_and(|(single, _)| lasts(single)));
+            if met && holds && self.take_answer(of, response, now).is_ok() {
+                taken += 1;
+            }
+        }
+        Ok(taken)
+    }
 }
 
 #[cfg(test)]
@@ -116,7 +158,6 @@ mod tests {
     use super::*;
     use crate::trust::crl::Revoked;
     use crate::trust::issue::{self, Issuer, Subject, Use};
-    use crate::trust::ocsp;
     use crate::trust::suite::{SignatureAlgorithm, Signer, SigningKey};
 
     const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
@@ -134,6 +175,10 @@ mod tests {
         let der = issue::certificate(&issuer, &subject, &key.public_key().to_spki(), purpose, from, to).unwrap();
         let certificate = Certificate::parse(&der).unwrap();
         Party(key, certificate)
+    }
+
+    fn pair(of: &Party, answer: &Response) -> Vec<u8> {
+        write::sequence(&[write::sequence(&[of.1.der(), answer.der()])])
     }
 
     #[test]
@@ -163,6 +208,23 @@ mod tests {
         }
         assert_eq!(answers.due(NOW.plus_seconds(3_000), 60), [], "half of the answer's life is not over");
         assert_eq!(answers.due(NOW.plus_seconds(3_700), 60).len(), 1);
+        // After a restart: what still counts is there, and what was said once of a revoked one for good.
+        let kept = answers.to_der();
+        for (name, octets, issuers, after_s, want) in [
+            ("at once", kept.clone(), &issuers[..], 10, Ok(1)),
+            ("past its end, but revoked", kept.clone(), &issuers[..], 9_000, Ok(1)),
+            ("no longer an issuer with a responder", kept.clone(), &[], 10, Ok(0)),
+            ("a namesake", kept.clone(), std::slice::from_ref(&namesake.1), 10, Ok(0)),
+            ("good and past its end", pair(&leaf, &answer(&ca, &leaf, Answer::Good, 0)), &issuers[..], 9_000, Ok(0)),
+            ("good", pair(&leaf, &answer(&ca, &leaf, Answer::Good, 0)), &issuers[..], 9, Ok(1)),
+            ("forged", pair(&leaf, &answer(&namesake, &leaf, Answer::Good, 0)), &issuers[..], 9, Ok(0)),
+            ("cut off", kept[..kept.len() - 1].to_vec(), &issuers[..], 10, Err(())),
+            ("nothing", Vec::new(), &issuers[..], 10, Err(())),
+        ] {
+            let (mut again, now) = (Answers::default(), NOW.plus_seconds(after_s));
+            assert_eq!(again.restore(&octets, issuers, now).map_err(drop), want, "{name}");
+            assert_eq!(again.all().len(), want.unwrap_or(0), "{name}");
+        }
         assert!(!answers.meet(&leaf.1, &issuers, NOW.plus_seconds(3_701)));
         assert_eq!(answers.due(NOW.plus_seconds(3_701 + FORGOTTEN_S), 60), []);
         assert_eq!(answers.all().len(), 0);

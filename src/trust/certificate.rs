@@ -2,7 +2,7 @@
 
 use super::name;
 use super::suite::{Identifier, PublicKey, SignatureAlgorithm, SuiteError, sm2_suite};
-use crate::formats::der::{DerError, Reader, tag};
+use crate::formats::der::{DerError, Reader, tag, write};
 use crate::terms::{Digest, UnixMillis};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,6 +88,8 @@ pub struct Extensions {
     pub critical: Vec<String>,
     /// The authority is named by its own issuer and serial number, too.
     pub authority_by_serial: bool,
+    /// id-pkix-ocsp-nocheck (RFC 6960 §4.2.2.2.1): a responder whose own status its authority asks nobody to check.
+    pub ocsp_no_check: bool,
 }
 
 impl Certificate {
@@ -252,6 +254,8 @@ impl Certificate {
 
 /// subjectAltName.
 pub(super) const ALT_NAMES: &str = "2.5.29.17";
+/// id-pkix-ocsp-nocheck; its value is NULL.
+pub(super) const OCSP_NO_CHECK: &str = "1.3.6.1.5.5.7.48.1.5";
 
 fn read_extensions(octets: &[u8]) -> Result<Extensions, CertificateError> {
     let mut out = Extensions::default();
@@ -342,6 +346,10 @@ fn read_extension(out: &mut Extensions, oid: &str, value: &[u8]) -> Result<bool,
         }
         // Key identifiers of issuers, CRL and authority addresses: never followed, so never judged on.
         "2.5.29.31" | "1.3.6.1.5.5.7.1.1" | "2.5.29.18" | "2.5.29.46" => return Ok(true),
+        OCSP_NO_CHECK => {
+            out.ocsp_no_check = value == write::null();
+            return Ok(out.ocsp_no_check);
+        }
         _ => return Ok(false),
     }
     if matches!(

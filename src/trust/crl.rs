@@ -181,6 +181,11 @@ impl List {
         }
     }
 
+    /// Whether [`Self::is_by`] has said yes to this issuer before, which makes it cheap.
+    pub fn is_known_by(&self, issuer: &Certificate) -> bool {
+        self.vouched.get() == Some(&issuer.fingerprint())
+    }
+
     /// The entry of a serial number.
     pub fn entry(&self, serial: &[u8]) -> Option<&Revoked> {
         self.find(serial).filter(|r| r.reason != Some(8))

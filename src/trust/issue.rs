@@ -17,6 +17,10 @@ pub enum Use {
     /// Seals and signatures of documents.
     Signer,
     TimeStamping,
+    /// Answers for its issuer (RFC 6960 §4.2.2.2), with or without the extension that nobody need ask about it itself.
+    OcspSigning {
+        no_check: bool,
+    },
 }
 
 /// What a certificate says.
@@ -140,11 +144,15 @@ fn extensions(issuer: &Issuer<'_>, subject: &Subject<'_>, spki: &[u8], purpose: 
         Use::TlsClient => &[client],
         Use::TlsBoth => &[server, client],
         Use::TimeStamping => &["1.3.6.1.5.5.7.3.8"],
+        Use::OcspSigning { .. } => &[super::ocsp::OCSP_SIGNING],
         _ => &[],
     };
     if !eku.is_empty() {
         let oids: Vec<_> = eku.iter().map(|o| write::oid(o)).collect();
         all.push(extension("2.5.29.37", purpose == Use::TimeStamping, write::sequence(&oids)));
+    }
+    if purpose == (Use::OcspSigning { no_check: true }) {
+        all.push(extension(super::certificate::OCSP_NO_CHECK, false, write::null()));
     }
     let mut names: Vec<Vec<u8>> = subject.dns.iter().map(|d| write::tlv(0x82, d.as_bytes())).collect();
     names.extend(subject.uris.iter().map(|u| write::tlv(0x86, u.as_bytes())));

@@ -2,21 +2,22 @@
 //!
 //! ```text
 //!  request(certificate, issuer) ─▶ responder ─▶ Response::parse ─▶ about(certificate, issuer)
-//!                                                                   └─ signed by the issuer, or by one it made for this
+//!                                                                   └─ signed by the issuer, or by one it made for this,
+//!                                                                      whose own status must be known unless its issuer waives it
 //! ```
 //! An answer counts however it came, stapled, archived or fetched, because its signature is verified. "Unknown" is no answer.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::certificate::{Certificate, CertificateError};
+use super::certificate::{Certificate, CertificateError, KeyUsage};
 use super::crl::Revoked;
 use super::suite::{DigestAlgorithm, Identifier, SignatureAlgorithm};
 use crate::formats::der::{DerError, Oid, Reader, tag, write};
 use crate::terms::UnixMillis;
 
 const BASIC: &str = "1.3.6.1.5.5.7.48.1.1";
-const OCSP_SIGNING: &str = "1.3.6.1.5.5.7.3.9";
+pub(super) const OCSP_SIGNING: &str = "1.3.6.1.5.5.7.3.9";
 /// SHA-1 names certificates here and protects nothing; nearly all responders use it.
 const SHA1: &str = "1.3.14.3.2.26";
 /// ENUMERATED.
@@ -68,6 +69,16 @@ pub struct Basic {
 
 /// Most answers and certificates of one response.
 const MOST: usize = 100;
+/// Most certificates tried for the one that answered: each costs two signature checks.
+const MOST_DELEGATES: usize = 4;
+
+/// Who signed an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By<'a> {
+    Issuer,
+    /// A responder that the issuer made for this (§4.2.2.2).
+    Delegate(&'a Certificate),
+}
 
 impl Response {
     /// Reads an `OCSPResponse`, or the `BasicOCSPResponse` inside one.
@@ -101,24 +112,33 @@ impl Basic {
         &self.der
     }
 
-    /// The newest answer about a certificate that its issuer answers for at `at`; `None` when there is none.
-    pub fn about(&self, certificate: &Certificate, issuer: &Certificate, at: UnixMillis) -> Option<&Single> {
+    /// The newest answer about a certificate that its issuer answers for at `at`, and who signed it; `None` when there is
+    /// none. Whether a responder is itself revoked is not known here: [`super::path`] asks.
+    pub fn about(&self, certificate: &Certificate, issuer: &Certificate, at: UnixMillis) -> Option<(&Single, By<'_>)> {
         let names = |single: &&Single| single.names(certificate, issuer);
         let single = self.answers.iter().filter(names).max_by_key(|single| single.this_update)?;
-        self.is_for(issuer, at).then_some(single)
+        Some((single, self.signed_for(issuer, at)?))
     }
 
     /// Whether the issuer signed, or a responder whose certificate it made for this purpose (§4.2.2.2).
-    fn is_for(&self, issuer: &Certificate, at: UnixMillis) -> bool {
-        let Ok(algorithm) = SignatureAlgorithm::from_identifier(&self.algorithm) else { return false };
+    fn signed_for(&self, issuer: &Certificate, at: UnixMillis) -> Option<By<'_>> {
+        let algorithm = SignatureAlgorithm::from_identifier(&self.algorithm).ok()?;
         let signed = |by: &Certificate| by.verify(algorithm, &self.tbs, &self.signature).is_ok();
+        if signed(issuer) {
+            return Some(By::Issuer);
+        }
         let delegate = |by: &&Certificate| {
-            let uses = by.extensions.extended_key_usage.as_deref().unwrap_or_default();
+            let extensions = &by.extensions;
+            let uses = extensions.extended_key_usage.as_deref().unwrap_or_default();
+            let signs = KeyUsage::DIGITAL_SIGNATURE | KeyUsage::NON_REPUDIATION;
             by.issuer() == issuer.subject()
                 && uses.iter().any(|oid| oid == OCSP_SIGNING)
+                && extensions.key_usage.is_none_or(|usage| usage.has(signs))
+                && extensions.unknown_critical.is_empty()
                 && (by.valid_at(at) || by.valid_at(self.produced_at))
         };
-        signed(issuer) || self.certificates.iter().filter(delegate).any(|by| signed(by) && by.signed_by(issuer).is_ok())
+        let mut delegates = self.certificates.iter().filter(delegate).take(MOST_DELEGATES);
+        delegates.find(|by| signed(by) && by.signed_by(issuer).is_ok()).map(By::Delegate)
     }
 }
 
@@ -266,7 +286,20 @@ pub fn respond(
     this_update: UnixMillis,
     next_update: UnixMillis,
 ) -> Result<Vec<u8>, super::suite::SuiteError> {
-    let (signer, certificate) = issuer;
+    respond_by(issuer, issuer.1, serial, answer, (this_update, next_update))
+}
+
+/// As [`respond`], by a responder for `issuer`: its certificate goes with the answer.
+///
+/// # Errors
+/// When signing fails.
+pub fn respond_by(
+    (signer, by): (&dyn super::suite::Signer, &Certificate),
+    issuer: &Certificate,
+    serial: &[u8],
+    answer: &Answer,
+    (this_update, next_update): (UnixMillis, UnixMillis),
+) -> Result<Vec<u8>, super::suite::SuiteError> {
     let status = match answer {
         Answer::Good => write::tlv(0x80, &[]),
         Answer::Unknown => write::tlv(0x82, &[]),
@@ -276,18 +309,22 @@ pub fn respond(
         }
     };
     let single = write::sequence(&[
-        certificate_id(serial, certificate),
+        certificate_id(serial, issuer),
         status,
         write::generalized_time(this_update),
         write::explicit(0, &write::generalized_time(next_update)),
     ]);
     let tbs = write::sequence(&[
-        write::explicit(1, certificate.subject()),
+        write::explicit(1, by.subject()),
         write::generalized_time(this_update),
         write::sequence(&[single]),
     ]);
     let signature = write::bit_string(&signer.sign(&tbs)?);
-    let basic = write::sequence(&[tbs, signer.algorithm().identifier(), signature]);
+    let mut basic = vec![tbs, signer.algorithm().identifier(), signature];
+    if by != issuer {
+        basic.push(write::explicit(0, &write::sequence(&[by.der()])));
+    }
+    let basic = write::sequence(&basic);
     let bytes = write::sequence(&[write::oid(BASIC), write::octet_string(&basic)]);
     Ok(write::sequence(&[write::tlv(ENUMERATED, &[0]), write::explicit(0, &bytes)]))
 }
@@ -328,7 +365,10 @@ mod tests {
                     let der = respond((key, cert), serial, &answer, NOW, NOW.plus_seconds(600)).unwrap();
                     Response::parse(&der).unwrap()
                 };
-                let single = give(&key, &root, &serial).about(&leaf, &root, NOW).cloned().unwrap();
+                let given = give(&key, &root, &serial);
+                let (single, by) = given.about(&leaf, &root, NOW).unwrap();
+                assert_eq!(by, By::Issuer);
+                let single = single.clone();
                 assert_eq!((single.answer, single.this_update), (answer.clone(), NOW));
                 assert_eq!(give(&key, &root, &[7]).about(&leaf, &root, NOW), None, "about another certificate");
                 assert_eq!(give(&other_key, &root, &serial).about(&leaf, &root, NOW), None, "signed by another");
@@ -346,14 +386,15 @@ mod tests {
         let (key, root) = made(None, SignatureAlgorithm::EcdsaP256Sha256, Use::Root);
         let (_, leaf) = made(Some((&key, &root)), SignatureAlgorithm::EcdsaP256Sha256, Use::Signer);
         let der = respond((&key, &root), leaf.serial(), &Answer::Good, NOW, NOW.plus_seconds(600)).unwrap();
-        let good = Response::parse(&der).unwrap().about(&leaf, &root, NOW).cloned();
+        let told = |response: &Response| response.about(&leaf, &root, NOW).map(|(single, _)| single.clone());
+        let good = told(&Response::parse(&der).unwrap());
         assert!(good.is_some());
         for at in 0..der.len() {
             for bit in [0x01, 0x80] {
                 let mut bent = der.clone();
                 bent[at] ^= bit;
                 if let Ok(response) = Response::parse(&bent) {
-                    let got = response.about(&leaf, &root, NOW).cloned();
+                    let got = told(&response);
                     assert!(got.is_none() || got == good, "octet {at}");
                 }
             }

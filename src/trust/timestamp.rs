@@ -8,7 +8,7 @@
 //! A token proves that its message existed at `at`, if the authority is trusted for time-stamping: ask [`super::path`].
 
 use super::certificate::Certificate;
-use super::cms::{self, CmsError, Content, SignedData};
+use super::cms::{self, Along, CmsError, Content, SignedData};
 use super::suite::{DigestAlgorithm, Signer, SuiteError};
 use crate::formats::der::{DerError, Reader, tag, write};
 use crate::terms::{Explain, Next, Told, UnixMillis, refusal::tolds};
@@ -209,6 +209,11 @@ impl Token {
 
     pub fn der(&self) -> &[u8] {
         &self.der
+    }
+
+    /// What came along and may help to judge the authority: status as well as certificates.
+    pub fn along(&self) -> Along {
+        self.data.signers.first().map(|signer| self.data.along(signer)).unwrap_or_default()
     }
 
     /// Verifies the token over `message`. `known` are certificates of authorities, for tokens that carry none.

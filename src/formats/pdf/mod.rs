@@ -14,6 +14,7 @@ mod filter;
 mod lex;
 mod place;
 mod signature;
+mod store;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -21,6 +22,7 @@ mod update;
 pub use document::Document;
 pub use place::{Labels, Place};
 pub use signature::{Kind, Signature};
+pub use store::Store;
 pub use update::Update;
 
 /// Why a file is not taken.

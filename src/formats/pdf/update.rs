@@ -67,7 +67,12 @@ impl<S: Source> Document<S> {
 
     fn are_validation_data(&self, later: &[u32], end: u64) -> Result<bool, PdfError> {
         for n in later {
-            if !self.is_new(*n, end) || !self.is_validation_data(*n)? {
+            let harmless = if self.is_new(*n, end) {
+                self.is_validation_data(*n)?
+            } else {
+                is_store(&self.object(*n, end)?.0) && is_store(&self.object(*n, u64::MAX)?.0)
+            };
+            if !harmless {
                 return Ok(false);
             }
         }
@@ -93,6 +98,8 @@ impl<S: Source> Document<S> {
             }
             let (old, new) = (self.object(*n, end)?.0, self.object(*n, u64::MAX)?.0);
             let may = match (&old, &new) {
+                // The next one to sign or to stamp adds to the store that is there.
+                (old, new) if is_store(old) && is_store(new) => true,
                 (Object::Dictionary(old), Object::Dictionary(new)) => self.dictionary_may(old, new, end)?,
                 (Object::Array(old), Object::Array(new)) => self.list_may(old, new, end)?,
                 (old, new) => plain(old) == plain(new),
@@ -195,8 +202,6 @@ impl<S: Source> Document<S> {
 
     /// Whether an object is part of a document security store (ETSI EN 319 142-1 §5.4.2), or a table of the file itself.
     fn is_validation_data(&self, number: u32) -> Result<bool, PdfError> {
-        const KEYS: [&[u8]; 11] =
-            [b"Type", b"VRI", b"Certs", b"OCSPs", b"CRLs", b"Cert", b"OCSP", b"CRL", b"TU", b"TS", b"Length"];
         let object = match self.object(number, u64::MAX)?.0 {
             Object::Null => return Ok(true),
             Object::Array(all) => return Ok(all.iter().all(|o| matches!(o, Object::Reference(..)))),
@@ -207,9 +212,7 @@ impl<S: Source> Document<S> {
             return Ok(true);
         }
         let Some(Entry::At(at)) = self.entry(number, u64::MAX).filter(|_| object.contains_key(&b"Length"[..])) else {
-            // Entries of a VRI are named by the digest of what they are about.
-            let digest = |key: &[u8]| key.len() == 40 && key.iter().all(u8::is_ascii_hexdigit);
-            return Ok(object.keys().all(|key| KEYS.contains(&key.as_slice()) || digest(key)));
+            return Ok(has_only_store_keys(&object));
         };
         // Certificates, lists and answers are DER, and nothing a page could draw.
         Ok(self.stream_at(at).is_ok_and(|(_, _, octets)| only(&octets).is_ok_and(|e| e.tag == tag::SEQUENCE)))
@@ -227,6 +230,24 @@ impl<S: Source> Document<S> {
         }
         Ok(true)
     }
+}
+
+/// Whether it has no keys but those of a store, its list of signatures, and what is kept for one of them.
+fn has_only_store_keys(object: &Dictionary) -> bool {
+    const KEYS: [&[u8]; 11] =
+        [b"Type", b"VRI", b"Certs", b"OCSPs", b"CRLs", b"Cert", b"OCSP", b"CRL", b"TU", b"TS", b"Length"];
+    // Entries of a VRI are named by the digest of what they are about.
+    let digest = |key: &[u8]| key.len() == 40 && key.iter().all(u8::is_ascii_hexdigit);
+    object.keys().all(|key| KEYS.contains(&key.as_slice()) || digest(key))
+}
+
+/// Whether an object says of itself that it is a store, and holds nothing else.
+fn is_store(object: &Object) -> bool {
+    object.dictionary().is_some_and(|object| {
+        object.get(&b"Type"[..]).and_then(Object::name) == Some(b"DSS")
+            && !object.contains_key(&b"Length"[..])
+            && has_only_store_keys(object)
+    })
 }
 
 fn references(object: &Object, out: &mut HashSet<u32>) {

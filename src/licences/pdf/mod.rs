@@ -16,9 +16,12 @@ use super::signed_data::{self, Ranges};
 use super::verdict::{Finding, Indication, SubIndication::*};
 use super::{seals, ses, times, when};
 use crate::formats::der::Reader;
-use crate::formats::pdf::{Document, Kind, PdfError, Signature, Update};
+use crate::formats::pdf::{Document, Kind, PdfError, Signature, Store, Update};
 use crate::formats::zip::{Source, ZipError};
 use crate::terms::UnixMillis;
+use crate::trust::certificate::Certificate;
+use crate::trust::crl::Crl;
+use crate::trust::ocsp::Response;
 use crate::trust::suite::DigestAlgorithm;
 
 pub(super) fn examine<S: Source>(source: &S, profile: &Profile, report: &mut Report) -> Result<(), Finding> {
@@ -27,21 +30,28 @@ pub(super) fn examine<S: Source>(source: &S, profile: &Profile, report: &mut Rep
     if !signatures.iter().any(|s| s.kind == Kind::Signature) {
         report.findings.push(Finding::doubt(3, "NOT_SIGNED", SignedDataNotFound, ""));
     }
-    // What stamps of the document prove, they prove for all signatures before them.
+    let stored = with_store(profile, &document.security_store());
+    let profile = stored.as_ref().unwrap_or(profile);
+    // What stamps of the document prove, they prove for all signatures and stamps before them: the last is asked first.
     let mut proven: Vec<(u64, UnixMillis)> = Vec::new();
-    for (n, signature) in signatures.iter().enumerate().filter(|(_, s)| s.kind == Kind::TimeStamp) {
+    let earliest = |proven: &[(u64, UnixMillis)], of: &Signature| {
+        proven.iter().filter(|(end, _)| *end >= of.end).map(|(_, at)| *at).min()
+    };
+    let mut stamps = Vec::new();
+    for (n, signature) in signatures.iter().enumerate().rev().filter(|(_, s)| s.kind == Kind::TimeStamp) {
         let mut verdict = blank(profile, n, signature, "DocTimeStamp");
+        verdict.proven_at = earliest(&proven, signature);
         match stamp(source, profile, signature, &mut verdict) {
             Ok(at) => proven.push((signature.end, at)),
             Err(finding) => verdict.findings.push(finding),
         }
-        keep(verdict, report);
+        stamps.push(verdict);
     }
+    stamps.into_iter().rev().for_each(|verdict| keep(verdict, report));
     for (n, signature) in signatures.iter().enumerate().filter(|(_, s)| s.kind == Kind::Signature) {
         let mut verdict = blank(profile, n, signature, "Sign");
         verdict.claimed_at = signature.date.as_deref().and_then(date);
-        let later = proven.iter().filter(|(end, _)| *end >= signature.end);
-        verdict.proven_at = later.map(|(_, at)| *at).min();
+        verdict.proven_at = earliest(&proven, signature);
         if let Err(finding) = judge(source, profile, signature, &mut verdict) {
             verdict.findings.push(finding);
         }
@@ -54,6 +64,19 @@ pub(super) fn examine<S: Source>(source: &S, profile: &Profile, report: &mut Rep
         report.coverage.covered.extend(verdict.covered.iter().map(|(name, _)| name.clone()));
     }
     Ok(())
+}
+
+/// The profile with what the document itself brings for later; none when it brings nothing. Certificates help to build
+/// chains and are not trusted; lists and answers count for what their signatures are worth.
+fn with_store(profile: &Profile, store: &Store) -> Option<Profile> {
+    if store.is_empty() {
+        return None;
+    }
+    let mut profile = profile.clone();
+    profile.intermediates.extend(store.certificates.iter().filter_map(|der| Certificate::parse(der).ok()));
+    profile.crls.extend(store.crls.iter().filter_map(|der| Crl::parse(der).ok()));
+    profile.ocsp.extend(store.ocsp.iter().filter_map(|der| Response::parse(der).ok()));
+    Some(profile)
 }
 
 fn broken(error: &PdfError) -> Finding {
@@ -191,6 +214,8 @@ fn date(text: &str) -> Option<UnixMillis> {
     times::read(&format!("{moment}{zone}")).map(|w| w.at)
 }
 
+#[cfg(test)]
+mod archived;
 #[cfg(test)]
 mod signing;
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub(super) fn body(base: &[u8], previous: Option<usize>, objects: &[(u32, String
     out
 }
 
-fn startxref(pdf: &[u8]) -> usize {
+pub(super) fn startxref(pdf: &[u8]) -> usize {
     let text = String::from_utf8_lossy(pdf);
     text.rsplit_once("startxref\n").unwrap().1.lines().next().unwrap().parse().unwrap()
 }

@@ -8,9 +8,11 @@
 //! ```
 //! Whether the signer is trusted is asked of [`super::path`]; here only mathematics and form are judged.
 
+mod along;
 mod make;
 mod verify;
 
+pub use along::Along;
 pub(crate) use make::sign_inside;
 pub use make::{Spelling, TimeStamp, sign_detached, sign_detached_with};
 pub use verify::{Content, Signed, Verified, verify_detached};

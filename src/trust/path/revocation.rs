@@ -4,7 +4,7 @@ use super::{Exhausted, Fault, PathError, Question, Work};
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::{Crl, Revoked};
-use crate::trust::ocsp::Answer;
+use crate::trust::ocsp::{Answer, By};
 
 /// How much must be known about revocation. Unknown is never the same as valid: it is either refused or reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,10 @@ pub struct Status {
     pub age_s: Option<i64>,
     /// The list was to be replaced before the time asked about, or says not when.
     pub stale: bool,
-    /// The list is of a time when the certificate had already run out and may have been dropped from it.
+    /// thisUpdate of what tells best of the time that certificates are judged at: made after it, or before it and to be
+    /// replaced later. For signatures of which it is proven that they were there at that time.
+    pub of_then: Option<UnixMillis>,
+    /// All that is known is of a time when the certificate had already run out and may have been dropped from lists.
     pub after_end: bool,
     /// An entry, also one that takes effect after the time asked about.
     pub revoked: Option<Revoked>,
@@ -71,6 +74,69 @@ pub(super) fn faults(statuses: &[Status], question: &Question<'_>) -> Vec<Fault>
 /// certificateHold: the one reason that may be taken back.
 const HOLD: Option<u8> = Some(6);
 
+/// Signature checks that a list not verified before is worth, one for each so many octets: hashing costs as well.
+const OCTETS_A_SIGNATURE: usize = 4 << 20;
+
+/// What an issuer's lists say, once it is known that they are its own.
+struct Lists<'a> {
+    all: Vec<&'a Crl>,
+    /// The newest complete one, and the newest delta on top of it: as good as a complete list of its own day.
+    newest: Option<&'a Crl>,
+    delta: Option<&'a Crl>,
+}
+
+/// When something was said, and when it is to be replaced.
+#[derive(Clone, Copy)]
+struct Said {
+    at: UnixMillis,
+    until: Option<UnixMillis>,
+}
+
+impl Said {
+    /// Whether it tells of a moment: made afterwards, or meant to hold then.
+    fn covers(&self, moment: UnixMillis) -> bool {
+        self.at >= moment || self.until.is_some_and(|until| until >= moment)
+    }
+}
+
+impl<'a> Lists<'a> {
+    fn of(issuer: &Certificate, crls: &'a [Crl], work: &mut Work) -> Result<Self, Exhausted> {
+        let mut all: Vec<&Crl> = Vec::new();
+        for crl in crls.iter().filter(|crl| crl.issuer() == issuer.subject()) {
+            let octets = if crl.is_known_by(issuer) { 0 } else { crl.der().len() };
+            for _ in 0..=octets / OCTETS_A_SIGNATURE {
+                work.signature()?;
+            }
+            if crl.is_by(issuer).unwrap_or(false) {
+                all.push(crl);
+            }
+        }
+        let newest = all.iter().filter(|crl| crl.partial().is_none()).max_by_key(|crl| crl.this_update()).copied();
+        let deltas = newest.map(|newest| all.iter().filter(|crl| crl.continues(newest)));
+        let delta = deltas.and_then(|deltas| deltas.max_by_key(|crl| crl.this_update())).copied();
+        Ok(Self { all, newest, delta })
+    }
+
+    /// Of what days there is a complete list, or what is as good.
+    fn said(&self) -> impl Iterator<Item = Said> {
+        let complete = self.all.iter().copied().filter(|crl| crl.partial().is_none());
+        complete.chain(self.delta).map(|crl| Said { at: crl.this_update(), until: crl.next_update() })
+    }
+
+    /// The earliest entry of a serial number. It counts in whatever list it stands; only absence needs a complete one.
+    fn entry(&self, serial: &[u8]) -> Option<&'a Revoked> {
+        let released = |by: &Crl, entry: &Revoked| {
+            // A hold that a later complete list, or its delta, no longer has.
+            let later = self.newest.is_some_and(|n| n.this_update() > by.this_update() && n.entry(serial).is_none());
+            let removed = self.delta.is_some_and(|d| d.this_update() >= by.this_update() && d.removes(serial));
+            entry.reason == HOLD && (later || removed)
+        };
+        let direct = self.all.iter().filter(|crl| crl.partial() != Some(CERTIFICATE_ISSUER));
+        let entries = direct.filter_map(|crl| crl.entry(serial).filter(|entry| !released(crl, entry)));
+        entries.min_by_key(|entry| entry.at)
+    }
+}
+
 fn status(
     certificate: &Certificate,
     issuer: &Certificate,
@@ -78,63 +144,88 @@ fn status(
     at: UnixMillis,
     work: &mut Work,
 ) -> Result<Status, Exhausted> {
-    let mut lists: Vec<&Crl> = Vec::new();
-    for crl in question.crls.iter().filter(|crl| crl.issuer() == issuer.subject()) {
-        work.signature()?;
-        if crl.is_by(issuer).unwrap_or(false) {
-            lists.push(crl);
-        }
-    }
-    let newest = lists.iter().filter(|crl| crl.partial().is_none()).max_by_key(|crl| crl.this_update());
-    // A delta on top of it is as good as a complete list of its own day.
-    let deltas = newest.map(|newest| lists.iter().filter(|crl| crl.continues(newest)));
-    let delta = deltas.and_then(|deltas| deltas.max_by_key(|crl| crl.this_update()));
-    let mut known: Option<(UnixMillis, Option<UnixMillis>)> =
-        delta.or(newest).map(|crl| (crl.this_update(), crl.next_update()));
-
+    let lists = Lists::of(issuer, question.crls, work)?;
     let serial = certificate.serial();
-    let released = |by: &Crl, entry: &Revoked| {
-        // A hold that a later complete list, or its delta, no longer has.
-        let later = newest.is_some_and(|n| n.this_update() > by.this_update() && n.entry(serial).is_none());
-        let removed = delta.is_some_and(|d| d.this_update() >= by.this_update() && d.removes(serial));
-        entry.reason == HOLD && (later || removed)
-    };
-    let mut revoked: Option<Revoked> = None;
-    for crl in &lists {
-        // An entry counts in whatever list it stands; only absence needs a complete one.
-        if let Some(entry) = crl.entry(serial).filter(|_| crl.partial() != Some(CERTIFICATE_ISSUER))
-            && !released(crl, entry)
-        {
-            keep_first(&mut revoked, entry);
-        }
-    }
+    let mut said: Vec<Said> = lists.said().collect();
+    let mut revoked: Option<Revoked> = lists.entry(serial).cloned();
     for response in question.ocsp {
         if response.answers.iter().all(|single| !single.may_name(serial)) {
             continue;
         }
         work.signature()?;
-        let Some(single) = response.about(certificate, issuer, at) else { continue };
+        let Some((single, by)) = response.about(certificate, issuer, at) else { continue };
+        if let By::Delegate(delegate) = by
+            && !vouched(delegate, issuer, response.produced_at, &lists, (question, at), work)?
+        {
+            continue;
+        }
         match &single.answer {
             Answer::Unknown => continue,
             Answer::Good => {}
             Answer::Revoked(entry) => keep_first(&mut revoked, entry),
         }
-        if known.is_none_or(|(this, _)| this < single.this_update) {
-            known = Some((single.this_update, single.next_update));
-        }
+        said.push(Said { at: single.this_update, until: single.next_update });
     }
     let name = certificate.subject_text();
-    Ok(match known {
-        None => Status { certificate: name, revoked, ..Status::default() },
-        Some((this, next)) => Status {
-            certificate: name,
-            as_of: Some(this),
-            age_s: Some((at.seconds() - this.seconds()).max(0)),
-            stale: next.is_none_or(|next| next < at),
-            after_end: this > certificate.not_after(),
-            revoked,
-        },
+    let Some(newest) = said.iter().max_by_key(|said| said.at).copied() else {
+        return Ok(Status { certificate: name, revoked, ..Status::default() });
+    };
+    // Of what tells of the time asked about, that which was said first after it is best; what was dropped from lists once
+    // the certificate had run out, last.
+    let after_end = |said: &Said| said.at > certificate.not_after();
+    let told = said.iter().filter(|said| said.covers(question.at));
+    let of_then = told.min_by_key(|said| {
+        let away = (said.at.0 - question.at.0).unsigned_abs();
+        (after_end(said), said.at < question.at, away)
+    });
+    Ok(Status {
+        certificate: name,
+        as_of: Some(newest.at),
+        age_s: Some((at.seconds() - newest.at.seconds()).max(0)),
+        stale: newest.until.is_none_or(|until| until < at),
+        of_then: of_then.map(|said| said.at),
+        after_end: said.iter().all(after_end),
+        revoked,
     })
+}
+
+/// Whether a responder's own certificate holds when it answers (RFC 6960 §4.2.2.2.1): its issuer asks nobody to check, or a
+/// list of the issuer, or an answer of the issuer itself or of a responder that need not be checked, says so. Unknown is
+/// not valid, and a revoked one has said nothing: who has its key dates answers as he likes.
+fn vouched(
+    delegate: &Certificate,
+    issuer: &Certificate,
+    produced_at: UnixMillis,
+    lists: &Lists<'_>,
+    (question, at): (&Question<'_>, UnixMillis),
+    work: &mut Work,
+) -> Result<bool, Exhausted> {
+    if delegate.extensions.ocsp_no_check {
+        return Ok(true);
+    }
+    let serial = delegate.serial();
+    if lists.entry(serial).is_some() {
+        return Ok(false);
+    }
+    let mut good = lists.said().any(|said| said.covers(produced_at));
+    for response in question.ocsp {
+        if response.answers.iter().all(|single| !single.may_name(serial)) {
+            continue;
+        }
+        work.signature()?;
+        match response.about(delegate, issuer, at) {
+            Some((_, By::Delegate(by))) if !by.extensions.ocsp_no_check => {}
+            Some((single, _)) => match single.answer {
+                Answer::Revoked(_) => return Ok(false),
+                Answer::Good => {
+                    good |= Said { at: single.this_update, until: single.next_update }.covers(produced_at);
+                }
+                Answer::Unknown => {}
+            },
+            None => {}
+        }
+    }
+    Ok(good)
 }
 
 /// Of several entries the earliest counts.

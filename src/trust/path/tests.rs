@@ -1,4 +1,5 @@
 use super::*;
+use crate::trust::crl::Revoked;
 use crate::trust::issue::{self, Issuer, Subject, Use};
 use crate::trust::ocsp::{self, Answer};
 use crate::trust::suite::{SignatureAlgorithm, Signer, SigningKey};
@@ -204,4 +205,75 @@ fn failures_have_their_words_in_the_standard() {
     assert!(ask(&now, &[], &root, Purpose::TlsClient).is_ok(), "our own certificates pass our own strictness");
     let other = make(None, SignatureAlgorithm::Sm2Sm3, "other", Use::Root, (-1, 365));
     assert_eq!(ask(&now, &[], &other, Purpose::Signer).unwrap_err().sub_indication(), "NO_CERTIFICATE_CHAIN_FOUND");
+}
+
+#[test]
+fn a_responder_answers_while_it_is_known_not_to_be_revoked_itself() {
+    let sm2 = SignatureAlgorithm::Sm2Sm3;
+    let root = make(None, sm2, "root", Use::Root, (-30, 365));
+    let leaf = make(Some(&root), sm2, "leaf", Use::Signer, (-30, 365));
+    let other = make(None, sm2, "root", Use::Root, (-30, 365));
+    let responder = |by: &Made, no_check| make(Some(by), sm2, "responder", Use::OcspSigning { no_check }, (-30, 365));
+    let (free, bound) = (responder(&root, true), responder(&root, false));
+    let strange = responder(&other, true);
+    let signer = make(Some(&root), sm2, "signer", Use::Signer, (-30, 365));
+    let day = |n: i64| UnixMillis(NOW.0 + n * DAY_MS);
+    let about = |of: &Made, by: &Made, answer: Answer, days: (i64, i64)| {
+        let (key, serial): (&dyn Signer, _) = (&by.key, of.certificate.serial());
+        let made = (day(days.0), day(days.1));
+        let der = ocsp::respond_by((key, &by.certificate), &root.certificate, serial, &answer, made).unwrap();
+        Response::parse(&der).unwrap()
+    };
+    let good = |by: &Made| about(&leaf, by, Answer::Good, (-1, 1));
+    let gone =
+        |of: &Made| Answer::Revoked(Revoked { serial: of.certificate.serial().to_vec(), at: day(9), reason: Some(1) });
+    let list = |revoked: &[&Made], days: (i64, i64)| {
+        let entries: Vec<_> = revoked.iter().map(|m| (m.certificate.serial().to_vec(), day(days.0))).collect();
+        let issuer = Issuer::of(&root.key, &root.certificate);
+        Crl::parse(&issue::crl(&issuer, &entries, 1, day(days.0), day(days.1)).unwrap()).unwrap()
+    };
+    for (name, crls, ocsp, want) in [
+        ("its issuer asks nobody to check", vec![], vec![good(&free)], "ok"),
+        ("nobody says how it is with it", vec![], vec![good(&bound)], "NoStatus"),
+        ("a list does", vec![list(&[], (-4, 1))], vec![good(&bound)], "ok"),
+        ("a list that ended before the answer", vec![list(&[], (-4, -2))], vec![good(&bound)], "NoStatus"),
+        ("revoked, by a list that has ended", vec![list(&[&bound], (-4, -2))], vec![good(&bound)], "NoStatus"),
+        ("the issuer says so itself", vec![], vec![good(&bound), about(&bound, &root, Answer::Good, (-1, 1))], "ok"),
+        (
+            "another responder that need not be checked",
+            vec![],
+            vec![good(&bound), about(&bound, &free, Answer::Good, (-1, 1))],
+            "ok",
+        ),
+        ("itself", vec![], vec![good(&bound), about(&bound, &bound, Answer::Good, (-1, 1))], "NoStatus"),
+        (
+            "good once, revoked since",
+            vec![],
+            vec![
+                good(&bound),
+                about(&bound, &root, Answer::Good, (-1, 1)),
+                about(&bound, &root, gone(&bound), (-1, 1)),
+            ],
+            "NoStatus",
+        ),
+        ("a responder of a namesake", vec![], vec![good(&strange)], "NoStatus"),
+        ("a certificate that is for signing documents", vec![], vec![good(&signer)], "NoStatus"),
+    ] {
+        let got = judge(&Question {
+            leaf: &leaf.certificate,
+            intermediates: &[],
+            anchors: std::slice::from_ref(&root.certificate),
+            purpose: Purpose::Signer,
+            at: NOW,
+            crls: &crls,
+            ocsp: &ocsp,
+            revocation: Revocation::Require,
+        });
+        let got = match got {
+            Ok(_) => "ok",
+            Err(PathError::NoStatus(_)) => "NoStatus",
+            Err(_) => "other",
+        };
+        assert_eq!(got, want, "{name}");
+    }
 }

@@ -1,0 +1,87 @@
+//! The document security store: certificates and status for later (ISO 32000-2 §12.8.4.3, ETSI EN 319 142-1 §5.4.2).
+//!
+//! ```text
+//!  catalog ─▶ DSS ─┬─ Certs, CRLs, OCSPs ─▶ streams of DER
+//!                  └─ VRI ─▶ by signature: Cert, CRL, OCSP ─▶ mostly the same streams once more
+//! ```
+//! No signature covers it, and none of it is trusted: whoever uses it verifies each part. What is broken in it is left out.
+
+use std::collections::HashSet;
+
+use super::document::{Document, Entry};
+use super::lex::{Dictionary, Object};
+use crate::formats::zip::Source;
+
+/// Most streams read, and octets of all of them together: lists of large authorities have some megabytes.
+const STREAMS: usize = 256;
+const OCTETS: usize = 16 << 20;
+
+/// What a store holds, as DER.
+#[derive(Clone, Debug, Default)]
+pub struct Store {
+    pub certificates: Vec<Vec<u8>>,
+    pub crls: Vec<Vec<u8>>,
+    pub ocsp: Vec<Vec<u8>>,
+}
+
+impl Store {
+    pub fn is_empty(&self) -> bool {
+        self.certificates.is_empty() && self.crls.is_empty() && self.ocsp.is_empty()
+    }
+}
+
+/// What is still read.
+struct Room {
+    seen: HashSet<u32>,
+    octets: usize,
+}
+
+impl<S: Source> Document<S> {
+    /// The store of the newest revision; empty when there is none, or none that can be read.
+    pub fn security_store(&self) -> Store {
+        let mut store = Store::default();
+        // In an encrypted file the streams are no DER.
+        if self.sections.iter().any(|s| s.trailer.contains_key(&b"Encrypt"[..])) {
+            return store;
+        }
+        let Ok((_, catalog)) = self.catalog(u64::MAX) else { return store };
+        let Some(dss) = self.dictionary_of(&catalog, b"DSS") else { return store };
+        let mut room = Room { seen: HashSet::new(), octets: OCTETS };
+        self.streams(&dss, b"Certs", &mut room, &mut store.certificates);
+        self.streams(&dss, b"CRLs", &mut room, &mut store.crls);
+        self.streams(&dss, b"OCSPs", &mut room, &mut store.ocsp);
+        let entries = self.dictionary_of(&dss, b"VRI").unwrap_or_default();
+        for entry in entries.values().take(STREAMS) {
+            let Ok(Object::Dictionary(entry)) = self.resolve(entry, u64::MAX) else { continue };
+            self.streams(&entry, b"Cert", &mut room, &mut store.certificates);
+            self.streams(&entry, b"CRL", &mut room, &mut store.crls);
+            self.streams(&entry, b"OCSP", &mut room, &mut store.ocsp);
+        }
+        store
+    }
+
+    fn dictionary_of(&self, parent: &Dictionary, key: &[u8]) -> Option<Dictionary> {
+        match self.resolve(parent.get(key)?, u64::MAX) {
+            Ok(Object::Dictionary(found)) => Some(found),
+            _ => None,
+        }
+    }
+
+    fn streams(&self, parent: &Dictionary, key: &[u8], room: &mut Room, out: &mut Vec<Vec<u8>>) {
+        let list = parent.get(key).map(|list| self.resolve(list, u64::MAX));
+        let Some(Ok(list)) = list else { return };
+        for one in list.array().unwrap_or_default() {
+            // Streams are always indirect, and each is read once.
+            let Object::Reference(number, _) = one else { continue };
+            if room.seen.len() >= STREAMS || !room.seen.insert(*number) {
+                continue;
+            }
+            let Some(Entry::At(at)) = self.entry(*number, u64::MAX) else { continue };
+            let Ok((found, _, octets)) = self.stream_at(at) else { continue };
+            if found == *number && octets.len() <= room.octets {
+                room.octets -= octets.len();
+                out.push(octets);
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What came along with a signature to judge it by: certificates, revocation lists and answers, as fields of SignedData (RFC
+//! 5652 §5.1, RFC 5940) or archived in attributes (ETSI EN 319 122-1 §A.1.1, ISO 32000-2 §12.8.3.3.2).
+//!
+//! None of it is trusted. Lists and answers are signed by their authorities like all others, so they may come from
+//! anybody; what cannot be read says nothing.
+
+use super::{SignedData, SignerInfo, elements};
+use crate::formats::der::{DerError, Element, Reader, only, tag};
+use crate::trust::certificate::Certificate;
+use crate::trust::crl::Crl;
+use crate::trust::ocsp::Response;
+
+/// certificate-values and revocation-values: unsigned attributes of CAdES.
+pub(super) const CERTIFICATE_VALUES: &str = "1.2.840.113549.1.9.16.2.23";
+pub(super) const REVOCATION_VALUES: &str = "1.2.840.113549.1.9.16.2.24";
+/// adbe-revocationInfoArchival: a signed attribute of the time before PAdES.
+pub(super) const REVOCATION_ARCHIVAL: &str = "1.2.840.113583.1.1.8";
+
+const CRL_VALUES: u8 = tag::context(0);
+const OCSP_VALUES: u8 = tag::context(1);
+
+/// Certificates and status that came along.
+#[derive(Clone, Debug, Default)]
+pub struct Along {
+    pub certificates: Vec<Certificate>,
+    pub crls: Vec<Crl>,
+    pub ocsp: Vec<Response>,
+}
+
+impl SignedData {
+    /// All that came along with one signer's signature.
+    pub fn along(&self, signer: &SignerInfo) -> Along {
+        let mut all = Along { certificates: self.certificates.clone(), ..Along::default() };
+        all.crls.extend(self.crls.iter().filter_map(|der| Crl::parse(der).ok()));
+        all.ocsp.extend(self.ocsp.iter().filter_map(|der| Response::parse(der).ok()));
+        let signed = signer.signed.iter().flat_map(|attributes| attributes.list());
+        for attribute in signer.unsigned.iter().chain(signed) {
+            for value in &attribute.values {
+                // Half of what cannot be read to its end may still be of use.
+                let _ = match attribute.oid.as_str() {
+                    CERTIFICATE_VALUES => all.add_certificates(value),
+                    REVOCATION_VALUES | REVOCATION_ARCHIVAL => all.add_status(value),
+                    _ => Ok(()),
+                };
+            }
+        }
+        all
+    }
+}
+
+impl Along {
+    /// SEQUENCE OF Certificate.
+    fn add_certificates(&mut self, value: &[u8]) -> Result<(), DerError> {
+        let list = listed(&only(value)?)?;
+        self.certificates.extend(list.iter().filter_map(|one| Certificate::parse(one.full).ok()));
+        Ok(())
+    }
+
+    /// SEQUENCE { [0] EXPLICIT SEQUENCE OF CertificateList OPTIONAL, [1] EXPLICIT SEQUENCE OF OCSP answers OPTIONAL, … }:
+    /// answers alone in CAdES, and with what is around them in the older attribute.
+    fn add_status(&mut self, value: &[u8]) -> Result<(), DerError> {
+        let mut parts = Reader::new(value).sequence()?;
+        while !parts.is_empty() {
+            let part = parts.element()?;
+            match part.tag {
+                CRL_VALUES => {
+                    self.crls.extend(listed(&only(part.content)?)?.iter().filter_map(|one| Crl::parse(one.full).ok()));
+                }
+                OCSP_VALUES => {
+                    let answers = listed(&only(part.content)?)?;
+                    self.ocsp.extend(answers.iter().filter_map(|one| Response::parse(one.full).ok()));
+                }
+                _ => {} // status of other kinds
+            }
+        }
+        Ok(())
+    }
+}
+
+fn listed<'a>(list: &Element<'a>) -> Result<Vec<Element<'a>>, DerError> {
+    if list.tag != tag::SEQUENCE {
+        return Err(DerError::Unexpected { wanted: tag::SEQUENCE, found: list.tag });
+    }
+    elements(list.content).map_err(|_| DerError::Value)
+}
