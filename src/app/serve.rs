@@ -160,7 +160,8 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     let sources = wire::responders(config)?;
     if !sources.is_empty() {
         let client = rooms.services.client.load().as_ref().clone();
-        tasks.spawn(Responders::new(sources, client, rooms.certificate_status.clone()).run(stop.clone()));
+        let file = jobs::responders::file(&config.gateway.data.join("statuses"));
+        tasks.spawn(Responders::new(sources, client, rooms.certificate_status.clone(), file).run(stop.clone()));
     }
     let (lists, folder) = (config.statuses.clone(), config.gateway.data.join("statuses"));
     tasks.spawn(statuses::refresh(rooms.clone(), lists, folder, stop.clone()));

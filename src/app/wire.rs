@@ -43,7 +43,7 @@ use crate::identity::keys::PublicKey;
 use crate::identity::revocation::Revocations;
 use crate::jobs::anchors::Anchors;
 use crate::jobs::archive::Archive;
-use crate::jobs::responders::Sources;
+use crate::jobs::responders::{self as responders_job, Sources};
 use crate::jobs::retention::Retention;
 use crate::jobs::witnesses::{self, Witnesses};
 use crate::lookups::Lookups;
@@ -153,7 +153,7 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
         enrolment: ArcSwap::from_pointee(enrolment),
         client_lists: ArcSwap::from_pointee(client_lists),
         materials,
-        certificate_status: Arc::new(certificate_status(config)?),
+        certificate_status: Arc::new(certificate_status(config, now)?),
         statuses: ArcSwap::from_pointee(kept),
         strangers: Strangers::default(),
         peers: ArcSwap::from_pointee(peers),
@@ -368,10 +368,11 @@ pub fn responders(config: &Config) -> Result<Sources, Wrong> {
     all.map(|(url, file)| Ok((url.clone(), chain(file)?.swap_remove(0)))).collect()
 }
 
-/// What they said: nothing yet.
-fn certificate_status(config: &Config) -> Result<CertificateStatus, Wrong> {
-    let issuers = responders(config)?.into_iter().map(|(_, issuer)| issuer).collect();
-    Ok(CertificateStatus::new(issuers, config.statuses.max_age_h.map(|hours| i64::from(hours) * 3_600)))
+/// What they said before the last stop.
+fn certificate_status(config: &Config, now: UnixMillis) -> Result<CertificateStatus, Wrong> {
+    let issuers: Vec<_> = responders(config)?.into_iter().map(|(_, issuer)| issuer).collect();
+    let known = responders_job::kept(&responders_job::file(&config.gateway.data.join("statuses")), &issuers, now);
+    Ok(CertificateStatus::new(issuers, config.statuses.max_age_h.map(|hours| i64::from(hours) * 3_600), known))
 }
 
 /// Whom we ask to witness our log.

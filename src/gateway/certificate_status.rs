@@ -27,8 +27,9 @@ pub struct CertificateStatus {
 }
 
 impl CertificateStatus {
-    pub fn new(issuers: Vec<Certificate>, max_age_s: Option<i64>) -> Self {
-        Self { issuers, max_age_s, ..Self::default() }
+    /// `known` is what was known at the last stop.
+    pub fn new(issuers: Vec<Certificate>, max_age_s: Option<i64>, known: Answers) -> Self {
+        Self { issuers, max_age_s, answers: Mutex::new(known), ..Self::default() }
     }
 
     /// What is known, to be read or added to.

@@ -1,5 +1,6 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
 
 use super::*;
@@ -111,11 +112,12 @@ impl World {
     }
 }
 
-fn responders(world: &World, url: &str, max_age_s: Option<i64>) -> (Responders, Arc<CertificateStatus>) {
+fn responders(world: &World, url: &str, max_age_s: Option<i64>, file: &Path) -> (Responders, Arc<CertificateStatus>) {
     let issuer = world.signers.certificate.clone();
-    let status = Arc::new(CertificateStatus::new(vec![issuer.clone()], max_age_s));
+    let known = kept(file, std::slice::from_ref(&issuer), NOW);
+    let status = Arc::new(CertificateStatus::new(vec![issuer.clone()], max_age_s, known));
     let client = Client::new(&ClientTls::new(&[], None).unwrap());
-    (Responders::new(vec![(url.to_owned(), issuer)], client, status.clone()), status)
+    (Responders::new(vec![(url.to_owned(), issuer)], client, status.clone(), file.to_owned()), status)
 }
 
 #[tokio::test]
@@ -124,7 +126,8 @@ async fn unknown_is_not_valid_until_the_responder_has_told() {
     const LATER: (Indication, Option<SubIndication>) = (Indeterminate, Some(SubIndication::TryLater));
     const PASSED: (Indication, Option<SubIndication>) = (TotalPassed, None);
     let (world, (url, page)) = (World::new(), responder());
-    let (responders, status) = responders(&world, &url, None);
+    let folder = tempfile::tempdir().unwrap();
+    let (responders, status) = responders(&world, &url, None, &file(folder.path()));
     let gone = || Revoked { serial: world.signer.certificate.serial().to_vec(), at: NOW, reason: Some(1) };
     let half = NOW.plus_seconds(43_300); // of the answer's life
     let mut now = NOW;
@@ -155,7 +158,8 @@ async fn unknown_is_not_valid_until_the_responder_has_told() {
 #[tokio::test]
 async fn answers_grow_old_before_they_end_where_the_policy_says_so() {
     let (world, (url, page)) = (World::new(), responder());
-    let (responders, status) = responders(&world, &url, Some(7_200));
+    let folder = tempfile::tempdir().unwrap();
+    let (responders, status) = responders(&world, &url, Some(7_200), &file(folder.path()));
     *page.lock().unwrap() = world.answer(&Answer::Good, NOW);
     world.judge(&status, NOW);
     responders.round(NOW).await;
@@ -164,4 +168,41 @@ async fn answers_grow_old_before_they_end_where_the_policy_says_so() {
         assert_eq!(indication == Indication::TotalPassed, want, "{age_s}");
         assert!(want || sub == Some(SubIndication::TryLater));
     }
+}
+
+#[tokio::test]
+async fn answers_outlive_a_restart_and_nothing_else_in_their_file_counts() {
+    let (world, (url, page)) = (World::new(), responder());
+    let folder = tempfile::tempdir().unwrap();
+    let file = file(&folder.path().join("statuses"));
+    let passes = |status: &CertificateStatus, now| world.judge(status, now).0 == Indication::TotalPassed;
+    let (first, status) = responders(&world, &url, None, &file);
+    *page.lock().unwrap() = world.answer(&Answer::Good, NOW);
+    assert!(!passes(&status, NOW), "nobody has told yet");
+    first.round(NOW).await;
+    assert!(passes(&status, NOW));
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    // Nobody answers any more.
+    page.lock().unwrap().clear();
+    let octets = std::fs::read(&file).unwrap();
+    let mut bent = octets.clone();
+    let last = bent.len() - 1;
+    bent[last] ^= 1;
+    for (name, octets, want) in [
+        ("as it was written", octets.clone(), true),
+        ("a forged answer", bent, false),
+        ("cut off", octets[..octets.len() / 2].to_vec(), false),
+        ("empty", Vec::new(), false),
+        ("something else", b"<html>".to_vec(), false),
+    ] {
+        std::fs::write(&file, octets).unwrap();
+        let (_, status) = responders(&world, &url, None, &file);
+        assert_eq!(passes(&status, NOW), want, "{name}");
+    }
+    std::fs::write(&file, &octets).unwrap();
+    let (_, status) = responders(&world, &url, None, &file);
+    assert!(!passes(&status, NOW.plus_seconds(86_401)), "it is past its end");
+    let other = World::new();
+    let (_, status) = responders(&other, &url, None, &file);
+    assert_eq!(status.known().all().len(), 0, "its issuer has no responder any more");
 }
