@@ -109,6 +109,9 @@ async fn evidence_is_on_record_and_stands_without_us() {
         assert_eq!(report["verdicts"][question], "proven", "{question}: {report:#}");
     }
     assert_eq!(report["exit_code"], 0, "{report:#}");
+    // Nothing was shredded, and what lookups answered is no document.
+    let notes = report["notes"].to_string();
+    assert!(notes.contains("0 of them named by no entry; 0 named and not here"), "{notes}");
     assert!(report["peers"].as_object().is_some_and(|peers| !peers.is_empty()), "{report:#}");
     assert_eq!(judge(&bundle, &[&peer_key])["exit_code"], 2);
 
