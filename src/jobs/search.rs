@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::audit::search::index::{Keeper, Served, step};
+use crate::audit::search::{Keeper, Served, step};
 use crate::gateway::{Rooms, stopped};
 
 /// How often a longer log is looked for.

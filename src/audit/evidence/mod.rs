@@ -17,8 +17,10 @@
 
 pub mod index;
 
+mod chain;
 mod check;
 mod gather;
+mod papers;
 
 #[cfg(test)]
 mod tests;
@@ -32,8 +34,9 @@ use super::checkpoint::CheckpointError;
 use super::verify::SparseError;
 use crate::terms::Digest;
 
-pub use check::{Again, Auditor, Examined, Judged, ReadFile, examined, verify};
+pub use check::{Again, Auditor, Judged, ReadFile, verify};
 pub use gather::{Half, gather, named_by_peers};
+pub use papers::{Examined, examined};
 
 /// Version of the manifest.
 pub const VERSION: u32 = 1;

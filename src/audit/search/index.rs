@@ -9,26 +9,17 @@
 //! ```
 //! It holds what the log holds in clear, pseudonyms and codes, and is readable by its owner alone.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::Row;
 
-use super::{Filter, Page, Place, SearchError};
-use crate::audit::entry::{EntryHead, Role};
-use crate::audit::merkle::leaf_hash;
+use super::rows::{Rows, joined, wanted};
+use super::{Filter, Page, Place};
 use crate::audit::note::VerifierKey;
-use crate::audit::retention::RETENTION;
-use crate::audit::tile::{Level, TilePath, WIDTH};
-use crate::audit::verify::{Fetch, claimed_minimum, read_bundle};
-use crate::audit::{AuditError, Log, bundle, checkpoint};
 use crate::store::{Migration, Store, StoreError, Tx};
 use crate::terms::Digest;
-
-/// Entries that go in with one transaction: 2 MiB of entries as they usually are, 33 MiB of the longest.
-const STEP: u64 = 2_048;
 
 /// The tables. Another layout is another version: an index that is not of this one is made anew.
 pub const MIGRATIONS: &[Migration] = &[Migration {
@@ -42,35 +33,6 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
           CREATE TABLE intent (leaf TEXT PRIMARY KEY, case_id TEXT NOT NULL, at BIGINT NOT NULL) WITHOUT ROWID;
           CREATE INDEX intent_case ON intent (case_id)",
 }];
-
-/// What a word is of; the numbers stand in the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Field {
-    Case = 1,
-    Person = 2,
-    Actor = 3,
-    Outlet = 4,
-    Item = 5,
-    Kind = 6,
-    Decision = 7,
-    /// Entries that cannot be read as ours.
-    Unread = 8,
-}
-
-/// Where the words of an entry stand.
-const WORDS: [(Field, &str); 11] = [
-    (Field::Person, "/actor/pid"),
-    (Field::Person, "/behalf/pid"),
-    (Field::Person, "/subj/pid"),
-    (Field::Actor, "/actor/staff"),
-    (Field::Actor, "/actor/pid"),
-    (Field::Outlet, "/actor/terminal"),
-    (Field::Outlet, "/actor/org"),
-    (Field::Item, "/item/code"),
-    (Field::Kind, "/kind"),
-    (Field::Decision, "/dec/verdict"),
-    (Field::Decision, "/dec/reason"),
-];
 
 /// What an index says; to be believed of no entry.
 #[derive(Clone, Debug, Default)]
@@ -86,80 +48,6 @@ pub struct Candidates {
     pub indexed: u64,
     /// The last of them.
     pub last: Option<Place>,
-}
-
-/// What an index takes next.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Entries from where the index ends.
-    Entries(u64, Vec<Vec<u8>>),
-    /// The log does not hold what is below this index any more; the leaf hash of the entry before it.
-    Pruned(u64, Digest),
-    /// There is nothing more under the log's checkpoint.
-    Done(u64),
-    /// The index goes on from an entry that this log does not have.
-    Foreign,
-}
-
-/// Reads what comes after `head` of an index. Nothing is believed of it that a search would not check again.
-///
-/// # Errors
-/// The log's checkpoint is not signed by `key`, or the log cannot be read.
-pub fn step(fetch: &dyn Fetch, key: &VerifierKey, head: (u64, Option<Place>)) -> Result<Step, SearchError> {
-    let signed = checkpoint::open(&super::read(fetch, "checkpoint")?, key, None)?;
-    let ((next, last), size) = (head, signed.size());
-    let leaf = |index: u64| -> Result<Digest, SearchError> {
-        let width = (size - index / WIDTH * WIDTH).min(WIDTH) as u16;
-        let path = TilePath { level: Level::Hashes(0), index: index / WIDTH, width };
-        let full = TilePath { width: 256, ..path };
-        let bytes = super::read(fetch, &path.to_string()).or_else(|_| super::read(fetch, &full.to_string()))?;
-        let at = (index % WIDTH) as usize * 32;
-        let hash = bytes.get(at..at + 32).and_then(|hash| hash.try_into().ok());
-        hash.map(Digest).ok_or_else(|| SearchError::Bundle(path.to_string()))
-    };
-    if next > size {
-        return Ok(Step::Foreign);
-    }
-    if let Some(last) = last
-        && leaf(last.index)? != last.leaf
-    {
-        return Ok(Step::Foreign);
-    }
-    if next == size {
-        return Ok(Step::Done(size));
-    }
-    let minimum = claimed_minimum(fetch, key.name(), size);
-    if next < minimum {
-        return Ok(Step::Pruned(minimum, leaf(minimum - 1)?));
-    }
-    let end = size.min((next / WIDTH * WIDTH).saturating_add(STEP));
-    let mut entries = Vec::new();
-    for number in next / WIDTH..end.div_ceil(WIDTH) {
-        let path = format!("tile/entries, bundle {number}");
-        let failed = |source| SearchError::Read { path: path.clone(), source };
-        let got = read_bundle(fetch, number, size).map_err(failed)?;
-        let (tile, bytes) = got.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-        let all = bundle::parse(&bytes, tile.width).ok_or_else(|| SearchError::Bundle(path.clone()))?;
-        let wanted = (number * WIDTH..).zip(all).filter(|(at, _)| *at >= next && *at < end);
-        entries.extend(wanted.map(|(_, bytes)| bytes.to_vec()));
-    }
-    Ok(Step::Entries(next, entries))
-}
-
-/// A log that is open in this process, read as strangers would.
-pub struct Served(pub Log);
-
-impl Fetch for Served {
-    fn get(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
-        if path == RETENTION {
-            return Ok(Some(self.0.retention(None).to_string().into_bytes()));
-        }
-        match self.0.read(path) {
-            Ok(found) => Ok(Some(found.bytes)),
-            Err(AuditError::NotFound | AuditError::Pruned { .. }) => Ok(None),
-            Err(error) => Err(io::Error::other(error)),
-        }
-    }
 }
 
 /// An open index.
@@ -186,7 +74,7 @@ fn files(path: &Path) -> [PathBuf; 3] {
 }
 
 /// Whether an error says that the file is no index of ours, rather than that it cannot be reached now.
-fn is_damage(error: &StoreError) -> bool {
+pub(super) fn is_damage(error: &StoreError) -> bool {
     match error {
         StoreError::Newer { .. } | StoreError::Drift(_) | StoreError::Unreadable { .. } => true,
         // SQLITE_ERROR: tables are missing; SQLITE_CORRUPT; SQLITE_NOTADB. Extended codes keep them in the low octet.
@@ -388,113 +276,6 @@ impl Index {
     }
 }
 
-/// Keeps the index in one file up to its log.
-pub struct Keeper {
-    path: PathBuf,
-    key: VerifierKey,
-    index: Index,
-}
-
-impl Keeper {
-    /// # Errors
-    /// As [`Index::open`].
-    pub async fn open(path: &Path, key: &VerifierKey) -> Result<Self, StoreError> {
-        Ok(Self { path: path.to_owned(), key: key.clone(), index: Index::open(path, key).await? })
-    }
-
-    pub fn index(&self) -> &Index {
-        &self.index
-    }
-
-    /// Does what a [`step`] says; whether there is more to do. An index that turns out damaged, or of another log, is
-    /// thrown away: the next step begins at the log's beginning.
-    ///
-    /// # Errors
-    /// A disk that does not let us.
-    pub async fn take(&mut self, step: Step) -> Result<bool, StoreError> {
-        let done = match step {
-            Step::Entries(first, entries) => self.index.add(first, &entries).await.map(|_| true),
-            Step::Pruned(minimum, leaf) => self.index.prune(minimum, &leaf).await.map(|()| true),
-            Step::Done(_) => return Ok(false),
-            Step::Foreign => return self.anew().await,
-        };
-        match done {
-            Err(error) if is_damage(&error) => self.anew().await,
-            other => other,
-        }
-    }
-
-    /// How far the index goes; a damaged one goes nowhere and is thrown away.
-    ///
-    /// # Errors
-    /// A disk that does not let us.
-    pub async fn head(&mut self) -> Result<(u64, Option<Place>), StoreError> {
-        match self.index.head().await {
-            Err(error) if is_damage(&error) => {
-                self.anew().await?;
-                self.index.head().await
-            }
-            other => other,
-        }
-    }
-
-    async fn anew(&mut self) -> Result<bool, StoreError> {
-        tracing::warn!(file = %self.path.display(), "the search index is damaged or of another log: it is made anew");
-        self.index.close().await;
-        Index::remove(&self.path)?;
-        self.index = Index::open(&self.path, &self.key).await?;
-        Ok(true)
-    }
-}
-
-/// The words that a filter wants, each of them.
-fn wanted(filter: &Filter) -> Vec<(Field, String)> {
-    let text = |field, text: &Option<String>| text.clone().map(|text| (field, text));
-    [
-        filter.case.map(|id| (Field::Case, id.to_string())),
-        filter.person.map(|id| (Field::Person, id.to_string())),
-        text(Field::Actor, &filter.actor),
-        text(Field::Item, &filter.item),
-        text(Field::Decision, &filter.decision),
-        text(Field::Outlet, &filter.outlet),
-        text(Field::Kind, &filter.kind),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
-}
-
-/// `FROM … WHERE …` over the rows of all words, with the texts to bind first; the bounds of `at0` are bound after them.
-fn joined(words: &[(Field, String)], filter: &Filter) -> (String, Vec<String>) {
-    let mut from = String::new();
-    let mut clauses = Vec::new();
-    let first = match words.first() {
-        Some((field, _)) => {
-            clauses.push(format!("w0.field = {} AND w0.value = $1", *field as i64));
-            "(SELECT field, value, at AS at0 FROM word) AS w0"
-        }
-        None => "(SELECT ts, at AS at0 FROM moment) AS m",
-    };
-    from.push_str(first);
-    for (n, (field, _)) in words.iter().enumerate().skip(1) {
-        from.push_str(&format!(" JOIN word AS w{n} ON w{n}.at = at0"));
-        clauses.push(format!("w{n}.field = {} AND w{n}.value = ${}", *field as i64, n + 1));
-    }
-    let timed = filter.since.is_some() || filter.until.is_some();
-    if timed && !words.is_empty() {
-        from.push_str(" JOIN (SELECT ts, at AS atm FROM moment) AS m ON atm = at0");
-    }
-    if let Some(since) = filter.since {
-        clauses.push(format!("m.ts >= {}", since.0));
-    }
-    if let Some(until) = filter.until {
-        clauses.push(format!("m.ts < {}", until.0));
-    }
-    let n = words.len();
-    clauses.push(format!("at0 >= ${} AND at0 < ${}", n + 1, n + 2));
-    (format!("FROM {from} WHERE {}", clauses.join(" AND ")), words.iter().map(|(_, text)| text.clone()).collect())
-}
-
 async fn head(tx: &mut Tx) -> Result<(u64, Option<Place>), StoreError> {
     let row = sqlx::query("SELECT next, leaf FROM head").fetch_optional(tx.run()).await?;
     let Some(row) = row else { return Ok((0, None)) };
@@ -502,49 +283,4 @@ async fn head(tx: &mut Tx) -> Result<(u64, Option<Place>), StoreError> {
     let leaf: Digest = leaf.parse().map_err(|_| StoreError::unreadable("the search index", "its last leaf hash"))?;
     let next = next.max(0) as u64;
     Ok((next, next.checked_sub(1).map(|index| Place { index, leaf })))
-}
-
-/// Rows of some entries, as JSON: SQLite takes thousands in one statement so.
-#[derive(Default)]
-struct Rows {
-    words: Vec<Value>,
-    moments: Vec<Value>,
-    intents: Vec<Value>,
-    closing: Vec<Value>,
-    last: Option<Place>,
-}
-
-impl Rows {
-    fn of(first: u64, entries: &[Vec<u8>]) -> Self {
-        let mut rows = Self::default();
-        for (at, bytes) in (first..).zip(entries) {
-            let leaf = leaf_hash(bytes);
-            rows.last = Some(Place { index: at, leaf });
-            match super::judged(bytes) {
-                Some((head, entry)) => rows.entry(at, &leaf, &head, &entry),
-                None => rows.words.push(json!([Field::Unread as i64, "", at])),
-            }
-        }
-        rows
-    }
-
-    fn entry(&mut self, at: u64, leaf: &Digest, head: &EntryHead, entry: &Value) {
-        let found = |(field, path): (Field, &'static str)| {
-            entry.pointer(path).and_then(Value::as_str).map(|text| (field, text.to_owned()))
-        };
-        let mut words: BTreeSet<(Field, String)> = WORDS.into_iter().filter_map(found).collect();
-        let rules = entry.pointer("/dec/rules").and_then(Value::as_array).into_iter().flatten();
-        words.extend(rules.filter_map(Value::as_str).map(|rule| (Field::Decision, rule.to_owned())));
-        if let Some(link) = &head.case {
-            words.insert((Field::Case, link.id.to_string()));
-            if head.kind.role() == Role::Intent {
-                self.intents.push(json!([leaf.to_string(), link.id.to_string(), at]));
-            }
-        }
-        if let Some(of) = &head.of {
-            self.closing.push(json!([of.to_string(), at]));
-        }
-        self.words.extend(words.into_iter().map(|(field, text)| json!([field as i64, text, at])));
-        self.moments.push(json!([at, head.ts]));
-    }
 }

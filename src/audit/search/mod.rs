@@ -8,6 +8,8 @@
 //! An index can therefore invent nothing and change nothing. It can *hide* an entry: who must be sure reads all of it.
 
 pub mod index;
+mod keep;
+mod rows;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +30,7 @@ use super::verify::{Fetch, Sparse, SparseError, claimed_minimum, read_bundle};
 use super::{Pseudonym, bundle};
 use crate::terms::{Digest, UnixMillis};
 use index::Candidates;
+pub use keep::{Keeper, Served, Step, step};
 
 /// What is looked for; an entry must fit all that is given.
 #[derive(Clone, Debug, Default)]

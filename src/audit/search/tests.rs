@@ -1,4 +1,4 @@
-use super::index::{Index, Keeper, Step, step};
+use super::index::Index;
 use super::*;
 use crate::audit::entry::{Actor, Decision, Entry, Subject, Word};
 use crate::audit::note::{KeyKind, Signer};

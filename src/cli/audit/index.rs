@@ -10,7 +10,8 @@ use tokio::runtime::Runtime;
 use super::UNDECIDABLE;
 use super::target::{PinArgs, ReachArgs, Target, bar, peer};
 use crate::audit::note::VerifierKey;
-use crate::audit::search::index::{Index, Keeper, beside, step};
+use crate::audit::search::index::{Index, beside};
+use crate::audit::search::{Keeper, step};
 
 #[derive(Debug, Args)]
 pub(super) struct IndexArgs {

@@ -1,0 +1,181 @@
+//! What stands beside the entries of a bundle: time-stamp, documents, decisions made again, seals examined again.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use super::check::{Check, Proven};
+use super::{ANCHOR, Manifest, entry_path};
+use crate::audit::Kind;
+use crate::audit::anchor::{Anchor, AnchorError, MAX_ANCHOR};
+use crate::audit::checkpoint::SignedCheckpoint;
+use crate::audit::merkle;
+use crate::audit::note::NoteError;
+use crate::audit::verify::{Question, Verdict};
+use crate::formats::zip::{Limits, Source};
+use crate::terms::Digest;
+use crate::trust::asic::{self, Open};
+
+/// Largest container inside the bundle that is opened, in octets.
+const MAX_CONTAINER: u64 = 256 << 20;
+
+/// What an entry says of the examination of a licence.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Examined {
+    /// Unix milliseconds of the examination.
+    #[serde(skip)]
+    pub at: i64,
+    /// Of the document.
+    pub digest: Digest,
+    pub verdict: String,
+    /// Of what it was judged by.
+    pub trust: Digest,
+}
+
+/// The examinations that an entry records, as far as they can be made again.
+pub fn examined(entry: &[u8]) -> Vec<Examined> {
+    #[derive(Deserialize)]
+    struct Raw {
+        ts: i64,
+        #[serde(default)]
+        ev: Vec<serde_json::Value>,
+    }
+    let Ok(raw) = serde_json::from_slice::<Raw>(entry) else { return Vec::new() };
+    let one = |ev| serde_json::from_value::<Examined>(ev).ok();
+    raw.ev.into_iter().filter_map(one).map(|examined| Examined { at: raw.ts, ..examined }).collect()
+}
+
+impl Check<'_> {
+    /// When all of it was there, by the word of a time-stamp authority.
+    pub(super) fn stamped<S: Source>(&mut self, manifest: &Manifest, signed: &SignedCheckpoint, open: &Open<S>) {
+        if self.by.time_authorities.is_empty() {
+            return;
+        }
+        let Some(part) = &manifest.anchor else {
+            let what = "no time-stamp over the log covers the case";
+            return self.fault(Question::Anchored, Verdict::Undecided, ANCHOR, None, what);
+        };
+        let origin = &signed.checkpoint().origin;
+        let octets = open.archive.read(ANCHOR, MAX_ANCHOR as u64).map_err(|e| (Verdict::Disproven, e.to_string()));
+        let judged = octets.and_then(|octets| {
+            let anchor = Anchor::parse(&octets).and_then(|anchor| {
+                // Stamped under whichever key the log had then.
+                let by = |key| anchor.verify(key, None, self.by.time_authorities);
+                let keys = self.by.keys_of(origin);
+                keys.map(by).reduce(Result::or).unwrap_or(Err(AnchorError::Checkpoint(NoteError::Unsigned.into())))
+            });
+            anchor.map_err(|error| {
+                let untrusted = matches!(error, AnchorError::Authority(_));
+                (if untrusted { Verdict::Undecided } else { Verdict::Disproven }, error.to_string())
+            })
+        });
+        match judged {
+            Err((verdict, what)) => self.fault(Question::Anchored, verdict, ANCHOR, None, what),
+            Ok((then, at)) => {
+                let (old, new) = ((then.size(), &then.root()), (signed.size(), &signed.root()));
+                if then.size() != part.size || merkle::check_consistency(old, new, &part.proof).is_err() {
+                    let what = "the stamped checkpoint is no past of the bundle's";
+                    return self.fault(Question::Anchored, Verdict::Disproven, ANCHOR, None, what);
+                }
+                self.report.answer(Question::Anchored, Verdict::Proven);
+                self.report.anchored = Some((at, then.size()));
+            }
+        }
+    }
+
+    /// Documents are those that the entries name, or stand in a container that they name.
+    pub(super) fn documents<S: Source>(&mut self, manifest: &Manifest, entries: &[Proven], open: &Open<S>) {
+        let named: BTreeSet<Digest> = entries.iter().flat_map(|entry| evidence(&entry.bytes)).collect();
+        let mut inside: BTreeSet<Digest> = BTreeSet::new();
+        for document in &manifest.documents {
+            let sealed = open.files.iter().find(|file| file.name == document.path);
+            if sealed.is_none_or(|file| file.digest != document.digest || file.size != document.size) {
+                let what = "not the document that the manifest says";
+                self.fault(Question::Integrity, Verdict::Disproven, &document.path, None, what);
+            } else if named.contains(&document.digest) && document.path.ends_with(".asice") {
+                let opened = open.archive.read(&document.path, MAX_CONTAINER).map_err(asic::AsicError::from);
+                match opened.and_then(|bytes| asic::open(bytes, &Limits::default())) {
+                    Ok(container) => inside.extend(container.files.iter().map(|file| file.digest)),
+                    Err(error) => {
+                        self.fault(Question::Content, Verdict::Disproven, &document.path, None, error.to_string());
+                    }
+                }
+            }
+        }
+        let mut unnamed = 0;
+        for document in &manifest.documents {
+            let is_known = named.contains(&document.digest) || inside.contains(&document.digest);
+            if !is_known {
+                unnamed += 1;
+                self.report.notes.push(format!("{} 未被任何条目提及 no entry names this document", document.path));
+            }
+        }
+        // Answers to lookups are used and not kept; their digests alone are on record.
+        let is_answer = |entry: &&Proven| entry.head.as_ref().is_some_and(|head| head.kind == Kind::DataRead);
+        let answers: BTreeSet<Digest> =
+            entries.iter().filter(is_answer).flat_map(|entry| evidence(&entry.bytes)).collect();
+        let here: BTreeSet<Digest> = manifest.documents.iter().map(|document| document.digest).collect();
+        let absent = named.iter().filter(|digest| !here.contains(digest) && !answers.contains(digest)).count();
+        self.report.notes.push(format!(
+            "文件 documents: {} in the bundle, {unnamed} of them named by no entry; {absent} named and not here (shredded or not exported)",
+            manifest.documents.len()
+        ));
+    }
+
+    /// What was decided is what the rules of then say.
+    pub(super) fn decisions<S: Source>(&mut self, manifest: &Manifest, entries: &[Proven], open: &Open<S>) {
+        let Some(again) = self.by.again else { return };
+        let read = |path: &str| open.archive.read(path, MAX_CONTAINER).ok();
+        for entry in entries {
+            match again.decision(&entry.bytes, &manifest.policies, &read) {
+                None => {}
+                Some(Ok(())) => self.report.answer(Question::Decisions, Verdict::Proven),
+                Some(Err((verdict, what))) => {
+                    self.fault(Question::Decisions, verdict, &entry_path(0, entry.index), Some(entry.index), what);
+                }
+            }
+        }
+    }
+
+    /// The verdict on each licence that is here is the one that what was known then gives.
+    pub(super) fn seals<S: Source>(&mut self, manifest: &Manifest, entries: &[Proven], open: &Open<S>) {
+        let Some(again) = self.by.again else { return };
+        let read = |path: &str| open.archive.read(path, MAX_CONTAINER).ok();
+        let mut absent = 0;
+        for entry in entries {
+            for examined in examined(&entry.bytes) {
+                let document = manifest.documents.iter().find(|document| document.digest == examined.digest);
+                let Some(octets) = document.and_then(|document| read(&document.path)) else {
+                    absent += 1;
+                    continue;
+                };
+                match again.licence(&examined, octets, &read) {
+                    Ok(()) => self.report.answer(Question::Seals, Verdict::Proven),
+                    Err((verdict, what)) => {
+                        self.fault(Question::Seals, verdict, &entry_path(0, entry.index), Some(entry.index), what);
+                    }
+                }
+            }
+        }
+        if absent > 0 {
+            self.report
+                .notes
+                .push(format!("{absent} 份证照不在包内，未重验 licences are not here and not examined again"));
+        }
+    }
+}
+
+/// Digests of the documents that an entry names.
+fn evidence(entry: &[u8]) -> Vec<Digest> {
+    #[derive(Deserialize)]
+    struct Raw {
+        #[serde(default)]
+        ev: Vec<Piece>,
+    }
+    #[derive(Deserialize)]
+    struct Piece {
+        digest: Option<Digest>,
+    }
+    let raw = serde_json::from_slice::<Raw>(entry);
+    raw.map(|raw| raw.ev.into_iter().filter_map(|piece| piece.digest).collect()).unwrap_or_default()
+}
