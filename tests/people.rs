@@ -92,9 +92,11 @@ impl<'f> House<'f> {
             acts: ["file", "read", "withdraw"].map(str::to_owned).to_vec(),
             places: vec!["440305".parse().unwrap()],
             resources: vec![],
+            fields: vec![],
             purpose: None,
             case: None,
             uses: Uses::Many,
+            issuer: None,
         };
         change(&mut wording);
         sign(PowerOfAttorney, &wording, &self.voice()).expect("a paper")

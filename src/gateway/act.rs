@@ -207,6 +207,7 @@ pub async fn under_mandate(
         case: Some(no),
         presence: false,
         resource: None,
+        fields: None,
         purpose: None,
     };
     let parties = (dossier.authority.as_str(), window.id.as_str());

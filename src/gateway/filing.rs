@@ -54,6 +54,9 @@ pub struct Request {
     /// The applicant agrees to the lookups the item needs.
     #[serde(default)]
     pub consent: bool,
+    /// A use consent given before, as signed, for lookups that cross to another gateway.
+    #[serde(default)]
+    pub consent_paper: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -188,6 +191,7 @@ impl Allowed {
             item: Some(item.code),
             purpose: Some("case"),
             consent: known.filing.request.consent,
+            agreed: None,
             fields: None,
             place: self.placed.owner.region,
             requester: known.window,

@@ -98,6 +98,10 @@ pub async fn deny(
             ..Decision::default()
         })
         .out(Outcome { status: Some(refusal.status), ..Outcome::default() });
+    // Under which paper somebody wanted to act.
+    if let Some(consent) = digest("paper") {
+        entry = entry.why(Purpose { consent: Some(consent), ..Purpose::default() });
+    }
     if let Some(case) = case {
         entry = entry.case(rooms.pseudonyms.case(case));
     }

@@ -41,6 +41,7 @@ pub mod registry;
 pub mod rooms;
 mod shred;
 pub mod sign_in;
+pub mod standing;
 mod status;
 pub mod statuses;
 pub mod step;
@@ -70,6 +71,7 @@ pub fn tolds() -> Vec<&'static Told> {
         orders::TOLDS,
         enrol::TOLDS,
         strangers::TOLDS,
+        standing::TOLDS,
     ]
     .concat()
 }

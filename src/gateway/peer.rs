@@ -17,7 +17,7 @@ use super::rooms::Rooms;
 use super::who::{Person, PersonKind};
 use super::word::{self, WordError};
 use crate::audit::entry::PeerReceipt;
-use crate::federation::Member;
+use crate::federation::{FederationError, Member};
 use crate::store::once;
 use crate::terms::Next;
 use crate::terms::{Digest, Refusal, RegionCode, UnixMillis, refusal::tolds};
@@ -180,6 +180,29 @@ pub async fn post_json(
         return Ok((response.into_body(), leaf));
     }
     Err(relayed(&member, response.status().as_u16(), response.body()))
+}
+
+/// Posts JSON to a member, in our own name and nobody else's; gives its answer or its refusal as ours.
+pub async fn tell(
+    rooms: &Arc<Rooms>,
+    member: &str,
+    path: &str,
+    body: Vec<u8>,
+    trace: &Trace,
+) -> Result<bytes::Bytes, Refusal> {
+    let client = rooms.peer(member, UnixMillis::now())?;
+    let listed = rooms.directory.load().member(member).cloned();
+    let listed = listed.ok_or_else(|| FederationError::NotThatMember(format!("no member {member}")))?;
+    let request = Request::post(format!("{}{path}", listed.api))
+        .header(header::CONTENT_TYPE, "application/json")
+        .header("traceparent", format!("00-{}-{}-01", trace.id, &trace.id[..16]))
+        .body(full(body))
+        .map_err(|e| Refusal::new(&PEER_REFUSED, e.to_string()))?;
+    let response = client.lookups.fetch(request, WAIT, ANSWER_MAX).await?;
+    match response.status().is_success() {
+        true => Ok(response.into_body()),
+        false => Err(relayed(&listed, response.status().as_u16(), response.body())),
+    }
 }
 
 /// A peer's refusal, with its code and sentence for the clerk.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::filing::{Allowed, Evidence, Proven};
 use super::intake::{FORM, TOO_MANY_FILINGS, Upload};
-use super::lookup;
+use super::lookup::{self, Asking};
+use super::mandates::{self, Consent, Use};
+use super::registry::{self, Draft, Giver};
 use super::rooms::Rooms;
 use super::who::Terminal;
 use super::{ledger, status};
@@ -19,7 +21,7 @@ use crate::formats::zip::Source as Octets;
 use crate::licences::{self, Anchors, CoverageRule, Holder, Need, Profile, Revocation, TimeBasis, VerifiedLicence};
 use crate::lookups::{LookupError, NO_PROVIDER, PROVIDER_DOWN, UNKNOWN_SUBJECT};
 use crate::store::counter;
-use crate::terms::{CaseNo, Refusal, UnixMillis};
+use crate::terms::{CaseNo, Refusal, ResidentId, UnixMillis};
 use crate::trust::certificate::Certificate;
 
 pub async fn ask(allowed: Allowed, rooms: &Arc<Rooms>) -> Result<Proven, Refusal> {
@@ -227,5 +229,55 @@ async fn shared(
 ) -> Result<FactRef, Refusal> {
     let subject = allowed.placed.known.citizen.resident.as_ref();
     let subject = subject.ok_or_else(|| LookupError::UnknownSubject(resource.to_owned()))?;
-    Ok(lookup::reference(&lookup::ask(&allowed.asks(rooms, item, case, subject, resource), rooms).await?))
+    let agreed = agreed(allowed, rooms, item, case, subject, resource).await?;
+    let asking = Asking { agreed: agreed.as_ref(), ..allowed.asks(rooms, item, case, subject, resource) };
+    let fact = lookup::ask(&asking, rooms).await;
+    let fact = match agreed {
+        Some(agreed) => agreed.close(rooms, &allowed.placed.known.trace, fact).await?,
+        None => fact?,
+    };
+    Ok(lookup::reference(&fact))
+}
+
+/// What the applicant agrees to, where the data need it and are another gateway's: in writing, for that takes nobody's word
+/// for it. Who signed in themselves and agrees now gives a paper now: for this case and these data, once.
+async fn agreed(
+    allowed: &Allowed,
+    rooms: &Arc<Rooms>,
+    item: &Item,
+    case: CaseNo,
+    subject: &ResidentId,
+    resource: &str,
+) -> Result<Option<Consent>, Refusal> {
+    let (placed, known) = (&allowed.placed, &allowed.placed.known);
+    let (department, place) = (placed.authority(), placed.owner.region);
+    let fields = {
+        let catalogue = rooms.catalogue.load();
+        let needed = catalogue.resources.get(resource).is_some_and(|r| r.needs_consent);
+        if !needed || rooms.is_ours(place) {
+            return Ok(None);
+        }
+        lookup::wanted(&catalogue, resource, None)
+    };
+    let paper = match &known.filing.request.consent_paper {
+        Some(paper) => paper.clone(),
+        // An agent's word is not the person's; the rules will say that consent is missing.
+        None if !known.filing.request.consent || known.actor.paper.is_some() => return Ok(None),
+        None => {
+            let draft = Draft::consent_now(department.clone(), item.code, resource, case);
+            let given = Giver::Person(&known.citizen, &known.terminal);
+            registry::register(rooms, &known.trace, &given, &draft).await?.paper
+        }
+    };
+    let agreed = Use {
+        person: subject,
+        department: &department,
+        item: Some(item.code),
+        resource,
+        fields: &fields,
+        purpose: Some("case"),
+        case: Some(case),
+        place,
+    };
+    Ok(Some(mandates::consented(rooms, &known.trace, &paper, agreed).await?))
 }

@@ -87,6 +87,9 @@ pub struct Draft {
     pub places: Vec<RegionCode>,
     #[serde(default)]
     pub resources: Vec<String>,
+    /// Fields of those resources; whatever the item needs when empty.
+    #[serde(default)]
+    pub fields: Vec<String>,
     #[serde(default)]
     pub purpose: Option<String>,
     #[serde(default)]
@@ -114,6 +117,45 @@ impl Giver<'_> {
     }
 }
 
+impl Draft {
+    /// What somebody who is here agrees to now: that this department asks for these data once, for this case, today.
+    pub fn consent_now(to: String, item: ItemCode, resource: &str, case: CaseNo) -> Self {
+        Self {
+            kind: PaperWord::Consent,
+            to,
+            items: vec![item],
+            acts: Vec::new(),
+            places: Vec::new(),
+            resources: vec![resource.to_owned()],
+            fields: Vec::new(),
+            purpose: Some("case".to_owned()),
+            case: Some(case),
+            once: true,
+            days: Some(1),
+        }
+    }
+}
+
+/// A paper that was made.
+pub struct Given {
+    pub id: String,
+    pub kind: PaperWord,
+    /// As signed.
+    pub paper: String,
+    pub expires: UnixMillis,
+    pub committed: Committed,
+}
+
+impl Given {
+    /// As the giver is told.
+    pub fn to_json(&self, rooms: &Rooms) -> Value {
+        json!({
+            "id": self.id, "kind": self.kind.word(), "paper": self.paper, "expires": self.expires.to_string(),
+            "leaf": ledger::receipt(rooms, self.committed),
+        })
+    }
+}
+
 fn wrong(why: impl Into<String>) -> Refusal {
     Refusal::new(&PAPER_WORDING, why)
 }
@@ -122,7 +164,7 @@ fn wrong(why: impl Into<String>) -> Refusal {
 ///
 /// # Errors
 /// `TB-GW-0130` for a wording that is not allowed, `TB-GW-0132` below level 3, `TB-GW-0103` for whoever gives no such paper.
-pub async fn register(rooms: &Rooms, trace: &Trace, giver: &Giver<'_>, draft: &Draft) -> Result<Value, Refusal> {
+pub async fn register(rooms: &Rooms, trace: &Trace, giver: &Giver<'_>, draft: &Draft) -> Result<Given, Refusal> {
     let now = trace.at;
     let wording = wording(rooms, giver, draft, now)?;
     let signed = {
@@ -150,15 +192,12 @@ pub async fn register(rooms: &Rooms, trace: &Trace, giver: &Giver<'_>, draft: &D
         .map_err(StoreError::from)?;
     tx.commit(()).await?;
     let committed = record(rooms, trace, giver, "paper-given", Digest::of(signed.as_bytes())).await?;
-    Ok(json!({
-        "id": wording.jti, "kind": draft.kind.word(), "paper": signed, "expires": expires.to_string(),
-        "leaf": ledger::receipt(rooms, committed),
-    }))
+    Ok(Given { id: wording.jti, kind: draft.kind, paper: signed, expires, committed })
 }
 
 fn wording(rooms: &Rooms, giver: &Giver<'_>, draft: &Draft, now: UnixMillis) -> Result<Wording, Refusal> {
-    let lists = [draft.items.len(), draft.acts.len(), draft.places.len(), draft.resources.len()];
-    let words = draft.acts.iter().chain(&draft.resources).chain(&draft.purpose).chain([&draft.to]);
+    let lists = [draft.items.len(), draft.acts.len(), draft.places.len(), draft.resources.len(), draft.fields.len()];
+    let words = draft.acts.iter().chain(&draft.resources).chain(&draft.fields).chain(&draft.purpose).chain([&draft.to]);
     if lists.iter().any(|n| *n > LIST_MAX) || words.into_iter().any(|w| w.is_empty() || w.len() > WORD_MAX) {
         return Err(wrong("a list or a word that is empty or too long"));
     }
@@ -198,6 +237,9 @@ fn wording(rooms: &Rooms, giver: &Giver<'_>, draft: &Draft, now: UnixMillis) -> 
         _ => return Err(Refusal::new(&WRONG_KIND, "this kind of paper is given by somebody else")),
     };
     let mut acts = draft.acts.clone();
+    if draft.kind != PaperWord::Consent && !draft.fields.is_empty() {
+        return Err(wrong("fields: of a consent"));
+    }
     match draft.kind {
         PaperWord::Attorney => {
             known(&AGENT_ACTS)?;
@@ -245,6 +287,11 @@ fn wording(rooms: &Rooms, giver: &Giver<'_>, draft: &Draft, now: UnixMillis) -> 
         purpose: draft.purpose.clone(),
         case: draft.case,
         uses: if draft.once { Uses::Once } else { Uses::Many },
+        fields: draft.fields.clone(),
+        issuer: match giver {
+            Giver::Person(person, _) => Some(person.issuer.clone()),
+            Giver::Department(..) => None,
+        },
     })
 }
 
@@ -297,6 +344,12 @@ async fn given(tx: &mut Tx, id: &str, giver: &str) -> Result<Option<UnixMillis>,
     let sql = "SELECT expires FROM paper WHERE id = $1 AND giver = $2";
     let row = sqlx::query(sql).bind(id).bind(giver).fetch_optional(tx.run()).await?;
     Ok(row.map(|row| row.try_get("expires").map(UnixMillis)).transpose()?)
+}
+
+/// Who gave a paper, as the register has it; `None` for one that was never registered here.
+pub async fn giver_of(tx: &mut Tx, id: &str) -> Result<Option<String>, StoreError> {
+    let row = sqlx::query("SELECT giver FROM paper WHERE id = $1").bind(id).fetch_optional(tx.run()).await?;
+    Ok(row.map(|row| row.try_get("giver")).transpose()?)
 }
 
 /// Takes a paper back: from now on no act under it is allowed, at any replica.

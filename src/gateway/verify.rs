@@ -155,6 +155,7 @@ async fn in_force(verifying: &Verifying<'_>, rooms: &Arc<Rooms>, report: &Report
         case: Some(seen.link()),
         purpose: verifying.purpose.as_deref(),
         consent: verifying.consent,
+        agreed: None,
         fields: None,
         place,
         requester: verifying.terminal.region().unwrap_or(rooms.me.region),

@@ -51,6 +51,8 @@ pub enum Call {
     PeerMessage,
     PeerLookup,
     PeerChange,
+    PeerPaper,
+    PeerPaperUse,
     Change,
     PeerPass,
     Pass,
@@ -111,6 +113,8 @@ routes! {
     POST "/peer/v1/messages" PeerMessage Peer "接收案卷" "Take a sealed message of another gateway";
     POST "/peer/v1/lookups" PeerLookup Peer "跨区域数据查询" "Answer a lookup of another gateway";
     POST "/peer/v1/changes" PeerChange Peer "跨区域数据变更" "Take another gateway's word that shared data changed";
+    POST "/peer/v1/papers" PeerPaper Peer "授权文书核实" "Say what a paper registered here is good for, for one act of another gateway";
+    POST "/peer/v1/papers/uses" PeerPaperUse Peer "授权文书使用" "Take note that a paper registered here was used, or given back";
     POST "/provider/v1/changes" Change System "数据变更通知" "A data provider says that its data changed";
     ANY "/peer/v1/pass/{*rest}" PeerPass Peer "跨区域转发" "Pass a live request of another gateway";
     ANY "/pass/{*rest}" Pass Person "业务系统转发" "Pass a live request to a department's system";

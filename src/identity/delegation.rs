@@ -10,6 +10,7 @@
 //! A registrar signs: the platform before which the paper was made, after proving who made it. It is trusted only for
 //! its own places. A [`Grant`] is of one paper's type, so one paper cannot stand in for another: it would not compile.
 
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
@@ -159,11 +160,17 @@ pub struct Wording {
     /// Licence types or data resources a consent is for.
     #[serde(default)]
     pub resources: Vec<String>,
+    /// Fields of those resources that a consent is for; whatever the item needs when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub case: Option<CaseNo>,
     pub uses: Uses,
+    /// The issuer before whom the person who gives had signed in; no department has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
 }
 
 /// Writes and signs a paper.
@@ -190,6 +197,8 @@ pub struct Ask<'a> {
     pub act: &'a str,
     pub place: Option<RegionCode>,
     pub resource: Option<&'a str>,
+    /// Fields that are asked for.
+    pub fields: Option<&'a BTreeSet<String>>,
     pub purpose: Option<&'a str>,
     pub case: Option<CaseNo>,
     /// The item demands the person's presence (`presence ≠ none`).
@@ -240,10 +249,22 @@ impl<P: Paper> Grant<P> {
     pub fn covers_item(&self, item: ItemCode) -> bool {
         self.wording.items.contains(&item)
     }
+    /// The issuer before whom the person who gives had signed in.
+    pub fn issuer(&self) -> Option<&str> {
+        self.wording.issuer.as_deref()
+    }
     /// What must be remembered before the act, for a one-use paper.
     pub fn once(&self) -> Option<Once> {
-        let key = format!("{}\n{}\n{}", P::TYP, self.wording.iss, self.wording.jti);
-        (self.wording.uses == Uses::Once).then(|| Once { key: Digest::of(key.as_bytes()), expires: self.expires() })
+        let once = || Once::of::<P>(&self.wording.iss, &self.wording.jti, self.expires());
+        (self.wording.uses == Uses::Once).then(once)
+    }
+}
+
+impl Once {
+    /// The one use of a paper of this kind, by registrar and number.
+    pub fn of<P: Paper>(registrar: &str, id: &str, expires: UnixMillis) -> Self {
+        let key = format!("{}\n{registrar}\n{id}", P::TYP);
+        Self { key: Digest::of(key.as_bytes()), expires }
     }
 }
 
@@ -301,6 +322,10 @@ pub fn check<P: Paper>(
         Some(resource) if wording.resources.iter().any(|r| r == resource) => {}
         None if !consent => {}
         _ => return Err(Scope("resource")),
+    }
+    let named = |field: &String| wording.fields.is_empty() || wording.fields.contains(field);
+    if !ask.fields.is_none_or(|fields| fields.iter().all(named)) {
+        return Err(Scope("fields"));
     }
     match (&wording.purpose, ask.purpose) {
         (Some(named), Some(purpose)) if named == purpose => {}

@@ -51,6 +51,9 @@ pub enum LookupError {
     Down { resource: String, why: String },
     #[error("provider of {0} has no such subject")]
     UnknownSubject(String),
+    /// The gateway where the data are does not find the person's consent, or not good.
+    #[error("{resource}: {told}", told = told.code)]
+    NotAgreed { resource: String, told: &'static Told },
     #[error("provider of {resource}: answer not usable: {why}")]
     BadAnswer { resource: String, why: String },
 }
@@ -68,6 +71,7 @@ impl Explain for LookupError {
             Self::Down { .. } => &PROVIDER_DOWN,
             Self::UnknownSubject(_) => &UNKNOWN_SUBJECT,
             Self::BadAnswer { .. } => &BAD_ANSWER,
+            Self::NotAgreed { told, .. } => told,
         }
     }
 }

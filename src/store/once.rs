@@ -36,6 +36,12 @@ pub async fn release(tx: &mut Tx, key: &str, until: UnixMillis) -> Result<(), St
     Ok(())
 }
 
+/// Whether `key` has been used or is taken, as the store says at this moment.
+pub async fn is_there(tx: &mut Tx, key: &str) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT expires FROM once WHERE key = $1").bind(key).fetch_optional(tx.run()).await?;
+    Ok(row.is_some())
+}
+
 /// Forgets what has expired; at most `limit` rows a call, so that a flood of proofs never stalls the store.
 pub async fn forget_expired(tx: &mut Tx, now: UnixMillis, limit: i64) -> Result<u64, StoreError> {
     let done = sqlx::query(
@@ -71,6 +77,7 @@ mod tests {
             assert!(!claim(&mut tx, "paper:1", at(999), at(1_059)).await.unwrap(), "used");
             assert!(!first_use(&mut tx, "paper:1", at(1_000)).await.unwrap(), "used, whichever way it is asked");
             assert!(!settle(&mut tx, "paper:2", at(130), at(1_000)).await.unwrap(), "never claimed");
+            assert!(is_there(&mut tx, "paper:1").await.unwrap() && !is_there(&mut tx, "paper:2").await.unwrap());
         }
     }
 

@@ -16,11 +16,13 @@ use serde_json::json;
 
 use super::facts;
 use super::ledger::{self, Trace};
+use super::mandates::Consent;
 use super::peer;
 use super::rooms::{Rooms, SystemKind};
+use super::standing;
 use super::who::{Person, Terminal};
 use super::word;
-use crate::audit::entry::{Evidence, ItemRef, PeerReceipt, Subject, Upstream};
+use crate::audit::entry::{Evidence, ItemRef, PeerReceipt, Purpose, Subject, Upstream};
 use crate::audit::{Kind, Pseudonym, Word};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::exchange::message::FactRef;
@@ -58,7 +60,10 @@ pub struct Asking<'a> {
     pub item: Option<ItemCode>,
     pub case: Option<CaseLink>,
     pub purpose: Option<&'a str>,
+    /// The person agrees, as stated here: of account for what is kept here only.
     pub consent: bool,
+    /// What the person agreed to in writing, found good for this.
+    pub agreed: Option<&'a Consent>,
     /// Fields that are wanted, of those that the register lists; all of them when absent.
     pub fields: Option<BTreeSet<String>>,
     /// Where the data are kept: the owner's place, or the licence's issuer's.
@@ -67,7 +72,7 @@ pub struct Asking<'a> {
 }
 
 /// Fields that are asked of the provider: those the caller names, or all that the register lists; a yes or no comes in one.
-fn wanted(catalogue: &Catalogue, resource: &str, named: Option<&BTreeSet<String>>) -> BTreeSet<String> {
+pub fn wanted(catalogue: &Catalogue, resource: &str, named: Option<&BTreeSet<String>>) -> BTreeSet<String> {
     let data = catalogue.resources.get(resource);
     match (catalogue.licence_types.get(resource), data) {
         (Some(_), _) => STATUS_FIELDS.iter().map(|field| (*field).to_owned()).collect(),
@@ -156,7 +161,7 @@ fn permitted(asking: &Asking<'_>, rooms: &Rooms) -> Result<Permit, Refusal> {
         item_lists: lists,
         case: asking.case.clone(),
         asked: if yes_no { Vec::new() } else { asked },
-        consent: asking.consent,
+        consent: asking.agreed.is_some() || (asking.consent && rooms.is_ours(asking.place)),
         requester: asking.requester,
     });
     rooms.policies.decide(&ask, asking.trace.at).map_err(|denial| denial.refusal())
@@ -186,14 +191,17 @@ async fn fetch(
         authority: asking.case.as_ref().map_or_else(String::new, |c| c.authority.clone()),
         place: asking.place,
         requester: asking.requester,
-        consent: asking.consent,
+        consent: asking.agreed.and_then(Consent::standing).map(str::to_owned),
     };
     let body = serde_json::to_vec(&remote).map_err(|e| down(e.to_string()))?;
     let answer = peer::post_json(rooms, asking.place, "/peer/v1/lookups", &body, asking.actor, asking.trace).await;
     let (answer, leaf) = answer.map_err(|refusal| match peers_code(&refusal) {
         Some(code) if code == UNKNOWN_SUBJECT.code => LookupError::UnknownSubject(asking.resource.to_owned()),
         Some(code) if code == NO_PROVIDER.code => LookupError::NoProvider(asking.resource.to_owned()),
-        _ => down(refusal.to_string()),
+        _ => match standing::peers(&refusal) {
+            Some(told) => LookupError::NotAgreed { resource: asking.resource.to_owned(), told },
+            None => down(refusal.to_string()),
+        },
     })?;
     if let Some(leaf) = leaf {
         let _ = line.set(leaf);
@@ -277,14 +285,17 @@ async fn record(
         .trace
         .about(rooms, Kind::DataRead, Some(asking.actor), asking.terminal)
         .subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: Some(rooms.pseudonyms.resident(asking.subject)) })
-        .why(ledger::purpose(asking.purpose.unwrap_or_default(), "item"))
+        .why(Purpose {
+            consent: asking.agreed.map(Consent::paper),
+            ..ledger::purpose(asking.purpose.unwrap_or_default(), "item")
+        })
         .dec(ledger::allowed(permit))
         .item(ItemRef { code: asking.item, ..ItemRef::default() })
         .up(Upstream {
             name: ledger::word(asking.resource),
             result: ledger::word(match answer {
                 Ok(_) => "2xx",
-                Err(LookupError::UnknownSubject(_)) => "4xx",
+                Err(LookupError::UnknownSubject(_) | LookupError::NotAgreed { .. }) => "4xx",
                 Err(_) => "5xx",
             }),
             receipt: leaf,

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{About, described, local, status_word};
-use crate::audit::entry::{Evidence, ItemRef, Subject};
+use crate::audit::entry::{Evidence, ItemRef, Purpose, Subject};
 use crate::audit::{Committed, Kind};
 use crate::federation::FederationError;
 use crate::gateway::ledger::{self, Trace};
+use crate::gateway::mandates::Use;
 use crate::gateway::peer;
 use crate::gateway::rooms::Rooms;
+use crate::gateway::standing::{self, Stated};
 use crate::gateway::who::Terminal;
 use crate::lookups::{Answer, LookupError, Question};
 use crate::policy::{AnswerForm, Ask, CaseLink, Kind as WhoKind, Lookup, Who};
@@ -34,9 +36,9 @@ pub struct Remote {
     pub authority: String,
     pub place: RegionCode,
     pub requester: RegionCode,
-    /// The person agreed, as the peer states.
-    #[serde(default)]
-    pub consent: bool,
+    /// What the registrar of the person's use consent says of it: no gateway's own word that somebody agreed counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<String>,
 }
 
 /// Its answer.
@@ -72,6 +74,32 @@ async fn plausible(rooms: &Rooms, trace: &Trace, peer: &str, remote: &Remote, pi
     Err(strange("not a number of its own"))
 }
 
+/// The consent that a peer shows: its registrar's word, about this person, these data and this case, here for the first
+/// time. One that does not hold is refused, whether the data need one or not.
+async fn agreed(
+    rooms: &Rooms,
+    trace: &Trace,
+    peer: &str,
+    remote: &Remote,
+    person: &ResidentId,
+    fields: &BTreeSet<String>,
+) -> Result<Option<Stated>, Refusal> {
+    let Some(shown) = &remote.consent else { return Ok(None) };
+    let used = Use {
+        person,
+        department: &remote.authority,
+        item: Some(remote.item),
+        resource: &remote.resource,
+        fields,
+        purpose: Some(&remote.purpose),
+        case: remote.case,
+        place: remote.place,
+    };
+    let stated = standing::read(rooms, shown, &used.expected(peer, trace.at))?;
+    stated.first(rooms).await?;
+    Ok(Some(stated))
+}
+
 /// Answers a peer's lookup, with the line about it: the same questions again, at the place that owns the data.
 pub async fn serve(
     rooms: &Arc<Rooms>,
@@ -91,6 +119,7 @@ pub async fn serve(
     if fields.is_empty() {
         return Err(Refusal::new(&crate::gateway::intake::FORM, "no field is asked for"));
     }
+    let agreed = agreed(rooms, trace, peer, remote, &subject, &fields).await?;
     let asked: Vec<String> = fields.iter().cloned().collect();
     let mut who = Who::new(WhoKind::Peer, peer);
     who.places = vouched.places.clone();
@@ -111,7 +140,7 @@ pub async fn serve(
             collected_by: Some(vouched.terminal.clone()),
         }),
         asked: if yes_no { Vec::new() } else { asked },
-        consent: remote.consent,
+        consent: agreed.is_some(),
         requester: remote.requester,
     });
     let permit = rooms.policies.decide(&ask, trace.at).map_err(|denial| denial.refusal())?;
@@ -125,10 +154,14 @@ pub async fn serve(
     rooms.askers.note(&remote.resource, &pid.to_string(), peer);
     let about = About { subject: &subject, licence: remote.licence.as_ref().map(LicenceId::as_str) };
     let answer = local(rooms, remote.place, remote.item, remote.case, about, &question).await;
+    // Data are here, not handed out: now the registrar has the last word, and spends what is for one use.
+    if let (Some(agreed), Ok(_)) = (&agreed, &answer) {
+        agreed.confirm(rooms, trace).await?;
+    }
     let mut entry = trace
         .about(rooms, Kind::DataRead, None, &Terminal::Peer(peer.to_owned()))
         .subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: Some(pid) })
-        .why(ledger::purpose(&remote.purpose, "item"))
+        .why(Purpose { consent: agreed.as_ref().map(Stated::paper), ..ledger::purpose(&remote.purpose, "item") })
         .dec(ledger::allowed(&permit))
         .item(ItemRef { code: Some(remote.item), ..ItemRef::default() })
         .evidence(Evidence {

@@ -265,15 +265,18 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
     let issuer = wanted.licence.as_ref().and_then(LicenceId::place);
     let place = issuer.unwrap_or_else(|| seen.as_ref().map_or(rooms.me.region, |s| s.dossier.owner));
     let consent = if let (Some(paper), Some(seen)) = (&wanted.consent_paper, &seen) {
+        let fields = lookup::wanted(&rooms.catalogue.load(), &wanted.resource, wanted.fields.as_ref());
         let agreed = Use {
-            person: &rooms.pseudonyms.resident(&subject).to_string(),
+            person: &subject,
             department: &seen.dossier.authority,
             item: Some(seen.dossier.item),
             resource: &wanted.resource,
+            fields: &fields,
             purpose: wanted.purpose.as_deref(),
             case: Some(seen.record.case.no),
+            place,
         };
-        Some(mandates::consented(rooms, paper, agreed, asked.trace.at).await?)
+        Some(mandates::consented(rooms, &asked.trace, paper, agreed).await?)
     } else if wanted.consent_paper.is_some() {
         return Err(Refusal::new(&CONTENT, "a consent is used in a case: name it"));
     } else {
@@ -291,13 +294,14 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
         item: seen.as_ref().map(|s| s.dossier.item),
         purpose: wanted.purpose.as_deref(),
         fields: wanted.fields,
-        consent: wanted.consent || wanted.consent_paper.is_some(),
+        consent: wanted.consent,
+        agreed: consent.as_ref(),
         place,
         requester: asked.terminal.region().unwrap_or(rooms.me.region),
     };
     let answered = lookup::ask(&asking, rooms).await;
     let fact = match consent {
-        Some(consent) => consent.close(rooms, answered).await?,
+        Some(consent) => consent.close(rooms, &asked.trace, answered).await?,
         None => answered?,
     };
     let told = json!({

@@ -307,6 +307,8 @@ async fn dispatch(
         Call::PeerMessage => peers::message(&asked, request).await,
         Call::PeerLookup => peers::lookup(&asked, request).await,
         Call::PeerChange => peers::change(&asked, request).await,
+        Call::PeerPaper => peers::paper(&asked, request).await,
+        Call::PeerPaperUse => peers::paper_use(&asked, request).await,
         Call::Change => peers::changed(&asked, request).await,
         Call::PeerPass => peers::pass(&asked, param("rest"), request).await,
         Call::Pass => {

@@ -9,7 +9,7 @@ use super::{Asked, ok, stripped};
 use crate::gateway::keep::ASICE;
 use crate::gateway::lookup::changed;
 use crate::gateway::who::{NO_TERMINAL, Terminal};
-use crate::gateway::{ledger, lookup, pass, peer, receipt, receive};
+use crate::gateway::{ledger, lookup, pass, peer, receipt, receive, standing};
 use crate::http::{CONTENT, MEDIA};
 use crate::terms::{Digest, Refusal};
 use crate::upstream::Body;
@@ -72,6 +72,20 @@ pub async fn change(asked: &Asked, request: Request<Body>) -> Result<Response<Bo
     let wanted: ChangeIn = input::json(request, input::FORM_MAX).await?;
     let done = changed::by_peer(&asked.rooms, &asked.trace, &peer_id(asked)?, &wanted.change).await?;
     Ok(ok(&json!({ "leaf": ledger::receipt(&asked.rooms, done) })))
+}
+
+/// What a paper registered here is good for.
+pub async fn paper(asked: &Asked, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    let wanted: standing::Wanted = input::json(request, input::JSON_MAX).await?;
+    let shown = standing::state(&asked.rooms, &asked.trace, &peer_id(asked)?, &wanted).await?;
+    Ok(ok(&serde_json::to_value(shown).unwrap_or_default()))
+}
+
+/// What came of it.
+pub async fn paper_use(asked: &Asked, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    let ending: standing::Ending = input::json(request, input::JSON_MAX).await?;
+    standing::end(&asked.rooms, &asked.trace, &peer_id(asked)?, &ending).await?;
+    Ok(ok(&json!({})))
 }
 
 /// What a provider behind us says.

@@ -138,7 +138,8 @@ fn giver(asked: &Asked) -> Result<Giver<'_>, Refusal> {
 
 pub async fn give_paper(asked: &Asked, request: Request<Body>) -> Result<Response<Body>, Refusal> {
     let draft: registry::Draft = input::json(request, input::FORM_MAX).await?;
-    Ok(ok(&registry::register(&asked.rooms, &asked.trace, &giver(asked)?, &draft).await?))
+    let given = registry::register(&asked.rooms, &asked.trace, &giver(asked)?, &draft).await?;
+    Ok(ok(&given.to_json(&asked.rooms)))
 }
 
 pub async fn papers(asked: &Asked) -> Result<Response<Body>, Refusal> {

@@ -35,6 +35,8 @@ pub fn good(call: Call) -> Vec<(&'static str, &'static str, Option<Value>)> {
             ])),
         )],
         Call::PeerChange | Call::Change => vec![("200", JSON, Some(closed(&[("leaf", leaf())])))],
+        Call::PeerPaper => vec![("200", JSON, Some(closed(&[("standing", text()), ("held", flag())])))],
+        Call::PeerPaperUse => vec![("200", JSON, Some(closed(&[])))],
         Call::Enrol => {
             vec![("200", JSON, Some(closed(&[("certificate", text()), ("not_after", time()), ("leaf", leaf())])))]
         }

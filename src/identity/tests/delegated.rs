@@ -52,9 +52,11 @@ fn wording() -> Wording {
         acts: vec!["file".into(), "collect".into()],
         places: vec!["440305".parse().unwrap()],
         resources: vec![],
+        fields: vec![],
         purpose: None,
         case: None,
         uses: Uses::Many,
+        issuer: None,
     }
 }
 
@@ -66,6 +68,7 @@ fn ask<'a>(from: &'a str, to: &'a str) -> Ask<'a> {
         act: "file",
         place: Some("440305002000".parse().unwrap()),
         resource: None,
+        fields: None,
         purpose: None,
         case: None,
         presence: false,
@@ -184,6 +187,17 @@ fn mandates_and_consents() {
         (Ask { case: None, ..good }, "case"),
     ] {
         assert_eq!(held(UseConsent, &consent, &ask).map(drop), Err(DelegationError::Scope(want)));
+    }
+    let narrow = Wording { fields: vec!["household_no".into(), "relation".into()], ..consent.clone() };
+    for (fields, covered) in [
+        (vec!["household_no"], true),
+        (vec!["household_no", "relation"], true),
+        (vec!["household_no", "household_address"], false),
+        (vec!["household_address"], false),
+    ] {
+        let asked = fields.iter().map(|field| (*field).to_owned()).collect();
+        let got = held(UseConsent, &narrow, &Ask { fields: Some(&asked), ..good }).map(drop);
+        assert_eq!(got, if covered { Ok(()) } else { Err(DelegationError::Scope("fields")) }, "{fields:?}");
     }
     let open = Wording { purpose: None, ..consent };
     assert_eq!(
