@@ -25,7 +25,7 @@ use tongban::app::demo::people::{LI, Person, ZHANG};
 use tongban::app::demo::token_for;
 use tongban::app::demo::tokens::Options;
 use tongban::app::demo::walk::Window;
-use tongban::app::demo::world::{A, B, OUTLET, POLICE_B, SMALL_OUTLET, WINDOW, World};
+use tongban::app::demo::world::{A, B, OFFICE, OUTLET, POLICE_B, SMALL_OUTLET, TOWN_WINDOW, WINDOW, World};
 use tongban::identity::issue::SigningKey as DeviceKey;
 use tongban::terms::UnixMillis;
 use tongban::trust::pem;
@@ -43,6 +43,12 @@ const SAME: usize = 20;
 const WAIT: Duration = Duration::from_secs(120);
 /// The second replica's ports, from the base on: the first gateway of the demonstration leaves them free.
 const SECOND: u16 = 4;
+/// The owner's ports, from the base on; its second replica's come [`SECOND`] after them, as those of the first gateway.
+const OWNER: u16 = 10;
+/// Cases at each replica of the owner in which a window acts at once under one mandate, and how often that is tried until the
+/// department's own system was not first in all of them.
+const MANDATED: usize = 4;
+const TRIES: usize = 20;
 
 async fn wait_for(what: &str, mut look: impl AsyncFnMut() -> bool) {
     let until = Instant::now() + WAIT;
@@ -73,8 +79,8 @@ async fn database(server: &str) -> String {
 
 /// Lays a second replica beside the first: its own ports and its own log with a key and an origin of its own; the vault,
 /// the keys and everything else are the first one's.
-fn second_replica(folder: &Path, base: u16) -> std::path::PathBuf {
-    let (one, two) = (folder.join("gw-440305"), folder.join("gw-440305-2"));
+fn second_replica(folder: &Path, gateway: &str, base: u16) -> std::path::PathBuf {
+    let (one, two) = (folder.join(gateway), folder.join(format!("{gateway}-2")));
     fs::create_dir_all(two.join("data")).unwrap();
     for same in ["certs", "authorities", "partners.toml", "witnesses.txt"] {
         symlink(one.join(same), two.join(same)).unwrap();
@@ -89,12 +95,30 @@ fn second_replica(folder: &Path, base: u16) -> std::path::PathBuf {
     }
     let shared = format!("[gateway]\nshared = {:?}\n", one.join("data"));
     config = config.replace("[gateway]\n", &shared);
-    for (from, to) in [("certs/log.key", "log.key"), ("example/gw-440305\"", "example/gw-440305/2\"")] {
+    let (from, to) = (format!("example/{gateway}\""), format!("example/{gateway}/2\""));
+    for (from, to) in [("certs/log.key", "log.key"), (from.as_str(), to.as_str())] {
         assert!(config.contains(from), "{from}");
         config = config.replace(from, to);
     }
     fs::write(two.join("tongban.toml"), config).unwrap();
     two
+}
+
+/// Runs a replica that was laid, and waits until it is ready. `metrics` is its port for that question.
+async fn run_replica(home: &Path, metrics: u16) -> Running {
+    let output = || File::options().create(true).append(true).open(home.join("gateway.log")).unwrap();
+    let mut replica = tools::program();
+    replica.arg("serve").arg("--config").arg(home.join("tongban.toml")).arg("--with-parent");
+    let replica = replica.stdin(Stdio::piped()).stdout(output()).stderr(output()).spawn();
+    let mut replica = Running(replica.expect("it starts"));
+    wait_for("the second replica", async || {
+        let ended = replica.try_wait().expect("a child of ours");
+        let said = || fs::read_to_string(home.join("gateway.log")).unwrap_or_default();
+        assert!(ended.is_none(), "{ended:?}: {}", said());
+        is_ready(metrics)
+    })
+    .await;
+    replica
 }
 
 fn is_ready(port: u16) -> bool {
@@ -338,6 +362,68 @@ async fn acted_once(world: &World, base: u16) -> String {
     cases.remove(0)
 }
 
+/// A window mandate for one act, acted under at once at both replicas of the owner, each time in a case of its own: one case
+/// is accepted under it, and afterwards none at either replica.
+async fn mandated_once(world: &World, base: u16) {
+    let json = |value: &Value| Some(("application/json", value.to_string().into_bytes()));
+    let office = Window::new(world, OFFICE, B).unwrap();
+    for round in 0..TRIES {
+        let draft = json!({
+            "kind": "mandate", "to": TOWN_WINDOW, "items": ["002009901000"], "acts": ["accept"], "once": true,
+        });
+        let given = office.call("/office/v1/papers", &[], json(&draft)).await.unwrap();
+        assert_eq!(given.status.as_u16(), 200, "{}", given.json);
+        let mandate = given.json["paper"].as_str().unwrap().to_owned();
+        let act = |n: usize| {
+            let port_base = [base, base + SECOND][n % 2];
+            let (world, at) = (world.clone(), World { port_base, ..world.clone() });
+            let mandate = mandate.clone();
+            tokio::spawn(async move {
+                let token = |user: &str| token_for(&world, user, &Options::default()).unwrap();
+                let clerk = ("authorization", format!("Bearer {}", token("C-0002")));
+                let window = Window::new(&at, TOWN_WINDOW, B).unwrap();
+                let both = [clerk.clone(), ("tongban-subject-token", token(ZHANG))];
+                let holder = Holder::of(Person::find(ZHANG).unwrap()).unwrap();
+                let card = licence::issue(&world, Under::Good, "LT-ID", holder, UnixMillis::now()).unwrap();
+                let request = json!({
+                    "item": "002009901000", "places": {"household": "419001"}, "present": true, "consent": true,
+                    "form": {"use": "入学"}, "materials": [{"no": 1, "file": "id.ofd"}],
+                });
+                let key = format!("mandated-{round}-{n}");
+                let filed = window.file(&both, &key, &request, &[("id.ofd", &card)]).await.unwrap();
+                let case = filed.json["case"].as_str().unwrap_or_else(|| panic!("{}", filed.json)).to_owned();
+                let order = json!({"act": "accept", "mandate": mandate}).to_string().into_bytes();
+                let path = format!("/v1/cases/{case}/acts");
+                let answer = window.call(&path, &[clerk], Some(("application/json", order))).await.unwrap();
+                (answer.status.as_u16(), answer.json["code"].as_str().unwrap_or_default().to_owned())
+            })
+        };
+        let mut answers = Vec::new();
+        for task in (0..2 * MANDATED).map(act).collect::<Vec<_>>() {
+            answers.push(task.await.unwrap());
+        }
+        let accepted = answers.iter().filter(|(status, _)| *status == 200).count();
+        assert!(accepted <= 1, "a mandate for one act is acted under once: {answers:?}");
+        if accepted == 0 || !answers.iter().any(|(_, code)| code == "TB-IDN-0105") {
+            continue; // The department's own system was first: another mandate.
+        }
+        for replica in [0, 1] {
+            let mut told = String::new();
+            for n in 1..=TRIES {
+                let (status, code) = act(2 * (MANDATED + n) + replica).await.unwrap();
+                assert_ne!(status, 200, "replica {replica} lets it count again");
+                told = code;
+                if told == "TB-IDN-0105" {
+                    break;
+                }
+            }
+            assert_eq!(told, "TB-IDN-0105", "at replica {replica}");
+        }
+        return;
+    }
+    panic!("the window was never first");
+}
+
 /// The provider says to its own gateway that a person's data changed; that gateway tells ours, at one address; both replicas
 /// forget. Gives the cases that showed it.
 async fn forget_everywhere(world: &World, base: u16, logs: [&Path; 2]) -> Vec<String> {
@@ -417,19 +503,8 @@ async fn two_replicas_never_do_a_thing_twice() {
     wait_for("the end of the walk", async || told().contains("全部") || told().contains("不符合预期")).await;
     assert!(told().contains("全部"), "{}", told());
 
-    let two = second_replica(folder, base);
-    let output = || File::options().create(true).append(true).open(two.join("gateway.log")).unwrap();
-    let mut second = tools::program();
-    second.arg("serve").arg("--config").arg(two.join("tongban.toml")).arg("--with-parent");
-    let second = second.stdin(Stdio::piped()).stdout(output()).stderr(output()).spawn();
-    let mut second = Running(second.expect("it starts"));
-    wait_for("the second replica", async || {
-        let ended = second.try_wait().expect("a child of ours");
-        let said = || fs::read_to_string(two.join("gateway.log")).unwrap_or_default();
-        assert!(ended.is_none(), "{ended:?}: {}", said());
-        is_ready(base + SECOND + 2)
-    })
-    .await;
+    let two = second_replica(folder, "gw-440305", base);
+    let mut second = run_replica(&two, base + SECOND + 2).await;
     // The walk used the small outlet's quota up: a new day for it.
     let mut store = sqlx::AnyConnection::connect(&url).await.unwrap();
     store.execute("DELETE FROM gw_440305.counter WHERE key LIKE '%bank-440305-02%'").await.unwrap();
@@ -475,6 +550,10 @@ async fn two_replicas_never_do_a_thing_twice() {
     assert_eq!(tools::files(&folder.join("office/cases")).len(), owned.len(), "and came to the office");
     assert_eq!(tools::files(&folder.join("office/messages")).len(), owned.len(), "once");
     end(&mut second);
+    let other = second_replica(folder, "gw-419001", base + OWNER);
+    let mut owners = run_replica(&other, base + OWNER + SECOND + 2).await;
+    mandated_once(&world, base).await;
+    end(&mut owners);
     end(&mut demo);
 
     let logs = [folder.join("gw-440305/data/log"), two.join("data/log")];
