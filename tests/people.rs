@@ -1,5 +1,7 @@
 //! People and their tokens at a running gateway: exchange, papers, posts, nonces, attacks. One federation for all of it.
 
+#[path = "people/agents_across.rs"]
+mod agents_across;
 #[path = "people/attacks.rs"]
 mod attacks;
 mod federation;
@@ -183,6 +185,8 @@ async fn people_and_their_tokens() {
     papers_given_and_taken_back(&house).await;
     consents(&house).await;
     windows_with_a_mandate(&house).await;
+    agents_across::all(&house).await;
+    agents_across::keys_of_gateways(&house).await;
     deputies_and_nonces(&house).await;
 }
 

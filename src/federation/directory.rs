@@ -71,7 +71,8 @@ pub struct Member {
     pub tls_anchors: Vec<Octets>,
     /// Certificates that seal its case files.
     pub seal_certificates: Vec<Octets>,
-    /// JWK set that signs its assertions.
+    /// JWK set that signs its assertions. A key may say `nbf` and `exp`, in Unix seconds, between which it counts, and
+    /// `revoked` (OpenID Federation 1.0, historical keys), after which nothing under it does, whenever it was signed.
     pub assertion_keys: serde_json::Value,
 }
 
@@ -228,6 +229,13 @@ impl Directory {
                     return wrong(format!("{} and {other} both claim {place}", member.id));
                 }
             }
+            let keys = member.assertion_keys.get("keys").and_then(|keys| keys.as_array());
+            if keys.into_iter().flatten().any(odd_dates) {
+                return wrong(format!(
+                    "{}: an assertion key whose nbf or exp is no time, or which ends before it begins",
+                    member.id
+                ));
+            }
             for log in &member.logs {
                 let origin = log.origin();
                 if log.keys.iter().any(|key| key.name() != origin || key.kind() != KeyKind::Ed25519)
@@ -264,7 +272,32 @@ impl Directory {
     }
 }
 
+/// Whether a key of a set counts for what was signed at `at`, in Unix seconds.
+fn counts(key: &serde_json::Value, at: i64) -> bool {
+    let bound = |name: &str| key.get(name).map(|v| v.as_i64());
+    let begun = bound("nbf").is_none_or(|from| from.is_some_and(|from| from <= at));
+    let over = bound("exp").is_some_and(|end| end.is_none_or(|end| end <= at));
+    begun && !over && key.get("revoked").is_none()
+}
+
+/// What is wrong with the dates of a key: they are whole seconds, one before the other.
+fn odd_dates(key: &serde_json::Value) -> bool {
+    let bounds = ["nbf", "exp"].map(|name| key.get(name).map(|v| v.as_i64()));
+    match bounds {
+        [Some(None), _] | [_, Some(None)] => true,
+        [Some(Some(from)), Some(Some(end))] => from >= end,
+        _ => false,
+    }
+}
+
 impl Member {
+    /// Its assertion keys that count for what was signed at `at`, as a JWK set.
+    pub fn keys_at(&self, at: UnixMillis) -> Vec<u8> {
+        let all = self.assertion_keys.get("keys").and_then(|keys| keys.as_array());
+        let counting: Vec<_> = all.into_iter().flatten().filter(|key| counts(key, at.seconds())).collect();
+        serde_json::to_vec(&serde_json::json!({ "keys": counting })).unwrap_or_default()
+    }
+
     /// Whether the member may speak for a place.
     pub fn speaks_for(&self, place: RegionCode) -> bool {
         self.places.iter().any(|own| place.lies_in(*own))
@@ -329,6 +362,34 @@ mod tests {
             let got = d.member_for(place.parse().unwrap()).ok().map(|m| m.id.as_str());
             assert_eq!(got, want, "{place}");
         }
+    }
+
+    #[test]
+    fn a_key_counts_between_its_dates_and_until_it_is_revoked() {
+        use serde_json::json;
+        for (key, at, counts, fits) in [
+            (json!({}), 50, true, true),
+            (json!({"nbf": 50}), 50, true, true),
+            (json!({"nbf": 51}), 50, false, true),
+            (json!({"exp": 51}), 50, true, true),
+            (json!({"exp": 50}), 50, false, true),
+            (json!({"nbf": 10, "exp": 90}), 50, true, true),
+            (json!({"nbf": 10, "exp": 90, "revoked": {"revoked_at": 80}}), 50, false, true),
+            (json!({"revoked": null}), 50, false, true),
+            (json!({"nbf": 90, "exp": 10}), 50, false, false),
+            (json!({"nbf": 10, "exp": 10}), 10, false, false),
+            (json!({"nbf": "10"}), 50, false, false),
+            (json!({"exp": 90.5}), 50, false, false),
+            (json!({"exp": null}), 50, false, false),
+        ] {
+            let other = json!({"kid": "other"});
+            let with = Member { assertion_keys: json!({"keys": [key, other]}), ..member("m", 1, &["440305"]) };
+            let got: serde_json::Value = serde_json::from_slice(&with.keys_at(UnixMillis(at * 1_000))).unwrap();
+            let want = if counts { json!([key, other]) } else { json!([other]) };
+            assert_eq!(got["keys"], want, "{key}");
+            assert_eq!(directory(vec![with]).consistent().is_ok(), fits, "{key}");
+        }
+        assert_eq!(member("m", 1, &[]).keys_at(UnixMillis(0)), br#"{"keys":[]}"#);
     }
 
     #[test]

@@ -79,6 +79,8 @@ pub struct Errand {
     pub applicant: String,
     /// A one-use paper that this act uses up.
     pub once: Option<Once>,
+    /// An agent's power of attorney, as signed.
+    pub paper: Option<String>,
 }
 
 impl Errand {
@@ -276,6 +278,7 @@ pub(super) async fn people(
         case: exchanged.case(),
         applicant,
         once: None,
+        paper: None,
     };
     let mut mandate = None;
     if acting.kind == PersonKind::Citizen {
@@ -288,6 +291,7 @@ pub(super) async fn people(
         let asked = mandates::Act::of_agent(rooms, act, errand.item, errand.case, presence);
         let grant = mandates::held(rooms, PowerOfAttorney, paper, (&parties.0, &parties.1), asked, now).await?;
         errand.once = grant.once();
+        errand.paper = Some(paper.to_owned());
         mandate = Some(grant.paper());
         acting.paper = Some(paper_of(&citizen, rooms));
     }

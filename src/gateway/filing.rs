@@ -87,6 +87,8 @@ pub struct Arrival {
     pub idempotency: Option<String>,
     /// A one-use paper that this filing uses up.
     pub once: Option<Once>,
+    /// The power of attorney under which an agent files, as signed.
+    pub paper: Option<String>,
 }
 
 /// Who stands there, and for whom.
@@ -102,6 +104,8 @@ pub struct Known {
     pub idempotency: Option<String>,
     /// A one-use paper that this filing uses up.
     pub once: Option<Once>,
+    /// The power of attorney under which an agent files, as signed.
+    pub paper: Option<String>,
 }
 
 impl Known {

@@ -13,7 +13,9 @@ use std::sync::Arc;
 use super::filing::{Evidence, Kept, Known, Proven};
 use super::intake::Upload;
 use super::ledger::Trace;
+use super::registry::PaperWord;
 use super::rooms::{Keys, Rooms, Stamp};
+use super::standing;
 use super::who::Terminal;
 use super::{ledger, papers};
 use crate::audit::Kind;
@@ -223,6 +225,7 @@ async fn make(proven: &Proven, rooms: &Arc<Rooms>, case: &Case, dossier: &Dossie
         state: case.state,
         seq: case.seq,
         assertion: String::new(),
+        delegation: delegation(proven, rooms).await?,
         dossier: Some(dossier.clone()),
         papers: vec![PaperRef { kind: Paper::Receipt, number: number.clone(), file: receipt.reference() }],
         note: None,
@@ -233,6 +236,31 @@ async fn make(proven: &Proven, rooms: &Arc<Rooms>, case: &Case, dossier: &Dossie
     let files: Vec<Stored> = stored_uploads(&known.filing.uploads, dossier).chain([receipt.clone()]).collect();
     let container = envelope(rooms, &known.key, &message, files).await?;
     Ok(Made { receipt, receipt_number: number, container, message })
+}
+
+/// What we say, as registrar of an agent's power of attorney, of this filing before the owner, where that is another gateway.
+/// One for one use is spent in the transaction of the filing.
+async fn delegation(proven: &Proven, rooms: &Arc<Rooms>) -> Result<Option<String>, Refusal> {
+    let placed = &proven.allowed.placed;
+    let known = &placed.known;
+    let Some(paper) = known.paper.as_ref().filter(|_| placed.member != rooms.me.id) else { return Ok(None) };
+    let wanted = standing::Wanted {
+        kind: PaperWord::Attorney,
+        paper: paper.clone(),
+        audience: placed.member.clone(),
+        subject: known.citizen.resident.as_ref().map(|number| number.reveal().to_owned()),
+        to: known.actor.subject.clone(),
+        called: Some(super::peer::called(rooms, &placed.member, &known.actor)),
+        act: Act::File.word().to_owned(),
+        item: Some(known.filing.request.item),
+        place: rooms.me.region,
+        case: Some(proven.evidence.case),
+        resource: None,
+        fields: std::collections::BTreeSet::new(),
+        purpose: None,
+        presence: false,
+    };
+    Ok(Some(standing::state(rooms, &known.trace, &rooms.me.id, &wanted, false).await?.standing))
 }
 
 fn stored_uploads(uploads: &[Upload], dossier: &Dossier) -> impl Iterator<Item = Stored> {

@@ -67,7 +67,7 @@ pub async fn held<P: Paper>(
     act: Act<'_>,
     now: UnixMillis,
 ) -> Result<Grant<P>, Refusal> {
-    let (registrar, id) = named(paper).map_err(|e| refused(&e))?;
+    let (registrar, id, at) = named(paper).map_err(|e| refused(&e))?;
     // Of a paper registered elsewhere nobody could say here whether it was taken back a moment ago.
     if registrar != rooms.me.id {
         return Err(refused(&DelegationError::Invalid("registered at another gateway: have it made here")));
@@ -76,7 +76,7 @@ pub async fn held<P: Paper>(
         let mut tx = rooms.store.read().await?;
         revoked::is_there(&mut tx, PAPER, &registrar, &id, now).await?
     };
-    let (keys, reach) = registrar_of(rooms, &registrar)?;
+    let (keys, reach) = registrar_of(rooms, &registrar, at)?;
     let registrar = Registrar { id: &registrar, keys: &keys, reach: &reach };
     let ask = Ask {
         from,
@@ -172,7 +172,7 @@ impl Consent {
 /// # Errors
 /// `TB-IDN-0101` to `-0107`; `TB-GW-0204` where its registrar is another gateway and does not answer.
 pub async fn consented(rooms: &Arc<Rooms>, trace: &Trace, paper: &str, wanted: Use<'_>) -> Result<Consent, Refusal> {
-    let (registrar, _) = named(paper).map_err(|e| refused(&e))?;
+    let (registrar, ..) = named(paper).map_err(|e| refused(&e))?;
     let (me, now) = (&rooms.me.id, trace.at);
     let audience = rooms.directory.load().member_for(wanted.place)?.id.clone();
     let digest = Digest::of(paper.as_bytes());
@@ -250,12 +250,16 @@ pub(super) fn name(paper: Once) -> String {
     format!("paper:{}", paper.key)
 }
 
-/// Registrar and id that a paper names; nothing in it is true yet.
-fn named(paper: &str) -> Result<(String, String), DelegationError> {
+/// Registrar, id and time of signing that a paper names; nothing in it is true yet.
+fn named(paper: &str) -> Result<(String, String, UnixMillis), DelegationError> {
     let unverified = Unverified::parse(paper, Embedded::Refused).map_err(DelegationError::Signature)?;
     let claims = unverified.claims_unverified().map_err(DelegationError::Signature)?;
     let member = |name: &str| claims.get(name).and_then(|v| v.as_str()).map(str::to_owned);
-    member("iss").zip(member("jti")).ok_or(DelegationError::Invalid("it names no registrar or has no number"))
+    let at = claims.get("iat").and_then(|v| v.as_i64()).map(UnixMillis::from_seconds);
+    match (member("iss"), member("jti"), at) {
+        (Some(registrar), Some(id), Some(at)) => Ok((registrar, id, at)),
+        _ => Err(DelegationError::Invalid("it names no registrar, has no number or no time")),
+    }
 }
 
 /// Who a paper says gave it; nothing in it is true yet.
@@ -266,13 +270,12 @@ pub(super) fn giver(paper: &str) -> Result<String, Refusal> {
     from.ok_or_else(|| refused(&DelegationError::Invalid("it names nobody who gave it")))
 }
 
-/// Keys and places of a registrar: a member of the federation, for its own places.
-fn registrar_of(rooms: &Rooms, id: &str) -> Result<(IssuerKeys, Reach), Refusal> {
+/// Places of a registrar, a member of the federation, and its keys that counted when a paper was signed.
+fn registrar_of(rooms: &Rooms, id: &str, at: UnixMillis) -> Result<(IssuerKeys, Reach), Refusal> {
     let directory = rooms.directory.load();
     let stranger = || refused(&DelegationError::Invalid("no registrar of the federation"));
     let member = directory.member(id).ok_or_else(stranger)?;
-    let keys = serde_json::to_vec(&member.assertion_keys).unwrap_or_default();
-    let (keys, _) = IssuerKeys::from_jwks(&keys, &[jsonwebtoken::Algorithm::ES256])
+    let (keys, _) = IssuerKeys::from_jwks(&member.keys_at(at), &[jsonwebtoken::Algorithm::ES256])
         .map_err(|_| FederationError::NotThatMember(format!("{id}: its keys cannot be read")))?;
     Ok((keys, Reach::Within(member.places.iter().map(|place| place.division()).collect())))
 }

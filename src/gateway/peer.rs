@@ -65,6 +65,9 @@ struct Claims {
     level: u8,
     level_at: UnixMillis,
     terminal: String,
+    /// Digest of the power of attorney under which an agent acts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    paper: Option<Digest>,
 }
 
 /// What a peer vouches for, after its word has been checked.
@@ -75,10 +78,21 @@ pub struct Vouched {
     pub level: u8,
     pub level_at: UnixMillis,
     pub terminal: String,
+    /// The power of attorney under which an agent acts; its registrar says whether it holds.
+    pub paper: Option<Digest>,
     /// Places the peer may speak for.
     pub places: Vec<RegionCode>,
     /// To be remembered until the word runs out: the same word twice is a replay.
     once: (String, UnixMillis),
+}
+
+/// What somebody is called before a peer: a citizen goes by another name at each; staff answer for what they do by their
+/// number.
+pub fn called(rooms: &Rooms, audience: &str, actor: &Person) -> String {
+    match actor.kind {
+        PersonKind::Citizen => rooms.secrets.names.name(audience, &actor.issuer, &actor.id),
+        _ => actor.id.clone(),
+    }
 }
 
 /// Signs an assertion for `audience` over a body.
@@ -101,15 +115,12 @@ pub fn vouch(
         jti: crate::terms::digest::hex(&jti),
         digest: body,
         place: rooms.me.region,
-        actor: match actor.kind {
-            // A citizen goes by another name at each peer; staff answer for what they do by their number.
-            PersonKind::Citizen => rooms.secrets.names.name(audience, &actor.issuer, &actor.id),
-            _ => actor.id.clone(),
-        },
+        actor: called(rooms, audience, actor),
         actor_kind: format!("{:?}", actor.kind).to_lowercase(),
         level: actor.level,
         level_at: actor.level_at,
         terminal: terminal.to_owned(),
+        paper: actor.paper.as_ref().and(actor.behalf.as_ref()).and_then(|behalf| behalf.mandate),
     };
     word::sign(rooms, TYP, &claims)
 }
@@ -117,7 +128,7 @@ pub fn vouch(
 /// Checks a peer's assertion over a body that came from `peer` itself.
 pub fn check(rooms: &Rooms, peer: &str, assertion: &str, body: Digest, now: UnixMillis) -> Result<Vouched, Refusal> {
     let wrong = |why: &str| Refusal::new(&BAD_ASSERTION, format!("{peer}: {why}"));
-    let (claims, member) = word::read::<Claims>(rooms, peer, TYP, assertion).map_err(|e| match e {
+    let (claims, member) = word::read::<Claims>(rooms, peer, TYP, assertion, now).map_err(|e| match e {
         WordError::Member(error) => error.into(),
         WordError::Wrong(why) => Refusal::new(&BAD_ASSERTION, why),
     })?;
@@ -141,6 +152,7 @@ pub fn check(rooms: &Rooms, peer: &str, assertion: &str, body: Digest, now: Unix
         level: claims.level,
         level_at: claims.level_at,
         terminal: claims.terminal,
+        paper: claims.paper,
         places: member.places,
         once: (format!("assertion:{peer}:{}", claims.jti), UnixMillis::from_seconds(claims.exp + LEEWAY_S + 1)),
     })

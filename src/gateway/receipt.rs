@@ -69,7 +69,7 @@ pub fn check(
     digest: Digest,
     receipt: &str,
 ) -> Result<Option<PeerReceipt>, String> {
-    let (claims, _) = word::read::<Claims>(rooms, peer, TYP, receipt).map_err(|e| e.to_string())?;
+    let (claims, _) = word::read::<Claims>(rooms, peer, TYP, receipt, UnixMillis::now()).map_err(|e| e.to_string())?;
     if claims.iss != peer || claims.message != message || claims.digest != digest {
         return Err(format!("{peer}: a receipt for something else"));
     }

@@ -74,6 +74,7 @@ pub async fn seal(
         state: case.state,
         seq: case.seq,
         assertion: peer::vouch(rooms, &member, named, &official(by, at), &rooms.me.id, at)?,
+        delegation: None,
         dossier: None,
         papers,
         note,

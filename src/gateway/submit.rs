@@ -51,7 +51,7 @@ async fn discard(rooms: &Rooms, uploads: &[Upload]) {
 
 /// Who? A clerk or an outlet's employee acts for a citizen who has signed in; a citizen may act alone online.
 fn known(arrival: Arrival, rooms: &Rooms) -> Result<Known, Refusal> {
-    let Arrival { trace, terminal, clerk, citizen, filing, key, idempotency, once } = arrival;
+    let Arrival { trace, terminal, clerk, citizen, filing, key, idempotency, once, paper } = arrival;
     let window = terminal.region();
     let citizen = citizen.ok_or_else(|| Refusal::new(&NO_SUBJECT, "no token of the applicant"))?;
     if citizen.kind != PersonKind::Citizen || citizen.resident.is_none() {
@@ -68,7 +68,7 @@ fn known(arrival: Arrival, rooms: &Rooms) -> Result<Known, Refusal> {
         (None, None) => (citizen.clone(), rooms.me.region),
         (None, Some(_)) => return Err(Refusal::new(&super::who::NO_SUBJECT, "no token of the clerk")),
     };
-    Ok(Known { trace, terminal, actor, citizen, window, filing, key, idempotency, once })
+    Ok(Known { trace, terminal, actor, citizen, window, filing, key, idempotency, once, paper })
 }
 
 /// Whose? By the item's owner rule; a wrong guess is never forwarded.
@@ -85,6 +85,9 @@ fn placed(known: Known, rooms: &Rooms) -> Result<Placed, Refusal> {
         None if known.actor.kind == PersonKind::Citizen && known.actor.paper.is_none() => Mode::Online,
         None => Mode::Proxy,
     };
+    if mode == Mode::Proxy && known.actor.kind == PersonKind::Citizen && known.actor.paper.is_none() {
+        return Err(Refusal::new(&WRONG_KIND, "who files alone files online, not through somebody else"));
+    }
     catalogue.check_mode(item, mode)?;
     let member = rooms.directory.load().member_for(owner.region)?.id.clone();
     let placed = Placed { known, owner, scope, mode, member };

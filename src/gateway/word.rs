@@ -14,7 +14,7 @@ use crate::federation::{FederationError, Member};
 use crate::identity::issue::{SigningKey, jwks};
 use crate::identity::jose::{Embedded, Unverified};
 use crate::identity::keys::IssuerKeys;
-use crate::terms::Refusal;
+use crate::terms::{Refusal, UnixMillis};
 use crate::trust::pem;
 
 /// The key under which we speak (P-256). It goes by its thumbprint (RFC 7638): that names the key, and not its owner.
@@ -58,22 +58,31 @@ pub fn sign(rooms: &Rooms, typ: &str, claims: &impl Serialize) -> Result<String,
     }
 }
 
-/// Reads a word of `peer`; gives its claims, not yet judged, with the member that signed.
+/// Reads a word that `peer` signed at `at`, under a key that counted then; gives its claims, not yet judged, with the member
+/// that signed.
 ///
 /// # Errors
 /// No such member, or a sentence about what is wrong with the token.
-pub fn read<T: DeserializeOwned>(rooms: &Rooms, peer: &str, typ: &str, token: &str) -> Result<(T, Member), WordError> {
+pub fn read<T: DeserializeOwned>(
+    rooms: &Rooms,
+    peer: &str,
+    typ: &str,
+    token: &str,
+    at: UnixMillis,
+) -> Result<(T, Member), WordError> {
     let directory = rooms.directory.load();
     let member = directory.member(peer).ok_or_else(|| FederationError::NotThatMember(format!("no member {peer}")))?;
     let wrong = |why: &str| WordError::Wrong(format!("{peer}: {why}"));
-    let keys = serde_json::to_vec(&member.assertion_keys).unwrap_or_default();
+    let keys = member.keys_at(at);
     let algorithm = Algorithm::ES256;
     let (keys, _) = IssuerKeys::from_jwks(&keys, &[algorithm]).map_err(|_| wrong("its keys cannot be read"))?;
     let unverified = Unverified::parse(token, Embedded::Refused).map_err(|e| wrong(&e.to_string()))?;
     if unverified.header.typ.as_deref() != Some(typ) || unverified.header.alg != algorithm {
         return Err(wrong("another kind of token"));
     }
-    let key = keys.find_named(unverified.header.kid.as_deref(), algorithm).ok_or_else(|| wrong("no such key"))?;
+    let key = keys
+        .find_named(unverified.header.kid.as_deref(), algorithm)
+        .ok_or_else(|| wrong("no such key, or not in force"))?;
     let verified = unverified.verify(key).map_err(|e| wrong(&e.to_string()))?;
     let claims = serde_json::from_slice(&verified.payload).map_err(|_| wrong("claims cannot be read"))?;
     Ok((claims, member.clone()))

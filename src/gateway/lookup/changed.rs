@@ -145,7 +145,7 @@ pub async fn by_provider(
 /// # Errors
 /// `TB-GW-0621`, or that there is no such member.
 pub async fn by_peer(rooms: &Arc<Rooms>, trace: &Trace, peer: &str, token: &str) -> Result<Committed, Refusal> {
-    let (claims, _) = word::read::<Claims>(rooms, peer, TYP, token.trim()).map_err(|e| match e {
+    let (claims, _) = word::read::<Claims>(rooms, peer, TYP, token.trim(), trace.at).map_err(|e| match e {
         WordError::Member(error) => error.into(),
         WordError::Wrong(why) => bad(why),
     })?;

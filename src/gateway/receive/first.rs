@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
-use super::super::{facts, keep, ledger, peer, receipt};
+use super::super::{facts, keep, ledger, peer, receipt, standing};
 use super::{Opened, arrival_line, container, genuine, recorded};
-use crate::audit::entry::{ItemRef, Jurisdiction, Subject};
+use crate::audit::entry::{Behalf, ItemRef, Jurisdiction, Subject};
+use crate::catalogue::words::Mode;
 use crate::exchange::message::{Dossier, Message};
 use crate::exchange::records::{self, NewCase};
 use crate::exchange::{Act, Case, Event, ExchangeError, Key, Paper};
 use crate::federation::FederationError;
 use crate::gateway::Rooms;
 use crate::gateway::ledger::Trace;
+use crate::gateway::registry::PaperWord;
+use crate::gateway::standing::{Expect, Stated};
 use crate::gateway::who::minutes_between;
 use crate::policy::{Arrival, Ask, Kind as WhoKind, Permit, Person, Who};
-use crate::terms::Refusal;
+use crate::terms::{Refusal, ResidentId};
 
 /// A case that arrives: the owner asks the rules again.
 pub async fn take(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<String, Refusal> {
@@ -34,6 +37,7 @@ pub async fn take(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<
     }
     let resident = dossier.applicant.resident().ok_or_else(|| bad("the applicant's number is not one"))?;
     let pid = rooms.pseudonyms.resident(&resident);
+    let agency = agency(opened, rooms, dossier, &resident)?;
     let case = Case::new(message.case);
     // Staff numbers are the sender's own: the same number here is another person.
     let by = &format!("{}/{}", message.from, dossier.collector.clerk);
@@ -44,6 +48,11 @@ pub async fn take(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<
     let permit = again(opened, rooms, dossier, &case, &pid.to_string(), trace)?;
     let entry = arrival_line(opened, rooms, trace)
         .subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: Some(pid) })
+        .behalf(Behalf {
+            mandate: agency.as_ref().map(Stated::paper),
+            pid: agency.as_ref().map(|_| pid),
+            relation: agency.as_ref().and_then(|_| ledger::word("agent")),
+        })
         .dec(ledger::allowed(&permit))
         .item(ItemRef { code: Some(dossier.item), ..ItemRef::default() })
         .jur(Jurisdiction {
@@ -64,6 +73,41 @@ pub async fn take(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<
     records::insert(&mut tx, &new, &opened.key, &wrapped).await?;
     records::add_event(&mut tx, &case, Act::Receive.word(), by, None, trace.at).await?;
     finish(tx, opened, rooms, trace, &case, Some(dossier), &opened.key, entry).await
+}
+
+/// The power of attorney under which somebody else filed. Whether one is needed the sender says, with its name on it; what
+/// the paper is good for only its registrar does, for this case, this person and this agent, when it was filed. One that was
+/// taken back later does not undo what was done under it.
+fn agency(opened: &Opened, rooms: &Rooms, dossier: &Dossier, resident: &ResidentId) -> Result<Option<Stated>, Refusal> {
+    let message = &opened.message;
+    let vouched = opened.vouched.as_ref();
+    let bad = |why: &str| Refusal::new(&standing::BAD_STANDING, format!("{}: {why}", message.from));
+    let by_agent = dossier.collector.kind == "portal" && dossier.mode == Mode::Proxy.word();
+    let (vouched, shown) = match (vouched.and_then(|v| v.paper.map(|paper| (v, paper))), &message.delegation) {
+        (None, None) if by_agent => return Err(bad("somebody else filed, under no paper")),
+        (None, None) => return Ok(None),
+        (Some(vouched), Some(shown)) => (vouched, shown),
+        _ => return Err(bad("a paper that is only named, or only shown")),
+    };
+    let expect = Expect {
+        kind: PaperWord::Attorney,
+        requester: &message.from,
+        subject: Some(resident),
+        from: None,
+        to: &vouched.0.actor,
+        act: Act::File.word(),
+        item: Some(dossier.item),
+        case: Some(message.case),
+        resource: None,
+        fields: None,
+        purpose: None,
+        at: message.at,
+    };
+    let stated = standing::read(rooms, shown, &expect)?;
+    if stated.paper() != vouched.1 {
+        return Err(bad("about another paper than the one named"));
+    }
+    Ok(Some(stated))
 }
 
 /// The collecting point as our records name it: a window of the peer is not our window of the same name.
@@ -118,6 +162,7 @@ fn again(
         item: facts::item(item, dossier.owner),
         via: match dossier.collector.kind.as_str() {
             "window" => WhoKind::Clerk,
+            "portal" if vouched.paper.is_some() => WhoKind::Agent,
             "portal" => WhoKind::Citizen,
             _ => WhoKind::Outlet,
         },

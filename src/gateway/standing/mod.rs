@@ -181,7 +181,7 @@ fn number() -> Result<String, Refusal> {
 /// `TB-IDN-0101` to `-0108` as the registrar refuses; `TB-GW-0204` where it does not answer.
 pub async fn ask(rooms: &Arc<Rooms>, trace: &Trace, registrar: &str, wanted: &Wanted) -> Result<Shown, Refusal> {
     if registrar == rooms.me.id {
-        return state(rooms, trace, &rooms.me.id, wanted).await;
+        return state(rooms, trace, &rooms.me.id, wanted, true).await;
     }
     let body = serde_json::to_vec(wanted).map_err(|e| bad(e.to_string()))?;
     let answer = peer::tell(rooms, registrar, "/peer/v1/papers", body, trace).await.map_err(as_ours)?;

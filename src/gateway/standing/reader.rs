@@ -93,7 +93,7 @@ impl Stated {
 /// `TB-IDN-0106` for another's, `TB-IDN-0107` for another act, item, case, resource, field or purpose.
 pub fn read(rooms: &Rooms, token: &str, expect: &Expect<'_>) -> Result<Stated, Refusal> {
     let registrar = registrar(token)?;
-    let (claims, member) = word::read::<Claims>(rooms, &registrar, TYP, token).map_err(|e| match e {
+    let (claims, member) = word::read::<Claims>(rooms, &registrar, TYP, token, expect.at).map_err(|e| match e {
         WordError::Member(error) => bad(error.to_string()),
         WordError::Wrong(why) => bad(why),
     })?;

@@ -39,11 +39,18 @@ impl<P: Paper> From<Grant<P>> for Good {
     }
 }
 
-/// Says what one of our papers is good for, for one act before one gateway; a paper for one use is held for it.
+/// Says what one of our papers is good for, for one act before one gateway. A paper for one use is held for it, but where
+/// the act itself spends it in its own transaction here (`hold` is false).
 ///
 /// # Errors
 /// `TB-IDN-0101` to `-0108`; `TB-FED-0003` for a gateway that is none, or that acts outside its own places.
-pub async fn state(rooms: &Arc<Rooms>, trace: &Trace, requester: &str, wanted: &Wanted) -> Result<Shown, Refusal> {
+pub async fn state(
+    rooms: &Arc<Rooms>,
+    trace: &Trace,
+    requester: &str,
+    wanted: &Wanted,
+    hold: bool,
+) -> Result<Shown, Refusal> {
     let now = trace.at;
     {
         let directory = rooms.directory.load();
@@ -55,10 +62,10 @@ pub async fn state(rooms: &Arc<Rooms>, trace: &Trace, requester: &str, wanted: &
         }
     }
     let subject: Option<ResidentId> = wanted.subject.as_deref().map(str::parse).transpose()?;
-    let good = judged(rooms, wanted, subject.as_ref(), now).await?;
+    let good = judged(rooms, requester, wanted, subject.as_ref(), now).await?;
     let held = match good.once {
-        Some(paper) => Some(hold(rooms, paper, now).await?),
-        None => None,
+        Some(paper) if hold => Some(claim(rooms, paper, now).await?),
+        _ => None,
     };
     let salt = number()?;
     let claims = Claims {
@@ -95,6 +102,7 @@ pub async fn state(rooms: &Arc<Rooms>, trace: &Trace, requester: &str, wanted: &
 
 async fn judged(
     rooms: &Arc<Rooms>,
+    requester: &str,
     wanted: &Wanted,
     subject: Option<&ResidentId>,
     now: UnixMillis,
@@ -112,11 +120,18 @@ async fn judged(
     // Whom it names is compared with who gave it, as the registry has it: a number stands behind a name there.
     let from = mandates::giver(&wanted.paper)?;
     let (paper, parties) = (wanted.paper.as_str(), (from.as_str(), wanted.to.as_str()));
-    let good: Good = match wanted.kind {
+    let mut good: Good = match wanted.kind {
         PaperWord::Attorney => mandates::held(rooms, PowerOfAttorney, paper, parties, act, now).await?.into(),
         PaperWord::Consent => mandates::held(rooms, UseConsent, paper, parties, act, now).await?.into(),
         PaperWord::Mandate => mandates::held(rooms, WindowMandate, paper, parties, act, now).await?.into(),
     };
+    if wanted.kind == PaperWord::Attorney {
+        good.issuer = good.from.split_once('#').map(|(issuer, _)| issuer.to_owned());
+        // Both are at our own door with their tokens, which say who they are and what number is theirs.
+        if requester == rooms.me.id {
+            return Ok(good);
+        }
+    }
     let mut tx = rooms.store.read().await?;
     let giver = registry::giver_of(&mut tx, &good.id).await?;
     drop(tx);
@@ -139,7 +154,7 @@ async fn judged(
     Ok(good)
 }
 
-async fn hold(rooms: &Rooms, paper: Once, now: UnixMillis) -> Result<UnixMillis, Refusal> {
+async fn claim(rooms: &Rooms, paper: Once, now: UnixMillis) -> Result<UnixMillis, Refusal> {
     let until = now.plus_seconds(HELD_S);
     let mut tx = rooms.store.begin().await?;
     if !once::claim(&mut tx, &mandates::name(paper), now, until).await? {
@@ -156,7 +171,7 @@ async fn hold(rooms: &Rooms, paper: Once, now: UnixMillis) -> Result<UnixMillis,
 /// `TB-GW-0203` for a word that is not ours, or in other hands; `TB-IDN-0104` revoked, `TB-IDN-0105` used by another.
 pub async fn end(rooms: &Arc<Rooms>, trace: &Trace, by: &str, ending: &Ending) -> Result<(), Refusal> {
     let now = trace.at;
-    let (claims, _) = word::read::<Claims>(rooms, &rooms.me.id, TYP, &ending.standing).map_err(|e| match e {
+    let (claims, _) = word::read::<Claims>(rooms, &rooms.me.id, TYP, &ending.standing, now).map_err(|e| match e {
         WordError::Member(error) => error.into(),
         WordError::Wrong(why) => bad(why),
     })?;

@@ -52,6 +52,7 @@ pub async fn file(asked: Asked, request: Request<Body>) -> Result<Response<Body>
         }
     }
     let once = asked.errand.as_ref().and_then(|errand| errand.once);
+    let paper = asked.errand.as_ref().and_then(|errand| errand.paper.clone());
     let (clerk, citizen) = match (asked.caller, asked.subject) {
         (caller, Some(subject)) => (caller, Some(subject)),
         (Some(caller), None) if caller.kind == PersonKind::Citizen => (None, Some(caller)),
@@ -65,6 +66,7 @@ pub async fn file(asked: Asked, request: Request<Body>) -> Result<Response<Body>
         filing,
         key,
         idempotency,
+        paper,
         once,
     };
     let kept = submit::submit(arrival, &rooms).await?;

@@ -77,7 +77,7 @@ pub async fn change(asked: &Asked, request: Request<Body>) -> Result<Response<Bo
 /// What a paper registered here is good for.
 pub async fn paper(asked: &Asked, request: Request<Body>) -> Result<Response<Body>, Refusal> {
     let wanted: standing::Wanted = input::json(request, input::JSON_MAX).await?;
-    let shown = standing::state(&asked.rooms, &asked.trace, &peer_id(asked)?, &wanted).await?;
+    let shown = standing::state(&asked.rooms, &asked.trace, &peer_id(asked)?, &wanted, true).await?;
     Ok(ok(&serde_json::to_value(shown).unwrap_or_default()))
 }
 
