@@ -233,6 +233,24 @@ async fn a_clerk_with_one_token(house: &House<'_>) {
     // And nothing else.
     let both = vec![("authorization", format!("Bearer {clerk}")), ("tongban-subject-token", citizen.clone())];
     let second = federation.file(&window, &both, "419001", None).await;
+    // A department behind another gateway is told for whom the clerk asks, and nothing of them but a name and a level.
+    let status = "/pass/419001/social-security/status";
+    let alone = window.get(status, &bearer(&clerk)).await;
+    assert_eq!((alone.status, &alone.json["identity"]["for"]), (200, &Value::Null), "{}", alone.text());
+    let beside = vec![("authorization", format!("Bearer {clerk}")), ("tongban-subject-token", citizen.clone())];
+    let (within, beside) = (window.get(status, &one).await, window.get(status, &beside).await);
+    let of = &within.json["identity"]["for"];
+    assert_eq!(of.as_object().map(|members| members.len()), Some(2), "{}", within.text());
+    assert_eq!((of["level"].as_u64(), of), (Some(3), &beside.json["identity"]["for"]), "{}", beside.text());
+    assert!(!within.text().contains("990101199202290010") && !within.text().contains("zhangsan"), "{}", within.text());
+    let at_b = house.federation.client("W-419001-02", 1);
+    let other_clerk = vec![
+        ("authorization", format!("Bearer {}", house.federation.token("C-0002"))),
+        ("tongban-subject-token", citizen.clone()),
+    ];
+    let there = at_b.get("/pass/social-security/status", &other_clerk).await;
+    assert_eq!(there.status, 200, "{}", there.text());
+    assert_ne!(&there.json["identity"]["for"]["sub"], &of["sub"], "each gateway has a name of its own");
     let other_case = second.json["case"].as_str().unwrap().to_owned();
     let li = vec![("authorization", format!("Bearer {clerk}")), ("tongban-subject-token", federation.token("lisi"))];
     let of_li = federation.file(&window, &li, "419001", None).await;

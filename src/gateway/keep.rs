@@ -232,7 +232,7 @@ async fn make(proven: &Proven, rooms: &Arc<Rooms>, case: &Case, dossier: &Dossie
     };
     let named = Digest::of(message.id.as_bytes());
     message.assertion =
-        super::peer::vouch(rooms, &placed.member, named, &known.actor, &known.terminal.word(rooms), now)?;
+        super::peer::vouch(rooms, &placed.member, named, (&known.actor, None), &known.terminal.word(rooms), now)?;
     let files: Vec<Stored> = stored_uploads(&known.filing.uploads, dossier).chain([receipt.clone()]).collect();
     let container = envelope(rooms, &known.key, &message, files).await?;
     Ok(Made { receipt, receipt_number: number, container, message })

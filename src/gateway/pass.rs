@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::{HeaderValue, Request, Response, Uri};
 
 use super::ledger::{self, Trace};
-use super::peer::{self, Vouched};
+use super::peer::{self, Of, Vouched};
 use super::rooms::{Rooms, System, SystemKind};
 use super::who::{Person, PersonKind, Terminal};
 use super::word;
@@ -79,8 +79,16 @@ impl Target {
 
 /// Who asks, as a department's system is told.
 pub enum Asker<'a> {
-    Person { person: &'a Person, terminal: &'a Terminal },
-    Peer { id: &'a str, vouched: &'a Vouched },
+    /// `of`: for whom, where somebody else's token came beside or within.
+    Person {
+        person: &'a Person,
+        of: Option<&'a Person>,
+        terminal: &'a Terminal,
+    },
+    Peer {
+        id: &'a str,
+        vouched: &'a Vouched,
+    },
 }
 
 /// Passes a request on. `head` and headers have been through the guard.
@@ -93,14 +101,14 @@ pub async fn pass(
 ) -> Result<Response<Body>, Refusal> {
     let there = target.region.filter(|region| !rooms.is_ours(*region));
     match (there, &asker) {
-        (Some(region), Asker::Person { person, terminal }) => {
+        (Some(region), Asker::Person { person, of, terminal }) => {
             let permit = permitted(rooms, trace, &asker, &target.rest, region)?;
             let member = rooms.directory.load().member_for(region)?.clone();
             // A slow system behind the peer says nothing about the peer: cases and lookups must still cross.
             let client = rooms.peer(&member.id, trace.at)?.lookups.relayed();
             // The peer asks its own rules; our word is about who asks, bound to what is asked.
             let named = Digest::of(format!("{} {}", request.method(), target.rest).as_bytes());
-            let vouched = peer::vouch(rooms, &member.id, named, person, &terminal.word(rooms), trace.at)?;
+            let vouched = peer::vouch(rooms, &member.id, named, (person, *of), &terminal.word(rooms), trace.at)?;
             let url = format!("{}/peer/v1/pass{}", member.api, target.rest);
             forward(rooms, trace, &asker, &permit, &client, &member.id, url, (peer::ASSERTION, vouched), request).await
         }
@@ -136,7 +144,7 @@ fn permitted(
     owner: RegionCode,
 ) -> Result<Permit, Refusal> {
     let who = match asker {
-        Asker::Person { person, terminal } => facts::who(rooms, person, terminal, true, true, trace.at),
+        Asker::Person { person, terminal, .. } => facts::who(rooms, person, terminal, true, true, trace.at),
         Asker::Peer { id, vouched } => {
             let mut who = Who::new(WhoKind::Peer, *id);
             who.places = vouched.places.clone();
@@ -166,8 +174,8 @@ fn permitted(
 
 /// The signed token for a department's system.
 fn handoff(rooms: &Rooms, system: &System, asker: &Asker<'_>, now: UnixMillis) -> Result<String, Refusal> {
-    let (subject, kind, level, via) = match asker {
-        Asker::Person { person, terminal } => (
+    let (subject, kind, level, via, of) = match asker {
+        Asker::Person { person, of, terminal } => (
             match person.kind {
                 PersonKind::Citizen => person.pseudonym(rooms).to_string(),
                 _ => person.id.clone(), // by number, as a peer names staff
@@ -175,18 +183,23 @@ fn handoff(rooms: &Rooms, system: &System, asker: &Asker<'_>, now: UnixMillis) -
             format!("{:?}", person.kind).to_lowercase(),
             person.level,
             terminal.word(rooms),
+            of.map(|person| Of { sub: person.pseudonym(rooms).to_string(), level: person.level }),
         ),
         Asker::Peer { id, vouched } => (
             vouched.actor.clone(),
             vouched.actor_kind.clone(),
             vouched.level,
             format!("peer:{id}/{}", vouched.terminal),
+            vouched.of.clone(),
         ),
     };
-    let claims = serde_json::json!({
+    let mut claims = serde_json::json!({
         "iss": rooms.me.id, "aud": system.id, "iat": now.seconds(), "exp": now.seconds() + LIVES_S,
         "sub": subject, "kind": kind, "level": level, "via": via,
     });
+    if let Some(of) = of {
+        claims["for"] = serde_json::to_value(of).unwrap_or_default();
+    }
     word::sign(rooms, TYP, &claims)
 }
 
@@ -203,7 +216,7 @@ async fn forward(
     request: Request<Body>,
 ) -> Result<Response<Body>, Refusal> {
     let line = |kind| match asker {
-        Asker::Person { person, terminal } => trace.about(rooms, kind, Some(person), terminal),
+        Asker::Person { person, terminal, .. } => trace.about(rooms, kind, Some(person), terminal),
         Asker::Peer { id, .. } => trace.about(rooms, kind, None, &Terminal::Peer((*id).to_owned())),
     };
     let upstream = |result: Option<&str>, receipt| Upstream {

@@ -68,6 +68,17 @@ struct Claims {
     /// Digest of the power of attorney under which an agent acts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     paper: Option<Digest>,
+    /// For whom staff or an agent ask, in a live request.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    of: Option<Of>,
+}
+
+/// For whom somebody acts, in so far as another needs it: a name for that reader alone, and the level. Nothing else travels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Of {
+    pub sub: String,
+    pub level: u8,
 }
 
 /// What a peer vouches for, after its word has been checked.
@@ -80,6 +91,8 @@ pub struct Vouched {
     pub terminal: String,
     /// The power of attorney under which an agent acts; its registrar says whether it holds.
     pub paper: Option<Digest>,
+    /// For whom somebody asks.
+    pub of: Option<Of>,
     /// Places the peer may speak for.
     pub places: Vec<RegionCode>,
     /// To be remembered until the word runs out: the same word twice is a replay.
@@ -95,12 +108,12 @@ pub fn called(rooms: &Rooms, audience: &str, actor: &Person) -> String {
     }
 }
 
-/// Signs an assertion for `audience` over a body.
+/// Signs an assertion for `audience` over a body: who acts, and for whom where the body does not say it.
 pub fn vouch(
     rooms: &Rooms,
     audience: &str,
     body: Digest,
-    actor: &Person,
+    (actor, of): (&Person, Option<&Person>),
     terminal: &str,
     now: UnixMillis,
 ) -> Result<String, Refusal> {
@@ -121,6 +134,7 @@ pub fn vouch(
         level_at: actor.level_at,
         terminal: terminal.to_owned(),
         paper: actor.paper.as_ref().and(actor.behalf.as_ref()).and_then(|behalf| behalf.mandate),
+        of: of.map(|person| Of { sub: called(rooms, audience, person), level: person.level }),
     };
     word::sign(rooms, TYP, &claims)
 }
@@ -153,6 +167,7 @@ pub fn check(rooms: &Rooms, peer: &str, assertion: &str, body: Digest, now: Unix
         level_at: claims.level_at,
         terminal: claims.terminal,
         paper: claims.paper,
+        of: claims.of,
         places: member.places,
         once: (format!("assertion:{peer}:{}", claims.jti), UnixMillis::from_seconds(claims.exp + LEEWAY_S + 1)),
     })
@@ -179,7 +194,7 @@ pub async fn post_json(
     trace: &Trace,
 ) -> Result<(bytes::Bytes, Option<PeerReceipt>), Refusal> {
     let member = rooms.directory.load().member_for(place)?.clone();
-    let assertion = vouch(rooms, &member.id, Digest::of(body), actor, &rooms.me.id, trace.at)?;
+    let assertion = vouch(rooms, &member.id, Digest::of(body), (actor, None), &rooms.me.id, trace.at)?;
     let request = Request::post(format!("{}{path}", member.api))
         .header(header::CONTENT_TYPE, "application/json")
         .header(ASSERTION, assertion)

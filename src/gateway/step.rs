@@ -73,7 +73,7 @@ pub async fn seal(
         ask: ask.is_some(),
         state: case.state,
         seq: case.seq,
-        assertion: peer::vouch(rooms, &member, named, &official(by, at), &rooms.me.id, at)?,
+        assertion: peer::vouch(rooms, &member, named, (&official(by, at), None), &rooms.me.id, at)?,
         delegation: None,
         dossier: None,
         papers,

@@ -318,7 +318,8 @@ async fn dispatch(
                 Addressed::Us(_) => pass::Target::read(rest),
             };
             let target = target.ok_or_else(|| Refusal::new(&NOT_FOUND, "no system named"))?;
-            let asker = pass::Asker::Person { person: person(&asked)?, terminal: &asked.terminal };
+            let of = asked.subject.as_ref();
+            let asker = pass::Asker::Person { person: person(&asked)?, of, terminal: &asked.terminal };
             pass::pass(&asked.rooms, &asked.trace, asker, &target, stripped(request)).await
         }
     }
