@@ -3,7 +3,8 @@
 .PHONY: test lint demo docs fuzz-smoke
 
 # Everything, once SoftHSM2 and poppler are there: unit tests, whole-system tests through real sockets, policy cases; on SQLite and on a real PostgreSQL, with a
-# real identity provider and a real object storage (npm's oidc-provider and s3rver, installed into target/; Node from Debian where it is missing).
+# real identity provider and a real object storage (npm's oidc-provider and s3rver, installed into target/; Node from Debian where it is missing),
+# and sealed papers in another reader (PyPI's easyofd, there too).
 test:
 	tests/tools/need softhsm2-util softhsm2 "keys in tokens"
 	tests/tools/need python3 python3 "the log before an independent verifier"

@@ -122,7 +122,7 @@ async fn evidence_is_on_record_and_stands_without_us() {
     if there("unzip") {
         assert!(run("unzip", &["-t", &bundle], &folder).status.success());
     }
-    unzip(Path::new(&bundle), &unpacked);
+    tools::unpack(Path::new(&bundle), &unpacked);
     parts(&unpacked, &key);
 }
 
@@ -154,18 +154,6 @@ fn verdicts_that_stand(folder: &Path, key: &str) {
     }
 }
 
-/// Unpacks a container with the reader that we test elsewhere; what other programs say of it is said of the octets.
-fn unzip(bundle: &Path, to: &Path) {
-    let file = std::fs::File::open(bundle).expect("a bundle");
-    let limits = tongban::formats::zip::Limits::default();
-    let archive = tongban::formats::zip::Archive::open(&file, &limits).expect("an archive");
-    for entry in archive.files() {
-        let path = to.join(&entry.name);
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
-        std::fs::write(path, archive.read(&entry.name, 1 << 30).expect("read")).expect("written");
-    }
-}
-
 /// The seal by OpenSSL, proofs by an independent client, policies as plain files.
 fn parts(unpacked: &Path, key: &str) {
     let meta = unpacked.join("META-INF");
@@ -194,6 +182,17 @@ fn parts(unpacked: &Path, key: &str) {
         assert!(done.status.success(), "{}", text(&done));
     }
     assert!(unpacked.join("policy/asked").is_dir(), "the questions that were asked");
+    // Sealed papers of the case: another reader opens them, and OpenSSL finds signer's and maker's signatures good.
+    let papers: Vec<_> =
+        tools::files(unpacked).into_iter().filter(|file| file.extension() == Some("ofd".as_ref())).collect();
+    assert!(papers.len() >= 2, "the licence and the receipt: {papers:?}");
+    for paper in &papers {
+        assert_eq!(tools::sealed::verified_by_openssl(paper), ["Seal"], "{}", paper.display());
+    }
+    let papers: Vec<&Path> = papers.iter().map(|paper| paper.as_path()).collect();
+    for found in tools::sealed::read_elsewhere(&papers).unwrap_or_default() {
+        tools::sealed::assert_seal_is_drawn(&found);
+    }
     if there("python3") {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/tlog/proof.py").display().to_string();
         let line = ["-B", &script, "logs/0", "--key", key];

@@ -130,6 +130,46 @@ fn an_ofd_is_signed_and_sealed_and_locked() {
     assert!(lines.len() >= 2 && lines[0].contains("\"before\":null") && !lines[1].contains("\"before\":null"));
 }
 
+/// What we seal is judged by programs that share nothing with us.
+#[test]
+fn sealed_papers_open_elsewhere_and_openssl_finds_their_signatures_good() {
+    let place = Place::new();
+    for name in ["signer", "maker", "other"] {
+        place.party(name, SignatureAlgorithm::Sm2Sm3);
+    }
+    let (cert, key, esl) = (place.text("signer.pem"), place.text("signer.key"), place.text("seal.esl"));
+    let (maker, maker_key) = (place.text("maker.pem"), place.text("maker.key"));
+    let made = ["seal", "esl", "--id", "41900100000017", "--name", "测试专用章", "--signer", &cert];
+    good(&[&made[..], &["--key", &maker_key, "--cert", &maker, "-o", &esl]].concat());
+    let (paper, by) = (place.paper("paper.ofd"), ["--key", &*key, "--cert", &*cert]);
+    let sign = |from: &str, to: &str, more: &[&str]| {
+        let to = place.text(to);
+        good(&[&["seal", "ofd", from], more, &["-o", &to], &by[..]].concat());
+        to
+    };
+    let sealed = sign(&paper, "sealed.ofd", &["--seal", &esl]);
+    let signed = sign(&paper, "signed.ofd", &[]);
+    let open = sign(&paper, "open.ofd", &["--open"]);
+    let both = sign(&open, "both.ofd", &["--seal", &esl]);
+    let licences = place.text("licences");
+    good(&["licence", "make", "--out", &licences, "--format", "ofd"]);
+    let licence = format!("{licences}/ofd/good.ofd");
+    let all = [&*sealed, &signed, &both, &licence];
+    for (file, want) in all.iter().zip([&["Seal"][..], &["Sign"], &["Sign", "Seal"], &["Seal"]]) {
+        assert_eq!(tools::sealed::verified_by_openssl(Path::new(file)), want, "{file}");
+    }
+    let Some(found) = tools::sealed::read_elsewhere(&all.map(Path::new)) else { return };
+    for (file, found) in all.iter().zip(&found) {
+        if *file == signed {
+            assert!(found["pages"] == 1 && found["seals"].as_array().is_some_and(Vec::is_empty), "{found}");
+        } else {
+            tools::sealed::assert_seal_is_drawn(found);
+        }
+    }
+    let texts = found[0]["texts"].as_array().expect("texts");
+    assert!(texts.iter().any(|text| text == "测试证照"), "{texts:?}");
+}
+
 #[test]
 fn a_key_under_a_password_and_a_container_that_openssl_takes() {
     let place = Place::new();

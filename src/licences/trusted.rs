@@ -11,7 +11,7 @@ use super::when::{Times, Within, within};
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
 use crate::trust::cms::Along;
-use crate::trust::crl::Crl;
+use crate::trust::crl::{Crl, Revoked};
 use crate::trust::ocsp::Response;
 use crate::trust::path::{self, PathError, Purpose, Question, Status, Survey};
 
@@ -225,7 +225,7 @@ fn revocation(
         let name = &status.certificate;
         let fresh = fresh(status, profile, times);
         match (&status.revoked, status.age_s) {
-            (Some(entry), _) => out.push(revoked(codes, place > 0, entry.at, times)),
+            (Some(entry), _) => out.push(revoked(codes, place > 0, entry, times)),
             // Signatures are older than that: what the list said before is not known, and it is told.
             (None, Some(_)) if fresh && status.after_end => {
                 out.push(Finding::note(18, "REVOCATION_DATA_AFTER_EXPIRY", name.as_str()));
@@ -260,13 +260,18 @@ fn of_then(status: &Status, times: &Times) -> Option<UnixMillis> {
     status.of_then.filter(|_| times.basis == TimeBasis::TimeStamp && times.proven.is_some())
 }
 
-fn revoked(codes: &Codes, is_ca: bool, revoked_at: UnixMillis, times: &Times) -> Finding {
+/// keyCompromise, cACompromise, aACompromise: somebody else has the key, and writes what time he likes.
+const COMPROMISED: [u8; 3] = [1, 2, 10];
+
+fn revoked(codes: &Codes, is_ca: bool, entry: &Revoked, times: &Times) -> Finding {
+    let revoked_at = entry.at;
     let detail = format!("revoked at {revoked_at}");
+    let compromised = entry.reason.is_some_and(|reason| COMPROMISED.contains(&reason));
     let no_poe: SubIndication = if is_ca { RevokedCaNoPoe } else { RevokedNoPoe };
     match (times.proven, times.basis) {
         (Some(proven), _) if proven >= revoked_at => Finding::failed(18, codes.revoked, Revoked, detail),
         (Some(_), TimeBasis::TimeStamp) => Finding::note(18, "REVOKED_AFTER_TIMESTAMP", detail),
-        (_, TimeBasis::Claimed) if times.judged_at < revoked_at => {
+        (_, TimeBasis::Claimed) if times.judged_at < revoked_at && !compromised => {
             Finding::note(18, "REVOKED_AFTER_CLAIMED_TIME", detail)
         }
         _ => Finding::doubt(18, codes.revoked, no_poe, detail),

@@ -21,6 +21,9 @@ const FORGOTTEN_S: i64 = 2 * 86_400;
 /// An answer without nextUpdate is asked for again after so long, in seconds.
 const UNDATED_S: i64 = 600;
 
+/// The next answer is asked for no sooner than after so long, in seconds: one that lasts a minute must not leave a gap.
+const SOONEST_S: i64 = 5;
+
 /// Why an answer is not taken; what was known stays.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotTaken {
@@ -101,7 +104,7 @@ impl Answers {
         }
         if single.answer != Answer::Unknown {
             let life = single.next_update.map_or(2 * UNDATED_S, |next| next.seconds() - now.seconds());
-            met.due = now.plus_seconds((life / 2).clamp(UNDATED_S / 10, 86_400));
+            met.due = now.plus_seconds((life / 2).clamp(SOONEST_S, 86_400));
             met.answer = Some(response.clone());
         }
         Ok(())

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // each test uses a part of it
 
+pub mod sealed;
+
 use std::fs;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
@@ -80,6 +82,18 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     }
     all.sort();
     all
+}
+
+/// Unpacks a container with the reader that we test elsewhere; what other programs say of it is said of the octets.
+pub fn unpack(container: &Path, to: &Path) {
+    let file = fs::File::open(container).expect("a container");
+    let limits = tongban::formats::zip::Limits::default();
+    let archive = tongban::formats::zip::Archive::open(&file, &limits).expect("an archive");
+    for entry in archive.files() {
+        let path = to.join(&entry.name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, archive.read(&entry.name, 1 << 30).expect("read")).expect("written");
+    }
 }
 
 /// A small generator: the same numbers for the same seed.

@@ -267,3 +267,27 @@ fn a_store_without_end_or_order_is_left_out() {
         assert!(asked, "{dss}: {}", report.to_text());
     }
 }
+
+#[test]
+fn a_claim_made_with_a_key_that_others_have_is_none() {
+    let world = World::new();
+    let pdf = made(&world, Place::Store, &Status::None, false);
+    for (name, reason, passes) in [
+        ("no reason", None, true),
+        ("key compromise", Some(1), false),
+        ("compromise of the authority", Some(2), false),
+        ("superseded", Some(4), true),
+        ("out of business", Some(5), true),
+        ("compromise of its attributes", Some(10), false),
+    ] {
+        // Claimed on the 13th, revoked on the 14th.
+        let entry = [(world.signer.cert.serial().to_vec(), midnight("02-14"), reason)];
+        let (by, days) = (Issuer::of(&world.ca.key, &world.ca.cert), (midnight("06-30"), midnight("07-30")));
+        let mut profile = world.profile();
+        (profile.at, profile.time_basis) = (midnight("07-01"), TimeBasis::Claimed);
+        profile.crls = vec![Crl::parse(&issue::list(&by, &entry, (1, None), days).unwrap()).unwrap()];
+        let report = verify("f.pdf", pdf.clone(), &profile);
+        assert_eq!(report.passed(), passes, "{name}: {}", report.to_text());
+        assert!(passes || report.code == Some("SIGNER_REVOKED"), "{name}: {}", report.to_text());
+    }
+}
