@@ -27,7 +27,7 @@ use super::note::VerifierKey;
 use super::proof::TlogProof;
 use super::tile::{Level, TilePath, WIDTH, parse_hashes};
 use super::verify::{Fetch, Sparse, SparseError, claimed_minimum, read_bundle};
-use super::{Pseudonym, bundle};
+use super::{Kind, Pseudonym, bundle};
 use crate::terms::{Digest, UnixMillis};
 use index::Candidates;
 pub use keep::{Keeper, Served, Step, step};
@@ -96,6 +96,8 @@ pub struct Found {
     pub checkpoint: String,
     /// Entries below this index were looked up in an index, and may be hidden by it.
     pub indexed: u64,
+    /// Entries read that say which logs belong together.
+    pub sets: Vec<Place>,
 }
 
 /// Why a search says nothing.
@@ -175,6 +177,9 @@ impl Sieve<'_> {
         let of_case = is_of || head.of.is_some_and(|of| self.intents.contains(&of));
         if is_of && head.kind.role() == Role::Intent {
             self.intents.insert(place.leaf);
+        }
+        if head.kind == Kind::LogSet {
+            self.found.sets.push(place);
         }
         if place.index >= self.page.from && self.filter.fits(&head, &entry, of_case) {
             self.take(place);

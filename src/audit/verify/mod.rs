@@ -32,7 +32,7 @@ pub use pinned::Pinned;
 pub(in crate::audit) use pinned::witnessed;
 pub use report::{Fault, Pruned, Question, Report, Verdict};
 pub use segments::SegmentFolder;
-pub use set::{Member, SetReport, Sets, verify_set};
+pub use set::{Member, SetReport, Sets, disagreements, verify_set};
 pub use sparse::{Sparse, SparseError};
 pub use state::State;
 pub use tree::{Fetch, MAX_RESOURCE, TileFolder, claimed_minimum, read_bundle};

@@ -43,14 +43,7 @@ impl Judge<'_> {
         }
         let sets = &mut self.report.sets;
         let shrunk = sets.newest.as_ref().is_some_and(|(.., before)| !set.keeps(before));
-        sets.first_ts.get_or_insert(ts);
-        for head in set.heads() {
-            match sets.named.len() < MAX_HEADS {
-                true => sets.named.push((index, head.clone())),
-                false => sets.skipped += 1,
-            }
-        }
-        sets.newest = Some((index, ts, set));
+        sets.take(index, ts, set);
         if shrunk {
             let what = "the log set leaves out a log that an earlier one listed";
             self.fault_at(Question::Complete, Verdict::Disproven, place, Some(index), what);
@@ -63,6 +56,31 @@ impl Report {
     pub fn others(&self) -> impl Iterator<Item = &str> {
         let newest = self.sets.newest.iter().flat_map(|(.., set)| set.heads());
         newest.map(Head::origin).filter(|origin| *origin != self.origin)
+    }
+}
+
+impl Sets {
+    /// As a set says it, in the entry at `index`.
+    fn take(&mut self, index: u64, ts: i64, set: LogSet) {
+        self.first_ts.get_or_insert(ts);
+        for head in set.heads() {
+            match self.named.len() < MAX_HEADS {
+                true => self.named.push((index, head.clone())),
+                false => self.skipped += 1,
+            }
+        }
+        self.newest = Some((index, ts, set));
+    }
+
+    /// Of `logset` entries whose places in the log are proven: index, time and bytes.
+    pub fn of<'a>(entries: impl Iterator<Item = (u64, i64, &'a [u8])>) -> Self {
+        let mut sets = Self::default();
+        for (index, ts, bytes) in entries {
+            if let Some(set) = LogSet::read(bytes) {
+                sets.take(index, ts, set);
+            }
+        }
+        sets
     }
 }
 
@@ -101,6 +119,15 @@ pub fn verify_set(members: Vec<Member<'_>>, unusable: &[(String, String)]) -> Se
     drop(trees);
     let set = found.verdict(Question::Complete);
     SetReport { logs: members.into_iter().map(|member| member.report).collect(), set, faults: found.faults }
+}
+
+/// What logs say of each other that does not hold, of those at hand: some were cut off or rewritten. Whether they are all
+/// there is, or belong together at all, is not asked.
+pub fn disagreements(members: &[Member<'_>]) -> Vec<Fault> {
+    let mut found = Report::default();
+    let trees = members.iter().map(|member| (member.report.origin.as_str(), now(member))).collect();
+    members.iter().for_each(|member| agrees(member, &trees, &mut found));
+    found.faults
 }
 
 fn fault(found: &mut Report, verdict: Verdict, of: &Report, index: Option<u64>, what: String) {

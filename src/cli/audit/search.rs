@@ -16,7 +16,7 @@ use super::target::{PinArgs, ReachArgs, peer};
 use crate::audit::note::VerifierKey;
 use crate::audit::search::index::{Index, beside};
 use crate::audit::search::{Entries, Filter, Found, Hit, Page, Prover, SearchError, search, search_rows};
-use crate::audit::verify::Peer;
+use crate::audit::verify::{self, Peer};
 use crate::audit::{Kind, Pseudonym, checkpoint};
 use crate::terms::{ItemCode, UnixMillis};
 
@@ -112,6 +112,8 @@ fn kind(text: &str) -> Result<String, String> {
 /// What is shown of all logs together, and how the worst of them ended.
 struct Shown<'a> {
     args: &'a SearchArgs,
+    /// The logs that were searched, and what they say of each other.
+    searched: Vec<(Peer, verify::Report)>,
     out: io::BufWriter<io::StdoutLock<'a>>,
     listed: u64,
     matched: u64,
@@ -140,7 +142,7 @@ impl From<io::Error> for Broken {
 pub(super) fn run(args: &SearchArgs) -> Result<ExitCode, String> {
     let keys = args.pins.keys()?;
     let (runtime, out) = (runtime()?, io::BufWriter::new(io::stdout().lock()));
-    let mut shown = Shown { args, out, listed: 0, matched: 0, worst: 0 };
+    let mut shown = Shown { args, searched: Vec::new(), out, listed: 0, matched: 0, worst: 0 };
     let done = shown.all(&keys, &runtime);
     match done.and_then(|()| shown.out.flush()) {
         Ok(()) => Ok(ExitCode::from(shown.worst)),
@@ -213,7 +215,7 @@ impl Shown<'_> {
             let asked = peer(word, keys, &self.args.reach).and_then(|peer| Ok((filter(self.args, word)?, peer)));
             match asked {
                 Ok((filter, peer)) => match self.one(word, &peer, &filter, runtime) {
-                    Ok(()) => {}
+                    Ok(report) => self.searched.push((peer, report)),
                     Err(Broken::Log(error)) => {
                         let (verdict, code) =
                             if error.is_proof() { ("disproven", 1) } else { ("undecided", UNDECIDABLE) };
@@ -224,10 +226,47 @@ impl Shown<'_> {
                 Err(why) => self.fail(word, word, "undecided", UNDECIDABLE, &why)?,
             }
         }
+        self.agree()?;
         self.end()
     }
 
-    fn one(&mut self, word: &str, peer: &Peer, filter: &Filter, runtime: &Runtime) -> Result<(), Broken> {
+    /// Logs of one set convict each other: what was cut out of one of them is missing here, too.
+    fn agree(&mut self) -> io::Result<()> {
+        let member = |(peer, report): &(Peer, verify::Report)| {
+            (std::slice::from_ref(&peer.key).to_vec(), peer.log.clone(), report.clone())
+        };
+        let all: Vec<_> = self.searched.iter().map(member).collect();
+        let members: Vec<_> = all
+            .iter()
+            .map(|(keys, log, report)| verify::Member { keys, log: &**log, report: report.clone() })
+            .collect();
+        for fault in verify::disagreements(&members) {
+            let (verdict, code) = match fault.verdict {
+                verify::Verdict::Disproven => ("disproven", 1),
+                _ => ("undecided", UNDECIDABLE),
+            };
+            self.fail("set", &fault.file, verdict, code, &format!("{}: {}", fault.file, fault.what))?;
+        }
+        Ok(())
+    }
+
+    /// The sets that a log names: from the entries that were read, or by its index.
+    fn sets(&self, word: &str, peer: &Peer, found: &Found, runtime: &Runtime) -> Result<verify::Report, Broken> {
+        let signed = checkpoint::open(found.checkpoint.as_bytes(), &peer.key, None).map_err(SearchError::from)?;
+        let mut places = found.sets.clone();
+        if found.indexed > 0 {
+            let kind = Filter { kind: Some(Kind::LogSet.word().into()), ..Filter::default() };
+            let page = Page { from: 0, skip: 0, limit: usize::MAX };
+            places = by_index(word, peer, &kind, page, runtime)?.map(|found| found.places).unwrap_or_default();
+        }
+        let entries = Entries::new(&*peer.log, found.size);
+        let hits = places.into_iter().map(|place| entries.hit(place)).collect::<Result<Vec<_>, _>>()?;
+        let sets = verify::Sets::of(hits.iter().map(|hit| (hit.place.index, hit.ts, &hit.bytes[..])));
+        let (origin, root) = (peer.key.name().to_owned(), Some(signed.root()));
+        Ok(verify::Report { origin, size: signed.size(), root, sets, ..verify::Report::default() })
+    }
+
+    fn one(&mut self, word: &str, peer: &Peer, filter: &Filter, runtime: &Runtime) -> Result<verify::Report, Broken> {
         let skip = self.args.skip.saturating_sub(self.matched);
         let page = Page { from: 0, skip, limit: (self.args.limit - self.listed) as usize };
         let indexed = if self.args.full { None } else { by_index(word, peer, filter, page, runtime)? };
@@ -257,7 +296,10 @@ impl Shown<'_> {
         }
         self.matched += found.matched;
         self.tell(peer.key.name(), &found)?;
-        Ok(())
+        match self.args.logs.len() {
+            1 => Ok(verify::Report::default()),
+            _ => self.sets(word, peer, &found, runtime),
+        }
     }
 
     /// How sure the answer of one log is.

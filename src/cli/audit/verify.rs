@@ -128,20 +128,36 @@ fn set(args: &VerifyArgs, policy: Option<Pinned>) -> Result<ExitCode, String> {
             }
         };
         if members.iter().any(|(other, ..)| other.key.name() == member.key.name()) {
-            return Err(format!("{word}: 同一日志给出两次 · the log {} is given twice", member.key.name()));
+            unusable.push((word.clone(), format!("同一日志给出两次 · {} is given twice", member.key.name())));
+            continue;
         }
         let own = keys.iter().filter(|key| key.name() == member.key.name()).cloned().collect();
         let own = signing_first(own, &*member.log);
         let mut options = options(args, own[0].clone(), policy.clone())?;
         options.other_keys = own[1..].to_vec();
         // Every old checkpoint and time-stamp is of one of the logs.
-        let of_it = |note: &[u8]| note.split(|b| *b == b'\n').next() == Some(member.key.name().as_bytes());
-        options.old.retain(|note| of_it(note));
-        options.anchors.retain(|octets| Anchor::parse(octets).map_or(true, |anchor| of_it(anchor.note.as_bytes())));
-        options.gm.retain(|key| key.name() == member.key.name());
+        let name = member.key.name();
+        options.old.retain(|note| is_of(note, name));
+        options
+            .anchors
+            .retain(|octets| Anchor::parse(octets).map_or(true, |anchor| is_of(anchor.note.as_bytes(), name)));
+        options.gm.retain(|key| key.name() == name);
         match Target::find(word).and_then(|target| one(&target, args, &options)) {
             Ok(report) => members.push((member, own, report)),
             Err(why) => unusable.push((word.clone(), why)),
+        }
+    }
+    // What is of none of them was not judged, and somebody wanted it to be.
+    let is_of_one = |note: &[u8]| members.iter().any(|(member, ..)| is_of(note, member.key.name()));
+    let strange = "不属于所给任何日志 · of none of the logs that are given";
+    for path in &args.old {
+        if !is_of_one(&read(path)?) {
+            unusable.push((path.display().to_string(), strange.into()));
+        }
+    }
+    for path in &args.anchor {
+        if Anchor::parse(&read(path)?).is_ok_and(|anchor| !is_of_one(anchor.note.as_bytes())) {
+            unusable.push((path.display().to_string(), strange.into()));
         }
     }
     let members =
@@ -149,6 +165,11 @@ fn set(args: &VerifyArgs, policy: Option<Pinned>) -> Result<ExitCode, String> {
     let judged = verify::verify_set(members.collect(), &unusable);
     let text = if args.json { format!("{:#}\n", judged.json()) } else { judged.text() };
     tell(&text, judged.exit_code())
+}
+
+/// Whether a checkpoint says that it is of the log of that name.
+fn is_of(note: &[u8], name: &str) -> bool {
+    note.split(|b| *b == b'\n').next() == Some(name.as_bytes())
 }
 
 fn one(target: &Target, args: &VerifyArgs, options: &Options) -> Result<verify::Report, String> {
