@@ -157,8 +157,11 @@ impl Witness {
     /// Blocks for a few disk syncs: the new state is durable before the line leaves.
     pub fn add_checkpoint(&self, body: &[u8], logs: &[VerifierKey], now: u64) -> Result<String, WitnessError> {
         let ask = Ask::parse(body)?;
-        // A line that cannot be read is no signature of the log's.
-        let parsed = Note::parse(ask.note.as_bytes()).map_err(|_| WitnessError::Signature)?;
+        let parsed = Note::parse(ask.note.as_bytes()).map_err(|_| {
+            // A line that cannot be read is no signature of the log's, where it is a log of ours at all.
+            let is_known = logs.iter().any(|key| Some(key.name()) == ask.note.lines().next());
+            if is_known { WitnessError::Signature } else { WitnessError::UnknownLog }
+        })?;
         let checkpoint = Checkpoint::parse(parsed.text()).map_err(|_| WitnessError::Request("not a checkpoint"))?;
         let keys: Vec<VerifierKey> = logs.iter().filter(|key| key.name() == checkpoint.origin).cloned().collect();
         if keys.is_empty() {
