@@ -128,6 +128,11 @@ pub fn newest_upto(log: &Path, size: u64) -> io::Result<Option<PathBuf>> {
     Ok(all(log)?.range(..=size).next_back().map(|(_, path)| path.clone()))
 }
 
+/// The file of the first anchor over at least `size` entries.
+pub fn first_from(log: &Path, size: u64) -> io::Result<Option<PathBuf>> {
+    Ok(all(log)?.range(size..).next().map(|(_, path)| path.clone()))
+}
+
 impl fmt::Display for Anchor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{HEADER}\n{}\n\n{}", STANDARD.encode(&self.token), self.note)

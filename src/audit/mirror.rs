@@ -16,7 +16,8 @@ use super::checkpoint::{self, CheckpointError, SignedCheckpoint};
 use super::log::disk::{Disk, RealDisk, replace};
 use super::merkle::leaf_hash;
 use super::note::{MAX_NOTE, NoteError, VerifierKey};
-use super::retention::{RETENTION, Retention};
+use super::plain;
+use super::retention::{PRUNED_ANCHOR, RETENTION, Retention};
 use super::tile::{Level, TileHashes, TilePath, WIDTH, nodes_at, tiles_at};
 use super::verify::{Fetch, Sparse, SparseError, claimed_minimum, read_bundle};
 use crate::terms::Digest;
@@ -99,8 +100,9 @@ pub fn run(
             return Err(copy.contradiction(&signed, what));
         }
     }
-    if let Some(anchor) = fetch.get("anchor").map_err(|source| MirrorError::Read { path: "anchor".into(), source })? {
-        copy.write("anchor", &anchor)?;
+    for path in ["anchor", PRUNED_ANCHOR] {
+        let found = fetch.get(path).map_err(|source| MirrorError::Read { path: path.into(), source })?;
+        found.map_or(Ok(()), |anchor| copy.write(path, &anchor))?;
     }
     copy.write("key", format!("{key}\n").as_bytes())?;
     let size = signed.size();
@@ -217,10 +219,9 @@ impl Copy {
     fn read(&self, path: &str, max: u64) -> Result<Option<Vec<u8>>, MirrorError> {
         let wrong = |source| MirrorError::Write { path: path.to_owned(), source };
         let file = self.dir.join(path);
-        match std::fs::metadata(&file) {
-            Ok(meta) if meta.len() > max => Ok(None),
-            Ok(_) => std::fs::read(&file).map(Some).map_err(wrong),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        match plain::read(&file, max) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::FileTooLarge) => Ok(None),
             Err(e) => Err(wrong(e)),
         }
     }

@@ -23,6 +23,7 @@ pub mod logset;
 pub mod merkle;
 pub mod mirror;
 pub mod note;
+pub mod plain;
 pub mod proof;
 pub mod retention;
 pub mod search;

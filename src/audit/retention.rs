@@ -4,6 +4,7 @@
 //!  GET /retention      gov.example/gw/1            the origin
 //!                      minimum-index 131072        entries below are gone, their hashes are not
 //!                      retention-days 730          or `none`: nothing is ever pruned
+//!  GET /anchor-pruned  the first time-stamp over a checkpoint of at least so many entries
 //!  entry `lifecycle`   facts event=prune segments=2 root=… newest=… days=730
 //! ```
 //! C2SP tlog-tiles lets a log prune only under a written policy, by a minimum index, and has no address for it yet.
@@ -19,6 +20,8 @@ use crate::terms::Digest;
 
 /// Path of the document below the log's prefix.
 pub const RETENTION: &str = "retention";
+/// Path of the first time-stamp over all that was pruned: how old it was, by the word of somebody else.
+pub const PRUNED_ANCHOR: &str = "anchor-pruned";
 /// Longest document that is read.
 pub const MAX_RETENTION: usize = 4_096;
 /// Value of the fact `event`.

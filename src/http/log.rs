@@ -32,7 +32,7 @@ use super::{METHOD, NOT_FOUND, TOO_LARGE, guard, problem, search};
 use crate::audit::entry::{Actor, Decision, Outcome};
 use crate::audit::error::ENTRIES;
 use crate::audit::log::Resource;
-use crate::audit::retention::RETENTION;
+use crate::audit::retention::{PRUNED_ANCHOR, RETENTION};
 use crate::audit::tile::{Level, TilePath, WIDTH};
 use crate::audit::witness::{MAX_REQUEST, Witness, WitnessError};
 use crate::audit::{AuditError, Entry, Kind};
@@ -232,9 +232,11 @@ impl LogDoor {
                 let gm = self.rooms.log.gm().ok_or_else(|| Refusal::new(&NOT_FOUND, "this log has no SM2 key"))?;
                 return Ok(text(format!("{}\n", gm.key())));
             }
-            "anchor" => {
+            "anchor" | PRUNED_ANCHOR => {
                 let log = self.rooms.log.clone();
-                let found = tokio::task::spawn_blocking(move || log.anchor()).await;
+                let is_newest = path == "anchor";
+                let read = move || if is_newest { log.anchor() } else { log.anchor_pruned() };
+                let found = tokio::task::spawn_blocking(read).await;
                 let found = found.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "reading was cut off"))?;
                 let none = |_| Refusal::new(&NOT_FOUND, "no time-stamp over this log yet");
                 return Ok(text(String::from_utf8_lossy(&found.map_err(none)?).into_owned()));

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::audit::checkpoint::{self, Checkpoint};
 use crate::audit::log::segment::SEGMENT_ENTRIES;
-use crate::audit::retention::{RETENTION, Retention};
+use crate::audit::retention::{PRUNED_ANCHOR, RETENTION, Retention};
 use crate::audit::tile::{Level, TilePath, WIDTH, nodes_at, tiles_at};
 use crate::audit::{AuditError, Log};
 use crate::gateway::rooms::ArchiveState;
@@ -138,6 +138,9 @@ impl Archive {
         }
         if let Some(anchor) = log.anchor_upto(to)? {
             loose.replace("anchor", &Bytes::from(anchor)).await?;
+        }
+        if let Ok(anchor) = log.anchor_pruned() {
+            loose.replace(PRUNED_ANCHOR, &Bytes::from(anchor)).await?;
         }
         let origin = log.key().name();
         let note = log.sign_past(&Checkpoint::new(origin, to, log.root_at(to)?))?;

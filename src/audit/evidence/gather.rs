@@ -2,7 +2,6 @@
 //! changes, so this works beside a running gateway too.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -13,13 +12,14 @@ use super::index::{self, Last};
 use super::{
     ANCHOR, AnchorPart, EvidenceError, IndexPart, LogPart, MAX_ENTRIES, checkpoint_path, entry_path, proof_path,
 };
-use crate::audit::anchor;
+use crate::audit::anchor::{self, MAX_ANCHOR};
 use crate::audit::checkpoint::{self, SignedCheckpoint};
 use crate::audit::entry::{EntryHead, Receipt, Role};
 use crate::audit::log::base::{Base, PRUNED};
 use crate::audit::log::segment::{self, Cursor, HEADER_LEN, Unit};
 use crate::audit::merkle::{self, leaf_hash};
-use crate::audit::note::VerifierKey;
+use crate::audit::note::{MAX_NOTE, VerifierKey};
+use crate::audit::plain;
 use crate::audit::proof::TlogProof;
 use crate::audit::tile::{TileHashes, Tiled, WIDTH};
 use crate::audit::verify::{Fetch, Sparse, read_bundle};
@@ -63,7 +63,8 @@ impl Half {
 /// The entries of `case` in the log folder `dir`, those that close its intents, and the newest `index` entry.
 pub fn gather(dir: &Path, key: &VerifierKey, case: &Pseudonym) -> Result<Half, EvidenceError> {
     let read = |file: &str| {
-        std::fs::read(dir.join(file)).map_err(|source| EvidenceError::Read { file: file.to_owned(), source })
+        plain::read(&dir.join(file), MAX_NOTE as u64)
+            .map_err(|source| EvidenceError::Read { file: file.to_owned(), source })
     };
     let signed = checkpoint::open(&read("checkpoint")?, key, None)?;
     if let Some(base) = pruned(dir)?
@@ -105,7 +106,7 @@ fn anchored(
     let failed = |source| EvidenceError::Read { file: "anchors".to_owned(), source };
     let all = anchor::all(dir).map_err(failed)?;
     let Some((size, file)) = all.range(last + 1..=signed.size()).next() else { return Ok(None) };
-    let octets = std::fs::read(file).map_err(failed)?;
+    let octets = plain::read(file, MAX_ANCHOR as u64).map_err(failed)?;
     let proof = merkle::consistency(&Tiled(levels), *size, signed.size())?;
     Ok(Some((AnchorPart { size: *size, proof }, octets)))
 }
@@ -243,7 +244,7 @@ fn walk(
         }
         let file = format!("segments/{}", segment::name(number));
         let failed = |source| EvidenceError::Read { file: file.clone(), source };
-        let open = File::open(dir.join(&file)).map_err(failed)?;
+        let open = plain::open(&dir.join(&file)).map_err(failed)?;
         let mut cursor = Cursor::new(&open, HEADER_LEN as u64);
         let end = (number + 1) * segment::SEGMENT_ENTRIES;
         while at < size.min(end) {
@@ -275,7 +276,9 @@ impl TileHashes for LevelFolder {
     fn hashes(&self, level: u8, start: u64, count: usize) -> Result<Vec<Digest>, AuditError> {
         let io = |e: io::Error| AuditError::io("reading a level file", &e);
         let mut bytes = vec![0; count * 32];
-        File::open(self.0.join(level.to_string())).and_then(|f| f.read_exact_at(&mut bytes, start * 32)).map_err(io)?;
+        plain::open(&self.0.join(level.to_string()))
+            .and_then(|f| f.read_exact_at(&mut bytes, start * 32))
+            .map_err(io)?;
         Ok(bytes.as_chunks::<32>().0.iter().map(|hash| Digest(*hash)).collect())
     }
 }

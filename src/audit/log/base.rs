@@ -17,6 +17,7 @@ use super::segment::SEGMENT_ENTRIES;
 use crate::audit::Pseudonym;
 use crate::audit::evidence::index::Last;
 use crate::audit::merkle::Frontier;
+use crate::audit::plain;
 use crate::terms::Digest;
 
 /// Name of the file.
@@ -41,13 +42,16 @@ pub struct Base {
     pub open: Vec<(u64, Digest)>,
 }
 
+/// Largest file: the cases of a log of 40 million.
+const MAX_BASE: u64 = 4 << 30;
+
 impl Base {
     /// The base in a log folder; `None` where nothing was pruned.
     ///
     /// # Errors
     /// Kind `InvalidData` for a file that is damaged.
     pub fn read(dir: &Path) -> io::Result<Option<Self>> {
-        match std::fs::read(dir.join(PRUNED)) {
+        match plain::read(&dir.join(PRUNED), MAX_BASE) {
             Ok(bytes) => Self::decode(&bytes).map(Some).ok_or(io::ErrorKind::InvalidData.into()),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),

@@ -21,6 +21,8 @@ pub const SEGMENT_ENTRIES: u64 = 65_536;
 pub const HEADER_LEN: usize = 64;
 pub const FOOTER_LEN: usize = 92;
 pub const RECORD_HEAD: usize = 8;
+/// Longest file of a segment, in bytes: the longest entries, each in a batch of its own, and room taken in advance.
+pub const MAX_SEGMENT: u64 = SEGMENT_ENTRIES * (65_535 + (RECORD_HEAD + FOOTER_LEN) as u64) + (1 << 28);
 const MAGIC: &[u8; 8] = b"TBSEG01\n";
 const FOOTER_MARK: &[u8; 4] = b"TBFT";
 /// Bytes read at a time when a whole segment is walked.

@@ -79,6 +79,16 @@ impl Log {
         found.map(|file| std::fs::read(file).map_err(io)).transpose()
     }
 
+    /// The first anchor over all entries that were pruned.
+    pub fn anchor_pruned(&self) -> Result<Vec<u8>, AuditError> {
+        let io = |e: std::io::Error| AuditError::io("reading an anchor", &e);
+        let minimum = Some(self.minimum()).filter(|minimum| *minimum > 0).ok_or(AuditError::NotFound)?;
+        match anchor::first_from(&self.0.publisher.dir, minimum).map_err(io)? {
+            Some(file) => std::fs::read(file).map_err(io),
+            None => Err(AuditError::NotFound),
+        }
+    }
+
     /// Size of the newest checkpoint that was stamped; 0 without one.
     pub fn anchored(&self) -> Result<u64, AuditError> {
         let newest = anchor::newest(&self.0.publisher.dir).map_err(|e| AuditError::io("looking for anchors", &e))?;

@@ -11,14 +11,17 @@ use super::{Options, Progress};
 use crate::audit::anchor::MAX_ANCHOR;
 use crate::audit::gm::GmKey;
 use crate::audit::log::base::{Base, PRUNED};
-use crate::audit::log::segment::{self, Chain, Fault, SEGMENT_ENTRIES, Tail, Visitor};
+use crate::audit::log::segment::{self, Chain, Fault, MAX_SEGMENT, SEGMENT_ENTRIES, Tail, Visitor};
 use crate::audit::log::{self, disk::DiskFile};
 use crate::audit::log::{COSIGNERS, GM_KEY};
 use crate::audit::note::{Note, NoteError, SignatureLine, VerifierKey};
+use crate::audit::plain;
 use crate::terms::Digest;
 
 /// Hashes compared with a level file at a time, in bytes.
 const COMPARE: usize = 64 * 1024;
+/// Longest level file beyond its hashes, in bytes: a log takes 256 KiB in advance.
+const MAX_SPARE: u64 = 64 << 20;
 /// Levels of a log of 2^64 entries.
 const LEVELS: usize = 8;
 
@@ -57,7 +60,7 @@ pub(super) fn verify(dir: &Path, options: &Options, progress: Progress<'_>) -> R
         }
         Err(error) => {
             each.file = PRUNED.into();
-            each.disproven(None, &error.to_string());
+            each.unread(&error);
             return each.judge.finish();
         }
     };
@@ -76,12 +79,16 @@ pub(super) fn verify(dir: &Path, options: &Options, progress: Progress<'_>) -> R
         let file = match open(&dir.join(&each.file)) {
             Ok(file) => file,
             Err(error) => {
-                each.disproven(None, &error.to_string());
+                each.unread(&error);
                 break;
             }
         };
+        if file.size().is_ok_and(|size| size > MAX_SEGMENT) {
+            each.disproven(None, "longer than a segment can be");
+            break;
+        }
         match segment::walk(&*file, number, options.origin(), &mut chain, &mut each) {
-            Err(error) => each.disproven(None, &error.to_string()),
+            Err(error) => each.unread(&error),
             Ok(walked) => match walked.fault {
                 Some(fault) if is_last => {
                     let tail = settled(dir, &*file, walked.end, &chain);
@@ -125,7 +132,7 @@ fn settled(dir: &Path, file: &dyn DiskFile, end: u64, chain: &Chain) -> io::Resu
 }
 
 fn open(path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-    Ok(Arc::new(std::fs::File::open(path)?))
+    Ok(Arc::new(plain::open(path)?))
 }
 
 fn listing(dir: &Path) -> io::Result<Vec<String>> {
@@ -140,10 +147,7 @@ fn listing(dir: &Path) -> io::Result<Vec<String>> {
 
 /// A file of at most [`MAX_ANCHOR`] bytes.
 fn small_file(path: &Path) -> io::Result<Vec<u8>> {
-    match std::fs::metadata(path)?.len() {
-        len if len > MAX_ANCHOR as u64 => Err(io::Error::other("a file that is too long")),
-        _ => std::fs::read(path),
-    }
+    plain::read(path, MAX_ANCHOR as u64)
 }
 
 fn small_files(dir: &Path, options: &Options, judge: &mut Judge<'_>) {
@@ -155,7 +159,8 @@ fn small_files(dir: &Path, options: &Options, judge: &mut Judge<'_>) {
             Some(keys) if keys.contains(&options.key) && keys.iter().all(|key| key.name() == options.key.name()) => {}
             _ => wrong(judge, "key", "not the key that was given"),
         },
-        Err(error) => wrong(judge, "key", &error.to_string()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => wrong(judge, "key", "there is no such file"),
+        Err(error) => judge.fault(Question::Integrity, Verdict::Undecided, "key", None, &error.to_string()),
     }
     if std::fs::metadata(dir.join("lock")).is_ok_and(|meta| meta.len() > 0) {
         wrong(judge, "lock", "the lock file is not empty");
@@ -283,6 +288,16 @@ impl Each<'_, '_> {
         self.judge.fault_at(Question::Integrity, Verdict::Disproven, place, index, what);
     }
 
+    /// What could not be read convicts nobody; what was read and is no file of a log does.
+    fn unread(&mut self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::InvalidData {
+            return self.disproven(None, &error.to_string());
+        }
+        self.judge.stopped = true;
+        let place = Place { file: &self.file, offset: None };
+        self.judge.fault_at(Question::Integrity, Verdict::Undecided, place, None, &error.to_string());
+    }
+
     /// What stands after the last batch that holds. Every signed entry is before it, or the signature says so.
     fn tail(&mut self, tail: io::Result<Option<(Tail, u64)>>, end: u64, fault: &Fault, chain: &Chain) {
         let is_signed = chain.frontier.size() < self.judge.report.size;
@@ -381,11 +396,22 @@ impl Levels {
     /// After the last entry: the rest of the files must be zeros, but for what a log `is_open` writes meanwhile.
     fn finish(mut self, judge: &mut Judge<'_>, size: u64, is_open: bool) {
         self.compare(judge, 1);
+        for name in &self.unknown {
+            judge.fault(Question::Integrity, Verdict::Undecided, name, None, "a file that does not belong here");
+        }
+        if judge.stopped {
+            return; // what follows is of entries that were not read
+        }
         for (level, (name, file)) in self.files.iter().enumerate() {
             let Some(file) = file else { continue };
             let first = (size >> (8 * level)) * 32;
             let mut at = first;
             let mut buffer = vec![0; COMPARE];
+            if file.size().is_ok_and(|size| size > first + MAX_SPARE) {
+                let what = "far longer than its hashes; the rest of it was not read";
+                judge.fault(Question::Integrity, Verdict::Undecided, name, None, what);
+                continue;
+            }
             loop {
                 match file.read_at(&mut buffer, at) {
                     Ok(0) => break,
@@ -407,9 +433,6 @@ impl Levels {
                     }
                 }
             }
-        }
-        for name in &self.unknown {
-            judge.fault(Question::Integrity, Verdict::Undecided, name, None, "a file that does not belong here");
         }
     }
 }

@@ -58,6 +58,8 @@ pub struct Judge<'o> {
     pub(super) entries_seen: bool,
     /// Chains that began below the place where this walk began, when nothing is known of them.
     pub(super) begun_before: Option<u64>,
+    /// Reading ended early, because something could not be read.
+    pub(super) stopped: bool,
 }
 
 impl<'o> Judge<'o> {
@@ -82,6 +84,7 @@ impl<'o> Judge<'o> {
             gap: Gap::default(),
             entries_seen: true,
             begun_before: None,
+            stopped: false,
         };
         judge.report.answer(Question::Integrity, Verdict::Proven);
         if options.entries_are_ours {
@@ -435,8 +438,13 @@ impl<'o> Judge<'o> {
         }
         for (at, promises) in std::mem::take(&mut self.promises) {
             for (who, _, question) in promises {
-                let what = format!("{who} covers {at} entries, {size} are there");
-                self.fault(question, Verdict::Disproven, "entries", Some(size), &what);
+                // Where reading was cut short, the rest may well be there: nobody is convicted by a bad network.
+                let (verdict, are) = match self.stopped {
+                    true => (Verdict::Undecided, "could be read"),
+                    false => (Verdict::Disproven, "are there"),
+                };
+                let what = format!("{who} covers {at} entries, {size} {are}");
+                self.fault(question, verdict, "entries", Some(size), &what);
             }
         }
         let mut open: Vec<(u64, i64)> = self.intents.values().copied().collect();

@@ -8,7 +8,10 @@
 //!       │
 //!       ▼
 //!  the auditor's policy allows it (`#tongban retention DAYS`)? ──no word──▶ complete, content: undecided
-//!       │yes: what is kept holds               pruned too early ──▶ disproven
+//!       │yes                                   pruned too early, by its word or by that of others ──▶ disproven
+//!       ▼
+//!  somebody else saw the entries so many days before? ──nobody──▶ complete, content: undecided
+//!       │yes: what is kept holds
 //! ```
 
 use super::judge::{Judge, Place};
@@ -78,6 +81,7 @@ impl Judge<'_> {
         let names = |told: &&(u64, i64, Pruning)| end == Some((told.2.minimum, told.2.root));
         let told = self.gap.told.iter().find(names);
         let newest = told.map(|told| told.2.newest);
+        let announced = told.map(|told| told.1);
         let told = told.map(|told| told.0);
         // The announcement's own word on how old the entries were, against those of others.
         let younger =
@@ -97,22 +101,40 @@ impl Judge<'_> {
         if told.is_none() {
             let what =
                 format!("entries below {minimum} are missing, and no entry on record says that they were pruned");
-            return self.fault(Question::Integrity, Verdict::Disproven, "tile/entries", Some(0), &what);
+            // The entry that says so may be among those that could not be read.
+            let verdict = if self.stopped { Verdict::Undecided } else { Verdict::Disproven };
+            return self.fault(Question::Integrity, verdict, "tile/entries", Some(0), &what);
         }
         let links = self.begun_before.unwrap_or(0);
         if links > 0 {
             self.report.notes.push(format!("{links} 处链接指向已清除条目 links to entries that were pruned"));
         }
+        let allowed = self.options.policy.as_ref().and_then(|policy| policy.retention_days);
+        let what = match allowed.zip(announced) {
+            Some((days, announced)) if self.was_old(minimum, announced, days) => None,
+            Some(_) => Some(
+                "nobody else's word says how old they were: it takes the time-stamps (--tsa), or a checkpoint of then that a \
+                 witness of the policy cosigned (--old)",
+            ),
+            None => {
+                Some("an archive, a mirror or a kept state has them; `#tongban retention DAYS` in the policy allows it")
+            }
+        };
         for question in [Question::Complete, Question::Content] {
-            if self.options.policy.as_ref().is_some_and(|policy| policy.retention_days.is_some()) {
-                self.report.answer(question, Verdict::Kept);
-            } else {
-                let what = format!(
-                    "entries below {minimum} were pruned on record: an archive, a mirror or a kept state has them; \
-                     `#tongban retention DAYS` in the policy allows it"
-                );
-                self.fault(question, Verdict::Undecided, "tile/entries", Some(0), &what);
+            match what {
+                None => self.report.answer(question, Verdict::Kept),
+                Some(what) => {
+                    let what = format!("entries below {minimum} were pruned on record: {what}");
+                    self.fault(question, Verdict::Undecided, "tile/entries", Some(0), &what);
+                }
             }
         }
+    }
+
+    /// Whether a witness or a time-stamp authority saw all that was pruned, so many days before it was announced.
+    fn was_old(&self, minimum: u64, announced: i64, days: u64) -> bool {
+        let days = i64::try_from(days).unwrap_or(i64::MAX).saturating_mul(DAY_MS);
+        let by = announced.saturating_sub(days).saturating_add(CLOCKS_MS);
+        self.gap.shown.iter().any(|(size, at)| *size >= minimum && *at <= by)
     }
 }

@@ -1,7 +1,6 @@
 //! A gateway's own log folder, read as its URL would be: for the half that a peer's log holds of something.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -9,12 +8,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Fetch;
+use crate::audit::anchor::{self, MAX_ANCHOR};
 use crate::audit::bundle;
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::log::base::Base;
 use crate::audit::log::segment::{self, Cursor, HEADER_LEN, SEGMENT_ENTRIES, Unit};
-use crate::audit::note::Note;
-use crate::audit::retention::{RETENTION, Retention};
+use crate::audit::note::{MAX_NOTE, Note};
+use crate::audit::plain;
+use crate::audit::retention::{PRUNED_ANCHOR, RETENTION, Retention};
 use crate::audit::tile::{Level, TilePath, WIDTH};
 
 /// The folder with `checkpoint`, `levels/` and `segments/`. Takes no lock and believes nothing of it.
@@ -32,8 +33,13 @@ impl Fetch for SegmentFolder {
         let found = match TilePath::parse(path) {
             Some(TilePath { level: Level::Hashes(level), index, width }) => self.hashes(level, index, width),
             Some(TilePath { level: Level::Entries, index, width }) => self.entries(index, width),
-            None if path == "checkpoint" => std::fs::read(self.dir.join(path)).map(Some),
+            None if path == "checkpoint" => plain::read(&self.dir.join(path), MAX_NOTE as u64).map(Some),
             None if path == RETENTION => self.retention(),
+            None if path == "anchor" => anchor::newest(&self.dir).and_then(|file| self.anchor(file)),
+            None if path == PRUNED_ANCHOR => match Base::read(&self.dir)? {
+                Some(base) => anchor::first_from(&self.dir, base.minimum).and_then(|file| self.anchor(file)),
+                None => Ok(None),
+            },
             None => Ok(None),
         };
         match found {
@@ -56,22 +62,26 @@ impl SegmentFolder {
     /// What the folder knows of its pruning, in the words of the log's own document.
     fn retention(&self) -> io::Result<Option<Vec<u8>>> {
         let Some(base) = Base::read(&self.dir)? else { return Ok(None) };
-        let note = std::fs::read_to_string(self.dir.join("checkpoint"))?;
+        let note = plain::text(&self.dir.join("checkpoint"), MAX_NOTE as u64)?;
         let origin = note.lines().next().unwrap_or_default().to_owned();
         Ok(Some(Retention { origin, minimum: base.minimum, days: None }.to_string().into_bytes()))
+    }
+
+    fn anchor(&self, file: Option<PathBuf>) -> io::Result<Option<Vec<u8>>> {
+        file.map(|file| plain::read(&file, MAX_ANCHOR as u64)).transpose()
     }
 
     fn hashes(&self, level: u8, index: u64, width: u16) -> io::Result<Option<Vec<u8>>> {
         let mut bytes = vec![0; usize::from(width) * 32];
         let Some(offset) = index.checked_mul(WIDTH * 32) else { return Ok(None) };
-        let file = File::open(self.dir.join("levels").join(level.to_string()))?;
+        let file = plain::open(&self.dir.join("levels").join(level.to_string()))?;
         file.read_exact_at(&mut bytes, offset).map(|()| Some(bytes))
     }
 
     fn entries(&self, index: u64, width: u16) -> io::Result<Option<Vec<u8>>> {
         let Some(first) = index.checked_mul(WIDTH) else { return Ok(None) };
         let (number, end) = (first / SEGMENT_ENTRIES, first + u64::from(width));
-        let file = match File::open(self.dir.join("segments").join(segment::name(number))) {
+        let file = match plain::open(&self.dir.join("segments").join(segment::name(number))) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return self.absent(end),
             other => other?,
         };
@@ -116,7 +126,7 @@ impl SegmentFolder {
     /// Entries up to `end` are not here: nobody's fault where they were never signed, or were pruned.
     fn absent(&self, end: u64) -> io::Result<Option<Vec<u8>>> {
         let minimum = Base::read(&self.dir)?.map_or(0, |base| base.minimum);
-        let note = std::fs::read_to_string(self.dir.join("checkpoint"))?;
+        let note = plain::text(&self.dir.join("checkpoint"), MAX_NOTE as u64)?;
         let size = Note::parse(note.as_bytes()).ok().and_then(|note| Checkpoint::parse(note.text()).ok());
         match size.is_some_and(|signed| end <= signed.size) && end > minimum {
             true => Err(io::Error::new(io::ErrorKind::InvalidData, "entries that were signed are missing")),

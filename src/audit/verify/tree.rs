@@ -14,7 +14,8 @@ use super::{Options, Progress, sample};
 use crate::audit::bundle;
 use crate::audit::checkpoint::SignedCheckpoint;
 use crate::audit::merkle::{Frontier, leaf_hash};
-use crate::audit::retention::{RETENTION, Retention};
+use crate::audit::plain;
+use crate::audit::retention::{PRUNED_ANCHOR, RETENTION, Retention};
 use crate::audit::tile::{Level, TileHashes, TilePath, WIDTH, nodes_at, parse_hashes};
 use crate::terms::Digest;
 
@@ -40,10 +41,8 @@ pub struct TileFolder(pub PathBuf);
 
 impl Fetch for TileFolder {
     fn get(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
-        let path = self.0.join(path);
-        match std::fs::metadata(&path) {
-            Ok(meta) if meta.len() > MAX_RESOURCE => Err(io::Error::other("a resource that is too long")),
-            Ok(_) => std::fs::read(&path).map(Some),
+        match plain::read(&self.0.join(path), MAX_RESOURCE) {
+            Ok(bytes) => Ok(Some(bytes)),
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
             Err(e) => Err(e),
         }
@@ -81,10 +80,12 @@ pub(super) fn verify(fetch: &dyn Fetch, options: &Options, progress: Progress<'_
     let Some(signed) = signed else { return judge.finish() };
     let size = signed.size();
     if !options.time_authorities.is_empty() {
-        match fetch.get("anchor") {
-            Ok(Some(anchor)) => judge.anchor(&anchor),
-            Ok(None) => {}
-            Err(error) => judge.fault(Question::Anchored, Verdict::Undecided, "anchor", None, &error.to_string()),
+        for path in ["anchor", PRUNED_ANCHOR] {
+            match fetch.get(path) {
+                Ok(Some(anchor)) => judge.anchor(&anchor),
+                Ok(None) => {}
+                Err(error) => judge.fault(Question::Anchored, Verdict::Undecided, path, None, &error.to_string()),
+            }
         }
         judge.keep_promises("checkpoint");
     }
@@ -219,6 +220,7 @@ impl Walk<'_> {
                 Ok(Some(bytes)) => return Some((candidate, bytes)),
                 Ok(None) => {}
                 Err(error) => {
+                    self.judge.stopped = true;
                     self.broken(&candidate.to_string(), Verdict::Undecided, &error.to_string());
                     return None;
                 }

@@ -13,6 +13,7 @@ use crate::audit::log::GM_KEY;
 use crate::audit::log::base::Base;
 use crate::audit::log::segment::{self, Cursor, Unit};
 use crate::audit::note::VerifierKey;
+use crate::audit::plain;
 use crate::audit::verify::{self, Fetch, TileFolder};
 use crate::audit::{Pseudonym, note::Note, tile};
 
@@ -72,7 +73,7 @@ fn show_segments(dir: &Path, print: Print<'_>) -> std::io::Result<()> {
     let first = Base::read(dir)?.map_or(0, |base| base.segment());
     for number in first.. {
         let path = dir.join("segments").join(segment::name(number));
-        let file = match std::fs::File::open(path) {
+        let file = match plain::open(&path) {
             Ok(file) => file,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && number > first => return Ok(()),
             Err(e) => return Err(e),

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::audit::anchor::MAX_ANCHOR;
 use crate::audit::note::MAX_NOTE;
+use crate::audit::retention::PRUNED_ANCHOR;
 use crate::audit::verify::{Fetch, MAX_RESOURCE};
 use crate::upstream::body::empty;
 use crate::upstream::tls::{Identity, certificates};
@@ -112,7 +113,7 @@ fn longest(path: &str) -> u64 {
     match path {
         _ if path.starts_with("tile/entries/") => MAX_RESOURCE,
         _ if path.starts_with("tile/") => MAX_TILE,
-        "anchor" => MAX_ANCHOR as u64,
+        "anchor" | PRUNED_ANCHOR => MAX_ANCHOR as u64,
         _ => MAX_NOTE as u64,
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::audit::anchor::tests::Authority;
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::entry::Kind;
 use crate::audit::evidence::index;
@@ -13,7 +14,9 @@ use crate::audit::merkle::{self, leaf_hash};
 use crate::audit::mirror;
 use crate::audit::note::{KeyKind, Signer};
 use crate::audit::retention::RETENTION;
-use crate::audit::verify::{self, Fetch, Options, Pinned, Pruned, Question, Report, TileFolder, Verdict};
+use crate::audit::verify::{
+    self, Fetch, Options, Pinned, Pruned, Question, Report, SegmentFolder, TileFolder, Verdict,
+};
 use crate::audit::{Entry, OpenOptions};
 
 const ORIGIN: &str = "gov.example/gw/1";
@@ -80,14 +83,28 @@ fn prune(log: &Log, before: i64, upto: u64) -> u64 {
     told.index
 }
 
-fn judge(dir: &Path, policy: Option<u32>) -> Report {
-    verify::verify(dir, &judged_by(policy), &mut |_, _| {})
+fn judge(dir: &Path, policy: Option<u32>, seen: &[u8]) -> Report {
+    verify::verify(dir, &judged_by(policy, seen), &mut |_, _| {})
 }
 
-fn judged_by(policy: Option<u32>) -> Options {
-    let policy = policy.map(|days| Pinned::parse(&format!("quorum none\n#tongban retention {days}\n")).unwrap());
+/// `seen`: an older checkpoint at hand.
+fn judged_by(policy: Option<u32>, seen: &[u8]) -> Options {
+    let witness = witness().verifier(KeyKind::Cosignature);
+    let text = |days| format!("witness w {witness}\nquorum none\n#tongban retention {days}\n");
+    let policy = policy.map(|days| Pinned::parse(&text(days)).unwrap());
     let key = Signer::from_seed(ORIGIN, &[7; 32]).unwrap().verifier(KeyKind::Ed25519);
-    Options { policy, ..Options::new(key) }
+    Options { policy, old: vec![seen.to_vec()], ..Options::new(key) }
+}
+
+fn witness() -> Signer {
+    Signer::from_seed("w.example", &[9; 32]).unwrap()
+}
+
+/// The log's checkpoint of now, as a witness saw it on that day.
+fn seen(log: &Log, day: i64) -> Vec<u8> {
+    let note = log.checkpoint().note.clone();
+    let text = note.split_inclusive("\n\n").next().unwrap().strip_suffix('\n').unwrap();
+    format!("{note}{}", witness().cosign(text, u64::try_from(day * DAY_MS / 1000).unwrap())).into_bytes()
 }
 
 /// (exit code, integrity, complete)
@@ -139,6 +156,7 @@ fn flip(file: PathBuf, at: usize) {
 fn a_log_is_pruned_and_everything_else_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let log = log_of_three(dir.path());
+    let then = seen(&log, 3);
     let (one, two, all) = (SEGMENT_ENTRIES, 2 * SEGMENT_ENTRIES, u64::MAX);
     let held = HashSet::from([HELD]);
     for (before, upto, held, want) in [
@@ -185,22 +203,22 @@ fn a_log_is_pruned_and_everything_else_goes_on() {
         (Some(365), (0, Verdict::Proven, Verdict::Kept)),
         (Some(500), (1, Verdict::Proven, Verdict::Disproven)), // pruned after 399 days
     ] {
-        let options = judged_by(policy);
+        let options = judged_by(policy, &then);
         let served = verify::verify_tree(&Served(&log), &options, &mut |_, _| {});
-        for report in [judge(dir.path(), policy), served, judge(mirrored.path(), policy)] {
+        for report in [judge(dir.path(), policy, &then), served, judge(mirrored.path(), policy, &then)] {
             assert_eq!((verdicts(&report), report.pruned), (want, pruned), "{}", report.text());
         }
     }
-    let report = judge(whole.path(), None);
+    let report = judge(whole.path(), None, &then);
     assert_eq!((verdicts(&report).0, report.pruned), (0, None), "{}", report.text());
     // An auditor who verified the log before goes on without the old entries.
-    let mut first = judged_by(None);
+    let mut first = judged_by(None, &then);
     first.keep_state = true;
     let state = verify::verify(untouched.path(), &first, &mut |_, _| {}).state.unwrap();
-    let since = Options { since: Some(state.note.clone()), state: Some(state), ..judged_by(None) };
+    let since = Options { since: Some(state.note.clone()), state: Some(state), ..judged_by(None, &then) };
     let report = verify::verify_tree(&Served(&log), &since, &mut |_, _| {});
     assert_eq!(verdicts(&report), (0, Verdict::Proven, Verdict::Proven), "{}", report.text());
-    let sampled = Options { sample: Some((400, [4; 32])), ..judged_by(None) };
+    let sampled = Options { sample: Some((400, [4; 32])), ..judged_by(None, &then) };
     assert_eq!(verify::verify_tree(&Served(&log), &sampled, &mut |_, _| {}).exit_code(), 2);
 
     // The next life, and the next pruning.
@@ -222,7 +240,7 @@ fn a_log_is_pruned_and_everything_else_goes_on() {
     assert_eq!(map(&log), map(&same), "chains and the map of all cases go on as if nothing had gone");
     log.publish();
     let told = prune(&log, 9, two);
-    let report = judge(dir.path(), Some(365));
+    let report = judge(dir.path(), Some(365), &then);
     let pruned = Some(Pruned { minimum: two, entries: two, told: Some(told) });
     assert_eq!((verdicts(&report).0, report.pruned), (0, pruned), "{}", report.text());
     assert_eq!(plan(&log, 999, all, &nobody()).unwrap_err(), Stays::Bound);
@@ -241,7 +259,7 @@ fn a_log_is_pruned_and_everything_else_goes_on() {
     source.rebuild(built.path(), dir.path(), &mut |_, _| {}).unwrap();
     let again = open(built.path());
     assert_eq!((again.size(), again.minimum()), (size, two));
-    let report = judge(built.path(), Some(365));
+    let report = judge(built.path(), Some(365), &then);
     assert_eq!((verdicts(&report).0, report.pruned), (0, pruned), "{}", report.text());
     let of_another = [("the store", Checkpoint::new(ORIGIN, old.size, now.root))];
     assert!(matches!(Source::open(&tiles, &key, &of_another), Err(RebuildError::Contradiction { .. })));
@@ -253,6 +271,7 @@ fn a_log_is_pruned_and_everything_else_goes_on() {
 fn whatever_a_crash_leaves_behind_the_next_start_ends_it() {
     let dir = tempfile::tempdir().unwrap();
     let log = log_of_three(dir.path());
+    let then = seen(&log, 3);
     let minimum = 2 * SEGMENT_ENTRIES;
     let plan = plan(&log, 9, minimum, &nobody()).unwrap();
     let base = plan.base.clone();
@@ -263,7 +282,7 @@ fn whatever_a_crash_leaves_behind_the_next_start_ends_it() {
     drop(log);
     let base = Base { told: told.index, ..base };
 
-    let report = judge(dir.path(), None);
+    let report = judge(dir.path(), None, &then);
     assert_eq!((verdicts(&report).0, report.pruned), (0, None), "announced, and all are there: {}", report.text());
     for removed in 0..=2 {
         let crashed = copy(dir.path());
@@ -271,7 +290,7 @@ fn whatever_a_crash_leaves_behind_the_next_start_ends_it() {
         for number in 0..removed {
             std::fs::remove_file(crashed.path().join("segments").join(segment::name(number))).unwrap();
         }
-        let report = judge(crashed.path(), Some(365));
+        let report = judge(crashed.path(), Some(365), &then);
         assert_eq!(verdicts(&report), (0, Verdict::Proven, Verdict::Kept), "{removed} removed: {}", report.text());
         let log = open(crashed.path());
         assert_eq!((log.minimum(), log.size()), (minimum, told.index + 1));
@@ -283,7 +302,7 @@ fn whatever_a_crash_leaves_behind_the_next_start_ends_it() {
         std::fs::write(broken.path().join(PRUNED), base.encode()).unwrap();
         remove_below(&crate::audit::log::disk::RealDisk, &broken.path().join("segments"), 2).unwrap();
         what(broken.path());
-        (judge(broken.path(), Some(365)).exit_code(), Log::open(broken.path(), options()).is_ok())
+        (judge(broken.path(), Some(365), &then).exit_code(), Log::open(broken.path(), options()).is_ok())
     };
     for (name, from, what, opens) in [
         ("nothing", dir.path(), &(|_: &Path| ()) as &dyn Fn(&Path), true),
@@ -301,26 +320,59 @@ fn whatever_a_crash_leaves_behind_the_next_start_ends_it() {
 }
 
 /// A log that says of young entries that they were old is contradicted by whoever saw it before they were written.
+/// The log's word on the age of what it pruned is worth what others saw of the log then.
 #[test]
 fn what_others_saw_of_a_log_tells_how_old_pruned_entries_can_be() {
     let dir = tempfile::tempdir().unwrap();
     let log = log_of_three(dir.path());
-    prune(&log, 400, SEGMENT_ENTRIES);
-    drop(log);
-    let witness = Signer::from_seed("w.example", &[9; 32]).unwrap();
+    let whole = |day: i64| seen(&log, day);
     let signer = Signer::from_seed(ORIGIN, &[7; 32]).unwrap();
-    let whole = judge(dir.path(), Some(365));
-    assert_eq!(verdicts(&whole), (0, Verdict::Proven, Verdict::Kept), "{}", whole.text());
-    // The pruned segment is of day 1; the witness saw the log when it was empty.
     let text = Checkpoint::new(ORIGIN, 0, merkle::empty_root()).to_string();
-    let key = witness.verifier(KeyKind::Cosignature);
-    let policy = format!("witness w {key}\nquorum none\n#tongban retention 365\n");
-    for (seen_on_day, exit, complete) in [(1, 0, Verdict::Kept), (2, 0, Verdict::Kept), (30, 1, Verdict::Disproven)] {
-        let seconds = u64::try_from(seen_on_day * DAY_MS / 1000).unwrap();
-        let note = signer.sign(&text) + &witness.cosign(&text, seconds);
-        let policy = Some(Pinned::parse(&policy).unwrap());
-        let options = Options { policy, old: vec![note.into_bytes()], ..judged_by(None) };
-        let report = verify::verify(dir.path(), &options, &mut |_, _| {});
-        assert_eq!((report.exit_code(), report.verdict(Question::Complete)), (exit, complete), "{}", report.text());
+    let empty = |day: i64| {
+        let cosigned = witness().cosign(&text, u64::try_from(day * DAY_MS / 1000).unwrap());
+        (signer.sign(&text) + &cosigned).into_bytes()
+    };
+    let (note, size) = (log.checkpoint().note.clone(), log.size());
+    let (alone, authority) = (note.clone().into_bytes(), Authority::new());
+    let rows = [
+        ("the whole log, by its own word", alone, 2, Verdict::Undecided),
+        ("the whole log, when it was young", whole(3), 0, Verdict::Kept),
+        ("the whole log, 365 days before", whole(35), 0, Verdict::Kept),
+        ("the whole log, too late", whole(37), 2, Verdict::Undecided),
+        ("an empty log, before the entries", empty(1), 2, Verdict::Undecided),
+        ("an empty log, long after the entries are said to be", empty(30), 1, Verdict::Disproven),
+    ];
+    prune(&log, 400, SEGMENT_ENTRIES); // of day 1, on day 400
+    drop(log);
+    for (what, seen, exit, complete) in rows {
+        let report = judge(dir.path(), Some(365), &seen);
+        assert_eq!(
+            (report.exit_code(), report.verdict(Question::Complete)),
+            (exit, complete),
+            "{what}: {}",
+            report.text()
+        );
     }
+    // A time-stamp of then does as well, and goes along with every copy.
+    let mirrored = tempfile::tempdir().unwrap();
+    for (day, exit) in [(35, 0), (37, 2)] {
+        let folder = dir.path().join("anchors");
+        std::fs::create_dir_all(&folder).unwrap();
+        let stamp = |note: String, day: i64| authority.stamp(&note, UnixMillis(day * DAY_MS)).to_string();
+        std::fs::write(folder.join(format!("{size:020}")), stamp(note.clone(), day)).unwrap();
+        std::fs::write(folder.join(format!("{:020}", size + 1)), stamp(last_note(dir.path()), 400)).unwrap();
+        let key = Signer::from_seed(ORIGIN, &[7; 32]).unwrap().verifier(KeyKind::Ed25519);
+        let shown = SegmentFolder::new(dir.path().to_owned());
+        mirror::run(&shown, mirrored.path(), &[key], &mut |_, _| {}).unwrap();
+        let by =
+            Options { old: Vec::new(), time_authorities: vec![authority.root.clone()], ..judged_by(Some(365), b"") };
+        for place in [dir.path(), mirrored.path()] {
+            let report = verify::verify(place, &by, &mut |_, _| {});
+            assert_eq!(report.exit_code(), exit, "stamped on day {day}: {}", report.text());
+        }
+    }
+}
+
+fn last_note(dir: &Path) -> String {
+    std::fs::read_to_string(dir.join("checkpoint")).unwrap()
 }
