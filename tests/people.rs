@@ -6,6 +6,8 @@ mod agents_across;
 mod attacks;
 mod federation;
 mod tools;
+#[path = "people/windows_across.rs"]
+mod windows_across;
 
 use std::fs;
 use std::path::PathBuf;
@@ -185,6 +187,7 @@ async fn people_and_their_tokens() {
     papers_given_and_taken_back(&house).await;
     consents(&house).await;
     windows_with_a_mandate(&house).await;
+    windows_across::all(&house).await;
     agents_across::all(&house).await;
     agents_across::keys_of_gateways(&house).await;
     deputies_and_nonces(&house).await;

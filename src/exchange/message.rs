@@ -35,7 +35,8 @@ pub struct Message {
     pub seq: u64,
     /// Who acts for whom at which level: a signed assertion of the sending gateway.
     pub assertion: String,
-    /// What the registrar of an agent's power of attorney says of it, for this filing before the owner.
+    /// What the registrar of an agent's power of attorney says of it, for this filing before the owner; of an act that a
+    /// window asks the owner for, the owner's own mandate, as signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delegation: Option<String>,
     /// The filing itself; only with [`Act::Receive`].

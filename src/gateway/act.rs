@@ -13,15 +13,15 @@ use serde::Deserialize;
 use super::ledger::{self, Trace};
 use super::registry::WINDOW_ACTS;
 use super::rooms::Rooms;
-use super::step::{self, Moved, Saying};
+use super::step::{self, Inbox, Moved, Saying, Under};
 use super::who::{Person, Terminal, WRONG_KIND};
-use super::{facts, keep, mandates, papers};
-use crate::audit::entry::{Behalf, Outcome};
+use super::{facts, keep, mandates, onward, papers};
+use crate::audit::entry::{Behalf, Evidence, Outcome};
 use crate::audit::{Committed, Entry, Kind};
 use crate::exchange::message::{Dossier, PaperRef, Stored};
 use crate::exchange::records::{self, Record};
 use crate::exchange::{Act, Case, Event, ExchangeError, Key, Paper};
-use crate::identity::delegation::{Once, PAPER_PARTIES, WindowMandate};
+use crate::identity::delegation::{Grant, Once, PAPER_PARTIES, WindowMandate};
 use crate::licences;
 use crate::policy::{Ask, CaseAct, Ground, Kind as WhoKind, Mandate, Permit, Role, Who};
 use crate::terms::{CaseNo, Refusal, UnixMillis};
@@ -59,8 +59,11 @@ impl std::fmt::Debug for ResultFile {
 /// What came of it.
 #[derive(Debug)]
 pub struct Done {
+    /// As it stands here now.
     pub case: Case,
     pub committed: Committed,
+    /// It is done; else the owner was asked.
+    pub here: bool,
 }
 
 /// Largest order in octets: a result document of 16 MiB in base64, and the rest.
@@ -103,24 +106,43 @@ pub async fn order(
         }
     };
     let line = keep::act_line(trace, rooms, terminal, no);
-    Ready { record, key, dossier, permit, line, once: None }.carry_out(rooms, trace.at, order).await
+    let ready = Ready { record, key, dossier, once: None };
+    ready.carry_out(rooms, trace.at, order, line.dec(ledger::allowed(&permit))).await
 }
 
 /// A case, and a yes to the act on it.
-struct Ready {
-    record: Record,
-    key: Key,
-    dossier: Dossier,
-    permit: Permit,
-    line: Entry,
+pub(super) struct Ready {
+    pub record: Record,
+    pub key: Key,
+    pub dossier: Dossier,
     /// Of a mandate for one act: used up with the act, and not where the act fails.
-    once: Option<Once>,
+    pub once: Option<Once>,
 }
 
 impl Ready {
     /// Steps, seals, keeps, records.
-    async fn carry_out(self, rooms: &Arc<Rooms>, at: UnixMillis, order: Order) -> Result<Done, Refusal> {
-        let Self { record, key, dossier, permit, line, once } = self;
+    async fn carry_out(self, rooms: &Arc<Rooms>, at: UnixMillis, order: Order, line: Entry) -> Result<Done, Refusal> {
+        let (case, leafs) = self.keep(rooms, at, order, None).await?;
+        let mut entry =
+            line.out(Outcome { status: Some(200), receipt: ledger::word(case.state.word()), ..Outcome::default() });
+        for leaf in leafs {
+            entry = entry.evidence(leaf);
+        }
+        let committed = rooms.log.append(&entry).await?;
+        keep::mark_logged(rooms, case.no, case.seq, committed.index).await?;
+        let _ = rooms.news.send(case.no);
+        Ok(Done { case, committed, here: true })
+    }
+
+    /// Steps, seals and keeps, with the peer's message that it answers; gives the case and its new papers, for the line.
+    pub async fn keep(
+        self,
+        rooms: &Arc<Rooms>,
+        at: UnixMillis,
+        order: Order,
+        inbox: Option<Inbox<'_>>,
+    ) -> Result<(Case, Vec<Evidence>), Refusal> {
+        let Self { record, key, dossier, once } = self;
         let no = record.case.no;
         let event = Event { act: order.act, by: &order.by };
         let (case, paper) = record.case.step(&event, at).map_err(ExchangeError::from)?;
@@ -143,25 +165,14 @@ impl Ready {
         let mut messages = Vec::new();
         if let Some(to) = step::collector(&record) {
             let note = order.note.clone();
-            let saying = Saying { act: order.act, ask: None, by: &order.by, papers: refs, note, at };
+            let saying = Saying { act: order.act, ask: None, by: &order.by, papers: refs, note, under: None, at };
             messages.push(step::seal(rooms, &key, &case, saying, &files, to).await?);
         }
         let note = order.note.as_deref();
         let (act, by) = (order.act, order.by.as_str());
-        let moved = Moved { case: &case, act, by, note, papers: files, messages, inbox: None, once };
+        let moved = Moved { case: &case, act, by, note, papers: files, messages, inbox, once };
         moved.keep(rooms, &key, at).await?;
-        let mut entry = line.dec(ledger::allowed(&permit)).out(Outcome {
-            status: Some(200),
-            receipt: ledger::word(case.state.word()),
-            ..Outcome::default()
-        });
-        for leaf in leafs {
-            entry = entry.evidence(leaf);
-        }
-        let committed = rooms.log.append(&entry).await?;
-        keep::mark_logged(rooms, no, case.seq, committed.index).await?;
-        let _ = rooms.news.send(no);
-        Ok(Done { case, committed })
+        Ok((case, leafs))
     }
 }
 
@@ -176,7 +187,7 @@ pub struct WindowOrder {
     pub mandate: String,
 }
 
-/// A clerk of a window of ours does what the owner's mandate lists, on the spot: the mandate is judged for this act, and the
+/// A clerk of a window of ours does what the owner's mandate lists, on the spot, or asks the owner's gateway to: the mandate is judged for this act, and the
 /// rules say whether a window may at all (it has no veto).
 ///
 /// # Errors
@@ -196,43 +207,71 @@ pub async fn under_mandate(
     let act = act.ok_or_else(|| Refusal::new(&WRONG_KIND, "windows do not do this"))?;
     let (record, key) = {
         let mut tx = rooms.store.read().await?;
-        let record = records::load(&mut tx, no).await?.filter(|r| r.side != "collecting");
+        let record = records::load(&mut tx, no).await?;
         (record.ok_or(ExchangeError::NoCase)?, case_key(rooms, &mut tx, no).await?)
     };
     let dossier = record.dossier(&key)?;
-    let asked = mandates::Act {
-        act: order.act.word(),
-        item: Some(dossier.item),
-        place: Some(dossier.owner),
-        case: Some(no),
-        presence: false,
-        resource: None,
-        fields: None,
-        purpose: None,
+    // A case that another owner has is there for the window that collected it.
+    let collected = record.side == "collecting";
+    if collected && record.collector != terminal.word(rooms) {
+        return Err(ExchangeError::NoCase.into());
+    }
+    let asked = mandates::Act::of_window(order.act, &dossier, no);
+    let grant = if collected {
+        let owner = rooms.directory.load().member_for(dossier.owner)?.id.clone();
+        let window = format!("{}/{}", rooms.me.id, window.id);
+        let parties = (dossier.authority.as_str(), window.as_str());
+        mandates::seen(rooms, WindowMandate, (&owner, &order.mandate), parties, asked, trace.at)
+    } else {
+        let parties = (dossier.authority.as_str(), window.id.as_str());
+        mandates::held(rooms, WindowMandate, &order.mandate, parties, asked, trace.at).await
     };
-    let parties = (dossier.authority.as_str(), window.id.as_str());
-    let grant = mandates::held(rooms, WindowMandate, &order.mandate, parties, asked, trace.at).await;
-    let grant = grant.map_err(|refusal| match refusal.told.code == PAPER_PARTIES.code {
-        // A case of another authority is not there for this window.
+    let grant = grant.map_err(not_theirs)?;
+    let who = facts::who(rooms, person, terminal, true, true, trace.at);
+    let permit = mandated(rooms, act, who, &record, &dossier, (&grant, order.note.as_deref()), trace.at)?;
+    let line = trace.about(rooms, Kind::CaseEvent, Some(person), terminal).case(rooms.pseudonyms.case(no));
+    let line = line
+        .behalf(Behalf { mandate: Some(grant.paper()), relation: ledger::word("window"), pid: None })
+        .dec(ledger::allowed(&permit));
+    if collected {
+        let under = Under { person, terminal: &terminal.word(rooms), mandate: &order.mandate };
+        let (act, note) = (order.act, order.note);
+        let asking = onward::Asked { act, by: &person.id, note, once: None, under: Some(under) };
+        onward::ask(rooms, &record, &key, asking, trace.at).await?;
+        let committed = rooms.log.append(&line.out(Outcome { status: Some(202), ..Outcome::default() })).await?;
+        return Ok(Done { case: record.case, committed, here: false });
+    }
+    let order = Order { act: order.act, by: person.id.clone(), note: order.note, ground: None, result: None };
+    Ready { record, key, dossier, once: grant.once() }.carry_out(rooms, trace.at, order, line).await
+}
+
+/// A case of another authority is not there for a window that is none of its own.
+pub(super) fn not_theirs(refusal: Refusal) -> Refusal {
+    match refusal.told.code == PAPER_PARTIES.code {
         true => ExchangeError::NoCase.into(),
         false => refusal,
-    })?;
-    let permit = {
-        let catalogue = rooms.catalogue.load();
-        let who = facts::who(rooms, person, terminal, true, true, trace.at);
-        let item = catalogue.items.get(&dossier.item);
-        let mut step = Ask::step(act, who, facts::case(&record, &dossier, item));
-        step.mandate =
-            Some(Mandate { authority: grant.from().to_owned(), live: true, item_listed: true, act_listed: true });
-        step.complete = item.is_some_and(|i| facts::complete(&i.materials, &dossier.materials, &dossier.facts));
-        step.reasons = order.note.as_deref().is_some_and(|n| !n.trim().is_empty());
-        step.ground = Ground::None;
-        rooms.policies.decide(&Ask::Step(step), trace.at).map_err(|denial| denial.refusal())?
-    };
-    let line = trace.about(rooms, Kind::CaseEvent, Some(person), terminal).case(rooms.pseudonyms.case(no));
-    let line = line.behalf(Behalf { mandate: Some(grant.paper()), relation: ledger::word("window"), pid: None });
-    let order = Order { act: order.act, by: person.id.clone(), note: order.note, ground: None, result: None };
-    Ready { record, key, dossier, permit, line, once: grant.once() }.carry_out(rooms, trace.at, order).await
+    }
+}
+
+/// The rules about an act under a mandate that was found good for it, wherever the window is.
+pub(super) fn mandated(
+    rooms: &Rooms,
+    act: CaseAct,
+    who: Who,
+    record: &Record,
+    dossier: &Dossier,
+    (grant, note): (&Grant<WindowMandate>, Option<&str>),
+    at: UnixMillis,
+) -> Result<Permit, Refusal> {
+    let catalogue = rooms.catalogue.load();
+    let item = catalogue.items.get(&dossier.item);
+    let mut step = Ask::step(act, who, facts::case(record, dossier, item));
+    let (live, item_listed, act_listed) = (true, true, true);
+    step.mandate = Some(Mandate { authority: grant.from().to_owned(), live, item_listed, act_listed });
+    step.complete = item.is_some_and(|i| facts::complete(&i.materials, &dossier.materials, &dossier.facts));
+    step.reasons = note.is_some_and(|n| !n.trim().is_empty());
+    step.ground = Ground::None;
+    rooms.policies.decide(&Ask::Step(step), at).map_err(|denial| denial.refusal())
 }
 
 pub async fn case_key(rooms: &Rooms, tx: &mut crate::store::Tx, no: CaseNo) -> Result<Key, Refusal> {
@@ -270,7 +309,7 @@ async fn result_file(
 }
 
 /// Acts of an office, as the rules name them; `None` for what only the clock or the citizen does.
-fn case_act(act: Act) -> Option<CaseAct> {
+pub(super) fn case_act(act: Act) -> Option<CaseAct> {
     Some(match act {
         Act::Accept => CaseAct::Accept,
         Act::RequestSupplement => CaseAct::Supplement,

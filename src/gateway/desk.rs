@@ -266,7 +266,8 @@ async fn wish(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, seen: Seen, wish: Wish<'_
             keep::mark_logged(rooms, no, record.case.seq, committed.index).await?;
         }
     } else {
-        onward::ask(rooms, &seen.record, &seen.key, onward::Asked { act, by: &by, note, once }, at).await?;
+        onward::ask(rooms, &seen.record, &seen.key, onward::Asked { act, by: &by, note, once, under: None }, at)
+            .await?;
         rooms.log.append(&line.out(Outcome { status: Some(202), ..Outcome::default() })).await?;
     }
     let _ = rooms.news.send(no);

@@ -7,6 +7,8 @@ use super::ledger::Trace;
 use super::registry::PaperWord;
 use super::rooms::Rooms;
 use super::standing::{self, End, Ending, Expect, HELD_S};
+use crate::exchange::message::Dossier;
+use crate::exchange::{self};
 use crate::federation::FederationError;
 use crate::identity::book::Reach;
 use crate::identity::delegation::{self, Ask, DelegationError, Grant, Once, Paper, PaperView, Registrar, UseConsent};
@@ -42,6 +44,22 @@ impl<'a> Act<'a> {
     }
 }
 
+impl<'a> Act<'a> {
+    /// A window's act on a case, for its owner.
+    pub fn of_window(act: exchange::Act, dossier: &Dossier, no: CaseNo) -> Self {
+        Self {
+            act: act.word(),
+            item: Some(dossier.item),
+            place: Some(dossier.owner),
+            case: Some(no),
+            presence: false,
+            resource: None,
+            fields: None,
+            purpose: None,
+        }
+    }
+}
+
 /// A paper and whether it has been revoked, as the store says at this moment.
 struct Now(bool);
 
@@ -67,7 +85,7 @@ pub async fn held<P: Paper>(
     act: Act<'_>,
     now: UnixMillis,
 ) -> Result<Grant<P>, Refusal> {
-    let (registrar, id, at) = named(paper).map_err(|e| refused(&e))?;
+    let (registrar, id, _) = named(paper).map_err(|e| refused(&e))?;
     // Of a paper registered elsewhere nobody could say here whether it was taken back a moment ago.
     if registrar != rooms.me.id {
         return Err(refused(&DelegationError::Invalid("registered at another gateway: have it made here")));
@@ -76,6 +94,38 @@ pub async fn held<P: Paper>(
         let mut tx = rooms.store.read().await?;
         revoked::is_there(&mut tx, PAPER, &registrar, &id, now).await?
     };
+    judged(rooms, kind, paper, (from, to), act, gone, now)
+}
+
+/// Judges a paper that may be another gateway's, as far as can be seen here: whether it was taken back or used, its registrar
+/// will say.
+///
+/// # Errors
+/// `TB-IDN-0101` to `-0108`.
+pub fn seen<P: Paper>(
+    rooms: &Rooms,
+    kind: P,
+    (registrar, paper): (&str, &str),
+    parties: (&str, &str),
+    act: Act<'_>,
+    now: UnixMillis,
+) -> Result<Grant<P>, Refusal> {
+    if named(paper).map_err(|e| refused(&e))?.0 != registrar {
+        return Err(refused(&DelegationError::Invalid("registered at another gateway than the owner's")));
+    }
+    judged(rooms, kind, paper, parties, act, false, now)
+}
+
+fn judged<P: Paper>(
+    rooms: &Rooms,
+    kind: P,
+    paper: &str,
+    (from, to): (&str, &str),
+    act: Act<'_>,
+    gone: bool,
+    now: UnixMillis,
+) -> Result<Grant<P>, Refusal> {
+    let (registrar, _, at) = named(paper).map_err(|e| refused(&e))?;
     let (keys, reach) = registrar_of(rooms, &registrar, at)?;
     let registrar = Registrar { id: &registrar, keys: &keys, reach: &reach };
     let ask = Ask {

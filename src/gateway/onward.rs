@@ -8,8 +8,9 @@
 
 use std::sync::Arc;
 
+use super::registry::WINDOW_ACTS;
 use super::rooms::Rooms;
-use super::step::{self, Moved, Saying, To};
+use super::step::{self, Moved, Saying, To, Under};
 use super::{keep, mandates, papers};
 use crate::exchange::message::{Dossier, PaperRef, Stored};
 use crate::exchange::outbox;
@@ -40,6 +41,8 @@ pub fn acts(wish: Act, state: State) -> &'static [Act] {
     match (wish, state) {
         (Act::ConfirmDelivery, State::Closed) => &[Act::HandOut, Act::ConfirmDelivery],
         (Act::ConfirmDelivery, _) => &[Act::ConfirmDelivery],
+        (Act::Accept, _) => &[Act::Accept],
+        (Act::RequestSupplement, _) => &[Act::RequestSupplement],
         _ => &[Act::Withdraw],
     }
 }
@@ -47,6 +50,11 @@ pub fn acts(wish: Act, state: State) -> &'static [Act] {
 /// Whether a collecting gateway may ask for an act.
 pub fn is_wish(act: Act) -> bool {
     matches!(act, Act::Withdraw | Act::ConfirmDelivery)
+}
+
+/// Whether a window of a collecting gateway may ask for an act under the owner's mandate.
+pub fn is_mandated(act: Act) -> bool {
+    WINDOW_ACTS.contains(&act.word())
 }
 
 /// Steps the case and makes the act's paper.
@@ -93,7 +101,7 @@ impl Prepared {
         let tell = [step::collector(&record), rooms.office_of(dossier.owner, &dossier.authority).ok().map(To::Office)];
         let mut messages = Vec::new();
         for to in tell.into_iter().flatten() {
-            let saying = Saying { act, ask: None, by, papers: refs.clone(), note: note.clone(), at };
+            let saying = Saying { act, ask: None, by, papers: refs.clone(), note: note.clone(), under: None, at };
             messages.push(step::seal(rooms, &key, &case, saying, &papers, to).await?);
         }
         let moved = Moved { case: &case, act, by, note: note.as_deref(), papers, messages, inbox, once };
@@ -109,6 +117,8 @@ pub struct Asked<'a> {
     pub note: Option<String>,
     /// A paper for one act, used up when the message is on its way.
     pub once: Option<Once>,
+    /// The mandate under which a window asks.
+    pub under: Option<Under<'a>>,
 }
 
 /// Asks the owner. The same wish twice is one message; the case here moves when the owner's answer comes.
@@ -119,7 +129,7 @@ pub async fn ask(
     asked: Asked<'_>,
     at: UnixMillis,
 ) -> Result<(), Refusal> {
-    let Asked { act: wish, by, note, once } = asked;
+    let Asked { act: wish, by, note, once, under } = asked;
     let case = &record.case;
     // What the owner would refuse as well is refused here, at the window.
     let first = acts(wish, case.state)[0];
@@ -132,7 +142,7 @@ pub async fn ask(
     if asked.iter().any(|line| line.done.is_none() || line.receipted) {
         return Ok(());
     }
-    let saying = Saying { act: wish, ask: Some(asked.len()), by, papers: Vec::new(), note, at };
+    let saying = Saying { act: wish, ask: Some(asked.len()), by, papers: Vec::new(), note, under, at };
     let sealed = step::seal(rooms, key, case, saying, &[], To::Member(case.no.owner())).await?;
     let outcome = async {
         let mut tx = rooms.store.begin().await?;

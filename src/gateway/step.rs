@@ -38,7 +38,18 @@ pub struct Saying<'a> {
     pub by: &'a str,
     pub papers: Vec<PaperRef>,
     pub note: Option<String>,
+    /// Under whose mandate an act is asked for, and by whom.
+    pub under: Option<Under<'a>>,
     pub at: UnixMillis,
+}
+
+/// A clerk of a window who asks under the owner's mandate.
+#[derive(Clone, Copy)]
+pub struct Under<'a> {
+    pub person: &'a Person,
+    pub terminal: &'a str,
+    /// The mandate, as signed.
+    pub mandate: &'a str,
 }
 
 /// Seals a message about a case; no material is in it, only papers.
@@ -50,7 +61,7 @@ pub async fn seal(
     files: &[Stored],
     to: To<'_>,
 ) -> Result<Sealed, Refusal> {
-    let Saying { act, ask, by, papers, note, at } = saying;
+    let Saying { act, ask, by, papers, note, under, at } = saying;
     let (way, target, member) = match to {
         To::Member(place) => {
             let member = rooms.directory.load().member_for(place)?.id.clone();
@@ -63,6 +74,8 @@ pub async fn seal(
         None => Message::id_of(case.no, &rooms.me.id, &member, case.seq),
     };
     let named = Digest::of(id.as_bytes());
+    let official = official(by, at);
+    let (actor, terminal) = under.map_or((&official, rooms.me.id.as_str()), |under| (under.person, under.terminal));
     let message = Message {
         v: VERSION,
         from: rooms.me.id.clone(),
@@ -73,8 +86,8 @@ pub async fn seal(
         ask: ask.is_some(),
         state: case.state,
         seq: case.seq,
-        assertion: peer::vouch(rooms, &member, named, (&official(by, at), None), &rooms.me.id, at)?,
-        delegation: None,
+        assertion: peer::vouch(rooms, &member, named, (actor, None), terminal, at)?,
+        delegation: under.map(|under| under.mandate.to_owned()),
         dossier: None,
         papers,
         note,

@@ -188,9 +188,14 @@ async fn settle(rooms: &Arc<Rooms>, line: &Outgoing, outcome: Result<Sent, Refus
     Ok(())
 }
 
+/// What the codes about papers of delegation begin with.
+const PAPERS: &str = "TB-IDN-01";
+
 /// Whether a no is the owner's answer to what was asked, not trouble on the way to it.
 fn answers(status: u16, code: &str) -> bool {
-    matches!(status, 404 | 409 | 410 | 422) && code != CONFLICT.code
+    // A mandate that was taken back or used does not get better by waiting: the desk may ask under another.
+    let paper = status == 403 && code.starts_with(PAPERS);
+    paper || (matches!(status, 404 | 409 | 410 | 422) && code != CONFLICT.code)
 }
 
 /// Whether the receiver understood the message and will not have it: somebody has to look.
@@ -265,6 +270,8 @@ mod tests {
             (403, "TB-FED-0003", false), // the owner's directory is behind
             (401, "TB-GW-0201", false),
             (404, "TB-EXC-0005", true),
+            (403, "TB-IDN-0105", true),  // the mandate was used meanwhile
+            (403, "TB-POL-0301", false), // its rules may change
         ] {
             assert_eq!(answers(status, code), answer, "{status} {code}");
         }

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use super::super::{peer, receipt};
 use super::{Opened, arrival_line, forget, recorded};
+use crate::audit::entry::Behalf;
 use crate::exchange::records::{self, Record};
 use crate::exchange::{Act, ExchangeError, Key};
 use crate::federation::FederationError;
-use crate::gateway::act::case_key;
+use crate::gateway::act::{self, case_key};
 use crate::gateway::desk::REMARK_MAX;
 use crate::gateway::ledger::Trace;
-use crate::gateway::{Rooms, facts, ledger, onward};
-use crate::policy::{Ask, CaseAct, Kind as WhoKind, Permit, Who};
+use crate::gateway::who::minutes_between;
+use crate::gateway::{Rooms, facts, ledger, mandates, onward};
+use crate::identity::delegation::WindowMandate;
+use crate::policy::{Ask, CaseAct, Kind as WhoKind, Permit, Role, Who};
 use crate::store::CONFLICT;
 use crate::terms::Refusal;
 
@@ -32,7 +35,9 @@ async fn once(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<Stri
     let message = &opened.message;
     let vouched = opened.vouched.as_ref();
     let vouched = vouched.ok_or_else(|| Refusal::new(&peer::BAD_ASSERTION, "nobody vouches for what is asked"))?;
-    if !onward::is_wish(message.act) || !message.papers.is_empty() {
+    let wished = onward::is_wish(message.act) && message.delegation.is_none();
+    let mandated = onward::is_mandated(message.act) && message.delegation.is_some();
+    if !(wished || mandated) || !message.papers.is_empty() {
         return Err(ExchangeError::Message(format!("'{}' is not asked for", message.act.word())).into());
     }
     if message.note.as_ref().is_some_and(|note| note.chars().count() > REMARK_MAX || note.chars().any(char::is_control))
@@ -48,6 +53,9 @@ async fn once(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<Stri
     if record.side != "owning" || collector != message.from {
         let why = format!("{} did not collect {}", message.from, message.case);
         return Err(FederationError::NotThatMember(why).into());
+    }
+    if let Some(mandate) = &message.delegation {
+        return under_mandate(opened, rooms, vouched, (record, key), mandate, trace).await;
     }
     let permit = permitted(opened, rooms, vouched, &record, &key, trace)?;
     let by = format!("{}/{}", message.from, vouched.actor);
@@ -70,6 +78,51 @@ async fn once(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<Stri
     forget(rooms, opened).await;
     let line = arrival_line(opened, rooms, trace).dec(ledger::allowed(&permit));
     recorded(opened, rooms, trace, &line, case.seq + 1 - acts.len() as u64..=case.seq).await
+}
+
+/// The window that collected the case acts for us, under a mandate that one of our departments gave it: registered here, so
+/// that our own store says whether it was taken back or used, in the transaction of the act.
+async fn under_mandate(
+    opened: &Opened,
+    rooms: &Arc<Rooms>,
+    vouched: &peer::Vouched,
+    (record, key): (Record, Key),
+    mandate: &str,
+    trace: &Trace,
+) -> Result<String, Refusal> {
+    let message = &opened.message;
+    let window = vouched.terminal.strip_prefix("window:").filter(|_| vouched.actor_kind == "staff");
+    let window = window.filter(|_| record.collector == format!("peer:{}/{}", message.from, vouched.terminal));
+    let window = window.ok_or(ExchangeError::NoCase)?;
+    let dossier = record.dossier(&key)?;
+    let named = format!("{}/{window}", message.from);
+    let asked = mandates::Act::of_window(message.act, &dossier, message.case);
+    let parties = (dossier.authority.as_str(), named.as_str());
+    let grant =
+        mandates::held(rooms, WindowMandate, mandate, parties, asked, trace.at).await.map_err(act::not_theirs)?;
+    let by = format!("{}/{}", message.from, vouched.actor);
+    // Who stands at that window and may receive there is for its own gateway to say; the mandate is the window's.
+    let mut who = Who::new(WhoKind::Clerk, &by);
+    who.org = Some(window.to_owned());
+    who.places = vouched.places.clone();
+    who.level = vouched.level;
+    who.level_age_min = minutes_between(vouched.level_at, message.at);
+    who.roles = vec![Role::Receive];
+    let case_act = act::case_act(message.act).ok_or(ExchangeError::NoCase)?;
+    let permit = act::mandated(rooms, case_act, who, &record, &dossier, (&grant, message.note.as_deref()), trace.at)?;
+    let receipt = receipt::give(rooms, &message.id, opened.container.digest, trace.at, None)?;
+    let inbox = onward::Inbox { id: &message.id, digest: opened.container.digest, receipt: &receipt };
+    let order = act::Order { act: message.act, by, note: message.note.clone(), ground: None, result: None };
+    let ready = act::Ready { record, key, dossier, once: grant.once() };
+    let (case, leafs) = ready.keep(rooms, trace.at, order, Some(inbox)).await?;
+    forget(rooms, opened).await;
+    let mut line = arrival_line(opened, rooms, trace)
+        .behalf(Behalf { mandate: Some(grant.paper()), relation: ledger::word("window"), pid: None })
+        .dec(ledger::allowed(&permit));
+    for leaf in leafs {
+        line = line.evidence(leaf);
+    }
+    recorded(opened, rooms, trace, &line, case.seq..=case.seq).await
 }
 
 /// The owner's own rules: what the collector's rules allowed there binds nobody here.

@@ -317,10 +317,12 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
 pub async fn window_act(asked: &Asked, no: CaseNo, request: Request<Body>) -> Result<Response<Body>, Refusal> {
     let order: act::WindowOrder = input::json(request, input::JSON_MAX).await?;
     let done = act::under_mandate(&asked.rooms, &asked.trace, (person(asked)?, &asked.terminal), no, order).await?;
-    Ok(ok(&json!({
+    let told = json!({
         "case": done.case.no, "state": done.case.state, "seq": done.case.seq,
         "leaf": ledger::receipt(&asked.rooms, done.committed),
-    })))
+    });
+    // As with a wish: the owner has been asked, and the case moves when its answer comes.
+    Ok(json_response(if done.here { StatusCode::OK } else { StatusCode::ACCEPTED }, &told))
 }
 
 pub async fn office_act(asked: &Asked, no: CaseNo, request: Request<Body>) -> Result<Response<Body>, Refusal> {

@@ -79,11 +79,11 @@ pub fn good(call: Call) -> Vec<(&'static str, &'static str, Option<Value>)> {
         Call::Duty => vec![("200", JSON, Some(closed(&[("away", flag()), ("leaf", leaf())])))],
         Call::OpenApi => vec![("200", JSON, Some(json!({ "type": "object" })))],
         Call::Errors => vec![("200", JSON, Some(errors()))],
-        Call::OfficeAct | Call::WindowAct => vec![(
-            "200",
-            JSON,
-            Some(closed(&[("case", text()), ("state", state()), ("seq", number()), ("leaf", leaf())])),
-        )],
+        Call::OfficeAct | Call::WindowAct => {
+            let acted = || Some(closed(&[("case", text()), ("state", state()), ("seq", number()), ("leaf", leaf())]));
+            let done = ("200", JSON, acted());
+            if call == Call::WindowAct { vec![done, ("202", JSON, acted())] } else { vec![done] }
+        }
         Call::PeerMessage => vec![("200", JSON, Some(closed(&[("receipt", text())])))],
         Call::PeerLookup => {
             vec![("200", JSON, Some(closed(&[("fields", json!({ "type": "object" })), ("version", text())])))]
