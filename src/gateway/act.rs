@@ -11,19 +11,18 @@ use base64::engine::general_purpose::STANDARD as B64;
 use serde::Deserialize;
 
 use super::ledger::{self, Trace};
-use super::registry::WINDOW_ACTS;
 use super::rooms::Rooms;
-use super::step::{self, Inbox, Moved, Saying, Under};
-use super::who::{Person, Terminal, WRONG_KIND};
-use super::{facts, keep, mandates, onward, papers};
-use crate::audit::entry::{Behalf, Evidence, Outcome};
-use crate::audit::{Committed, Entry, Kind};
+use super::step::{self, Inbox, Moved, Saying};
+use super::who::{Terminal, WRONG_KIND};
+use super::{facts, keep, papers};
+use crate::audit::entry::{Evidence, Outcome};
+use crate::audit::{Committed, Entry};
 use crate::exchange::message::{Dossier, PaperRef, Stored};
 use crate::exchange::records::{self, Record};
 use crate::exchange::{Act, Case, Event, ExchangeError, Key, Paper};
-use crate::identity::delegation::{Grant, Once, PAPER_PARTIES, WindowMandate};
+use crate::identity::delegation::Once;
 use crate::licences;
-use crate::policy::{Ask, CaseAct, Ground, Kind as WhoKind, Mandate, Permit, Role, Who};
+use crate::policy::{Ask, CaseAct, Ground, Kind as WhoKind, Role, Who};
 use crate::terms::{CaseNo, Refusal, UnixMillis};
 
 /// What an office says.
@@ -121,7 +120,13 @@ pub(super) struct Ready {
 
 impl Ready {
     /// Steps, seals, keeps, records.
-    async fn carry_out(self, rooms: &Arc<Rooms>, at: UnixMillis, order: Order, line: Entry) -> Result<Done, Refusal> {
+    pub async fn carry_out(
+        self,
+        rooms: &Arc<Rooms>,
+        at: UnixMillis,
+        order: Order,
+        line: Entry,
+    ) -> Result<Done, Refusal> {
         let (case, leafs) = self.keep(rooms, at, order, None).await?;
         let mut entry =
             line.out(Outcome { status: Some(200), receipt: ledger::word(case.state.word()), ..Outcome::default() });
@@ -174,104 +179,6 @@ impl Ready {
         moved.keep(rooms, &key, at).await?;
         Ok((case, leafs))
     }
-}
-
-/// What a window says for the owner.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WindowOrder {
-    pub act: Act,
-    #[serde(default)]
-    pub note: Option<String>,
-    /// The window mandate, as the department gave it.
-    pub mandate: String,
-}
-
-/// A clerk of a window of ours does what the owner's mandate lists, on the spot, or asks the owner's gateway to: the mandate is judged for this act, and the
-/// rules say whether a window may at all (it has no veto).
-///
-/// # Errors
-/// `TB-IDN-0101` to `-0107` about the mandate (`-0105`: used before, at whichever replica), the rules' no; `TB-EXC-…` for a
-/// case that is not here.
-pub async fn under_mandate(
-    rooms: &Arc<Rooms>,
-    trace: &Trace,
-    (person, terminal): (&Person, &Terminal),
-    no: CaseNo,
-    order: WindowOrder,
-) -> Result<Done, Refusal> {
-    let Terminal::Window(window) = terminal else {
-        return Err(Refusal::new(&WRONG_KIND, "mandates are given to windows of our own"));
-    };
-    let act = case_act(order.act).filter(|_| WINDOW_ACTS.contains(&order.act.word()));
-    let act = act.ok_or_else(|| Refusal::new(&WRONG_KIND, "windows do not do this"))?;
-    let (record, key) = {
-        let mut tx = rooms.store.read().await?;
-        let record = records::load(&mut tx, no).await?;
-        (record.ok_or(ExchangeError::NoCase)?, case_key(rooms, &mut tx, no).await?)
-    };
-    let dossier = record.dossier(&key)?;
-    // A case that another owner has is there for the window that collected it.
-    let collected = record.side == "collecting";
-    if collected && record.collector != terminal.word(rooms) {
-        return Err(ExchangeError::NoCase.into());
-    }
-    let asked = mandates::Act::of_window(order.act, &dossier, no);
-    let grant = if collected {
-        let owner = rooms.directory.load().member_for(dossier.owner)?.id.clone();
-        let window = format!("{}/{}", rooms.me.id, window.id);
-        let parties = (dossier.authority.as_str(), window.as_str());
-        mandates::seen(rooms, WindowMandate, (&owner, &order.mandate), parties, asked, trace.at)
-    } else {
-        let parties = (dossier.authority.as_str(), window.id.as_str());
-        mandates::held(rooms, WindowMandate, &order.mandate, parties, asked, trace.at).await
-    };
-    let grant = grant.map_err(not_theirs)?;
-    let who = facts::who(rooms, person, terminal, true, true, trace.at);
-    let permit = mandated(rooms, act, who, &record, &dossier, (&grant, order.note.as_deref()), trace.at)?;
-    let line = trace.about(rooms, Kind::CaseEvent, Some(person), terminal).case(rooms.pseudonyms.case(no));
-    let line = line
-        .behalf(Behalf { mandate: Some(grant.paper()), relation: ledger::word("window"), pid: None })
-        .dec(ledger::allowed(&permit));
-    if collected {
-        let under = Under { person, terminal: &terminal.word(rooms), mandate: &order.mandate };
-        let (act, note) = (order.act, order.note);
-        let asking = onward::Asked { act, by: &person.id, note, once: None, under: Some(under) };
-        onward::ask(rooms, &record, &key, asking, trace.at).await?;
-        let committed = rooms.log.append(&line.out(Outcome { status: Some(202), ..Outcome::default() })).await?;
-        return Ok(Done { case: record.case, committed, here: false });
-    }
-    let order = Order { act: order.act, by: person.id.clone(), note: order.note, ground: None, result: None };
-    Ready { record, key, dossier, once: grant.once() }.carry_out(rooms, trace.at, order, line).await
-}
-
-/// A case of another authority is not there for a window that is none of its own.
-pub(super) fn not_theirs(refusal: Refusal) -> Refusal {
-    match refusal.told.code == PAPER_PARTIES.code {
-        true => ExchangeError::NoCase.into(),
-        false => refusal,
-    }
-}
-
-/// The rules about an act under a mandate that was found good for it, wherever the window is.
-pub(super) fn mandated(
-    rooms: &Rooms,
-    act: CaseAct,
-    who: Who,
-    record: &Record,
-    dossier: &Dossier,
-    (grant, note): (&Grant<WindowMandate>, Option<&str>),
-    at: UnixMillis,
-) -> Result<Permit, Refusal> {
-    let catalogue = rooms.catalogue.load();
-    let item = catalogue.items.get(&dossier.item);
-    let mut step = Ask::step(act, who, facts::case(record, dossier, item));
-    let (live, item_listed, act_listed) = (true, true, true);
-    step.mandate = Some(Mandate { authority: grant.from().to_owned(), live, item_listed, act_listed });
-    step.complete = item.is_some_and(|i| facts::complete(&i.materials, &dossier.materials, &dossier.facts));
-    step.reasons = note.is_some_and(|n| !n.trim().is_empty());
-    step.ground = Ground::None;
-    rooms.policies.decide(&Ask::Step(step), at).map_err(|denial| denial.refusal())
 }
 
 pub async fn case_key(rooms: &Rooms, tx: &mut crate::store::Tx, no: CaseNo) -> Result<Key, Refusal> {

@@ -11,6 +11,7 @@ pub mod about_me;
 pub mod act;
 pub mod certificate_status;
 pub mod changes;
+pub mod consents;
 pub mod decisions;
 pub mod desk;
 pub mod door;
@@ -50,6 +51,7 @@ pub mod streaming;
 pub mod submit;
 pub mod verify;
 pub mod who;
+pub mod windows;
 pub mod word;
 
 pub use rooms::Rooms;

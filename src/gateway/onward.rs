@@ -1,4 +1,5 @@
-//! Acts of the applicant and of the issuing desk: only the owner moves its case, so that a collecting gateway asks.
+//! Acts of the applicant, of the issuing desk and of a window under mandate: only the owner moves its case, so that a
+//! collecting gateway asks.
 //!
 //! ```text
 //!  here, at the owner:     step ─▶ paper, sealed ─▶ office told ─▶ collector told

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::consents::{self, Consent, Use};
 use super::filing::{Allowed, Evidence, Proven};
 use super::intake::{FORM, TOO_MANY_FILINGS, Upload};
 use super::lookup::{self, Asking};
-use super::mandates::{self, Consent, Use};
 use super::registry::{self, Draft, Giver};
 use super::rooms::Rooms;
 use super::who::Terminal;
@@ -279,5 +279,5 @@ async fn agreed(
         case: Some(case),
         place,
     };
-    Ok(Some(mandates::consented(rooms, &known.trace, &paper, agreed).await?))
+    Ok(Some(consents::consented(rooms, &known.trace, &paper, agreed).await?))
 }

@@ -14,9 +14,9 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::json;
 
+use super::consents::Consent;
 use super::facts;
 use super::ledger::{self, Trace};
-use super::mandates::Consent;
 use super::peer;
 use super::rooms::{Rooms, SystemKind};
 use super::standing;

@@ -12,7 +12,7 @@ use crate::gateway::act::{self, case_key};
 use crate::gateway::desk::REMARK_MAX;
 use crate::gateway::ledger::Trace;
 use crate::gateway::who::minutes_between;
-use crate::gateway::{Rooms, facts, ledger, mandates, onward};
+use crate::gateway::{Rooms, facts, ledger, mandates, onward, windows};
 use crate::identity::delegation::WindowMandate;
 use crate::policy::{Ask, CaseAct, Kind as WhoKind, Permit, Role, Who};
 use crate::store::CONFLICT;
@@ -99,7 +99,7 @@ async fn under_mandate(
     let asked = mandates::Act::of_window(message.act, &dossier, message.case);
     let parties = (dossier.authority.as_str(), named.as_str());
     let grant =
-        mandates::held(rooms, WindowMandate, mandate, parties, asked, trace.at).await.map_err(act::not_theirs)?;
+        mandates::held(rooms, WindowMandate, mandate, parties, asked, trace.at).await.map_err(windows::not_theirs)?;
     let by = format!("{}/{}", message.from, vouched.actor);
     // Who stands at that window and may receive there is for its own gateway to say; the mandate is the window's.
     let mut who = Who::new(WhoKind::Clerk, &by);
@@ -109,7 +109,8 @@ async fn under_mandate(
     who.level_age_min = minutes_between(vouched.level_at, message.at);
     who.roles = vec![Role::Receive];
     let case_act = act::case_act(message.act).ok_or(ExchangeError::NoCase)?;
-    let permit = act::mandated(rooms, case_act, who, &record, &dossier, (&grant, message.note.as_deref()), trace.at)?;
+    let permit =
+        windows::mandated(rooms, case_act, who, &record, &dossier, (&grant, message.note.as_deref()), trace.at)?;
     let receipt = receipt::give(rooms, &message.id, opened.container.digest, trace.at, None)?;
     let inbox = onward::Inbox { id: &message.id, digest: opened.container.digest, receipt: &receipt };
     let order = act::Order { act: message.act, by, note: message.note.clone(), ground: None, result: None };

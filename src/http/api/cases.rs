@@ -10,16 +10,16 @@ use super::input::{self, query, to_vault};
 use super::{Asked, masked, ok, person, read, viewer};
 use crate::exchange::records::Record;
 use crate::exchange::{ExchangeError, Key};
+use crate::gateway::consents::{self, Use};
 use crate::gateway::desk::{self, Seen};
 use crate::gateway::errand::OTHER_ERRAND;
 use crate::gateway::filing::{Arrival, Request as Filing};
 use crate::gateway::ledger;
 use crate::gateway::lookup::{self, Asking};
-use crate::gateway::mandates::{self, Use};
 use crate::gateway::submit;
 use crate::gateway::verify::{self, InForce, Verifying};
 use crate::gateway::who::{NO_SUBJECT, PersonKind, Terminal, WRONG_KIND};
-use crate::gateway::{about_me, act, enrol, intake, streaming};
+use crate::gateway::{about_me, act, enrol, intake, streaming, windows};
 use crate::http::problem::json_response;
 use crate::http::{CONTENT, NOT_FOUND};
 use crate::licences;
@@ -278,7 +278,7 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
             case: Some(seen.record.case.no),
             place,
         };
-        Some(mandates::consented(rooms, &asked.trace, paper, agreed).await?)
+        Some(consents::consented(rooms, &asked.trace, paper, agreed).await?)
     } else if wanted.consent_paper.is_some() {
         return Err(Refusal::new(&CONTENT, "a consent is used in a case: name it"));
     } else {
@@ -315,8 +315,8 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
 }
 
 pub async fn window_act(asked: &Asked, no: CaseNo, request: Request<Body>) -> Result<Response<Body>, Refusal> {
-    let order: act::WindowOrder = input::json(request, input::JSON_MAX).await?;
-    let done = act::under_mandate(&asked.rooms, &asked.trace, (person(asked)?, &asked.terminal), no, order).await?;
+    let order: windows::WindowOrder = input::json(request, input::JSON_MAX).await?;
+    let done = windows::under_mandate(&asked.rooms, &asked.trace, (person(asked)?, &asked.terminal), no, order).await?;
     let told = json!({
         "case": done.case.no, "state": done.case.state, "seq": done.case.seq,
         "leaf": ledger::receipt(&asked.rooms, done.committed),
