@@ -70,19 +70,18 @@ impl Point {
         self.z.is_zero()
     }
 
-    /// 2·self; infinity stays there, and no point of this curve has y = 0.
-    #[inline]
+    /// 2·self, over y·z; infinity stays there, and no point of this curve has y = 0.
+    ///
+    /// In place in the loops that use it, like the additions: a point handed over a call waits for its stores.
+    #[inline(always)]
     pub fn double(&self) -> Self {
-        let y2 = self.y.double();
-        let zz = self.z.square();
+        let (yy, zz) = (self.y.square(), self.z.square());
         let t = self.x.sub(zz).mul(self.x.add(zz));
-        let slope = t.double().add(t);
-        let z = y2.mul(self.z);
-        let yy4 = y2.square();
-        let s = yy4.mul(self.x);
+        let slope = t.half().add(t);
+        let s = self.x.mul(yy);
         let x = slope.square().sub(s.double());
-        let y = slope.mul(s.sub(x)).sub(yy4.square().half());
-        Self { x, y, z }
+        let y = Fe::difference_to_square(slope, s.sub(x), yy);
+        Self { x, y, z: self.y.mul(self.z) }
     }
 
     /// self + other, where neither is at infinity and they are not ± the same; in the same time for all.
@@ -105,25 +104,25 @@ impl Point {
         let hhh = hh.mul(h);
         let v = u.mul(hh);
         let x = r.square().sub(hhh).sub(v.double());
-        let y = r.mul(v.sub(x)).sub(s.mul(hhh));
+        let y = Fe::difference(r, v.sub(x), s, hhh);
         Self { x, y, z: z.mul(h) }
     }
 
     /// self + other, for any two points.
-    #[inline]
+    #[inline(always)]
     pub fn plus(&self, other: &Affine) -> Self {
         if self.is_infinity() {
             return (*other).into();
         }
         let (h, r) = self.differences(other);
         if h.is_zero() {
-            return if r.is_zero() { self.double() } else { Self::INFINITY };
+            return self.same_or_opposite(r);
         }
         Self::sum(h, r, self.x, self.y, self.z)
     }
 
     /// self ± other, for any two points.
-    #[inline]
+    #[inline(always)]
     pub fn plus_cached(&self, other: &Cached, negative: bool) -> Self {
         let y = if negative { other.point.y.negate() } else { other.point.y };
         if self.is_infinity() {
@@ -137,9 +136,16 @@ impl Point {
         let h = other.point.x.mul(zz).sub(u);
         let r = y.mul(zz.mul(self.z)).sub(s);
         if h.is_zero() {
-            return if r.is_zero() { self.double() } else { Self::INFINITY };
+            return self.same_or_opposite(r);
         }
         Self::sum(h, r, u, s, self.z.mul(other.point.z))
+    }
+
+    /// self + other for the same x: hardly ever met, and kept out of the way.
+    #[cold]
+    #[inline(never)]
+    fn same_or_opposite(&self, difference_of_y: Fe) -> Self {
+        if difference_of_y.is_zero() { self.double() } else { Self::INFINITY }
     }
 
     /// `a` where `mask` is all ones, `b` where it is zero.
@@ -152,6 +158,30 @@ impl Point {
         let zz = self.z.square();
         Cached { point: self, zz, zzz: zz.mul(self.z) }
     }
+}
+
+/// P, 3P, 5P … (2·COUNT − 1)·P.
+///
+/// The last multiple and 2P are kept over one Z (Meloni, "New point addition formulae for ECC applications", WAIFI 2007):
+/// their sum, and 2P over the Z of the sum, cost half of an addition of any two points. The two are never ± the same, as
+/// n·P is the least multiple at infinity.
+pub fn odd_multiples<const COUNT: usize>(point: &Affine) -> [Cached; COUNT] {
+    // As z is 1, that of 2P is y, and P over it is (x·y², y·y³, y).
+    let Point { x, y, z } = Point::from(*point).double();
+    let (mut twice, zz) = (Affine { x, y }, z.square());
+    let mut last = Point { x: point.x.mul(zz), y: zz.square(), z };
+    std::array::from_fn(|i| {
+        if i > 0 {
+            let (h, r) = (twice.x.sub(last.x), twice.y.sub(last.y));
+            let hh = h.square();
+            let (u, v) = (last.x.mul(hh), twice.x.mul(hh));
+            let s = twice.y.mul(v.sub(u));
+            let x = r.square().sub(u).sub(v);
+            last = Point { x, y: r.mul(v.sub(x)).sub(s), z: last.z.mul(h) };
+            twice = Affine { x: v, y: s };
+        }
+        last.cached()
+    })
 }
 
 /// Many points with one inversion; none may be at infinity.
@@ -193,6 +223,19 @@ mod tests {
         assert_eq!(Affine::from_octets(&octets(&format!("04{Y}{X}"))), None);
         assert_eq!(Affine::from_octets(&octets(&format!("02{X}{Y}"))), None);
         assert_eq!(Affine::from_octets(&[]), None);
+    }
+
+    #[test]
+    fn odd_multiples_are_those_by_addition() {
+        for point in [G, to_affine(&[Point::from(G).double().double().double()])[0]] {
+            let two = Point::from(point).double();
+            let mut want = Point::from(point);
+            for multiple in odd_multiples::<16>(&point) {
+                assert_eq!((multiple.zz, multiple.zzz), (multiple.point.z.square(), multiple.zz.mul(multiple.point.z)));
+                assert_eq!(to_affine(&[multiple.point]), to_affine(&[want]));
+                want = want.plus_cached(&two.cached(), false);
+            }
+        }
     }
 
     #[test]

@@ -127,6 +127,46 @@ fn equal_and_opposite_points_are_added_rightly() {
     }
 }
 
+/// Keys so near to G that the sums on the way to s·G + t·P meet equal points, opposite ones and infinity.
+#[test]
+fn keys_near_the_base_point_meet_every_exception() {
+    let numbers = || {
+        let small = (1..=5u64).chain([15, 16, 31, 33, 511, 513]).map(Scalar::from);
+        small.clone().chain(small.map(|n| -n))
+    };
+    for d in [1u64, 2, 3, 7, 1 << 40].map(Scalar::from).into_iter().flat_map(|d| [d, -d]) {
+        let key = ProjectivePoint::GENERATOR * d;
+        let point = Affine::from_octets(&octets(&key)).unwrap();
+        let table = Table::new(&point, 4);
+        for (s, t) in numbers().flat_map(|s| numbers().map(move |t| (s, t))) {
+            let (r, sum) = (t - s, ProjectivePoint::GENERATOR * (s + t * d));
+            let x =
+                sum.to_affine().to_sec1_point(false).as_bytes().get(1..33).map_or([0; 32], |x| x.try_into().unwrap());
+            let [e, r_octets, s_octets] = [r - reduce(&x), r, s].map(|n| n.to_repr().into());
+            let good = r != Scalar::ZERO && !bool::from(sum.is_identity());
+            for way in [Key::Bare(&point), Key::Known(&table)] {
+                assert_eq!(holds(&way, &e, &r_octets, &s_octets), good, "{d:?} {s:?} {t:?}");
+            }
+        }
+    }
+}
+
+/// Whatever the key: r and s are from 1 to n − 1, and their sum is not n.
+#[test]
+fn numbers_out_of_range_sign_nothing() {
+    let order = |more: u64| <[u8; 32]>::from(U256::from_be_hex(N).wrapping_add(&U256::from(more)).to_be_bytes());
+    let (zero, one, most) = ([0; 32], Scalar::ONE.to_repr().into(), [255; 32]);
+    let less: [u8; 32] = (-Scalar::ONE).to_repr().into();
+    let point = octets(&ProjectivePoint::GENERATOR);
+    for (r, s) in
+        [(zero, one), (one, zero), (order(0), one), (one, order(0)), (order(1), one), (one, most), (one, less)]
+    {
+        for e in [zero, one, less, order(0), most] {
+            assert!(!ours(&point, &e, &r, &s) && !theirs(&point, &e, &r, &s), "{r:x?} {s:x?}");
+        }
+    }
+}
+
 /// x between n and p, which happens once in 2^128 signatures: r is e + x less n then.
 #[test]
 fn an_x_beyond_the_order_counts_modulo_the_order() {
