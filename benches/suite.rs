@@ -1,7 +1,8 @@
 //! What our suites cost: SM2 against the fastest crates and ring's P-256 in one run, digests, and the examination of
 //! sealed licences.
 //!
-//! `cargo bench --bench suite [-- ROUNDS]`, on one core: `taskset -c 1`. Rounds go through all measures in turn, so that a
+//! `cargo bench --bench suite [-- ROUNDS [WORD]]`, on one core: `taskset -c 1`; with a word, only what has it in its name and
+//! what that is set against. Rounds go through all measures in turn, so that a
 //! slow moment of the machine meets all of them; medians are printed, and each measure against another of the same rounds.
 
 use std::error::Error;
@@ -192,6 +193,10 @@ fn main() -> Done<()> {
             let good = (0..2).all(|_| sm2_suite::verify(&point, black_box(MESSAGE), &signature).is_ok());
             good && digests == [32, 32]
         }));
+    }
+    if let Some(word) = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).nth(1) {
+        let against: Vec<&str> = all.iter().filter(|m| m.name.contains(&word)).map(|m| m.against).collect();
+        all.retain(|measure| measure.name.contains(&word) || against.contains(&measure.name));
     }
     for _ in 0..rounds {
         for measure in &mut all {
