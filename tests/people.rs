@@ -189,6 +189,7 @@ async fn people_and_their_tokens() {
     windows_with_a_mandate(&house).await;
     windows_across::all(&house).await;
     agents_across::all(&house).await;
+    agents_across::registered_elsewhere(&house).await;
     agents_across::keys_of_gateways(&house).await;
     deputies_and_nonces(&house).await;
 }

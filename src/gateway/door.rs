@@ -6,6 +6,7 @@ use http::HeaderMap;
 
 use super::duty;
 use super::errand::{self, Errand};
+use super::ledger::Trace;
 use super::rooms::Rooms;
 use super::who::{Person, PersonKind, Terminal, WRONG_KIND};
 use crate::identity::access::{self, Caller, Checked, Expect, Presented, Verdict};
@@ -56,7 +57,13 @@ impl Door<'_> {
     ///
     /// # Errors
     /// What is wrong with a token, a proof or a paper; `two_credentials` for a second token beside one that speaks for two.
-    pub async fn people(&self, rooms: &Arc<Rooms>, terminal: &Terminal, act: &'static str) -> Result<People, Refusal> {
+    pub async fn people(
+        &self,
+        rooms: &Arc<Rooms>,
+        trace: &Trace,
+        terminal: &Terminal,
+        act: &'static str,
+    ) -> Result<People, Refusal> {
         let headers = self.lines(rooms, "authorization")?;
         let beside = self.lines(rooms, SUBJECT_TOKEN)?;
         let two = || refused(rooms, &IdentityError::TwoCredentials, false, self.now);
@@ -70,7 +77,7 @@ impl Door<'_> {
                         return Err(two());
                     }
                     let exchanged = self.exchanged_by(rooms, scheme, token, false).await.map_err(|(_, no)| no)?;
-                    let people = errand::people(rooms, &exchanged, terminal, act, self.now).await?;
+                    let people = errand::people(rooms, trace, &exchanged, terminal, act).await?;
                     let (caller, subject, errand) = people;
                     return Ok(People { caller: Some(caller), subject: Some(subject), errand: Some(errand) });
                 }

@@ -14,12 +14,12 @@ use super::door::{Door, person, refused};
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
 use super::who::{Person, PersonKind, Terminal, WRONG_KIND};
-use super::{duty, facts, mandates};
+use super::{agents, duty, facts, mandates};
 use crate::audit::Kind;
 use crate::audit::entry::{Behalf, ItemRef, Outcome};
 use crate::exchange::records::Record;
 use crate::identity::access::{Binding, Checked};
-use crate::identity::delegation::{Once, PowerOfAttorney};
+use crate::identity::delegation::Once;
 use crate::identity::exchange::{self, ExchangeError};
 use crate::identity::exchanged::{self, Exchanged};
 use crate::identity::issue::random_id;
@@ -160,7 +160,8 @@ pub async fn exchange(
         Some(paper) if acting.kind == PersonKind::Citizen => {
             let parties = (subject.caller.key(), actor.caller.key());
             let asked = mandates::Act::of_agent(rooms, "file", wanted.item, wanted.case, presence);
-            Some(mandates::held(rooms, PowerOfAttorney, paper, (&parties.0, &parties.1), asked, now).await?)
+            let person = citizen.resident.as_ref();
+            Some(agents::held_by(rooms, trace, paper, (&parties.0, &parties.1), asked, person).await?)
         }
         Some(_) => return Err(Refusal::new(&WRONG_KIND, "staff act under no power of attorney")),
         None => None,
@@ -263,11 +264,12 @@ fn behalf(
 /// rosters name it.
 pub(super) async fn people(
     rooms: &Arc<Rooms>,
+    trace: &Trace,
     exchanged: &Exchanged,
     terminal: &Terminal,
     act: &'static str,
-    now: UnixMillis,
 ) -> Result<(Person, Person, Errand), Refusal> {
+    let now = trace.at;
     let (citizen, mut acting) = (person(exchanged.subject()), person(exchanged.actor()));
     acting.session = exchanged.token();
     acting.bound = true;
@@ -289,7 +291,8 @@ pub(super) async fn people(
         })?;
         let parties = (exchanged.subject().key(), exchanged.actor().key());
         let asked = mandates::Act::of_agent(rooms, act, errand.item, errand.case, presence);
-        let grant = mandates::held(rooms, PowerOfAttorney, paper, (&parties.0, &parties.1), asked, now).await?;
+        let person = citizen.resident.as_ref();
+        let grant = agents::held_by(rooms, trace, paper, (&parties.0, &parties.1), asked, person).await?;
         errand.once = grant.once();
         errand.paper = Some(paper.to_owned());
         mandate = Some(grant.paper());

@@ -238,7 +238,7 @@ async fn make(proven: &Proven, rooms: &Arc<Rooms>, case: &Case, dossier: &Dossie
     Ok(Made { receipt, receipt_number: number, container, message })
 }
 
-/// What we say, as registrar of an agent's power of attorney, of this filing before the owner, where that is another gateway.
+/// What the registrar of an agent's power of attorney says of this filing before the owner, where that is another gateway.
 /// One for one use is spent in the transaction of the filing.
 async fn delegation(proven: &Proven, rooms: &Arc<Rooms>) -> Result<Option<String>, Refusal> {
     let placed = &proven.allowed.placed;
@@ -260,7 +260,12 @@ async fn delegation(proven: &Proven, rooms: &Arc<Rooms>) -> Result<Option<String
         purpose: None,
         presence: false,
     };
-    Ok(Some(standing::state(rooms, &known.trace, &rooms.me.id, &wanted, false).await?.standing))
+    let (registrar, ..) = super::mandates::named(paper).map_err(|e| super::mandates::refused(&e))?;
+    let shown = match registrar == rooms.me.id {
+        true => standing::state(rooms, &known.trace, &rooms.me.id, &wanted, false).await?,
+        false => standing::ask(rooms, &known.trace, &registrar, &wanted).await?,
+    };
+    Ok(Some(shown.standing))
 }
 
 fn stored_uploads(uploads: &[Upload], dossier: &Dossier) -> impl Iterator<Item = Stored> {

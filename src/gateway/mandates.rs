@@ -105,7 +105,7 @@ pub fn seen<P: Paper>(
     now: UnixMillis,
 ) -> Result<Grant<P>, Refusal> {
     if named(paper).map_err(|e| refused(&e))?.0 != registrar {
-        return Err(refused(&DelegationError::Invalid("registered at another gateway than the owner's")));
+        return Err(refused(&DelegationError::Invalid("registered at another gateway than it must be")));
     }
     judged(rooms, kind, paper, parties, act, false, now)
 }

@@ -9,6 +9,7 @@
 
 pub mod about_me;
 pub mod act;
+mod agents;
 pub mod certificate_status;
 pub mod changes;
 pub mod consents;

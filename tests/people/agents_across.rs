@@ -88,6 +88,64 @@ pub async fn all(house: &House<'_>) {
     println!("{} filings of agents sent to the owner, each answered as it must be", got.len());
 }
 
+/// A power of attorney registered at B, under which an agent acts at A: until it is taken back there, and not if it is for one
+/// act.
+pub async fn registered_elsewhere(house: &House<'_>) {
+    let federation = house.federation;
+    let (portal, registrar, person) = (federation.anybody(0), federation.anybody(1), federation.token("citizen"));
+    let give = async |change: Value| {
+        let draft = json!({"kind": "attorney", "to": house.key_of("lisi"), "items": [ITEM], "acts": ["file", "read"]});
+        let draft = changed(draft, &change);
+        let answer = registrar.send("POST", "/v1/papers", &bearer(&person), json_body(&draft)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        (answer.json["id"].as_str().unwrap().to_owned(), answer.json["paper"].as_str().unwrap().to_owned())
+    };
+    let phone = Device::new();
+    let agent = phone.token(house, "lisi");
+    let ask = async |paper: &str| {
+        let proof = vec![("dpop", phone.proof(&portal, "POST", "/v1/token", None, None))];
+        exchange(&portal, &proof, (&person, &agent), &[("paper", paper)]).await
+    };
+    let (id, paper) = give(json!({})).await;
+    let token = given(&ask(&paper).await);
+    let file = async || {
+        let headers = phone.headers(&portal, "POST", "/v1/cases", &token);
+        federation.file_as(&portal, &headers, "419001", "proxy").await
+    };
+    let filed = file().await;
+    assert_eq!(filed.status, 202, "{}", filed.text());
+    let named = Digest::of(paper.as_bytes()).to_string();
+    let until = Instant::now() + WAIT;
+    let arrived = |line: &Value| line["behalf"]["mandate"] == named.as_str() && line["behalf"]["relation"] == "agent";
+    while !owners_lines(house).iter().any(arrived) {
+        assert!(Instant::now() < until, "the owner's log does not name the paper");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    // One that B would have signed, but never registered, and one that A signs in B's name.
+    let key = fs::read(federation.folder.path().join("gw-419001/certs/assertion.key")).expect("a key");
+    let voice = SigningKey::from_pkcs8(Algorithm::ES256, &pem::decode(&key).expect("PEM")[0].octets).expect("P-256");
+    let mut wording: Wording = serde_json::from_value(claims(&paper)).expect("a wording");
+    wording.jti = "never-registered".into();
+    let unregistered = sign(PowerOfAttorney, &wording, &voice).expect("a paper");
+    let borrowed = sign(PowerOfAttorney, &wording, &house.voice()).expect("a paper");
+    for (what, paper, code) in [
+        ("for one act", give(json!({"once": true})).await.1, "TB-IDN-0101"),
+        ("for another item", give(json!({"items": [OTHER_ITEM]})).await.1, "TB-IDN-0107"),
+        ("to another agent", give(json!({"to": house.key_of("wangwu")})).await.1, "TB-IDN-0106"),
+        ("for places of B's alone", give(json!({"places": ["419001"]})).await.1, "TB-IDN-0107"),
+        ("never registered", unregistered, "TB-IDN-0101"),
+        ("in another's name", borrowed, "TB-IDN-0101"),
+    ] {
+        let answer = ask(&paper).await;
+        assert_eq!(answer.json["code"], code, "{what}: {}", answer.text());
+    }
+    let revoked = registrar.send("POST", &format!("/v1/papers/{id}/revoke"), &bearer(&person), None).await;
+    assert_eq!(revoked.status, 200, "{}", revoked.text());
+    for answer in [file().await, ask(&paper).await] {
+        assert_eq!(answer.json["code"], "TB-IDN-0104", "at once: {}", answer.text());
+    }
+}
+
 /// Gateway A with all its keys, saying whatever it likes.
 struct Forge {
     voice: SigningKey,

@@ -184,7 +184,7 @@ async fn handle(
             rooms.directory.load().in_force(trace.at)?;
             let door = door(&asked.headers, &method, &url, &connection, trace.at);
             let act = act(found.route.call);
-            let People { caller, subject, errand } = door.people(rooms, &asked.terminal, act).await?;
+            let People { caller, subject, errand } = door.people(rooms, trace, &asked.terminal, act).await?;
             (asked.caller, asked.subject, asked.errand) = (caller, subject, errand);
             who.1 = asked.caller.clone();
             let caller = required(asked.caller.clone())?;

@@ -1,0 +1,77 @@
+//! Powers of attorney at work, wherever they were registered: another gateway's count by what that gateway says of them at
+//! each act.
+//!
+//! ```text
+//!  paper ─▶ registrar's key and places, parties, item, act, period ─┬─ ours: our store says whether it was taken back
+//!                                                                   └─ another's: its standing for this act, now ─▶ Grant
+//! ```
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::ledger::Trace;
+use super::mandates::{Act, held, named, refused, seen};
+use super::registry::PaperWord;
+use super::rooms::Rooms;
+use super::standing::{self, BAD_STANDING, Expect, Wanted};
+use crate::identity::delegation::{DelegationError, Grant, PowerOfAttorney};
+use crate::terms::{Refusal, ResidentId};
+
+/// Judges a power of attorney for one act of the agent `to` for `from`, whose number is `person`.
+///
+/// # Errors
+/// `TB-IDN-0101` to `-0108`; `TB-GW-0204` where its registrar is another gateway and does not answer.
+pub async fn held_by(
+    rooms: &Arc<Rooms>,
+    trace: &Trace,
+    paper: &str,
+    (from, to): (&str, &str),
+    act: Act<'_>,
+    person: Option<&ResidentId>,
+) -> Result<Grant<PowerOfAttorney>, Refusal> {
+    let (registrar, ..) = named(paper).map_err(|e| refused(&e))?;
+    if registrar == rooms.me.id {
+        return held(rooms, PowerOfAttorney, paper, (from, to), act, trace.at).await;
+    }
+    let grant = seen(rooms, PowerOfAttorney, (&registrar, paper), (from, to), act, trace.at)?;
+    // One act is counted where the paper is, and done in a transaction here: the two could not be one.
+    if grant.once().is_some() {
+        return Err(refused(&DelegationError::Invalid("for one act, and so for the gateway that registered it")));
+    }
+    let person = person.ok_or_else(|| refused(&DelegationError::Parties("giver")))?;
+    let wanted = Wanted {
+        kind: PaperWord::Attorney,
+        paper: paper.to_owned(),
+        audience: rooms.me.id.clone(),
+        subject: Some(person.reveal().to_owned()),
+        to: to.to_owned(),
+        called: None,
+        act: act.act.to_owned(),
+        item: act.item,
+        place: rooms.me.region,
+        case: act.case,
+        resource: None,
+        fields: BTreeSet::new(),
+        purpose: None,
+        presence: act.presence,
+    };
+    let shown = standing::ask(rooms, trace, &registrar, &wanted).await?;
+    let expect = Expect {
+        kind: PaperWord::Attorney,
+        requester: &rooms.me.id,
+        subject: Some(person),
+        from: None,
+        to,
+        act: act.act,
+        item: act.item,
+        case: act.case,
+        resource: None,
+        fields: None,
+        purpose: None,
+        at: trace.at,
+    };
+    match standing::read(rooms, &shown.standing, &expect)?.paper() == grant.paper() {
+        true => Ok(grant),
+        false => Err(Refusal::new(&BAD_STANDING, format!("{registrar}: about another paper"))),
+    }
+}
