@@ -2,6 +2,8 @@
 //! One federation for all of it.
 
 mod federation;
+#[path = "partners/settings.rs"]
+mod settings;
 #[path = "partners/shredding.rs"]
 mod shredding;
 mod tools;
@@ -15,15 +17,22 @@ use federation::{Answer, Federation, Headers, Window};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-/// What the tests do to gateway A: its files, its reload, its log.
+/// What the tests do to a gateway: its files, its reload, its log.
 struct Operator<'f> {
     federation: &'f Federation,
+    gateway: usize,
     home: PathBuf,
 }
 
 impl<'f> Operator<'f> {
+    /// At gateway A.
     fn new(federation: &'f Federation) -> Self {
-        Self { federation, home: federation.folder.path().join("gw-440305") }
+        Self::at(federation, 0)
+    }
+
+    fn at(federation: &'f Federation, gateway: usize) -> Self {
+        let name = ["gw-440305", "gw-419001"][gateway];
+        Self { federation, gateway, home: federation.folder.path().join(name) }
     }
 
     fn read(&self, file: &str) -> String {
@@ -59,7 +68,7 @@ impl<'f> Operator<'f> {
 
     fn pid(&self) -> Pid {
         let told = tools::announced(self.federation.folder.path()).expect("federation.json");
-        let pid = told["gateways"][0]["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+        let pid = told["gateways"][self.gateway]["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
         pid.and_then(Pid::from_raw).expect("a process")
     }
 }
@@ -100,6 +109,7 @@ async fn operators_and_partners() {
     enrolment(&federation).await;
     lists(&federation).await;
     reloads(&federation).await;
+    settings::all(&federation).await;
 }
 
 /// Shared data are asked once, used again while they may be, and forgotten when their provider says so.
@@ -734,9 +744,6 @@ async fn clients(federation: &Federation, operator: &Operator<'_>) {
     let told = operator.reload();
     assert!(told.contains("config"), "{told}");
     assert_eq!(code(&federation.file(&window, &both, "419001", None).await), (401, "TB-GW-0101"));
-    operator.write("tongban.toml", &config.replace("filings = 1000", "filings = 999"));
-    let told = operator.reload();
-    assert!(told.contains("next start: limits"), "{told}");
     operator.write("tongban.toml", &config);
     operator.reload();
     assert_eq!(federation.file(&window, &both, "419001", None).await.status, 202);

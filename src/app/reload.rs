@@ -15,9 +15,11 @@ use tokio::sync::Mutex;
 
 use super::config::Config;
 use super::snapshot::{self, Snapshot};
+use super::wire;
 use crate::gateway::Rooms;
 use crate::gateway::changes::{self, Cause, Change};
 use crate::http::log::Auditor;
+use crate::http::places::Places;
 use crate::policy::archive;
 use crate::terms::{Digest, Mistakes, UnixMillis};
 
@@ -26,7 +28,7 @@ use crate::terms::{Digest, Mistakes, UnixMillis};
 pub struct Reloaded {
     /// Parts that are others than before.
     pub changes: Vec<Change>,
-    /// Sections of the configuration that changed and count from the next start only.
+    /// Sections of the configuration that are not as they were at the start, and count from the next one only.
     pub at_next_start: Vec<&'static str>,
 }
 
@@ -43,8 +45,12 @@ pub enum NotReloaded {
 pub struct Reloader {
     rooms: Arc<Rooms>,
     config: Arc<ArcSwap<Config>>,
+    /// What this process started with.
+    started: Arc<Config>,
     api_tls: Arc<ArcSwap<rustls::ServerConfig>>,
     auditors: Arc<ArcSwap<HashMap<Digest, Auditor>>>,
+    /// Of the addresses that the world reaches.
+    places: Vec<Places>,
     turn: Arc<Mutex<()>>,
 }
 
@@ -55,9 +61,11 @@ impl Reloader {
         config: Arc<ArcSwap<Config>>,
         api_tls: Arc<ArcSwap<rustls::ServerConfig>>,
         auditors: Arc<ArcSwap<HashMap<Digest, Auditor>>>,
+        places: Vec<Places>,
         turn: Arc<Mutex<()>>,
     ) -> Self {
-        Self { rooms, config, api_tls, auditors, turn }
+        let started = config.load_full();
+        Self { rooms, config, started, api_tls, auditors, places, turn }
     }
 
     /// Reads configuration and files again and puts them in force.
@@ -67,8 +75,7 @@ impl Reloader {
     pub async fn reload(&self, cause: Cause) -> Result<Reloaded, NotReloaded> {
         let _turn = self.turn.lock().await;
         let now = UnixMillis::now();
-        let (old, have) = (self.config.load_full(), self.rooms.directory.load().version);
-        let file = old.source.file.clone();
+        let (file, have) = (self.started.source.file.clone(), self.rooms.directory.load().version);
         let read = tokio::task::spawn_blocking(move || {
             let whole = |mistakes| snapshot::Faults { mistakes, kinds: vec![crate::audit::Kind::AdminConfig] };
             let config = Config::load(&file).map_err(whole)?;
@@ -91,9 +98,13 @@ impl Reloader {
         kept.map_err(|e| NotReloaded::NotOnRecord(format!("{}: {e}", self.rooms.archive.display())))?;
         let changes = changes::announce(&self.rooms, &snapshot.parts, cause, now).await;
         let changes = changes.map_err(|e| NotReloaded::NotOnRecord(e.to_string()))?;
-        let at_next_start = at_next_start(&old, &config);
+        let at_next_start = at_next_start(&self.started, &config);
         self.put(snapshot);
         self.rooms.people.store(Arc::new(config.people.clone()));
+        self.rooms.bounds.store(Arc::new(wire::bounds(&config)));
+        for places in &self.places {
+            places.set(config.limits.connections as usize);
+        }
         self.config.store(Arc::new(config));
         if let Err(error) = changes::settle(&self.rooms, &changes).await {
             tracing::warn!(%error, "the versions in force are not remembered; the next start tells of them again");
@@ -102,7 +113,7 @@ impl Reloader {
             tracing::info!(%change, "reloaded");
         }
         if !at_next_start.is_empty() {
-            tracing::warn!(sections = at_next_start.join(", "), "changed, but counts from the next start only");
+            tracing::warn!(sections = at_next_start.join(", "), "not as at the start; counts from the next one only");
         }
         Ok(Reloaded { changes, at_next_start })
     }
@@ -127,6 +138,8 @@ impl Reloader {
         rooms.directory.store(Arc::new(snapshot.directory));
         rooms.issuers.store(Arc::new(book));
         rooms.peers.store(Arc::new(snapshot.peers));
+        rooms.systems.store(Arc::new(snapshot.systems));
+        rooms.certificate_status.ask(snapshot.asked);
         self.auditors.store(Arc::new(snapshot.auditors));
         self.api_tls.store(snapshot.api_tls);
         // What was looked up was looked up under the old rules and registers.
@@ -135,17 +148,15 @@ impl Reloader {
     }
 }
 
-/// Sections that only a start reads, where they differ.
+/// Sections that only a start reads, where they differ from what it read.
 fn at_next_start(old: &Config, new: &Config) -> Vec<&'static str> {
     let differs = |a: &dyn std::fmt::Debug, b: &dyn std::fmt::Debug| format!("{a:?}") != format!("{b:?}");
-    let all: [(&'static str, bool); 7] = [
+    let all: [(&'static str, bool); 5] = [
         ("gateway", differs(&old.gateway, &new.gateway)),
         ("listen", differs(&old.listen, &new.listen)),
         ("log", differs(&old.log, &new.log)),
-        ("statuses", differs(&old.statuses, &new.statuses)),
         ("directory.url", old.directory.url != new.directory.url),
-        ("system", differs(&old.systems, &new.systems)),
-        ("limits", differs(&old.limits, &new.limits)),
+        ("directory.anchors", old.directory.anchors != new.directory.anchors),
     ];
     all.into_iter().filter(|(_, differs)| *differs).map(|(section, _)| section).collect()
 }

@@ -26,6 +26,7 @@ use crate::gateway::Rooms;
 use crate::gateway::changes::{self, Cause};
 use crate::gateway::orders;
 use crate::http::log::LogDoor;
+use crate::http::places::Places;
 use crate::http::serve::{Connection, Limits, serve};
 use crate::jobs::gm::Roots;
 use crate::jobs::responders::Responders;
@@ -42,7 +43,7 @@ pub struct Running {
     /// The addresses for this machine: they answer until all else has drained.
     local: JoinSet<()>,
     local_stop: watch::Sender<bool>,
-    leave: Duration,
+    config: Arc<ArcSwap<Config>>,
     roots: Roots,
     witnesses: Option<JoinHandle<Witnesses>>,
 }
@@ -51,8 +52,9 @@ impl Running {
     /// Before the stop: `/ready` says no, and everything else goes on for as long as balancers take to see it.
     pub async fn leave(&self) {
         self.rooms.leaving.store(true, Ordering::Relaxed);
-        tracing::info!(seconds = self.leave.as_secs(), "leaving: /ready says no from now on");
-        tokio::time::sleep(self.leave).await;
+        let seconds = self.config.load().limits.leave_s;
+        tracing::info!(seconds, "leaving: /ready says no from now on");
+        tokio::time::sleep(Duration::from_secs(seconds.into())).await;
     }
 
     /// Waits until everything has drained, then closes log and store.
@@ -105,18 +107,26 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     // Before the first request: what was switched off stays off.
     orders::refresh(&rooms, now).await.map_err(|e| e.to_string())?;
     let mut tasks = JoinSet::new();
-    let limits = Limits { connections: config.limits.connections as usize, ..Limits::default() };
+    let places = || Places::new(config.limits.connections as usize);
+    let api = Limits { connections: places(), ..Limits::default() };
+    let log = Limits { connections: places(), ..Limits::default() };
+    let world = vec![api.connections.clone(), log.connections.clone()];
     let api_tls = Arc::new(ArcSwap::new(tls));
     let config_now = Arc::new(ArcSwap::from_pointee(config.clone()));
     let turn = Arc::default();
-    let reloader =
-        Reloader::new(rooms.clone(), config_now.clone(), api_tls.clone(), auditors.clone(), Arc::clone(&turn));
-    let reloader = Arc::new(reloader);
+    let reloader = Arc::new(Reloader::new(
+        rooms.clone(),
+        config_now.clone(),
+        api_tls.clone(),
+        auditors.clone(),
+        world,
+        Arc::clone(&turn),
+    ));
 
     let listener = listen(config.listen.api).await?;
     let own = rooms.clone();
     let handler = move |request, connection| console::answer(own.clone(), request, connection);
-    tasks.spawn(serve(listener, Some(api_tls.clone()), limits, stop.clone(), handler));
+    tasks.spawn(serve(listener, Some(api_tls.clone()), api, stop.clone(), handler));
 
     let listener = listen(config.listen.log).await?;
     let index = beside(&config.gateway.data.join("log"));
@@ -124,11 +134,11 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     let door = Arc::new(LogDoor::new(rooms.clone(), auditors, witness, days, index.clone()));
     let own = door.clone();
     let handler = move |request, connection| own.clone().answer(request, connection);
-    tasks.spawn(serve(listener, Some(api_tls.clone()), limits, stop.clone(), handler));
+    tasks.spawn(serve(listener, Some(api_tls.clone()), log, stop.clone(), handler));
     tasks.spawn(door.settle(stop.clone()));
     let witnesses = witnesses.map(|all| tokio::spawn(all.run(rooms.clone(), stop.clone())));
 
-    let limits = Limits { connections: 64, drain_s: 1, ..Limits::default() };
+    let limits = Limits { connections: Places::new(64), drain_s: 1, ..Limits::default() };
     let (mut local, (local_stop, staying)) = (JoinSet::new(), watch::channel(false));
     for address in [config.listen.admin, config.listen.metrics] {
         let listener = listen(address).await?;
@@ -138,7 +148,7 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
             let (own, reloader) = (own.clone(), is_admin.then(|| reloader.clone()));
             async move { local::answer(&own, reloader.as_deref(), request).await }
         };
-        local.spawn(serve(listener, None, limits, staying.clone(), handler));
+        local.spawn(serve(listener, None, limits.clone(), staying.clone(), handler));
     }
     tasks.spawn(jobs::run(rooms.clone(), stop.clone()));
     tasks.spawn(jobs::news::run(rooms.clone(), stop.clone()));
@@ -157,19 +167,15 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     }
     tasks.spawn(jobs::logset::run(rooms.clone(), stop.clone()));
     tasks.spawn(refresh::keys(rooms.clone(), stop.clone()));
-    let sources = wire::responders(config)?;
-    if !sources.is_empty() {
-        let client = rooms.services.client.load().as_ref().clone();
-        let file = jobs::responders::file(&config.gateway.data.join("statuses"));
-        tasks.spawn(Responders::new(sources, client, rooms.certificate_status.clone(), file).run(stop.clone()));
-    }
-    let (lists, folder) = (config.statuses.clone(), config.gateway.data.join("statuses"));
-    tasks.spawn(statuses::refresh(rooms.clone(), lists, folder, stop.clone()));
-    tasks.spawn(refresh::directory(rooms.clone(), config_now, api_tls, turn, stop.clone()));
+    let folder = config.gateway.data.join("statuses");
+    let client = rooms.services.client.load().as_ref().clone();
+    let file = jobs::responders::file(&folder);
+    tasks.spawn(Responders::new(client, rooms.certificate_status.clone(), file).run(stop.clone()));
+    tasks.spawn(statuses::refresh(rooms.clone(), config_now.clone(), folder, stop.clone()));
+    tasks.spawn(refresh::directory(rooms.clone(), config_now.clone(), api_tls, turn, stop.clone()));
     tasks.spawn(fatal(rooms.clone(), stop));
     tracing::info!(gateway = rooms.me.id, api = %config.listen.api, log = %config.listen.log, "serving");
-    let leave = Duration::from_secs(config.limits.leave_s.into());
-    Ok(Running { rooms, reloader, tasks, local, local_stop, leave, roots, witnesses })
+    Ok(Running { rooms, reloader, tasks, local, local_stop, config: config_now, roots, witnesses })
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, String> {

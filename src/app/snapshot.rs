@@ -15,11 +15,13 @@ use super::wire;
 use crate::audit::Kind;
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::federation::Directory;
+use crate::gateway::certificate_status::Asked;
 use crate::gateway::changes::Part;
 use crate::gateway::enrol::Authority;
 use crate::gateway::orders::Operators;
 use crate::gateway::rooms::Trusted;
 use crate::gateway::rooms::{Keys, Peers, Window};
+use crate::gateway::systems::Systems;
 use crate::gateway::word::Voice;
 use crate::http::log::Auditor;
 use crate::identity::book::IssuerBook;
@@ -48,6 +50,9 @@ pub struct Snapshot {
     pub enrolment: Option<Authority>,
     pub keys: Keys,
     pub trusted: Trusted,
+    pub systems: Systems,
+    /// Responders, and how old their answers may be.
+    pub asked: Asked,
     /// What the log names of all this.
     pub parts: Vec<Part>,
 }
@@ -184,6 +189,29 @@ impl Reading<'_> {
         self.take(Kind::KeyRotate, place, sound)
     }
 
+    fn systems(&mut self) -> Systems {
+        let mut all = Vec::new();
+        for (n, system) in self.config.systems.iter().enumerate() {
+            let field = format!("system[{}].anchors", n + 1);
+            let file = system.anchors.as_deref().unwrap_or(self.config.source.file.as_path());
+            let read = wire::system(self.config, system);
+            all.extend(self.take(Kind::AdminConfig, (&field, file, "certificates of authorities, PEM"), read));
+        }
+        Systems::new(all)
+    }
+
+    fn asked(&mut self) -> Asked {
+        let statuses = &self.config.statuses;
+        let mut sources = Vec::new();
+        for (n, (url, file)) in statuses.responders.iter().enumerate() {
+            let field = format!("responder[{}].issuer", n + 1);
+            let read = wire::responder(file);
+            let issuer = self.take(Kind::AdminConfig, (&field, file, "the issuer's certificate, PEM"), read);
+            sources.extend(issuer.map(|issuer| (url.clone(), issuer)));
+        }
+        Asked::new(sources, statuses.max_age_h.map(|hours| i64::from(hours) * 3_600))
+    }
+
     /// `have` is the version in force: no reload goes back behind it.
     fn directory(&mut self, have: Option<u64>, now: UnixMillis) -> Option<Directory> {
         let config = self.config;
@@ -258,6 +286,7 @@ pub fn read(config: &Config, have: Option<u64>, now: UnixMillis) -> Result<Snaps
     let operators = reading.operators();
     let enrolment = reading.enrolment(anchors.as_deref().unwrap_or_default());
     let trusted_for_seals = reading.trusted();
+    let (systems, asked) = (reading.systems(), reading.asked());
     let file = config.source.file.as_path();
     let windows = reading.take(Kind::AdminConfig, ("window", file, "a fingerprint"), wire::windows(config));
     let auditors = reading.take(Kind::AdminConfig, ("auditor", file, "a fingerprint"), wire::auditors(config));
@@ -310,6 +339,8 @@ pub fn read(config: &Config, have: Option<u64>, now: UnixMillis) -> Result<Snaps
                 enrolment,
                 keys,
                 trusted,
+                systems,
+                asked,
                 parts,
             })
         }
@@ -332,7 +363,7 @@ fn key_parts(config: &Config, keys: &Keys) -> Vec<Part> {
     all
 }
 
-/// What only a start reads: the log's keys, witnesses, the time-stamp authority, the systems behind us.
+/// What only a start reads: the log's keys, witnesses, the time-stamp authority.
 fn at_start_only(config: &Config, mistakes: &mut Mistakes) {
     let mut wrong = |field: &str, path: &Path, why: String, mend: &str| {
         config.source.wrong(mistakes, field, path, why, mend);
@@ -357,15 +388,6 @@ fn at_start_only(config: &Config, mistakes: &mut Mistakes) {
         && let Err(why) = wire::anchors(config)
     {
         wrong("log.tsa_anchors", file, why, "certificates of authorities, PEM");
-    }
-    if let Err(why) = wire::responders(config) {
-        let file = config.statuses.responders.first().map_or(Path::new(""), |(_, file)| file.as_path());
-        wrong("responder.issuer", file, why, "the issuer's certificate, PEM");
-    }
-    for (n, system) in config.systems.iter().enumerate() {
-        let Err(why) = wire::system(config, system) else { continue };
-        let field = format!("system[{}].anchors", n + 1);
-        wrong(&field, system.anchors.as_deref().unwrap_or(Path::new("")), why, "certificates of authorities, PEM");
     }
 }
 

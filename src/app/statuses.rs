@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use http::Request;
 use tokio::sync::watch;
 
-use super::config::Statuses as Sources;
+use super::config::{Config, Statuses as Sources};
 use crate::gateway::Rooms;
 use crate::gateway::statuses::{StatusKind, Statuses, authorities};
 use crate::terms::{Digest, UnixMillis};
@@ -56,14 +56,35 @@ pub fn kept(config: &Sources, folder: &Path, authorities: &[Certificate]) -> Sta
     all
 }
 
-/// Fetches each list when it is due: each `every_s`, or when it says itself that it is replaced.
-pub async fn refresh(rooms: Arc<Rooms>, config: Sources, folder: PathBuf, mut stop: watch::Receiver<bool>) {
-    let mut all = sources(&config, &folder);
-    if all.is_empty() {
-        return;
+/// The addresses of a configuration: one that was there before is asked when it would have been.
+fn resourced(before: Vec<Source>, config: &Sources, folder: &Path) -> Vec<Source> {
+    let mut all = sources(config, folder);
+    for source in &mut all {
+        let known = before.iter().find(|known| (known.kind, &known.url) == (source.kind, &source.url));
+        source.due = known.map_or(source.due, |known| known.due);
     }
+    all
+}
+
+/// Fetches each list when it is due: each `every_s`, or when it says itself that it is replaced. The addresses are those of
+/// the configuration in force; a list whose address a reload took out counts no more.
+pub async fn refresh(
+    rooms: Arc<Rooms>,
+    config: Arc<ArcSwap<Config>>,
+    folder: PathBuf,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut taken = config.load_full();
+    let mut all = sources(&taken.statuses, &folder);
     loop {
         let known = authorities(&rooms.directory.load());
+        let now_in_force = config.load_full();
+        if !Arc::ptr_eq(&taken, &now_in_force) {
+            taken = now_in_force;
+            all = resourced(all, &taken.statuses, &folder);
+            rooms.statuses.store(Arc::new(kept(&taken.statuses, &folder, &known)));
+        }
+        let every_s = taken.statuses.every_s;
         for source in &mut all {
             let now = UnixMillis::now();
             if source.due > now {
@@ -74,13 +95,13 @@ pub async fn refresh(rooms: Arc<Rooms>, config: Sources, folder: PathBuf, mut st
                     if new {
                         tracing::info!(url = source.url, "a newer list is in force");
                     }
-                    let next = now.plus_seconds(config.every_s);
+                    let next = now.plus_seconds(every_s);
                     let replaced = rooms.statuses.load().until(&source.url).filter(|until| *until > now);
                     replaced.map_or(next, |until| until.min(next))
                 }
                 Err(error) => {
                     tracing::warn!(url = source.url, error, "no newer list; the known one stays");
-                    now.plus_seconds(RETRY_S.min(config.every_s))
+                    now.plus_seconds(RETRY_S.min(every_s))
                 }
             };
         }

@@ -43,7 +43,7 @@ use crate::identity::keys::PublicKey;
 use crate::identity::revocation::Revocations;
 use crate::jobs::anchors::Anchors;
 use crate::jobs::archive::Archive;
-use crate::jobs::responders::{self as responders_job, Sources};
+use crate::jobs::responders;
 use crate::jobs::retention::Retention;
 use crate::jobs::witnesses::{self, Witnesses};
 use crate::lookups::Lookups;
@@ -104,18 +104,13 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
         enrolment,
         keys,
         trusted,
+        systems,
+        asked,
         ..
     } = snapshot;
     let store = store(config).await?;
     let log = log(config, &store).await?;
     let pseudonym_key = Key::read_or_make(&shared.join("pseudonym.key")).map_err(|e| e.to_string())?;
-    let systems = config.systems.iter().map(|s| system(config, s)).collect::<Result<Vec<_>, _>>()?;
-    let mut callers = HashMap::new();
-    for (n, system) in config.systems.iter().enumerate() {
-        if let Some(fingerprint) = &system.certificate {
-            callers.insert(digest(fingerprint)?, n);
-        }
-    }
     let (folder, archive) = (data.join("decisions"), data.join("policies"));
     let decisions = Arc::new(Decisions::open(&folder).map_err(|e| wrong(&folder, e))?);
     archive::keep(&archive, &policies).map_err(|e| wrong(&archive, e))?;
@@ -123,6 +118,7 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
     let materials = Materials::open(&trust).map_err(|e| wrong(&trust, e))?;
     let known = crate::gateway::statuses::authorities(&directory);
     let kept = statuses::kept(&config.statuses, &data.join("statuses"), &known);
+    let answers = responders::kept(&responders::file(&data.join("statuses")), &asked.issuers, now);
     let rates = Rates::new(&contracts);
     let services = Issuers::new(services(&directory)?);
     let master = Key::read_or_make(&shared.join("master.key")).map_err(|e| e.to_string())?;
@@ -153,7 +149,7 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
         enrolment: ArcSwap::from_pointee(enrolment),
         client_lists: ArcSwap::from_pointee(client_lists),
         materials,
-        certificate_status: Arc::new(certificate_status(config, now)?),
+        certificate_status: Arc::new(CertificateStatus::new(asked, answers)),
         statuses: ArcSwap::from_pointee(kept),
         strangers: Strangers::default(),
         peers: ArcSwap::from_pointee(peers),
@@ -169,20 +165,25 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
         people: ArcSwap::from_pointee(config.people.clone()),
         windows: ArcSwap::from_pointee(windows),
         client_anchors: ArcSwap::from_pointee(client_anchors),
-        callers,
-        systems,
+        systems: ArcSwap::from_pointee(systems),
         lookups: Lookups::new(CACHE_OCTETS),
         askers: Askers::default(),
         keys: ArcSwap::from_pointee(keys),
         trusted: ArcSwap::from_pointee(trusted),
-        bounds: Bounds {
-            file_octets: u64::from(config.limits.file_mib) << 20,
-            files: config.limits.files as usize,
-            json_octets: 1 << 20,
-            filings: config.limits.filings,
-        },
+        bounds: ArcSwap::from_pointee(bounds(config)),
         news: broadcast::channel(1_024).0,
     }))
+}
+
+/// What one filing may be, and how many a person may try in a day.
+pub fn bounds(config: &Config) -> Bounds {
+    let limits = &config.limits;
+    Bounds {
+        file_octets: u64::from(limits.file_mib) << 20,
+        files: limits.files as usize,
+        json_octets: 1 << 20,
+        filings: limits.filings,
+    }
 }
 
 /// Every table of a gateway's store.
@@ -362,17 +363,9 @@ pub fn retention(config: &Config) -> Result<Option<Retention>, Wrong> {
     }))
 }
 
-/// Who is asked about certificates under seals.
-pub fn responders(config: &Config) -> Result<Sources, Wrong> {
-    let all = config.statuses.responders.iter();
-    all.map(|(url, file)| Ok((url.clone(), chain(file)?.swap_remove(0)))).collect()
-}
-
-/// What they said before the last stop.
-fn certificate_status(config: &Config, now: UnixMillis) -> Result<CertificateStatus, Wrong> {
-    let issuers: Vec<_> = responders(config)?.into_iter().map(|(_, issuer)| issuer).collect();
-    let known = responders_job::kept(&responders_job::file(&config.gateway.data.join("statuses")), &issuers, now);
-    Ok(CertificateStatus::new(issuers, config.statuses.max_age_h.map(|hours| i64::from(hours) * 3_600), known))
+/// The certificate of the issuer that a responder answers for.
+pub fn responder(issuer: &Path) -> Result<Certificate, Wrong> {
+    Ok(chain(issuer)?.swap_remove(0))
 }
 
 /// Whom we ask to witness our log.
@@ -416,13 +409,15 @@ fn own_identity(config: &Config) -> Result<Identity, Wrong> {
     Identity::read(&config.tls.certificate, &config.tls.key).map_err(|e| e.to_string())
 }
 
-pub fn system(config: &Config, system: &super::config::System) -> Result<System, Wrong> {
+/// A system behind us, and the certificate with which it calls.
+pub fn system(config: &Config, system: &super::config::System) -> Result<(System, Option<Digest>), Wrong> {
     let anchors = match &system.anchors {
         Some(file) => certificates(file).map_err(|e| e.to_string())?,
         None => Vec::new(),
     };
     let tls = ClientTls::new(&anchors, Some(own_identity(config)?)).map_err(|e| e.to_string())?;
-    Ok(System {
+    let certificate = system.certificate.as_deref().map(digest).transpose()?;
+    let system = System {
         id: system.id.clone(),
         kind: match system.kind {
             Kind::Office => SystemKind::Office,
@@ -436,7 +431,8 @@ pub fn system(config: &Config, system: &super::config::System) -> Result<System,
         resources: system.resources.clone(),
         path: system.path.clone(),
         host: system.host.clone(),
-    })
+    };
+    Ok((system, certificate))
 }
 
 /// One client for each other member, which trusts that member's TLS authority only.

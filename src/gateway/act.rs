@@ -75,7 +75,7 @@ pub async fn order(
     no: CaseNo,
     order: Order,
 ) -> Result<Done, Refusal> {
-    let office = terminal.office(rooms);
+    let office = terminal.office();
     let office =
         office.ok_or_else(|| Refusal::new(&WRONG_KIND, "only an enrolled approval system acts for an authority"))?;
     let (record, key) = {

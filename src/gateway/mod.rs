@@ -50,6 +50,7 @@ pub mod step;
 pub mod strangers;
 pub mod streaming;
 pub mod submit;
+pub mod systems;
 pub mod verify;
 pub mod who;
 pub mod windows;

@@ -45,12 +45,12 @@ const MIN_LEVEL: u8 = 2;
 const LEVEL_AGE_MIN: u32 = 12 * 60;
 
 /// Where a path leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Target {
     /// Another region, when the path names one.
     pub region: Option<RegionCode>,
     /// One of our systems, when the host named it: then `rest` is the path as it came.
-    pub system: Option<usize>,
+    pub system: Option<Arc<System>>,
     /// `/{system}/…`, with the query.
     pub rest: String,
 }
@@ -72,8 +72,8 @@ impl Target {
     }
 
     /// The system whose own host name was asked for.
-    pub fn system(n: usize, path_and_query: &str) -> Self {
-        Self { region: None, system: Some(n), rest: path_and_query.to_owned() }
+    pub fn system(system: Arc<System>, path_and_query: &str) -> Self {
+        Self { region: None, system: Some(system), rest: path_and_query.to_owned() }
     }
 }
 
@@ -114,25 +114,25 @@ pub async fn pass(
         }
         (Some(_), Asker::Peer { .. }) => Err(Refusal::new(&NO_SYSTEM, "a peer's request is not passed on again")),
         (None, _) => {
-            let found = match target.system {
-                Some(n) => rooms.systems.get(n).map(|system| (system, target.rest.clone())),
+            let found = match &target.system {
+                Some(system) => Some((system.clone(), target.rest.clone())),
                 None => find(rooms, &target.rest),
             };
             let (system, rest) = found.ok_or_else(|| Refusal::new(&NO_SYSTEM, "no such system"))?;
             let permit = permitted(rooms, trace, &asker, &format!("/{}", system.id), system.region)?;
-            let told = handoff(rooms, system, &asker, trace.at)?;
+            let told = handoff(rooms, &system, &asker, trace.at)?;
             let url = format!("{}{rest}", system.url);
             forward(rooms, trace, &asker, &permit, &system.client, &system.id, url, (IDENTITY, told), request).await
         }
     }
 }
 
-fn find<'r>(rooms: &'r Rooms, rest: &str) -> Option<(&'r System, String)> {
-    rooms.systems.iter().filter(|s| s.kind == SystemKind::Proxy).find_map(|system| {
+fn find(rooms: &Rooms, rest: &str) -> Option<(Arc<System>, String)> {
+    rooms.systems.load().iter().filter(|s| s.kind == SystemKind::Proxy).find_map(|system| {
         let own = system.path.as_deref()?.strip_prefix("/pass")?;
         let tail = rest.strip_prefix(own)?;
         // `/pass/social` must not reach `/pass/social-security`.
-        (tail.is_empty() || tail.starts_with(['/', '?'])).then(|| (system, tail.to_owned()))
+        (tail.is_empty() || tail.starts_with(['/', '?'])).then(|| (system.clone(), tail.to_owned()))
     })
 }
 

@@ -105,12 +105,10 @@ async fn number(allowed: &Allowed, rooms: &Rooms) -> Result<CaseNo, Refusal> {
     let known = &allowed.placed.known;
     let day = known.trace.at.day();
     let mut tx = rooms.store.begin().await?;
-    let tries = counter::Counter {
-        key: format!("filings:{}", known.citizen.pseudonym(rooms)),
-        limit: i64::from(rooms.bounds.filings),
-    };
+    let most = rooms.bounds.load().filings;
+    let tries = counter::Counter { key: format!("filings:{}", known.citizen.pseudonym(rooms)), limit: i64::from(most) };
     if counter::take(&mut tx, &[tries], day).await?.is_err() {
-        let why = format!("more than {} filings today", rooms.bounds.filings);
+        let why = format!("more than {most} filings today");
         return Err(Refusal::new(&TOO_MANY_FILINGS, why).header("retry-after", "3600"));
     }
     let case = records::next_number(&mut tx, allowed.placed.owner.region, day, rooms.slot()?).await?;

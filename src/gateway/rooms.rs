@@ -21,6 +21,7 @@ use super::orders::Operators;
 use super::sign_in::SignIn;
 use super::statuses::Statuses;
 use super::strangers::Strangers;
+pub use super::systems::{System, SystemKind, Systems};
 use super::word::Voice;
 use crate::audit::{Log, Pseudonymiser};
 use crate::catalogue::Catalogue;
@@ -39,7 +40,7 @@ use crate::partners::{Contracts, Rates, Stopped};
 use crate::policy::PolicyBook;
 use crate::store::Store;
 use crate::terms::refusal::tolds;
-use crate::terms::{CaseNo, CreditCode, Digest, Next, Refusal, RegionCode, UnixMillis};
+use crate::terms::{CaseNo, Digest, Next, Refusal, RegionCode, UnixMillis};
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
 use crate::trust::keyring::TrustList;
@@ -74,27 +75,6 @@ pub struct Window {
     pub region: RegionCode,
     /// Organisation that tokens of its staff name; the window's id when absent, if a token names any.
     pub org: Option<String>,
-}
-
-/// What a system behind us does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SystemKind {
-    Office,
-    Provider,
-    Proxy,
-}
-
-/// A department's system behind us.
-pub struct System {
-    pub id: String,
-    pub kind: SystemKind,
-    pub url: String,
-    pub authority: CreditCode,
-    pub region: RegionCode,
-    pub client: Client,
-    pub resources: Vec<String>,
-    pub path: Option<String>,
-    pub host: Option<String>,
 }
 
 /// A key with the certificates that vouch for it.
@@ -291,9 +271,8 @@ pub struct Rooms {
     pub windows: ArcSwap<HashMap<Digest, Window>>,
     /// Authorities of our own clients' certificates; a member's authority vouches for that member's gateway only.
     pub client_anchors: ArcSwap<Vec<Certificate>>,
-    /// By SHA-256 of the certificate with which a system calls us: its index in `systems`.
-    pub callers: HashMap<Digest, usize>,
-    pub systems: Vec<System>,
+    /// Departments' systems behind us.
+    pub systems: ArcSwap<Systems>,
     pub lookups: Lookups,
     /// Peers that asked shared data of us, to be told when they change.
     pub askers: Askers,
@@ -304,7 +283,7 @@ pub struct Rooms {
     /// Hosts we answer for, `host` or `host:port`.
     pub names: Vec<String>,
     pub keys: ArcSwap<Keys>,
-    pub bounds: Bounds,
+    pub bounds: ArcSwap<Bounds>,
     /// The house is about to stop: balancers are to send nobody here any more.
     pub leaving: AtomicBool,
     /// Tells watchers that a case moved.
@@ -313,18 +292,20 @@ pub struct Rooms {
 
 impl Rooms {
     /// The system of a kind that works for a place: the longest matching one.
-    pub fn system_for(&self, kind: SystemKind, place: RegionCode, fits: impl Fn(&System) -> bool) -> Option<&System> {
-        self.systems
-            .iter()
-            .filter(|s| s.kind == kind && place.lies_in(s.region) && fits(s))
-            .max_by_key(|s| s.region.significant())
+    pub fn system_for(
+        &self,
+        kind: SystemKind,
+        place: RegionCode,
+        fits: impl Fn(&System) -> bool,
+    ) -> Option<Arc<System>> {
+        self.systems.load().for_place(kind, place, fits)
     }
 
     /// The office that will work on a case, or the no that spares a person a receipt for a case that nobody takes up.
     ///
     /// # Errors
     /// `TB-GW-0302` where the authority's system is not connected to this gateway.
-    pub fn office_of(&self, owner: RegionCode, authority: &str) -> Result<&System, Refusal> {
+    pub fn office_of(&self, owner: RegionCode, authority: &str) -> Result<Arc<System>, Refusal> {
         let office = self.system_for(SystemKind::Office, owner, |s| s.authority.as_str() == authority);
         office.ok_or_else(|| Refusal::new(&NO_OFFICE, format!("no office system of {authority} for {owner}")))
     }

@@ -24,10 +24,10 @@ pub struct Sealed {
 }
 
 /// Who gets a message.
-pub enum To<'r> {
+pub enum To {
     /// The member that works for this place.
     Member(RegionCode),
-    Office(&'r System),
+    Office(Arc<System>),
 }
 
 /// What a message says beside the case.
@@ -59,7 +59,7 @@ pub async fn seal(
     case: &Case,
     saying: Saying<'_>,
     files: &[Stored],
-    to: To<'_>,
+    to: To,
 ) -> Result<Sealed, Refusal> {
     let Saying { act, ask, by, papers, note, under, at } = saying;
     let (way, target, member) = match to {
@@ -178,7 +178,7 @@ impl Moved<'_> {
 }
 
 /// Where a record's case is told of what we did with it: the gateway that collected it, unless that is us.
-pub fn collector(record: &Record) -> Option<To<'static>> {
+pub fn collector(record: &Record) -> Option<To> {
     (record.side == "owning").then_some(To::Member(record.window))
 }
 

@@ -1,6 +1,6 @@
 //! Who is at the door: the terminal by its certificate, the people by their tokens.
 
-use super::rooms::{Rooms, SystemKind, Window};
+use super::rooms::{Rooms, System, SystemKind, Window};
 use crate::audit::entry::{Actor, Behalf, Subject};
 use crate::audit::{Pseudonym, Word};
 use crate::partners::error::TERMINAL_REVOKED;
@@ -42,8 +42,8 @@ pub enum Terminal {
         contract: std::sync::Arc<Contract>,
         terminal: OutletTerminal,
     },
-    /// A department's system, by its index.
-    System(usize),
+    /// A department's system.
+    System(std::sync::Arc<System>),
     /// Another gateway, by its id in the directory.
     Peer(String),
     /// No certificate, or one we do not know.
@@ -64,8 +64,8 @@ impl Terminal {
         if let Some(window) = rooms.windows.load().get(&fingerprint) {
             return Ok(Self::Window(window.clone()));
         }
-        if let Some(system) = rooms.callers.get(&fingerprint) {
-            return Ok(Self::System(*system));
+        if let Some(system) = rooms.systems.load().caller(fingerprint) {
+            return Ok(Self::System(system));
         }
         let Ok(certificate) = Certificate::parse(leaf) else { return Ok(Self::Unknown) };
         let uri = certificate.uris().next().map(str::to_owned);
@@ -118,7 +118,7 @@ impl Terminal {
         match self {
             Self::Window(window) => format!("window:{}", window.id),
             Self::Outlet { contract, .. } => format!("outlet:{}", contract.outlet),
-            Self::System(n) => format!("system:{}", rooms.systems[*n].id),
+            Self::System(system) => format!("system:{}", system.id),
             Self::Peer(id) => format!("peer:{id}"),
             // Whoever comes without a terminal comes through the portal.
             Self::Unknown => format!("portal:{}", rooms.me.id),
@@ -168,9 +168,10 @@ impl Terminal {
         Err(Refusal::new(&NOT_YOUR_DESK, "the token is for another place"))
     }
 
-    pub fn office<'r>(&self, rooms: &'r Rooms) -> Option<&'r super::rooms::System> {
+    /// The approval system that calls, if it is one.
+    pub fn office(&self) -> Option<&System> {
         match self {
-            Self::System(n) => rooms.systems.get(*n).filter(|s| s.kind == SystemKind::Office),
+            Self::System(system) => Some(system.as_ref()).filter(|s| s.kind == SystemKind::Office),
             _ => None,
         }
     }

@@ -1,18 +1,21 @@
 //! For which host a request is: ours, or that of a department's system we answer for (RFC 9110 §7.2, §7.4).
 
+use std::sync::Arc;
+
 use http::{Request, header};
 
 use super::{MALFORMED, MISDIRECTED};
 use crate::gateway::Rooms;
+use crate::gateway::systems::System;
 use crate::terms::Refusal;
 
 /// Where a request is addressed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Addressed {
     /// To the gateway, under this authority.
     Us(String),
-    /// To the system with this index, by its own host name.
-    System(usize, String),
+    /// To a system, by its own host name.
+    System(Arc<System>, String),
 }
 
 impl Addressed {
@@ -39,9 +42,9 @@ pub fn addressed<B>(rooms: &Rooms, request: &Request<B>, server_name: Option<&st
     if rooms.names.iter().any(|ours| matches(ours, &authority)) {
         return Ok(Addressed::Us(authority));
     }
-    let system = rooms.systems.iter().position(|s| s.host.as_deref().is_some_and(|host| matches(host, &authority)));
-    match system {
-        Some(system) => Ok(Addressed::System(system, authority)),
+    let systems = rooms.systems.load();
+    match systems.iter().find(|s| s.host.as_deref().is_some_and(|host| matches(host, &authority))) {
+        Some(system) => Ok(Addressed::System(system.clone(), authority)),
         None => Err(elsewhere("not one of our hosts")),
     }
 }

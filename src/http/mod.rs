@@ -12,6 +12,7 @@ pub mod host;
 pub mod log;
 pub mod openapi;
 mod opening;
+pub mod places;
 pub mod problem;
 pub mod routes;
 mod search;

@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::opening::Opening;
+use super::places::Places;
 use super::{BUSY, problem};
 use crate::terms::Refusal;
 use crate::upstream::Body;
@@ -36,9 +37,10 @@ pub struct Connection {
 }
 
 /// Limits of one listener.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
-    pub connections: usize,
+    /// Places for connections; who waits for one waits in the system's queue.
+    pub connections: Places,
     /// Time for a TLS handshake, in seconds.
     pub handshake_s: u64,
     /// Time for the head of a request, in seconds; also how long a kept connection may idle.
@@ -54,7 +56,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let pace = Pace { silence: Duration::from_secs(30), rate: 1_024, grace: Duration::from_secs(60) };
-        Self { connections: 10_000, handshake_s: 10, head_s: 30, drain_s: 10, requests: 4_096, pace }
+        Self { connections: Places::new(10_000), handshake_s: 10, head_s: 30, drain_s: 10, requests: 4_096, pace }
     }
 }
 
@@ -71,14 +73,10 @@ pub async fn serve<H, F>(
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(limits.connections));
     let desks = Arc::new(Semaphore::new(limits.requests));
     loop {
         let place = tokio::select! {
-            place = places.clone().acquire_owned() => match place {
-                Ok(place) => place,
-                Err(_) => break,
-            },
+            place = limits.connections.take() => place,
             () = crate::gateway::stopped(&mut stop) => break,
         };
         let (socket, remote) = tokio::select! {
@@ -94,7 +92,7 @@ pub async fn serve<H, F>(
             () = crate::gateway::stopped(&mut stop) => break,
         };
         let (acceptor, watcher) = (tls.as_ref().map(|tls| TlsAcceptor::from(tls.load_full())), graceful.watcher());
-        let (handler, desks) = (handler.clone(), desks.clone());
+        let (handler, desks, limits) = (handler.clone(), desks.clone(), limits.clone());
         tokio::spawn(async move {
             let _place = place;
             let _ = socket.set_nodelay(true);
@@ -104,7 +102,7 @@ pub async fn serve<H, F>(
                     run(socket, false, who, limits, desks, handler, watcher).await;
                 }
                 Some(acceptor) => {
-                    if let Some((stream, who)) = handshake(acceptor, socket, remote, limits).await {
+                    if let Some((stream, who)) = handshake(acceptor, socket, remote, limits.handshake_s).await {
                         let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                         run(stream, h2, who, limits, desks, handler, watcher).await;
                     }
@@ -131,9 +129,9 @@ async fn handshake(
     acceptor: TlsAcceptor,
     socket: TcpStream,
     remote: SocketAddr,
-    limits: Limits,
+    limit_s: u64,
 ) -> Option<(tokio_rustls::server::TlsStream<TcpStream>, Connection)> {
-    let limit = Duration::from_secs(limits.handshake_s);
+    let limit = Duration::from_secs(limit_s);
     match tokio::time::timeout(limit, acceptor.accept(socket)).await {
         Ok(Ok(stream)) => {
             let session = stream.get_ref().1;
@@ -166,10 +164,11 @@ async fn run<S, H, F>(
     H: Fn(Request<Body>, Connection) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
+    let (head, pace) = (Duration::from_secs(limits.head_s), limits.pace);
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         let is_head = request.method() == http::Method::HEAD;
         let desk = desks.clone().try_acquire_owned();
-        let answer = desk.ok().map(|desk| (desk, handler(request.map(|body| paced(body, limits.pace)), who.clone())));
+        let answer = desk.ok().map(|desk| (desk, handler(request.map(|body| paced(body, pace)), who.clone())));
         async move {
             let answer = match answer {
                 Some((_desk, answer)) => answer.await,
@@ -178,7 +177,6 @@ async fn run<S, H, F>(
             Ok::<_, Infallible>(if is_head { headed(answer) } else { answer })
         }
     });
-    let head = Duration::from_secs(limits.head_s);
     let ended = if h2 {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder

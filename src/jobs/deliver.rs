@@ -218,7 +218,7 @@ async fn send(rooms: &Arc<Rooms>, line: &Outgoing, container: &Stored, key: &Key
         let member = directory.member(&line.target).ok_or_else(|| wrong(format!("no member {}", line.target)))?;
         (rooms.peer(&member.id, UnixMillis::now())?.deliveries, format!("{}/peer/v1/messages", member.api))
     } else {
-        let office = rooms.systems.iter().find(|s| s.id == line.target);
+        let office = rooms.systems.load().named(&line.target);
         let office = office.ok_or_else(|| wrong(format!("no office {}", line.target)))?;
         (office.client.clone(), format!("{}/cases", office.url))
     };

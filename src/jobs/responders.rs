@@ -34,9 +34,6 @@ const ANSWER_MAX: usize = 64 << 10;
 /// Most octets of kept answers read: as many as are ever written.
 const KEPT_MAX: u64 = 128 << 20;
 
-/// Addresses of responders, each with the certificate of the issuer it answers for.
-pub type Sources = Vec<(String, Certificate)>;
-
 /// The file of answers in the folder of lists.
 pub fn file(statuses: &Path) -> PathBuf {
     statuses.join("answers")
@@ -63,7 +60,6 @@ pub fn kept(file: &Path, issuers: &[Certificate], now: UnixMillis) -> Answers {
 
 /// Keeps answers current.
 pub struct Responders {
-    sources: Sources,
     client: Client,
     status: Arc<CertificateStatus>,
     file: PathBuf,
@@ -71,8 +67,8 @@ pub struct Responders {
 
 impl Responders {
     /// `file` is where answers are kept for the next start, see [`file`].
-    pub fn new(sources: Sources, client: Client, status: Arc<CertificateStatus>, file: PathBuf) -> Self {
-        Self { sources, client, status, file }
+    pub fn new(client: Client, status: Arc<CertificateStatus>, file: PathBuf) -> Self {
+        Self { client, status, file }
     }
 
     /// Runs until `stop` turns true.
@@ -117,8 +113,8 @@ impl Responders {
     }
 
     async fn ask(&self, certificate: &Certificate, issuer: &Certificate, now: UnixMillis) -> Result<(), String> {
-        let responder = self.sources.iter().find(|(_, by)| by == issuer);
-        let (url, _) = responder.ok_or("nobody answers for this issuer")?;
+        let asked = self.status.asked();
+        let url = asked.responder(issuer).ok_or("nobody answers for this issuer")?;
         let request = Request::post(url)
             .header(header::CONTENT_TYPE, "application/ocsp-request")
             .body(full(ocsp::request(certificate, issuer)))

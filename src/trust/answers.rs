@@ -110,6 +110,11 @@ impl Answers {
         Ok(())
     }
 
+    /// Forgets certificates whose issuer is none of these.
+    pub fn keep(&mut self, issuers: &[Certificate]) {
+        self.met.retain(|_, met| issuers.contains(&met.issuer));
+    }
+
     pub fn all(&self) -> Vec<Response> {
         self.met.values().filter_map(|met| met.answer.clone()).collect()
     }
@@ -229,6 +234,11 @@ mod tests {
             assert_eq!(again.all().len(), want.unwrap_or(0), "{name}");
         }
         assert!(!answers.meet(&leaf.1, &issuers, NOW.plus_seconds(3_701)));
+        let mut others = answers.clone();
+        others.keep(&issuers);
+        assert_eq!(others.all().len(), 1, "its issuer still has a responder");
+        others.keep(&[namesake.1.clone()]);
+        assert_eq!(others.all().len(), 0, "its issuer has none any more");
         assert_eq!(answers.due(NOW.plus_seconds(3_701 + FORGOTTEN_S), 60), []);
         assert_eq!(answers.all().len(), 0);
     }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::http::places::Places;
 use crate::http::serve::{self, Connection, Limits};
 use crate::http::tls::{Clients, server};
 use crate::trust::certificate::Certificate;
@@ -32,7 +33,7 @@ where
 {
     let listener = bind(name, address).await?;
     tracing::info!(%address, "{name} listens");
-    let limits = Limits { connections: 1_000, drain_s: 2, ..Limits::default() };
+    let limits = Limits { connections: Places::new(1_000), drain_s: 2, ..Limits::default() };
     let tls = tls.map(|tls| Arc::new(arc_swap::ArcSwap::new(tls)));
     serve::serve(listener, tls, limits, stop, handler).await;
     Ok(())

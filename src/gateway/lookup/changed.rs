@@ -122,7 +122,7 @@ pub async fn by_provider(
     token: &str,
 ) -> Result<Committed, Refusal> {
     let system = match terminal {
-        Terminal::System(n) => rooms.systems.get(*n).filter(|system| system.kind == SystemKind::Provider),
+        Terminal::System(system) => Some(system).filter(|system| system.kind == SystemKind::Provider),
         _ => None,
     };
     let system = system.ok_or_else(|| bad("not an enrolled data provider"))?;

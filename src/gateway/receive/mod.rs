@@ -85,7 +85,7 @@ fn unpack(
 ) -> Result<(Message, Vec<Stored>, Digest), Refusal> {
     let bad = |why: String| Refusal::from(ExchangeError::Message(why));
     let reading = rooms.vault.read(key, container).map_err(ExchangeError::from)?;
-    let open = asic::open(VaultFile(reading), &limits(rooms.bounds)).map_err(|e| bad(e.to_string()))?;
+    let open = asic::open(VaultFile(reading), &limits(**rooms.bounds.load())).map_err(|e| bad(e.to_string()))?;
     sender(rooms, peer, &open, now)?;
     let message = Message::parse(&open.archive.read(MESSAGE_FILE, MESSAGE_MAX).map_err(|e| bad(e.to_string()))?)?;
     let mut files = Vec::new();

@@ -44,7 +44,7 @@ pub async fn file(asked: Asked, request: Request<Body>) -> Result<Response<Body>
     let content_type = input::header(&asked.headers, "content-type").map(str::to_owned);
     let body = request.into_body();
     let filing: intake::Intake<Filing> =
-        intake::read(content_type.as_deref(), body, &rooms.vault, &key, rooms.bounds).await?;
+        intake::read(content_type.as_deref(), body, &rooms.vault, &key, **rooms.bounds.load()).await?;
     if let Some(errand) = &asked.errand {
         errand.is_for_item(filing.request.item)?;
         if errand.case.is_some() {

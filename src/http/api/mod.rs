@@ -166,10 +166,7 @@ async fn handle(
     match found.route.who {
         Who::Anyone => {}
         Who::Office => {
-            asked
-                .terminal
-                .office(rooms)
-                .ok_or_else(|| Refusal::new(&NO_TERMINAL, "not an enrolled department system"))?;
+            asked.terminal.office().ok_or_else(|| Refusal::new(&NO_TERMINAL, "not an enrolled department system"))?;
         }
         Who::System if !matches!(asked.terminal, Terminal::System(_)) => {
             return Err(Refusal::new(&NO_TERMINAL, "not an enrolled department system"));
@@ -314,7 +311,7 @@ async fn dispatch(
         Call::Pass => {
             let rest = request.uri().path_and_query().map_or("/", |p| p.as_str());
             let target = match host {
-                Addressed::System(n, _) => Some(pass::Target::system(*n, rest)),
+                Addressed::System(system, _) => Some(pass::Target::system(system.clone(), rest)),
                 Addressed::Us(_) => pass::Target::read(rest),
             };
             let target = target.ok_or_else(|| Refusal::new(&NOT_FOUND, "no system named"))?;

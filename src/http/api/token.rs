@@ -126,7 +126,7 @@ pub fn keys(asked: &Asked) -> Result<Response<Body>, Refusal> {
 
 /// Who gives a paper: the person, or the department whose system calls.
 fn giver(asked: &Asked) -> Result<Giver<'_>, Refusal> {
-    match (&asked.terminal, asked.terminal.office(&asked.rooms)) {
+    match (&asked.terminal, asked.terminal.office()) {
         (terminal, Some(office)) => Ok(Giver::Department(office, terminal)),
         // Nobody gives a paper in another's name: a token beside a clerk's is there for the filing, and for that alone.
         (_, None) if asked.subject.is_some() => {

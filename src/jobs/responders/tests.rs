@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
 
 use super::*;
+use crate::gateway::certificate_status::Asked;
 use crate::licences::make::{Paper, PaperKind, SealSpec, make_seal, seal};
 use crate::licences::{Indication, Profile, SubIndication, verify};
 use crate::trust::crl::{Crl, Revoked};
@@ -115,9 +116,10 @@ impl World {
 fn responders(world: &World, url: &str, max_age_s: Option<i64>, file: &Path) -> (Responders, Arc<CertificateStatus>) {
     let issuer = world.signers.certificate.clone();
     let known = kept(file, std::slice::from_ref(&issuer), NOW);
-    let status = Arc::new(CertificateStatus::new(vec![issuer.clone()], max_age_s, known));
+    let asked = Asked::new(vec![(url.to_owned(), issuer)], max_age_s);
+    let status = Arc::new(CertificateStatus::new(asked, known));
     let client = Client::new(&ClientTls::new(&[], None).unwrap());
-    (Responders::new(vec![(url.to_owned(), issuer)], client, status.clone(), file.to_owned()), status)
+    (Responders::new(client, status.clone(), file.to_owned()), status)
 }
 
 #[tokio::test]
