@@ -5,6 +5,8 @@ mod agents_across;
 #[path = "people/attacks.rs"]
 mod attacks;
 mod federation;
+#[path = "people/issuers.rs"]
+mod issuers;
 mod tools;
 #[path = "people/windows_across.rs"]
 mod windows_across;
@@ -181,6 +183,7 @@ async fn people_and_their_tokens() {
     let house = House::new(&federation);
     attacks::all(&house).await;
     attacks::words_of_gateways(&house).await;
+    issuers::all(&house).await;
     a_clerk_with_one_token(&house).await;
     what_is_not_exchanged(&house).await;
     an_agent_with_a_paper(&house).await;
