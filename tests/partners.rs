@@ -2,6 +2,8 @@
 //! One federation for all of it.
 
 mod federation;
+#[path = "partners/provider.rs"]
+mod provider;
 #[path = "partners/settings.rs"]
 mod settings;
 #[path = "partners/shredding.rs"]
@@ -110,6 +112,7 @@ async fn operators_and_partners() {
     lists(&federation).await;
     reloads(&federation).await;
     settings::all(&federation).await;
+    provider::down(&federation).await;
 }
 
 /// Shared data are asked once, used again while they may be, and forgotten when their provider says so.

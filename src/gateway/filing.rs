@@ -26,7 +26,7 @@ use crate::exchange::message::{FactRef, Material};
 use crate::identity::delegation::Once;
 use crate::partners::QuotaPlan;
 use crate::policy::{CaseLink, Permit};
-use crate::terms::{CaseNo, ItemCode, RegionCode, ResidentId};
+use crate::terms::{CaseNo, ItemCode, RegionCode, ResidentId, Told};
 
 /// The JSON part of a filing.
 #[derive(Debug, Deserialize)]
@@ -223,4 +223,6 @@ pub struct Kept {
     pub committed: Committed,
     /// The same filing had come before.
     pub again: bool,
+    /// Materials whose source said nothing of use, by number in the guide and name, and what the clerk does about each.
+    pub gaps: Vec<(u32, String, &'static Told)>,
 }

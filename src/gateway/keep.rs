@@ -17,16 +17,16 @@ use super::registry::PaperWord;
 use super::rooms::{Keys, Rooms, Stamp};
 use super::standing;
 use super::who::Terminal;
-use super::{ledger, papers};
+use super::{ledger, papers, prove};
 use crate::audit::Kind;
 use crate::audit::entry::{Evidence as Leaf, Outcome};
-use crate::exchange::message::{Applicant, Collector, Dossier, Message, PaperRef, Stored, VERSION};
+use crate::exchange::message::{Applicant, Collector, Dossier, Material, Message, PaperRef, Stored, VERSION};
 use crate::exchange::outbox::{self, Outgoing};
 use crate::exchange::records::{self, NewCase};
 use crate::exchange::{Act, Case, Event, ExchangeError, Kept as File, Key, Paper, VaultError};
 use crate::partners::{QuotaPlan, Taken};
 use crate::store::{StoreError, Tx, counter};
-use crate::terms::{CaseNo, Digest, Lang, Refusal, UnixMillis};
+use crate::terms::{CaseNo, Digest, Lang, Refusal, Told, UnixMillis};
 use crate::trust::asic::{self, Part};
 
 /// Media type of sealed containers.
@@ -62,7 +62,7 @@ pub async fn ask(proven: Proven, rooms: &Arc<Rooms>) -> Result<Kept, Refusal> {
     let committed = rooms.log.append(&entry).await?;
     mark_logged(rooms, case.no, case.seq, committed.index).await?;
     let _ = rooms.news.send(case.no);
-    Ok(Kept { case: case.no, committed, again: false })
+    Ok(Kept { case: case.no, committed, again: false, gaps: gaps(&dossier) })
 }
 
 /// Removes vault files, but only those that the store says no case names: whether a transaction whose commit failed was
@@ -121,15 +121,27 @@ pub async fn earlier(known: &Known, rooms: &Rooms) -> Result<Option<Kept>, Refus
     for key in filing_keys(known) {
         found = found.or(filed(&mut tx, known, &key).await?);
     }
-    drop(tx);
     let Some(case) = found else { return Ok(None) };
+    let record = records::load(&mut tx, case).await?.ok_or(ExchangeError::NoCase)?;
+    // What personal data were destroyed since, nobody tells again.
+    let gaps = match super::act::case_key(rooms, &mut tx, case).await {
+        Ok(key) => gaps(&record.dossier(&key)?),
+        Err(_) => Vec::new(),
+    };
+    drop(tx);
     let entry = known
         .trace
         .about(rooms, Kind::CaseEvent, Some(&known.actor), &known.terminal)
         .subj(known.citizen.as_subject(rooms))
         .case(rooms.pseudonyms.case(case))
         .out(Outcome { status: Some(200), ..Outcome::default() });
-    Ok(Some(Kept { case, committed: rooms.log.append(&entry).await?, again: true }))
+    Ok(Some(Kept { case, committed: rooms.log.append(&entry).await?, again: true, gaps }))
+}
+
+/// Materials that could not be had, and what is done about each.
+fn gaps(dossier: &Dossier) -> Vec<(u32, String, &'static Told)> {
+    let told = |material: &Material| Some((material.no, material.name.clone(), prove::gap(material)?));
+    dossier.materials.iter().filter_map(told).collect()
 }
 
 /// The case under one of the filing's keys. Without a caller's key, a case that has ended is another one: who withdrew

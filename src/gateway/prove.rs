@@ -14,14 +14,14 @@ use crate::audit::Kind;
 use crate::audit::entry::Evidence as Leaf;
 use crate::catalogue::items::Item;
 use crate::catalogue::words::Source;
-use crate::exchange::message::{FactRef, FileRef, Material};
+use crate::exchange::message::{FileRef, Material};
 use crate::exchange::{records, vault::Reading};
 use crate::federation::Directory;
 use crate::formats::zip::Source as Octets;
 use crate::licences::{self, Anchors, CoverageRule, Holder, Need, Profile, Revocation, TimeBasis, VerifiedLicence};
-use crate::lookups::{LookupError, NO_PROVIDER, PROVIDER_DOWN, UNKNOWN_SUBJECT};
+use crate::lookups::{BAD_ANSWER, Fact, LookupError, NO_PROVIDER, PROVIDER_DOWN, UNKNOWN_SUBJECT};
 use crate::store::counter;
-use crate::terms::{CaseNo, Refusal, ResidentId, UnixMillis};
+use crate::terms::{CaseNo, Refusal, ResidentId, Told, UnixMillis};
 use crate::trust::certificate::Certificate;
 
 pub async fn ask(allowed: Allowed, rooms: &Arc<Rooms>) -> Result<Proven, Refusal> {
@@ -56,7 +56,10 @@ pub async fn ask(allowed: Allowed, rooms: &Arc<Rooms>) -> Result<Proven, Refusal
             (Source::Shared, _) => {
                 let resource = material.reference.clone().unwrap_or_default();
                 match shared(&allowed, rooms, item, case, &resource).await {
-                    Ok(fact) => found.push(fact),
+                    Ok(fact) => {
+                        verdict = fact.stale().then(|| "STALE".to_owned());
+                        found.push(lookup::reference(&fact));
+                    }
                     Err(refusal) => match without(&refusal, material.required) {
                         Some(word) => verdict = Some(word.to_owned()),
                         None => return Err(refusal),
@@ -88,13 +91,24 @@ pub async fn ask(allowed: Allowed, rooms: &Arc<Rooms>) -> Result<Proven, Refusal
     Ok(Proven { allowed, evidence: Evidence { case, materials, facts: found } })
 }
 
-/// What stands for shared data that could not be had: nobody is sent home because a source is down, or because none is
-/// connected; the owner sees that it is missing.
+/// What stands for shared data that could not be had: nobody is sent home because a source is down or talks nonsense, or
+/// because none is connected; the owner sees that it is missing.
 fn without(refusal: &Refusal, required: bool) -> Option<&'static str> {
     match refusal.told.code {
         code if code == PROVIDER_DOWN.code => Some("SOURCE_DOWN"),
+        code if code == BAD_ANSWER.code => Some("BAD_ANSWER"),
         code if code == NO_PROVIDER.code => Some("NO_SOURCE"),
         code if code == UNKNOWN_SUBJECT.code && !required => Some("NOT_FOUND"),
+        _ => None,
+    }
+}
+
+/// What the clerk does about a material whose source said nothing of use.
+pub fn gap(material: &Material) -> Option<&'static Told> {
+    match material.verdict.as_deref()? {
+        "SOURCE_DOWN" => Some(&PROVIDER_DOWN),
+        "BAD_ANSWER" => Some(&BAD_ANSWER),
+        "NO_SOURCE" => Some(&NO_PROVIDER),
         _ => None,
     }
 }
@@ -224,17 +238,16 @@ async fn shared(
     item: &Item,
     case: CaseNo,
     resource: &str,
-) -> Result<FactRef, Refusal> {
+) -> Result<Fact, Refusal> {
     let subject = allowed.placed.known.citizen.resident.as_ref();
     let subject = subject.ok_or_else(|| LookupError::UnknownSubject(resource.to_owned()))?;
     let agreed = agreed(allowed, rooms, item, case, subject, resource).await?;
     let asking = Asking { agreed: agreed.as_ref(), ..allowed.asks(rooms, item, case, subject, resource) };
     let fact = lookup::ask(&asking, rooms).await;
-    let fact = match agreed {
-        Some(agreed) => agreed.close(rooms, &allowed.placed.known.trace, fact).await?,
-        None => fact?,
-    };
-    Ok(lookup::reference(&fact))
+    match agreed {
+        Some(agreed) => agreed.close(rooms, &allowed.placed.known.trace, fact).await,
+        None => Ok(fact?),
+    }
 }
 
 /// What the applicant agrees to, where the data need it and are another gateway's: in writing, for that takes nobody's word

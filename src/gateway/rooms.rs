@@ -155,7 +155,7 @@ pub struct Peer {
 
 impl Peer {
     pub fn new(client: Client) -> Self {
-        Self { lookups: client.apart(), deliveries: client }
+        Self { lookups: client.apart().relaying(), deliveries: client }
     }
 }
 

@@ -188,7 +188,8 @@ impl Lookups {
     }
 
     /// Answers from the cache while the answer is fresh, else from `fetch`; equal questions asked at once make one call.
-    /// Where the provider is down and the resource allows it, an older answer stands in and says so.
+    /// Where the provider is down, or answers what nobody can read, and the resource allows it, an older answer stands in
+    /// and says so.
     ///
     /// # Errors
     /// [`LookupError::UnknownSubject`] when the provider knows nobody, or what `fetch` failed with. Failures are not
@@ -215,7 +216,7 @@ impl Lookups {
             .await;
         let entry = match asked.map_err(|e: Arc<LookupError>| (*e).clone()) {
             Ok(entry) => entry,
-            Err(error @ LookupError::Down { .. }) if keeping.stale_s > 0 => {
+            Err(error @ (LookupError::Down { .. } | LookupError::BadAnswer { .. })) if keeping.stale_s > 0 => {
                 let older = self.older.get(&key).await;
                 let oldest = now.0.saturating_sub(keeping.fresh_s.saturating_add(keeping.stale_s) as i64 * 1_000);
                 stale = true;
@@ -396,6 +397,9 @@ mod tests {
             let got = lookups.ask(&question("a", "p"), keeping, later, down()).await.ok();
             assert_eq!(got.as_ref().map(Fact::stale), want, "{keeping:?} after {minutes} min");
             assert!(got.is_none_or(|fact| fact.cached() && fact.fetched_at() == start), "it tells its age");
+            let garbled = || async { Err(LookupError::BadAnswer { resource: "DR-HH".into(), why: "x".into() }) };
+            let got = lookups.ask(&question("a", "p"), keeping, later, garbled()).await.ok();
+            assert_eq!(got.as_ref().map(Fact::stale), want, "an answer of no use is no answer");
             let other = lookups.ask(&question("b", "p"), keeping, later, down()).await;
             assert!(other.is_err(), "another purpose has no older answer");
         }

@@ -34,9 +34,9 @@ tolds! {
         Next::CorrectAndResend;
     /// The provider's answer is not of the agreed form.
     pub const BAD_ANSWER = "TB-LKP-0004", 502,
-        "数据提供部门返回的内容不符合约定，已通知运维人员。",
-        "The provider's answer is not of the agreed form; the operator has been told.",
-        Next::AskOperator;
+        "数据提供部门返回的内容不符合约定，已通知运维人员：可由申请人签署承诺书先行办理，或稍后重试，请勿让群众补交材料。",
+        "The provider's answer is not of the agreed form and the operator has been told: take an undertaking or try again later; do not send the person home for paper.",
+        Next::TryLater;
 }
 
 pub fn tolds() -> Vec<&'static Told> {

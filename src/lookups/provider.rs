@@ -79,12 +79,17 @@ fn read(body: &[u8]) -> Result<Answer, String> {
         #[serde(default)]
         version: String,
     }
-    let wire: Wire = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+    let wire: Wire = serde_json::from_slice(body).map_err(|e| unreadable(&e))?;
     if wire.found {
         Ok(Answer::Found { fields: wire.fields, source_version: wire.version })
     } else {
         Ok(Answer::NotFound)
     }
+}
+
+/// Where an answer stops being readable. What stands there may be somebody's data: it is not told.
+pub fn unreadable(error: &serde_json::Error) -> String {
+    format!("no JSON of the agreed form ({:?}, line {}, column {})", error.classify(), error.line(), error.column())
 }
 
 #[cfg(test)]
@@ -97,10 +102,14 @@ mod tests {
             (r#"{"found":true,"fields":{"a":1},"version":"3"}"#, true),
             (r#"{"found":false}"#, true),
             (r#"{"found":true,"extra":1}"#, false),
+            (r#"{"found":"张三","fields":{"张三":1}}"#, false),
+            (r#"{"found":true,"张三":1}"#, false),
             ("[]", false),
             ("", false),
         ] {
-            assert_eq!(read(body.as_bytes()).is_ok(), good, "{body}");
+            let answer = read(body.as_bytes());
+            assert_eq!(answer.is_ok(), good, "{body}");
+            assert!(answer.err().is_none_or(|why| !why.contains("张三")), "{body}: what it holds is not told");
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct Client {
     pool: Pool,
     /// None where the answers are somebody else's, who may be slow or down without the host being so.
     breakers: Option<Arc<Mutex<HashMap<String, Breaker>>>>,
+    /// Whether "unavailable" is said of the host itself.
+    own_word: bool,
 }
 
 /// Idle connections are closed after this many seconds.
@@ -48,19 +50,25 @@ impl Client {
             .pool_idle_timeout(Duration::from_secs(IDLE_S))
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Self { pool, breakers: Some(Arc::default()) }
+        Self { pool, breakers: Some(Arc::default()), own_word: true }
     }
 
     /// The same connections with breakers of their own: trouble with one kind of call says nothing about another.
     #[must_use]
     pub fn apart(&self) -> Self {
-        Self { pool: self.pool.clone(), breakers: Some(Arc::default()) }
+        Self { breakers: Some(Arc::default()), ..self.clone() }
     }
 
     /// The same connections without breakers: for requests that the host only relays.
     #[must_use]
     pub fn relayed(&self) -> Self {
-        Self { pool: self.pool.clone(), breakers: None }
+        Self { breakers: None, ..self.clone() }
+    }
+
+    /// The same, for a host that also tells of others who are down: any answer of its own is a sign of life.
+    #[must_use]
+    pub fn relaying(&self) -> Self {
+        Self { own_word: false, ..self.clone() }
     }
 
     /// Sends a request and waits at most `limit` for the head of the answer; the body streams afterwards.
@@ -75,7 +83,7 @@ impl Client {
             Err(_) => Err(UpstreamError::Late { host: host.clone(), limit_ms: limit.as_millis() as u64 }),
         };
         let failed = match &outcome {
-            Ok(response) => matches!(response.status().as_u16(), 502..=504),
+            Ok(response) => self.own_word && matches!(response.status().as_u16(), 502..=504),
             Err(_) => true,
         };
         self.breaker(&host, |b| if failed { b.failed(UnixMillis::now()) } else { b.succeeded() });
@@ -123,4 +131,43 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::super::body::empty;
+    use super::*;
+
+    /// A host that says "unavailable" to everybody.
+    fn unavailable() -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let _ = stream.read(&mut [0; 4_096]);
+                let _ = stream
+                    .write_all(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            }
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn who_tells_of_others_is_not_down_itself() {
+        let client = Client::new(&ClientTls::new(&[], None).unwrap());
+        for (what, client, rests) in
+            [("its own word", client.clone(), true), ("of others", client.apart().relaying(), false)]
+        {
+            let url = unavailable();
+            let mut last = None;
+            for _ in 0..6 {
+                let request = Request::get(&url).body(empty()).unwrap();
+                last = Some(client.fetch(request, Duration::from_secs(5), 1_024).await);
+            }
+            let resting = matches!(last, Some(Err(UpstreamError::Resting { .. })));
+            assert_eq!(resting, rests, "{what}: {last:?}");
+        }
+    }
 }

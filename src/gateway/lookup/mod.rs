@@ -27,7 +27,9 @@ use crate::audit::{Kind, Pseudonym, Word};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::exchange::message::FactRef;
 use crate::licences::Status;
-use crate::lookups::{Answer, Fact, Keeping, LookupError, NO_PROVIDER, Question, UNKNOWN_SUBJECT, provider};
+use crate::lookups::{
+    Answer, BAD_ANSWER, Fact, Keeping, LookupError, NO_PROVIDER, Question, UNKNOWN_SUBJECT, provider,
+};
 use crate::policy::{AnswerForm, Ask, CaseLink, DataResource, Lookup, Permit, SharingClass, Who};
 use crate::terms::{CaseNo, Digest, ItemCode, LicenceId, Refusal, RegionCode, ResidentId, UnixMillis};
 
@@ -198,6 +200,10 @@ async fn fetch(
     let (answer, leaf) = answer.map_err(|refusal| match peers_code(&refusal) {
         Some(code) if code == UNKNOWN_SUBJECT.code => LookupError::UnknownSubject(asking.resource.to_owned()),
         Some(code) if code == NO_PROVIDER.code => LookupError::NoProvider(asking.resource.to_owned()),
+        Some(code) if code == BAD_ANSWER.code => LookupError::BadAnswer {
+            resource: asking.resource.to_owned(),
+            why: "as the provider's own gateway says".to_owned(),
+        },
         _ => match standing::peers(&refusal) {
             Some(told) => LookupError::NotAgreed { resource: asking.resource.to_owned(), told },
             None => down(refusal.to_string()),
@@ -207,7 +213,7 @@ async fn fetch(
         let _ = line.set(leaf);
     }
     let reply: Reply = serde_json::from_slice(&answer)
-        .map_err(|e| LookupError::BadAnswer { resource: asking.resource.to_owned(), why: e.to_string() })?;
+        .map_err(|e| LookupError::BadAnswer { resource: asking.resource.to_owned(), why: provider::unreadable(&e) })?;
     Ok(Answer::Found { fields: reply.fields, source_version: reply.version })
 }
 
@@ -252,7 +258,11 @@ async fn local(
     });
     let statement = word::sign(rooms, STATEMENT, &claims)
         .map_err(|refusal| LookupError::Down { resource: question.resource.clone(), why: refusal.to_string() })?;
-    provider::call(&system.client, &system.url, &question.resource, body, &statement).await
+    let answer = provider::call(&system.client, &system.url, &question.resource, body, &statement).await;
+    if let Err(error @ LookupError::BadAnswer { .. }) = &answer {
+        tracing::error!(provider = system.id, %error, "a data provider does not keep to the agreed form");
+    }
+    answer
 }
 
 /// How the log and the cache name a licence: not by its identifier.

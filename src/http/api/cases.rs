@@ -78,6 +78,9 @@ pub async fn file(asked: Asked, request: Request<Body>) -> Result<Response<Body>
             "notice": {"zh": "已收件，不代表已受理；由办理部门决定是否受理。", "en": "Received, not accepted: the owner decides on acceptance."},
             "receipt": format!("/v1/cases/{no}/documents/papers/{no}-RECEIPT-2.ofd"),
             "watch": format!("/v1/cases/{no}/events"),
+            "gaps": kept.gaps.iter().map(|(no, name, told)| json!({
+                "no": no, "name": name, "code": told.code, "zh": told.zh, "en": told.en, "next": told.next.word(),
+            })).collect::<Vec<_>>(),
             "leaf": ledger::receipt(&rooms, kept.committed),
         }),
     );

@@ -172,6 +172,14 @@ fn plan() -> Value {
 }
 
 fn filed() -> Value {
+    let gap = closed(&[
+        ("no", number()),
+        ("name", text()),
+        ("code", text()),
+        ("zh", text()),
+        ("en", text()),
+        ("next", text()),
+    ]);
     closed(&[
         ("case", text()),
         ("state", state()),
@@ -179,6 +187,7 @@ fn filed() -> Value {
         ("notice", closed(&[("zh", text()), ("en", text())])),
         ("receipt", text()),
         ("watch", text()),
+        ("gaps", list(gap)),
         ("leaf", leaf()),
     ])
 }
