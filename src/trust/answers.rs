@@ -237,7 +237,7 @@ mod tests {
         let mut others = answers.clone();
         others.keep(&issuers);
         assert_eq!(others.all().len(), 1, "its issuer still has a responder");
-        others.keep(&[namesake.1.clone()]);
+        others.keep(std::slice::from_ref(&namesake.1));
         assert_eq!(others.all().len(), 0, "its issuer has none any more");
         assert_eq!(answers.due(NOW.plus_seconds(3_701 + FORGOTTEN_S), 60), []);
         assert_eq!(answers.all().len(), 0);
