@@ -21,7 +21,7 @@ use super::members::{Ends, Members};
 use super::screen::Screen;
 use super::world::{A, B, Door, GATEWAYS};
 use super::{World, files, lay, provider, start};
-pub use client::Window;
+pub use client::{Asking, Window};
 pub use teller::Teller;
 
 /// Where a line of the log is named in an answer.
