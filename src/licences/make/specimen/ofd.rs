@@ -111,6 +111,29 @@ impl<'a> Draft<'a> {
                 }
             }
             "odd-stored" => self.packing = Packing::Stored,
+            "odd-gbk" => {
+                self.spelt = |xml| encoding_rs::GB18030.encode(&xml.replace("UTF-8", "GB18030")).0.into_owned();
+            }
+            "odd-list" => self.spelt = |xml| xml.replace("<ofd:MaxSignId>1</ofd:MaxSignId>", "").into_bytes(),
+            "odd-method" => self.xml = |xml| xml.replace(SM3_NAME, "CheckMethod=\" sm3 \""),
+            "odd-attributes" => {
+                self.xml = |xml| {
+                    let xml = xml.replace("<ofd:Seal><ofd:BaseLoc>", "<ofd:Seal BaseLoc=\"");
+                    xml.replace("</ofd:BaseLoc></ofd:Seal>", "\"/>")
+                }
+            }
+            "odd-value-name" => {
+                self.xml = |xml| xml.replace(VALUE, "Doc_0/Signs/Sign_0/SignValue.dat");
+                self.after = Box::new(|files| {
+                    let value = std::mem::take(content(files, VALUE));
+                    files.retain(|(name, _)| name != VALUE);
+                    files.push(("Doc_0/Signs/Sign_0/SignValue.dat".into(), value));
+                });
+            }
+            "odd-kind" => {
+                self.plain = true;
+                self.spelt = |xml| xml.replace("Type=\"Sign\"", "Type=\"Seal\"").into_bytes();
+            }
             "odd-check" => {
                 let mut paper = making.paper()?;
                 let id = paper.data["certificateIdentifier"].as_str().unwrap_or_default().to_owned();
@@ -167,6 +190,32 @@ impl<'a> Draft<'a> {
                 let files = Self { files: page::files(&other, self.at), ..self.like() }.sealed(pki)?;
                 let value = files.into_iter().find(|(name, _)| name == VALUE).unwrap_or_default().1;
                 self.after = after(VALUE, move |old| old.clone_from(&value));
+            }
+            "value-base64" => self.after = after(VALUE, |value| *value = base64(value).into_bytes()),
+            "value-trailing" => self.after = after(VALUE, |value| value.push(0)),
+            "value-indefinite" => {
+                self.after = after(VALUE, |value| {
+                    // A SEQUENCE of more than 255 octets: its head takes four.
+                    *value = [&[0x30, 0x80], &value[4..], &[0, 0]].concat();
+                });
+            }
+            "value-climbs" => {
+                self.xml = |xml| xml.replace(&format!(">/{VALUE}"), ">../../../../SignedValue.dat");
+            }
+            "list-empty" => {
+                self.uncovered = vec![LIST];
+                self.after = after(LIST, |list| *list = sealing::EMPTY_LIST.into());
+            }
+            "list-backslash" => {
+                self.uncovered = vec![LIST];
+                self.after = after(LIST, |list| *list = replaced(list, "/Sign_0/", "\\Sign_0\\"));
+            }
+            "lists-two" => {
+                self.uncovered = vec!["OFD.xml"];
+                self.after = after("OFD.xml", |xml| {
+                    *xml =
+                        replaced(xml, "</ofd:Signatures>", "</ofd:Signatures><ofd:Signatures>/b.xml</ofd:Signatures>");
+                });
             }
             "signature-broken" => self.after = after(VALUE, |value| flip(value, 1)),
             "seal-swapped" => {
