@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::papers::Examined;
+use super::again::Again;
 use super::{ANCHOR, LogPart, MANIFEST, Manifest, VERSION, checkpoint_path, entry_path, proof_path};
 use crate::audit::Pseudonym;
 use crate::audit::checkpoint::{self, SignedCheckpoint};
@@ -46,25 +46,6 @@ impl<'a> Auditor<'a> {
         self.keys.iter().filter(move |key| key.name() == origin)
     }
 }
-
-/// Does again what entries say was decided and examined, by what is in the bundle. Lives above this room.
-pub trait Again {
-    /// By the rules and questions of then; `None` for an entry that records no decision. `names` are the bundle's files of
-    /// rules and questions.
-    ///
-    /// # Errors
-    /// Disproven, or undecided where rules or question are missing, and why.
-    fn decision(&self, entry: &[u8], names: &[String], read: ReadFile<'_>) -> Option<Result<(), (Verdict, String)>>;
-
-    /// A licence's seals, by what was trusted and known then.
-    ///
-    /// # Errors
-    /// Disproven, or undecided where something is missing, and why.
-    fn licence(&self, examined: &Examined, document: Vec<u8>, read: ReadFile<'_>) -> Result<(), (Verdict, String)>;
-}
-
-/// Reads a file of the bundle.
-pub type ReadFile<'a> = &'a dyn Fn(&str) -> Option<Vec<u8>>;
 
 /// Judges a bundle by what the auditor brings along; nothing is taken from it.
 pub fn verify<S: Source>(source: S, by: &Auditor<'_>) -> Judged {

@@ -17,6 +17,7 @@
 
 pub mod index;
 
+mod again;
 mod chain;
 mod check;
 mod gather;
@@ -34,9 +35,9 @@ use super::checkpoint::CheckpointError;
 use super::verify::SparseError;
 use crate::terms::Digest;
 
-pub use check::{Again, Auditor, Judged, ReadFile, verify};
+pub use again::{Again, Examined, ReadFile, examined};
+pub use check::{Auditor, Judged, verify};
 pub use gather::{Half, gather, named_by_peers};
-pub use papers::{Examined, examined};
 
 /// Version of the manifest.
 pub const VERSION: u32 = 1;

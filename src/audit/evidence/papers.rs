@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
+use super::again::examined;
 use super::check::{Check, Proven};
 use super::{ANCHOR, Manifest, entry_path};
 use crate::audit::Kind;
@@ -18,32 +19,6 @@ use crate::trust::asic::{self, Open};
 
 /// Largest container inside the bundle that is opened, in octets.
 const MAX_CONTAINER: u64 = 256 << 20;
-
-/// What an entry says of the examination of a licence.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Examined {
-    /// Unix milliseconds of the examination.
-    #[serde(skip)]
-    pub at: i64,
-    /// Of the document.
-    pub digest: Digest,
-    pub verdict: String,
-    /// Of what it was judged by.
-    pub trust: Digest,
-}
-
-/// The examinations that an entry records, as far as they can be made again.
-pub fn examined(entry: &[u8]) -> Vec<Examined> {
-    #[derive(Deserialize)]
-    struct Raw {
-        ts: i64,
-        #[serde(default)]
-        ev: Vec<serde_json::Value>,
-    }
-    let Ok(raw) = serde_json::from_slice::<Raw>(entry) else { return Vec::new() };
-    let one = |ev| serde_json::from_value::<Examined>(ev).ok();
-    raw.ev.into_iter().filter_map(one).map(|examined| Examined { at: raw.ts, ..examined }).collect()
-}
 
 impl Check<'_> {
     /// When all of it was there, by the word of a time-stamp authority.
