@@ -4,6 +4,8 @@
 mod agents_across;
 #[path = "people/attacks.rs"]
 mod attacks;
+#[path = "people/certificates.rs"]
+mod certificates;
 mod federation;
 #[path = "people/issuers.rs"]
 mod issuers;
@@ -183,6 +185,7 @@ async fn people_and_their_tokens() {
     let house = House::new(&federation);
     attacks::all(&house).await;
     attacks::words_of_gateways(&house).await;
+    certificates::names(&house).await;
     issuers::all(&house).await;
     a_clerk_with_one_token(&house).await;
     what_is_not_exchanged(&house).await;

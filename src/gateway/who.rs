@@ -68,7 +68,9 @@ impl Terminal {
             return Ok(Self::System(system));
         }
         let Ok(certificate) = Certificate::parse(leaf) else { return Ok(Self::Unknown) };
-        let uri = certificate.uris().next().map(str::to_owned);
+        // A certificate with several names is nobody's: which of them it is for, it does not say.
+        let mut uris = certificate.uris();
+        let uri = uris.next().filter(|_| uris.next().is_none()).map(str::to_owned);
         if let Some(id) = uri.as_deref().and_then(|u| u.strip_prefix("urn:tongban:gateway:")) {
             return Self::peer(rooms, &certificate, chain, id, now);
         }

@@ -40,6 +40,11 @@ pub fn answer(refusal: &Refusal, trace: &str, leaf: Option<u64>) -> Response<Bod
     if matches!(told.status, 429 | 503) && !says {
         headers.insert(http::header::RETRY_AFTER, HeaderValue::from_static("2"));
     }
+    // RFC 9110 §15.5.2: never without a challenge, also where it is a certificate that is missing.
+    let challenged = refusal.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("www-authenticate"));
+    if refusal.status == 401 && !challenged {
+        headers.insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tongban\""));
+    }
     for (name, value) in &refusal.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(*name), HeaderValue::try_from(value.as_str())) {
             headers.append(name, value);
