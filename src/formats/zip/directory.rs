@@ -69,7 +69,9 @@ fn find_end<S: Source>(source: &S, size: u64, findings: &mut Vec<Finding>) -> Re
     let tail_at = size.saturating_sub(TAIL);
     let mut tail = vec![0; (size - tail_at) as usize];
     source.read_at(tail_at, &mut tail)?;
-    let at = (0..=tail.len() - END_LEN as usize).rev().find(|&at| tail[at..at + 4] == END).ok_or(ZipError::NoEnd)?;
+    // The last of them that has room for a whole record.
+    let room = tail.len() - END_LEN as usize + END.len();
+    let at = memchr::memmem::rfind(&tail[..room], &END).ok_or(ZipError::NoEnd)?;
     let mut c = Cursor(&tail[at + 4..]);
     let (disk, directory_disk, here, entries) = (c.u16()?, c.u16()?, c.u16()?, c.u16()?);
     let (dir_size, dir_offset, comment) = (c.u32()?, c.u32()?, usize::from(c.u16()?));
@@ -86,9 +88,10 @@ fn find_end<S: Source>(source: &S, size: u64, findings: &mut Vec<Finding>) -> Re
     // An earlier end record whose comment reaches over this one: a reader that trusts comment lengths takes that one.
     let reaches = |q: usize| {
         let comment = usize::from(u16::from_le_bytes([tail[q + 20], tail[q + 21]]));
-        tail[q..q + 4] == END && q + END_LEN as usize + comment > at
+        q + END_LEN as usize + comment > at
     };
-    if (0..at).any(reaches) {
+    // One that begins in the last octets before this one has its comment's length in it: both lie in the tail.
+    if memchr::memmem::find_iter(&tail[..at + END.len() - 1], &END).any(reaches) {
         return Err(ZipError::Ambiguous);
     }
     let at = tail_at + at as u64;
