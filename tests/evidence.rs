@@ -115,6 +115,18 @@ async fn evidence_is_on_record_and_stands_without_us() {
     assert!(report["peers"].as_object().is_some_and(|peers| !peers.is_empty()), "{report:#}");
     assert_eq!(judge(&bundle, &[&peer_key])["exit_code"], 2);
 
+    // The owner examined the licence again, and its log says by what.
+    let owner = out("gw-419001/data/log");
+    let shown = tongban(&["audit", "show", &owner]);
+    let lines = text(&shown);
+    let checks = lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let checks: Vec<_> = checks.filter(|entry| entry["kind"] == "licence.check").collect();
+    assert!(!checks.is_empty(), "{lines}");
+    for check in &checks {
+        assert_eq!(check["ev"][0]["verdict"], "TOTAL-PASSED", "{check}");
+        assert!(check["ev"][0]["trust"].is_string() && check["case"]["id"].is_string(), "{check}");
+    }
+
     verdicts_that_stand(&folder, &key);
 
     let unpacked = folder.join("unpacked");

@@ -18,10 +18,12 @@ use crate::exchange::message::{FileRef, Material};
 use crate::exchange::{records, vault::Reading};
 use crate::federation::Directory;
 use crate::formats::zip::Source as Octets;
-use crate::licences::{self, Anchors, CoverageRule, Holder, Need, Profile, Revocation, TimeBasis, VerifiedLicence};
+use crate::licences::{
+    self, Anchors, CoverageRule, Holder, Need, Profile, Report, Revocation, TimeBasis, VerifiedLicence,
+};
 use crate::lookups::{BAD_ANSWER, Fact, LookupError, NO_PROVIDER, PROVIDER_DOWN, UNKNOWN_SUBJECT};
 use crate::store::counter;
-use crate::terms::{CaseNo, Refusal, ResidentId, Told, UnixMillis};
+use crate::terms::{CaseNo, Digest, Refusal, ResidentId, Told, UnixMillis};
 use crate::trust::certificate::Certificate;
 
 pub async fn ask(allowed: Allowed, rooms: &Arc<Rooms>) -> Result<Proven, Refusal> {
@@ -217,19 +219,29 @@ async fn licence(
         today: known.trace.at.day(),
     };
     let judged = licences::judge(&report, &need);
-    let word = report.code.map_or_else(|| report.indication.word().to_owned(), str::to_owned);
+    let word = verdict(&report);
+    let entry = allowed.line(rooms, Kind::LicenceCheck).case(rooms.pseudonyms.case(case));
+    let entry = entry.evidence(examined(&report, upload.kept.digest, trust));
+    rooms.log.append(&entry).await?;
+    judged.map(|verified| (word, verified)).map_err(|error| Refusal::from(error).with("material", upload.field.clone()))
+}
+
+fn verdict(report: &Report) -> String {
+    report.code.map_or_else(|| report.indication.word().to_owned(), str::to_owned)
+}
+
+/// What the log says of an examination: whoever has the document and what it was judged by can make it again.
+pub fn examined(report: &Report, document: Digest, trust: Option<Digest>) -> Leaf {
     let signer = report.signatures.first().and_then(|s| s.certificates.first());
-    let entry = allowed.line(rooms, Kind::LicenceCheck).case(rooms.pseudonyms.case(case)).evidence(Leaf {
+    Leaf {
         r#type: ledger::word("licence"),
-        digest: Some(upload.kept.digest),
-        verdict: ledger::word(&word),
+        digest: Some(document),
+        verdict: ledger::word(&verdict(report)),
         seal: signer.and_then(|s| ledger::word(&s.serial)),
         signer: signer.map(|s| s.sha256),
         trust,
         ..Leaf::default()
-    });
-    rooms.log.append(&entry).await?;
-    judged.map(|verified| (word, verified)).map_err(|error| Refusal::from(error).with("material", upload.field.clone()))
+    }
 }
 
 async fn shared(

@@ -44,7 +44,7 @@ pub async fn take(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<
     let filed = case.step(&Event { act: Act::File, by }, dossier.received_at).map_err(ExchangeError::from)?.0;
     let case = filed.step(&Event { act: Act::Receive, by }, dossier.received_at).map_err(ExchangeError::from)?.0;
     genuine::papers(opened, rooms, Some(Paper::Receipt), case.seq).await?;
-    genuine::licences(opened, rooms, dossier, trace.at).await?;
+    genuine::licences(opened, rooms, dossier, trace).await?;
     let permit = again(opened, rooms, dossier, &case, &pid.to_string(), trace)?;
     let entry = arrival_line(opened, rooms, trace)
         .subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: Some(pid) })

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use super::Opened;
+use crate::audit::Kind;
+use crate::audit::entry::Evidence;
 use crate::exchange::message::{Dossier, PaperRef, Stored};
 use crate::exchange::{Act, ExchangeError, Paper};
 use crate::gateway::Rooms;
-use crate::gateway::prove::{VaultFile, judged_by};
+use crate::gateway::ledger::Trace;
+use crate::gateway::prove::{VaultFile, examined, judged_by};
+use crate::gateway::who::Terminal;
 use crate::licences::{self, Holder, Need, Report};
 use crate::terms::{Refusal, UnixMillis};
 
@@ -25,7 +29,7 @@ pub async fn papers(opened: &Opened, rooms: &Arc<Rooms>, due: Option<Paper>, seq
         _ => return Err(bad(format!("'{}' comes with its own paper and no other", message.act.word()))),
     }
     for paper in &message.papers {
-        let report = examine(opened, rooms, &paper.file.path, message.at).await?;
+        let (report, _) = examine(opened, rooms, &paper.file.path, message.at).await?;
         if !report.passed() {
             let code = report.code.unwrap_or("not passed");
             return Err(bad(format!("paper {}: {code}", paper.number)));
@@ -38,8 +42,10 @@ fn is_result(paper: &PaperRef) -> bool {
     paper.kind == Paper::Grant && paper.file.path.starts_with("papers/result-")
 }
 
-/// Every licence that was handed in: genuine, of the type the item asks for, the applicant's own.
-pub async fn licences(opened: &Opened, rooms: &Arc<Rooms>, dossier: &Dossier, now: UnixMillis) -> Result<(), Refusal> {
+/// Every licence that was handed in: genuine, of the type the item asks for, the applicant's own. Each examination is on
+/// record, good or bad.
+pub async fn licences(opened: &Opened, rooms: &Arc<Rooms>, dossier: &Dossier, trace: &Trace) -> Result<(), Refusal> {
+    let message = &opened.message;
     let catalogue = rooms.catalogue.load_full();
     let item = catalogue.item(dossier.item)?;
     let holder = dossier.applicant.resident();
@@ -48,27 +54,38 @@ pub async fn licences(opened: &Opened, rooms: &Arc<Rooms>, dossier: &Dossier, no
         let Some(file) = &material.file else { continue };
         let wanted = item.materials.iter().find(|m| u32::from(m.no) == material.no);
         let type_code = wanted.and_then(|m| m.reference.as_deref()).and_then(|id| catalogue.licence_types.get(id));
-        let report = examine(opened, rooms, &file.path, now).await?;
+        let (report, leaf) = examine(opened, rooms, &file.path, trace.at).await?;
+        let line = trace.about(rooms, Kind::LicenceCheck, None, &Terminal::Peer(message.from.clone()));
+        rooms.log.append(&line.case(rooms.pseudonyms.case(message.case)).evidence(leaf)).await?;
         let need = Need {
             type_code: type_code.map(|t| t.type_code.as_str()),
             issuer: None,
             sealed_by_issuer: false,
             holder: Holder::Person(&holder),
-            today: now.day(),
+            today: trace.at.day(),
         };
         licences::judge(&report, &need).map_err(|e| Refusal::from(e).with("material", material.no))?;
     }
     Ok(())
 }
 
-async fn examine(opened: &Opened, rooms: &Arc<Rooms>, path: &str, at: UnixMillis) -> Result<Report, Refusal> {
+async fn examine(
+    opened: &Opened,
+    rooms: &Arc<Rooms>,
+    path: &str,
+    at: UnixMillis,
+) -> Result<(Report, Evidence), Refusal> {
     let file: Option<&Stored> = opened.files.iter().find(|f| f.path == path);
     let file = file.ok_or_else(|| ExchangeError::Message(format!("{path} is missing")))?;
     let reading = rooms.vault.read(&opened.key, &file.kept).map_err(ExchangeError::from)?;
     let profile = judged_by(rooms, at);
-    let name = path.to_owned();
-    let report = tokio::task::spawn_blocking(move || licences::verify(&name, VaultFile(reading), &profile)).await;
-    let report = report.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))?;
+    let (name, keeper) = (path.to_owned(), rooms.clone());
+    let judged = tokio::task::spawn_blocking(move || {
+        (keeper.materials.keep(&profile), licences::verify(&name, VaultFile(reading), &profile))
+    });
+    let (trust, report) =
+        judged.await.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))?;
     rooms.certificate_status.notice(&report, at);
-    Ok(report)
+    let leaf = examined(&report, file.kept.digest, trust);
+    Ok((report, leaf))
 }
