@@ -40,6 +40,9 @@ fn said(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
+/// How often which request got which answer.
+type Seen = BTreeMap<(&'static str, u16), usize>;
+
 /// Everybody's requests, good and bad.
 struct Crowd {
     federation: Federation,
@@ -56,30 +59,33 @@ impl Crowd {
     async fn one(&self, n: usize) -> (&'static str, u16) {
         let json = |value: Value| Some(("application/json", value.to_string().into_bytes()));
         let case = format!("/v1/cases/{}", self.case);
-        let answer = match n % 25 {
+        let (what, answer) = match n % 25 {
             0 if n.is_multiple_of(50) => {
-                let filed = self.federation.file(&self.window, &self.both, "419001", None).await;
-                return ("a filing", filed.status);
+                ("filing", self.federation.file(&self.window, &self.both, "419001", None).await)
             }
             0 => {
                 let body = Some(("application/ofd", self.licence.clone()));
-                self.window.send("POST", "/v1/verify?purpose=counter&consent=true", &self.both, body).await
+                let url = "/v1/verify?purpose=counter&consent=true";
+                ("licence", self.window.send("POST", url, &self.both, body).await)
             }
             1 => {
                 let ask = json!({"resource": "DR-HH", "case": self.case, "purpose": "case", "consent": true});
-                self.window.send("POST", "/v1/lookups", &self.both, json(ask)).await
+                ("lookup", self.window.send("POST", "/v1/lookups", &self.both, json(ask)).await)
             }
-            2..=5 => self.window.send("POST", "/v1/lookups", &self.both, json(json!({"resource": n}))).await,
-            6..=9 => self.outlet.get(&case, &self.outlet_clerk).await,
+            2..=5 => {
+                let ask = json(json!({"resource": n}));
+                ("bad lookup", self.window.send("POST", "/v1/lookups", &self.both, ask).await)
+            }
+            6..=9 => ("outlet", self.outlet.get(&case, &self.outlet_clerk).await),
             10 => {
                 let wrong = vec![("authorization", format!("Bearer {n}.x.y"))];
-                self.stranger.get("/v1/cases", &wrong).await
+                ("stranger", self.stranger.get("/v1/cases", &wrong).await)
             }
-            11 => self.window.get("/v1/nothing/here", &self.both).await,
-            12..=15 => self.window.get("/v1/items?q=%E6%88%B7%E7%B1%8D", &self.both).await,
-            _ => self.window.get(&case, &self.both).await,
+            11 => ("nowhere", self.window.get("/v1/nothing/here", &self.both).await),
+            12..=15 => ("items", self.window.get("/v1/items?q=%E6%88%B7%E7%B1%8D", &self.both).await),
+            _ => ("reading", self.window.get(&case, &self.both).await),
         };
-        (["lookup", "read", "refused"][n % 3], answer.status)
+        (what, answer.status)
     }
 }
 
@@ -149,7 +155,7 @@ async fn a_live_log_holds_before_strangers_and_no_changed_octet_does() {
         let callers = (0..CALLERS).map(|_| {
             let (crowd, next) = (crowd.clone(), next.clone());
             tokio::spawn(async move {
-                let mut seen: BTreeMap<u16, usize> = BTreeMap::new();
+                let mut seen: Seen = Seen::new();
                 loop {
                     let n = next.fetch_add(1, Ordering::Relaxed);
                     if n >= upto {
@@ -157,14 +163,14 @@ async fn a_live_log_holds_before_strangers_and_no_changed_octet_does() {
                     }
                     let (what, status) = crowd.one(n).await;
                     assert!(status < 500, "{what}: {status}");
-                    *seen.entry(status).or_default() += 1;
+                    *seen.entry((what, status)).or_default() += 1;
                 }
             })
         });
-        let mut seen: BTreeMap<u16, usize> = BTreeMap::new();
+        let mut seen: Seen = Seen::new();
         for caller in callers.collect::<Vec<_>>() {
-            for (status, count) in caller.await.expect("a caller") {
-                *seen.entry(status).or_default() += count;
+            for (answer, count) in caller.await.expect("a caller") {
+                *seen.entry(answer).or_default() += count;
             }
         }
         next.store(upto, Ordering::Relaxed);
@@ -187,7 +193,21 @@ async fn a_live_log_holds_before_strangers_and_no_changed_octet_does() {
     line.extend(olds.iter().map(String::as_str));
     let judged = said(&python("verify.py", &line));
     println!("{seen:?} {judged}");
-    assert!(judged["size"].as_u64() > Some(4_000) && polled.len() > 20, "{judged}, {} checkpoints", polled.len());
+    // All kinds of requests, each with the answer it is due.
+    for (what, status, least) in [
+        ("filing", 202, 100),
+        ("licence", 200, 100),
+        ("lookup", 403, 200), // without the applicant's paper
+        ("reading", 200, 3_000),
+        ("items", 200, 1_000),
+        ("bad lookup", 422, 1_000),
+        ("outlet", 404, 1_000),
+        ("stranger", 401, 200),
+        ("nowhere", 404, 200),
+    ] {
+        assert!(seen.get(&(what, status)) >= Some(&least), "{what} {status}: {seen:?}");
+    }
+    assert!(judged["size"].as_u64() > Some(9_000) && polled.len() > 20, "{judged}, {} checkpoints", polled.len());
     let mutated = &judged["mutated"];
     assert_eq!(
         mutated["rejected"].as_u64().zip(mutated["harmless"].as_u64()).map(|(a, b)| a + b),

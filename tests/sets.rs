@@ -175,6 +175,7 @@ fn a_server_in_trouble_convicts_no_log() {
     let older = std::fs::read(mirror.join("checkpoint")).expect("a checkpoint");
     let old = folder.path().join("older");
     std::fs::write(&old, older).expect("written");
+    let old = path(&old);
     for (what, head, exit) in [
         ("as it is", "", 0),
         ("busy", "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n", 2),
@@ -183,10 +184,22 @@ fn a_server_in_trouble_convicts_no_log() {
         ("elsewhere", "HTTP/1.1 302 Found\r\nlocation: /checkpoint\r\ncontent-length: 0\r\n\r\n", 2),
         ("gone", "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", 1),
     ] {
-        let url = serve(&mirror, "/tile/entries/001", head);
-        let done = tools::tongban(&["audit", "verify", &url, "--key", &vkey, "--old", &path(&old), "--timeout", "2"]);
-        assert_eq!(done.status.code(), Some(exit), "{what}: {}", tools::text(&done));
+        for (place, more) in [
+            ("/tile/entries/001", &[][..]),
+            ("/tile/entries/001", &["--old", &old][..]),
+            ("/tile/0/002.p/88", &["--since", &old][..]),
+            ("/tile/0/002.p/88", &["--sample", "600"][..]),
+        ] {
+            let url = serve(&mirror, place, head);
+            let asked = ["audit", "verify", &url, "--key", &vkey, "--timeout", "2"];
+            let done = tools::tongban(&[&asked[..], more].concat());
+            assert_eq!(done.status.code(), Some(exit), "{what}, {place} {more:?}: {}", tools::text(&done));
+        }
     }
+    // A copy that was broken off while it wrote beside a file is as good as before.
+    std::fs::write(mirror.join("tile/entries/001.part"), b"half").expect("written");
+    let done = tools::tongban(&["audit", "verify", &path(&mirror), "--key", &vkey]);
+    assert_eq!(done.status.code(), Some(0), "{}", tools::text(&done));
 }
 
 /// Serves a mirror, with `instead` for one path where it is not empty, until the process ends.

@@ -19,7 +19,7 @@ use super::note::{MAX_NOTE, NoteError, VerifierKey};
 use super::plain;
 use super::retention::{PRUNED_ANCHOR, RETENTION, Retention};
 use super::tile::{Level, TileHashes, TilePath, WIDTH, nodes_at, tiles_at};
-use super::verify::{Fetch, Sparse, SparseError, claimed_minimum, read_bundle};
+use super::verify::{Fetch, PART, Sparse, SparseError, claimed_minimum, read_bundle};
 use crate::terms::Digest;
 
 /// Bundles asked for before they are read.
@@ -83,7 +83,8 @@ pub fn run(
     let read = |source| MirrorError::Read { path: "checkpoint".into(), source };
     let note = fetch.get("checkpoint").map_err(read)?.ok_or_else(|| read(io::ErrorKind::NotFound.into()))?;
     let (key, signed) = opened(&note, keys).map_err(MirrorError::Checkpoint)?;
-    let minimum = claimed_minimum(fetch, key.name(), signed.size());
+    let minimum = claimed_minimum(fetch, key.name(), signed.size())
+        .map_err(|source| MirrorError::Read { path: RETENTION.into(), source })?;
     let mut copy = Copy { dir: dir.to_owned(), minimum, copied: Copied { size: signed.size(), ..Copied::default() } };
     let own = copy.own(keys)?;
     if let Some(own) = &own
@@ -236,7 +237,7 @@ impl Copy {
         if path == "checkpoint" {
             return RealDisk.sync_dir(folder).and_then(|()| replace(&RealDisk, folder, path, bytes)).map_err(wrong);
         }
-        let part = file.with_extension("part");
+        let part = file.with_extension(PART);
         std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, &file)).map_err(wrong)
     }
 }

@@ -8,7 +8,7 @@ use super::{Place, SearchError};
 use crate::audit::note::VerifierKey;
 use crate::audit::retention::RETENTION;
 use crate::audit::tile::{Level, TilePath, WIDTH};
-use crate::audit::verify::{Fetch, claimed_minimum, read_bundle};
+use crate::audit::verify::{Fetch, read_bundle};
 use crate::audit::{AuditError, Log, bundle, checkpoint};
 use crate::store::StoreError;
 use crate::terms::Digest;
@@ -56,7 +56,7 @@ pub fn step(fetch: &dyn Fetch, key: &VerifierKey, head: (u64, Option<Place>)) ->
     if next == size {
         return Ok(Step::Done(size));
     }
-    let minimum = claimed_minimum(fetch, key.name(), size);
+    let minimum = super::minimum(fetch, key, size)?;
     if next < minimum {
         return Ok(Step::Pruned(minimum, leaf(minimum - 1)?));
     }

@@ -25,6 +25,7 @@ use super::entry::{EntryHead, Role};
 use super::merkle::{Frontier, leaf_hash};
 use super::note::VerifierKey;
 use super::proof::TlogProof;
+use super::retention::RETENTION;
 use super::tile::{Level, TilePath, WIDTH, parse_hashes};
 use super::verify::{Fetch, Sparse, SparseError, claimed_minimum, read_bundle};
 use super::{Kind, Pseudonym, bundle};
@@ -199,6 +200,12 @@ fn read(fetch: &dyn Fetch, path: &str) -> Result<Vec<u8>, SearchError> {
     fetch.get(path).map_err(failed)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))
 }
 
+/// The minimum index that the log claims.
+fn minimum(fetch: &dyn Fetch, key: &VerifierKey, size: u64) -> Result<u64, SearchError> {
+    let failed = |source| SearchError::Read { path: RETENTION.into(), source };
+    claimed_minimum(fetch, key.name(), size).map_err(failed)
+}
+
 /// Reads the whole log of `key` and gives the page of the entries that fit.
 ///
 /// # Errors
@@ -212,8 +219,11 @@ pub fn search(fetch: &dyn Fetch, key: &VerifierKey, filter: &Filter, page: Page)
         let path = format!("tile/entries, bundle {number}");
         let failed = |source| SearchError::Read { path: path.clone(), source };
         let Some((tile, bytes)) = read_bundle(fetch, number, signed.size()).map_err(failed)? else {
-            let minimum = *minimum.get_or_insert_with(|| claimed_minimum(fetch, key.name(), signed.size()));
-            if (number + 1) * WIDTH > minimum {
+            let claimed = match minimum {
+                Some(claimed) => claimed,
+                None => *minimum.insert(self::minimum(fetch, key, signed.size())?),
+            };
+            if (number + 1) * WIDTH > claimed {
                 return Err(failed(io::ErrorKind::NotFound.into()));
             }
             let leaves = TilePath { level: Level::Hashes(0), index: number, width: 256 }.to_string();
@@ -254,7 +264,7 @@ pub fn search_rows(
     {
         return Err(SearchError::Index(format!("entry {} has another hash", last.index)));
     }
-    let minimum = claimed_minimum(fetch, key.name(), size);
+    let minimum = minimum(fetch, key, size)?;
     let entries = Entries::new(fetch, size);
     let found = Found {
         size,

@@ -39,7 +39,7 @@ pub(super) fn verify(dir: &Path, options: &Options, progress: Progress<'_>) -> R
     let segments = match listing(&dir.join("segments")) {
         Ok(names) => names,
         Err(error) => {
-            judge.fault(Question::Integrity, Verdict::Undecided, "segments", None, &error.to_string());
+            judge.unread(Question::Integrity, "segments", &error.to_string());
             return judge.finish();
         }
     };
@@ -64,6 +64,9 @@ pub(super) fn verify(dir: &Path, options: &Options, progress: Progress<'_>) -> R
             return each.judge.finish();
         }
     };
+    if each.judge.stopped {
+        return each.judge.finish();
+    }
     if first > 0 && segments.is_empty() {
         each.disproven(None, "the segment after those that were pruned is missing");
     }
@@ -258,8 +261,19 @@ impl Each<'_, '_> {
         let name = "levels/0".to_owned();
         let file = self.levels.files.first().and_then(|(_, file)| file.clone());
         let (mut at, mut buffer) = (0, vec![0; COMPARE]);
+        if let Some((_, error)) = self.levels.refused.iter().find(|(level, _)| *level == name) {
+            self.judge.unread(Question::Integrity, &name, error);
+            return base.segment();
+        }
         while at < base.minimum {
-            let got = file.as_ref().map_or(Ok(0), |file| file.read_at(&mut buffer, at * 32)).unwrap_or(0);
+            let got = match file.as_ref().map_or(Ok(0), |file| file.read_at(&mut buffer, at * 32)) {
+                Ok(got) => got,
+                Err(error) => {
+                    self.file = name;
+                    self.unread(&error);
+                    return base.segment();
+                }
+            };
             if got < COMPARE {
                 self.file = name;
                 self.disproven(Some(at * 32), "hashes of entries that were pruned are missing");
@@ -293,9 +307,7 @@ impl Each<'_, '_> {
         if error.kind() == io::ErrorKind::InvalidData {
             return self.disproven(None, &error.to_string());
         }
-        self.judge.stopped = true;
-        let place = Place { file: &self.file, offset: None };
-        self.judge.fault_at(Question::Integrity, Verdict::Undecided, place, None, &error.to_string());
+        self.judge.unread(Question::Integrity, &self.file, &error.to_string());
     }
 
     /// What stands after the last batch that holds. Every signed entry is before it, or the signature says so.
@@ -308,7 +320,7 @@ impl Each<'_, '_> {
                 let note = format!("正在写入 written while it was read: {} 字节 byte {end}", self.file);
                 return self.judge.report.notes.push(note);
             }
-            Err(error) => return self.disproven(Some(fault.offset), &error.to_string()),
+            Err(error) => return self.unread(&error),
         };
         let note = match tail {
             Tail::Cut => "未写完的一批（无人得到答复） a batch not written to its end, of which nobody was told: ",
@@ -344,6 +356,8 @@ struct Levels {
     /// Bytes compared so far, and bytes still to compare.
     pending: Vec<(u64, Vec<u8>)>,
     unknown: Vec<String>,
+    /// Those that are there and could not be opened, and why.
+    refused: Vec<(String, String)>,
 }
 
 impl Levels {
@@ -351,8 +365,19 @@ impl Levels {
         let names = listing(&dir.join("levels")).unwrap_or_default();
         let is_level = |name: &&String| name.parse::<usize>().is_ok_and(|n| n < LEVELS && n.to_string() == **name);
         let unknown = names.iter().filter(|name| !is_level(name)).map(|name| format!("levels/{name}")).collect();
-        let file = |n: usize| (format!("levels/{n}"), open(&dir.join(format!("levels/{n}"))).ok());
-        Self { files: (0..LEVELS).map(file).collect(), pending: vec![(0, Vec::new()); LEVELS], unknown }
+        let (mut files, mut refused) = (Vec::new(), Vec::new());
+        for name in (0..LEVELS).map(|n| format!("levels/{n}")) {
+            let file = match open(&dir.join(&name)) {
+                Ok(file) => Some(file),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => {
+                    refused.push((name.clone(), error.to_string()));
+                    None
+                }
+            };
+            files.push((name, file));
+        }
+        Self { files, pending: vec![(0, Vec::new()); LEVELS], unknown, refused }
     }
 
     fn push(&mut self, level: u8, hash: &Digest) {
@@ -396,6 +421,9 @@ impl Levels {
     /// After the last entry: the rest of the files must be zeros, but for what a log `is_open` writes meanwhile.
     fn finish(mut self, judge: &mut Judge<'_>, size: u64, is_open: bool) {
         self.compare(judge, 1);
+        for (name, why) in &self.refused {
+            judge.fault(Question::Integrity, Verdict::Undecided, name, None, why);
+        }
         for name in &self.unknown {
             judge.fault(Question::Integrity, Verdict::Undecided, name, None, "a file that does not belong here");
         }

@@ -11,11 +11,11 @@ use super::report::{Fault, Question, Report, Verdict};
 use super::state::{Half, State, half};
 use crate::audit::FastMap;
 use crate::audit::anchor::{Anchor, AnchorError};
-use crate::audit::checkpoint::SignedCheckpoint;
+use crate::audit::checkpoint::{CheckpointError, SignedCheckpoint};
 use crate::audit::entry::{CaseLink, EntryHead, Kind, Pseudonym, Role, Unjudged};
 use crate::audit::evidence::index;
 use crate::audit::merkle::Frontier;
-use crate::audit::note::Note;
+use crate::audit::note::{Note, NoteError};
 use crate::audit::tile::HEIGHT;
 use crate::terms::Digest;
 
@@ -102,6 +102,10 @@ impl<'o> Judge<'o> {
             Ok(signed) => signed,
             Err(error) => {
                 judge.fault(Question::Integrity, Verdict::Disproven, "checkpoint", None, &error.to_string());
+                if matches!(error, CheckpointError::Note(NoteError::Unsigned)) {
+                    let note = "公钥是否已更换？向网关索取新公钥 · has the log changed its key? then its operator has the new one";
+                    judge.report.notes.push(note.to_owned());
+                }
                 return (judge, None);
             }
         };
@@ -117,6 +121,12 @@ impl<'o> Judge<'o> {
         options.anchors.iter().for_each(|bytes| judge.anchor(bytes));
         judge.keep_promises("checkpoint");
         (judge, Some(signed))
+    }
+
+    /// Something could not be read, and reading ends there: nobody is convicted by a bad network, or a disk that refuses.
+    pub(super) fn unread(&mut self, question: Question, file: &str, what: &str) {
+        self.stopped = true;
+        self.fault(question, Verdict::Undecided, file, None, what);
     }
 
     pub fn fault(&mut self, question: Question, verdict: Verdict, file: &str, index: Option<u64>, what: &str) {
@@ -244,6 +254,8 @@ impl<'o> Judge<'o> {
         if self.options.entries_are_ours {
             self.fault(Question::Content, Verdict::Undecided, file, None, what);
             self.fault(Question::Complete, Verdict::Undecided, file, None, what);
+        } else {
+            self.report.notes.push(format!("{file}: {what}"));
         }
         self.gm_unread(file);
         self.entries_seen = false;

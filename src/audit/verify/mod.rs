@@ -35,7 +35,7 @@ pub use segments::SegmentFolder;
 pub use set::{Member, SetReport, Sets, disagreements, verify_set};
 pub use sparse::{Sparse, SparseError};
 pub use state::State;
-pub use tree::{Fetch, MAX_RESOURCE, TileFolder, claimed_minimum, read_bundle};
+pub use tree::{Fetch, MAX_RESOURCE, PART, TileFolder, claimed_minimum, read_bundle};
 
 use super::checkpoint::{self, CheckpointError, SignedCheckpoint};
 use super::gm::GmKey;

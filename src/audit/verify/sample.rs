@@ -10,6 +10,7 @@ use super::tree::{Fetch, claimed_minimum, read_bundle};
 use crate::audit::bundle;
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::merkle::leaf_hash;
+use crate::audit::retention::RETENTION;
 use crate::audit::tile::{Level, TilePath, WIDTH};
 use crate::terms::Digest;
 
@@ -27,12 +28,12 @@ pub(super) fn verify(
     let sparse = match Sparse::new(fetch, checkpoint) {
         Ok(sparse) => sparse,
         Err(error) => {
-            judge.fault(Question::Integrity, verdict(&error), "tile", None, &error.to_string());
+            broken(&mut judge, Question::Integrity, &error);
             return judge.finish();
         }
     };
     if let Err(error) = keep_promises(&sparse, &mut judge, size + 1) {
-        judge.fault(Question::AppendOnly, verdict(&error), "tile", None, &error.to_string());
+        broken(&mut judge, Question::AppendOnly, &error);
     }
     let mut drawn = draw(count.min(MAX_SAMPLE), &seed, size);
     let total: u64 = drawn.values().map(|indices| indices.len() as u64).sum();
@@ -54,7 +55,13 @@ pub(super) fn verify(
 
 /// Takes out drawn entries that the log claims to have pruned. Whether it may, only all entries tell.
 fn pruned(fetch: &dyn Fetch, judge: &mut Judge<'_>, drawn: &mut BTreeMap<u64, Vec<u64>>, size: u64) {
-    let minimum = claimed_minimum(fetch, judge.options.origin(), size);
+    let minimum = match claimed_minimum(fetch, judge.options.origin(), size) {
+        Ok(minimum) => minimum,
+        Err(error) => {
+            judge.unread(Question::Content, RETENTION, &error.to_string());
+            0
+        }
+    };
     let kept = drawn.split_off(&(minimum / WIDTH));
     let gone: usize = std::mem::replace(drawn, kept).values().map(Vec::len).sum();
     if gone > 0 {
@@ -73,6 +80,14 @@ pub(super) fn keep_promises(sparse: &Sparse<'_>, judge: &mut Judge<'_>, below: u
         }
     }
     Ok(())
+}
+
+/// A proof that did not come, or did not hold.
+pub(super) fn broken(judge: &mut Judge<'_>, question: Question, error: &SparseError) {
+    match verdict(error) {
+        Verdict::Undecided => judge.unread(question, "tile", &error.to_string()),
+        other => judge.fault(question, other, "tile", None, &error.to_string()),
+    }
 }
 
 /// What a missing proof means: a log must serve its tiles, and they must fit its root.

@@ -21,6 +21,8 @@ use crate::terms::Digest;
 
 /// Longest resource read, in bytes: a full bundle of longest entries.
 pub const MAX_RESOURCE: u64 = 256 * 65_537;
+/// How the name of a file ends that is being written beside the one it replaces.
+pub const PART: &str = "part";
 /// Bundles announced before they are read.
 const AHEAD: u64 = 4;
 
@@ -58,6 +60,8 @@ impl Fetch for TileFolder {
                 // Links are not followed: a folder that contains itself would never end.
                 if item.file_type()?.is_dir() {
                     folders.push(path);
+                } else if path.extension().is_some_and(|end| end == PART) {
+                    // A copy that was broken off while it wrote beside a file: it replaced nothing.
                 } else if let Ok(rest) = path.strip_prefix(&self.0) {
                     paths.push(slashed(rest));
                 }
@@ -97,8 +101,7 @@ pub(super) fn verify(fetch: &dyn Fetch, options: &Options, progress: Progress<'_
         match resume(fetch, &signed, since, &mut judge, &mut tiles) {
             Ok(frontier) => judge.resume(frontier, options.state.clone()),
             Err(error) => {
-                let verdict = sample::verdict(&error);
-                judge.fault(Question::Integrity, verdict, "tile", None, &error.to_string());
+                sample::broken(&mut judge, Question::Integrity, &error);
                 return judge.finish();
             }
         }
@@ -145,11 +148,13 @@ fn resume(
     sparse.frontier(since)
 }
 
-/// The minimum index that a log of `size` entries claims for itself; 0 where it says nothing that can be read.
-pub fn claimed_minimum(fetch: &dyn Fetch, origin: &str, size: u64) -> u64 {
-    let found = fetch.get(RETENTION).ok().flatten();
-    let claim = found.and_then(|bytes| Retention::parse(&bytes, origin));
-    claim.map_or(0, |claim| claim.minimum).min(size)
+/// The minimum index that a log of `size` entries claims for itself; 0 where it says nothing that makes sense.
+///
+/// # Errors
+/// As [`Fetch::get`]: what it claims is not known.
+pub fn claimed_minimum(fetch: &dyn Fetch, origin: &str, size: u64) -> io::Result<u64> {
+    let claim = fetch.get(RETENTION)?.and_then(|bytes| Retention::parse(&bytes, origin));
+    Ok(claim.map_or(0, |claim| claim.minimum).min(size))
 }
 
 /// Bundle `index` of a log of `size` entries, or the full one that replaced it.
@@ -174,7 +179,7 @@ struct Walk<'a> {
     /// Entries are refused to this reader: the tree is judged from its leaf hashes.
     hashes_only: bool,
     /// The minimum index that the log claims, once it was asked for.
-    minimum: Option<u64>,
+    minimum: Option<Result<u64, String>>,
 }
 
 impl Walk<'_> {
@@ -220,8 +225,7 @@ impl Walk<'_> {
                 Ok(Some(bytes)) => return Some((candidate, bytes)),
                 Ok(None) => {}
                 Err(error) => {
-                    self.judge.stopped = true;
-                    self.broken(&candidate.to_string(), Verdict::Undecided, &error.to_string());
+                    self.judge.unread(Question::Integrity, &candidate.to_string(), &error.to_string());
                     return None;
                 }
             }
@@ -276,12 +280,22 @@ impl Walk<'_> {
                 self.leaves(tile)
             }
             Ok(Some(bytes)) => self.entries(tile, tile, bytes),
-            Ok(None) if tile.is_full() && self.is_pruned(tile) => {
-                let before = self.judge.frontier.size();
-                let there = self.leaves(tile);
-                self.judge.not_kept(self.judge.frontier.size() - before, &tile.to_string());
-                there
-            }
+            Ok(None) if tile.is_full() => match self.is_pruned(tile) {
+                Ok(true) => {
+                    let before = self.judge.frontier.size();
+                    let there = self.leaves(tile);
+                    self.judge.not_kept(self.judge.frontier.size() - before, &tile.to_string());
+                    there
+                }
+                Ok(false) => {
+                    self.broken(&tile.to_string(), Verdict::Disproven, "the resource is missing");
+                    false
+                }
+                Err(why) => {
+                    self.judge.unread(Question::Integrity, RETENTION, &format!("whether {tile} was pruned: {why}"));
+                    false
+                }
+            },
             Ok(None) | Err(_) => match self.resource(tile) {
                 Some((found, bytes)) => self.entries(tile, found, bytes),
                 None => false,
@@ -290,10 +304,11 @@ impl Walk<'_> {
     }
 
     /// Whether the log claims to have pruned a bundle; the claim counts only with the entry that says so.
-    fn is_pruned(&mut self, tile: TilePath) -> bool {
+    fn is_pruned(&mut self, tile: TilePath) -> Result<bool, String> {
         let (fetch, origin) = (self.fetch, self.judge.options.origin());
-        let minimum = self.minimum.get_or_insert_with(|| claimed_minimum(fetch, origin, self.size));
-        tile.end().is_some_and(|end| end <= *minimum)
+        let claim = || claimed_minimum(fetch, origin, self.size).map_err(|error| error.to_string());
+        let minimum = self.minimum.get_or_insert_with(claim).clone()?;
+        Ok(tile.end().is_some_and(|end| end <= minimum))
     }
 
     fn entries(&mut self, tile: TilePath, found: TilePath, bytes: Vec<u8>) -> bool {

@@ -17,9 +17,10 @@ pub(super) struct MirrorArgs {
     log: String,
     /// 镜像目录 · Folder of the copy.
     dir: PathBuf,
-    /// 日志公钥（策略文件只列一个日志时可省略） · The log's verifier key; may be left out when the policy names one log.
+    /// 日志公钥（策略文件只列一个日志时可省略；更换密钥期间新旧各给一个） · The log's verifier key; may be left out when the policy names
+    /// one log. Both of them while the log changes its key.
     #[arg(long, value_name = "VKEY")]
-    key: Option<VerifierKey>,
+    key: Vec<VerifierKey>,
     /// 策略文件 · The pinned policy.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
@@ -29,7 +30,7 @@ pub(super) struct MirrorArgs {
 
 pub(super) fn run(args: &MirrorArgs) -> Result<ExitCode, String> {
     let policy = args.policy.as_deref().map(pinned).transpose()?;
-    let keys = judged_by(args.key.as_slice(), policy.as_ref())?;
+    let keys = judged_by(&args.key, policy.as_ref())?;
     let (log, bar) = (fetch(&args.log, &args.reach)?, bar());
     let keys = signing_first(keys, &*log);
     let done = mirror::run(&*log, &args.dir, &keys, &mut |entries, total| {

@@ -105,7 +105,7 @@ fn show_tiles(fetch: &dyn Fetch, print: Print<'_>) -> std::io::Result<()> {
     let text = Note::parse(&note).map_err(std::io::Error::other)?.text().to_owned();
     let size = Checkpoint::parse(&text).map_err(std::io::Error::other)?.size;
     let origin = text.lines().next().unwrap_or_default();
-    let minimum = verify::claimed_minimum(fetch, origin, size);
+    let minimum = verify::claimed_minimum(fetch, origin, size)?;
     for tile in tile::tiles_at(tile::Level::Entries, size) {
         let bytes = match fetch.get(&tile.to_string())? {
             None if tile.end().is_some_and(|end| end <= minimum) => continue,
