@@ -1,12 +1,15 @@
-//! Consents that cross gateways: the gateway where the data are takes nobody's word that a person agreed. Data about a
-//! household need consent here, and are asked anew each time.
+//! What crosses gateways about a person. Consents: the gateway where the data are takes nobody's word that a person agreed
+//! (data about a household need consent here, and are asked anew each time). Attributes: what the item asks for.
 
+#[path = "consents/attributes.rs"]
+mod attributes;
 mod federation;
 mod tools;
 
 use std::fs;
 use std::path::PathBuf;
 
+use federation::peer::changed;
 use federation::{Answer, Federation, Headers, Window};
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
@@ -37,6 +40,20 @@ impl<'f> House<'f> {
         let folder = federation.folder.path().to_owned();
         let own = folder.join("catalogue");
         fs::create_dir(&own).expect("a folder");
+        for home in HOMES {
+            let file = folder.join(home).join("tongban.toml");
+            let text = fs::read_to_string(&file).expect("a configuration");
+            fs::write(&file, format!("catalogue = {:?}\n{text}", own.display().to_string())).expect("written");
+        }
+        let world = World::open(&folder).expect("the demonstration's folder");
+        let house = Self { federation, world, folder };
+        house.works_by(catalogue::EMBEDDED.items);
+        house
+    }
+
+    /// Both gateways take this list of items.
+    fn works_by(&self, items: &str) {
+        let own = self.folder.join("catalogue");
         let shipped = catalogue::EMBEDDED;
         let resources: String = shipped
             .data_resources
@@ -52,7 +69,7 @@ impl<'f> House<'f> {
             shipped.divisions,
             shipped.divisions_historic,
             shipped.divisions_demo,
-            shipped.items,
+            items,
             shipped.licence_types,
             &resources,
             shipped.authorities,
@@ -62,14 +79,10 @@ impl<'f> House<'f> {
             fs::write(own.join(name), text).expect("written");
         }
         for home in HOMES {
-            let file = folder.join(home).join("tongban.toml");
-            let text = fs::read_to_string(&file).expect("a configuration");
-            fs::write(&file, format!("catalogue = {:?}\n{text}", own.display().to_string())).expect("written");
+            let file = self.folder.join(home).join("tongban.toml");
             let done = tools::tongban(&["reload", "--config", &file.display().to_string()]);
             assert!(done.status.success(), "{}", tools::text(&done));
         }
-        let world = World::open(&folder).expect("the demonstration's folder");
-        Self { federation, world, folder }
     }
 
     fn home(&self, gateway: usize) -> PathBuf {
@@ -141,17 +154,6 @@ fn body(value: &Value) -> Option<(&'static str, Vec<u8>)> {
     Some(("application/json", value.to_string().into_bytes()))
 }
 
-fn changed(mut base: Value, change: &Value) -> Value {
-    let members = base.as_object_mut().expect("an object");
-    for (name, value) in change.as_object().expect("an object") {
-        match value {
-            Value::Null => members.remove(name),
-            value => members.insert(name.clone(), value.clone()),
-        };
-    }
-    base
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn consents_that_cross_gateways() {
     let federation = Federation::start(7).await;
@@ -160,6 +162,7 @@ async fn consents_that_cross_gateways() {
     papers_of_either_gateway(&house).await;
     one_use_for_two_gateways(&house).await;
     what_is_shown_to_b(&house).await;
+    attributes::attributes_per_item(&house).await;
 }
 
 /// Who agrees at the counter gives a paper there and then; both logs name it. Who does not is not looked up.

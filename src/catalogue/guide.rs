@@ -1,5 +1,7 @@
 //! The service guide (办事指南): one item rendered for people, from the one source all channels publish.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::Catalogue;
@@ -43,6 +45,11 @@ pub struct Guide {
     pub min_identity_level: u8,
     pub outlets: Vec<Named>,
     pub fee: bool,
+    /// What the office is told of the applicant.
+    pub attributes: Vec<Named>,
+    /// Fields to fill in; absent where the item does not list them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub form: Option<BTreeSet<String>>,
     pub materials: Vec<GuideMaterial>,
     pub delivery: Vec<Named>,
     pub result: GuideResult,
@@ -114,6 +121,8 @@ impl Catalogue {
             min_identity_level: item.min_identity_level,
             outlets: item.outlet_kinds.iter().map(|w| named!(w, lang)).collect(),
             fee: item.fee,
+            attributes: item.attributes.iter().map(|w| named!(w, lang)).collect(),
+            form: item.form.clone(),
             materials: materials.collect(),
             delivery: item.delivery.iter().map(|w| named!(w, lang)).collect(),
             result: GuideResult { licence_type: item.result_licence.clone(), name: result.to_owned() },

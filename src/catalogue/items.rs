@@ -8,7 +8,8 @@ use super::registers::{DataResources, LicenceTypes};
 use super::words::{CaseKind, Delivery, ItemType, Level, Mode, OwnerRule, Scope, SharingClass, Source, Subject};
 use crate::terms::json::canonical;
 use crate::terms::strict_toml::{File, Table};
-use crate::terms::{Digest, ItemCode, Lang, Mistakes, OutletKind, Presence};
+use crate::terms::words::Word;
+use crate::terms::{Attribute, Digest, ItemCode, Lang, Mistakes, OutletKind, Presence};
 
 /// One service item (政务服务事项) of the basic catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -40,7 +41,18 @@ pub struct Item {
     /// On the negative list (负面清单): why it is not handled in the halls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub excluded: Option<String>,
+    /// What the owner is told of the applicant. [`Attribute::Number`] is always among it.
+    #[serde(skip_serializing_if = "is_minimal")]
+    pub attributes: BTreeSet<Attribute>,
+    /// Fields that the applicant fills in; any at all where the item does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub form: Option<BTreeSet<String>>,
     pub materials: Vec<Material>,
+}
+
+/// An item that says what is minimal anyhow is the same item.
+fn is_minimal(attributes: &BTreeSet<Attribute>) -> bool {
+    *attributes == Attribute::minimal()
 }
 
 /// One material of an item.
@@ -69,6 +81,17 @@ impl Item {
     /// Digest of the canonical content: the version a case cites, so that a later change is visible.
     pub fn version(&self) -> Digest {
         Digest::of(&canonical(self).unwrap_or_default())
+    }
+
+    /// Fields of a form that the item does not ask for: not in its list, where it has one, or attributes of the person that
+    /// it does not name.
+    pub fn not_asked<'f>(&self, form: &'f serde_json::Value) -> Vec<&'f str> {
+        let asked = |field: &str| match Attribute::of_field(field) {
+            Some(attribute) => self.attributes.contains(&attribute),
+            None => self.form.as_ref().is_none_or(|fields| fields.contains(field)),
+        };
+        let fields = form.as_object().into_iter().flatten().map(|(field, _)| field.as_str());
+        fields.filter(|field| !asked(field)).collect()
     }
 
     /// Whether partner outlets of this kind may take the item.
@@ -143,6 +166,12 @@ fn read_item(table: &Table<'_, '_>, licences: &LicenceTypes, resources: &DataRes
     if excluded.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
         table.wrong("excluded", "is empty", "write the reason, or leave it out");
     }
+    let attributes = table.list::<Attribute>("attributes", &format!("one of {}", Attribute::WORDS.join(", ")));
+    let attributes = attributes.map_or_else(Attribute::minimal, BTreeSet::from_iter);
+    if !attributes.contains(&Attribute::Number) {
+        table.wrong("attributes", "lacks `number`", "a case is kept under the applicant's number: add it");
+    }
+    let form = read_form(table);
     let materials = read_materials(table, licences, resources);
 
     for (key, empty) in [
@@ -181,10 +210,28 @@ fn read_item(table: &Table<'_, '_>, licences: &LicenceTypes, resources: &DataRes
         result_licence: result_licence?.to_owned(),
         delivery: delivery?,
         excluded,
+        attributes,
+        form,
         materials: materials?,
     };
     check_together(&item, department?, table);
     Some(item)
+}
+
+/// Longest name of a field of a form, in octets.
+const FIELD_MAX: usize = 64;
+
+fn read_form(table: &Table<'_, '_>) -> Option<BTreeSet<String>> {
+    let fields = table.list::<String>("form", "name of a field")?;
+    for field in &fields {
+        if field.trim().is_empty() || field.trim() != field || field.len() > FIELD_MAX {
+            table.wrong("form", "has a name that is none", "1 to 64 octets, no blanks around");
+        }
+        if Attribute::of_field(field).is_some() {
+            table.wrong("form", format_args!("`{field}` is an attribute of the person"), "write it under attributes");
+        }
+    }
+    Some(fields.into_iter().collect())
 }
 
 /// Rules between fields.

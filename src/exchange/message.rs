@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::case::Paper;
 use super::state::{Act, State};
 use super::{ExchangeError, Kept};
-use crate::terms::{CaseNo, Digest, ItemCode, LicenceId, RegionCode, ResidentId, UnixMillis};
+use crate::terms::{Attribute, CaseNo, Digest, ItemCode, LicenceId, RegionCode, ResidentId, UnixMillis};
 
 /// The version of this form.
 pub const VERSION: u32 = 1;
@@ -95,6 +95,8 @@ pub struct Collector {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Applicant {
+    /// Empty where the item does not ask for it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// `111` resident number, `001` credit code (GB/T 36903 annex A).
     pub code_type: String,
@@ -102,6 +104,13 @@ pub struct Applicant {
     /// Real-name level at filing, 1–4, and when it was proven.
     pub level: u8,
     pub level_at: UnixMillis,
+    /// Contact data, where the item asks for them and the applicant's issuer states them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 impl Dossier {
@@ -112,6 +121,24 @@ impl Dossier {
 }
 
 impl Applicant {
+    /// What it tells of the person.
+    pub fn attributes(&self) -> impl Iterator<Item = Attribute> {
+        [
+            (Attribute::Name, !self.name.is_empty()),
+            (Attribute::Number, true),
+            (Attribute::Phone, self.phone.is_some()),
+            (Attribute::Email, self.email.is_some()),
+            (Attribute::Address, self.address.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(attribute, told)| told.then_some(attribute))
+    }
+
+    /// The name as papers and screens show it.
+    pub fn shown_name(&self) -> &str {
+        if self.name.is_empty() { "—" } else { &self.name }
+    }
+
     /// The resident number, where it is one.
     pub fn resident(&self) -> Option<ResidentId> {
         if self.code_type == "111" { self.code.parse().ok() } else { None }

@@ -93,7 +93,7 @@ pub fn compose(o: &Occasion<'_>, d: &Dossier) -> PaperText {
         ("办件编号", o.case.to_string()),
         ("事项名称", d.item_name.clone()),
         ("事项编码", d.item.to_string()),
-        ("申请人", d.applicant.name.clone()),
+        ("申请人", d.applicant.shown_name().to_owned()),
         ("证件号码", d.applicant.masked_code()),
     ];
     let note = o.note.unwrap_or("无");

@@ -267,6 +267,7 @@ pub(super) fn person(caller: &Caller) -> Person {
         issuer: caller.issuer().to_owned(),
         name: caller.name().map(str::to_owned),
         resident: caller.resident().cloned(),
+        contact: caller.contact().clone(),
         level: caller.level(),
         level_at: caller.proven_at(),
         org: caller.org().map(str::to_owned),

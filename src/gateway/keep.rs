@@ -17,16 +17,16 @@ use super::registry::PaperWord;
 use super::rooms::{Keys, Rooms, Stamp};
 use super::standing;
 use super::who::Terminal;
-use super::{ledger, papers, prove};
+use super::{ledger, minimal, papers, prove};
 use crate::audit::Kind;
 use crate::audit::entry::{Evidence as Leaf, Outcome};
-use crate::exchange::message::{Applicant, Collector, Dossier, Material, Message, PaperRef, Stored, VERSION};
+use crate::exchange::message::{Collector, Dossier, Material, Message, PaperRef, Stored, VERSION};
 use crate::exchange::outbox::{self, Outgoing};
 use crate::exchange::records::{self, NewCase};
 use crate::exchange::{Act, Case, Event, ExchangeError, Kept as File, Key, Paper, VaultError};
 use crate::partners::{QuotaPlan, Taken};
 use crate::store::{StoreError, Tx, counter};
-use crate::terms::{CaseNo, Digest, Lang, Refusal, Told, UnixMillis};
+use crate::terms::{Attribute, CaseNo, Digest, Lang, Refusal, Told, UnixMillis};
 use crate::trust::asic::{self, Part};
 
 /// Media type of sealed containers.
@@ -167,7 +167,6 @@ fn dossier(proven: &Proven, rooms: &Rooms) -> Dossier {
         }
         _ => ("portal", rooms.me.id.clone(), rooms.me.name.clone()),
     };
-    let resident = known.citizen.resident.as_ref();
     Dossier {
         item: known.filing.request.item,
         item_name: item.map_or_else(String::new, |i| i.name(Lang::Zh).to_owned()),
@@ -179,13 +178,7 @@ fn dossier(proven: &Proven, rooms: &Rooms) -> Dossier {
         owner: placed.owner.region,
         authority: placed.authority(),
         authority_name: placed.owner.office.name.clone(),
-        applicant: Applicant {
-            name: known.citizen.name.clone().unwrap_or_default(),
-            code_type: "111".into(),
-            code: resident.map_or_else(String::new, |r| r.reveal().to_owned()),
-            level: known.citizen.level,
-            level_at: known.citizen.level_at,
-        },
+        applicant: minimal::applicant(&known.citizen, &item.map_or_else(Attribute::minimal, |i| i.attributes.clone())),
         present: known.present(),
         received_at: known.trace.at,
         form: known.filing.request.form.clone(),

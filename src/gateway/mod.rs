@@ -30,6 +30,7 @@ pub mod logout;
 pub mod lookup;
 pub mod mandates;
 pub mod material;
+mod minimal;
 pub mod multipart;
 pub mod onward;
 pub mod orders;
@@ -76,6 +77,7 @@ pub fn tolds() -> Vec<&'static Told> {
         enrol::TOLDS,
         strangers::TOLDS,
         standing::TOLDS,
+        minimal::TOLDS,
     ]
     .concat()
 }

@@ -15,7 +15,7 @@ use crate::exchange::outbox::{self, Outgoing};
 use crate::exchange::records::{self, Record};
 use crate::exchange::{Act, Case, ExchangeError, Key};
 use crate::identity::delegation::Once;
-use crate::terms::{Digest, Refusal, RegionCode, UnixMillis};
+use crate::terms::{Attributes, Digest, Refusal, RegionCode, UnixMillis};
 
 /// A message that is sealed and waits for its transaction.
 pub struct Sealed {
@@ -107,6 +107,7 @@ fn official(by: &str, now: UnixMillis) -> Person {
         issuer: String::new(),
         name: None,
         resident: None,
+        contact: Attributes::default(),
         level: 0,
         level_at: now,
         org: None,

@@ -14,7 +14,7 @@ use super::filing::{Allowed, Arrival, Kept, Known, Placed};
 use super::intake::Upload;
 use super::rooms::Rooms;
 use super::who::{NO_SUBJECT, PersonKind, Terminal, WRONG_KIND};
-use super::{door, facts, keep, prove};
+use super::{door, facts, keep, minimal, prove};
 use crate::catalogue::owner::{Choice, PlaceFacts};
 use crate::catalogue::words::Mode;
 use crate::partners::{self, Allowed as OutletAllowed, ItemTerms, QuotaPlan};
@@ -76,6 +76,7 @@ fn placed(known: Known, rooms: &Rooms) -> Result<Placed, Refusal> {
     let catalogue = rooms.catalogue.load();
     let request = &known.filing.request;
     let item = catalogue.item(request.item)?;
+    minimal::form(item, &request.form)?;
     let facts = request.places.iter().fold(PlaceFacts::default(), |all, (fact, place)| all.with(*fact, *place));
     let choice = request.owner.as_ref().map(|o| Choice { region: o.region, reason: &o.reason });
     let owner = catalogue.resolve(item, &facts, known.window, choice)?.settled()?;

@@ -7,7 +7,7 @@ use crate::partners::error::TERMINAL_REVOKED;
 use crate::partners::{Contract, Masking, PartnerError, Terminal as OutletTerminal};
 use crate::policy;
 use crate::terms::refusal::tolds;
-use crate::terms::{Digest, Next, Refusal, RegionCode, ResidentId, UnixMillis};
+use crate::terms::{Attributes, Digest, Next, Refusal, RegionCode, ResidentId, UnixMillis};
 use crate::trust::certificate::Certificate;
 use crate::trust::path::{PathError, Purpose, Question, Revocation, judge};
 
@@ -254,6 +254,8 @@ pub struct Person {
     pub issuer: String,
     pub name: Option<String>,
     pub resident: Option<ResidentId>,
+    /// Telephone, e-mail, postal address: of account only where an item asks for them.
+    pub contact: Attributes,
     /// Real-name level 0–4, and when it was proven.
     pub level: u8,
     pub level_at: UnixMillis,

@@ -124,6 +124,28 @@ pub struct ClaimNames {
     pub roles: String,
     pub resident: String,
     pub name: String,
+    /// Of the contact data; left out of a directory where they are the names of OpenID Connect.
+    #[serde(skip_serializing_if = "is_phone")]
+    pub phone: String,
+    #[serde(skip_serializing_if = "is_email")]
+    pub email: String,
+    #[serde(skip_serializing_if = "is_address")]
+    pub address: String,
+}
+
+/// OpenID Connect Core 1.0 §5.1.
+const CONTACT: [&str; 3] = ["phone_number", "email", "address"];
+
+fn is_phone(name: &str) -> bool {
+    name == CONTACT[0]
+}
+
+fn is_email(name: &str) -> bool {
+    name == CONTACT[1]
+}
+
+fn is_address(name: &str) -> bool {
+    name == CONTACT[2]
 }
 
 impl Default for ClaimNames {
@@ -136,6 +158,9 @@ impl Default for ClaimNames {
             roles: own("roles"),
             resident: own("resident_id"),
             name: own("name"),
+            phone: own(CONTACT[0]),
+            email: own(CONTACT[1]),
+            address: own(CONTACT[2]),
         }
     }
 }

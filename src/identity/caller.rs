@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::terms::{Digest, RegionCode, ResidentId, UnixMillis};
+use crate::terms::{Attribute, Attributes, Digest, RegionCode, ResidentId, UnixMillis};
 
 use super::IdentityError;
-use super::book::{Issuer, Kind};
+use super::book::{ClaimNames, Issuer, Kind};
 use super::jose::{self, Object, cleaned, plain, seconds, text};
 
 /// Longest chain of people acting for one another (RFC 8693 §4.1).
@@ -40,6 +40,7 @@ pub struct Caller {
     client: Option<String>,
     name: Option<String>,
     resident: Option<ResidentId>,
+    contact: Attributes,
     level: u8,
     method: Option<String>,
     proven_at: UnixMillis,
@@ -89,6 +90,10 @@ impl Caller {
     }
     pub fn resident(&self) -> Option<&ResidentId> {
         self.resident.as_ref()
+    }
+    /// Telephone, e-mail and postal address, as far as the issuer states them.
+    pub fn contact(&self) -> &Attributes {
+        &self.contact
     }
     /// Real-name level 0–4 of this session.
     pub fn level(&self) -> u8 {
@@ -184,6 +189,7 @@ impl Caller {
             client: word("client_id")?,
             name: text(claims, &entry.claims.name)?.map(cleaned),
             resident,
+            contact: contact(&entry.claims, claims),
             level: entry.acr_levels.get(acr).copied().unwrap_or(0).min(4),
             method: words(claims.get("amr")).ok().filter(|m| !m.is_empty()).map(|m| Vec::from_iter(m).join("+")),
             proven_at: time("auth_time")?.unwrap_or(UnixMillis(0)),
@@ -200,6 +206,29 @@ impl Caller {
             claims: Arc::new(claims.clone()),
         })
     }
+}
+
+/// Longest telephone number, e-mail address or postal address, in characters; what is longer is none.
+const CONTACT_MAX: usize = 200;
+
+/// Contact data (OpenID Connect Core 1.0 §5.1): texts, or of the address its `formatted`. They prove nothing, so that one
+/// in another form is as good as absent.
+fn contact(names: &ClaimNames, claims: &Object) -> Attributes {
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.lines().map(str::trim).collect::<Vec<_>>().join(" ")),
+        _ => None,
+    };
+    let stated = |which, name: &str| {
+        let value = claims.get(name)?;
+        let found = text(value.get("formatted").filter(|_| which == Attribute::Address).unwrap_or(value))?;
+        (plain(&found) && found.chars().count() <= CONTACT_MAX).then_some((which, found))
+    };
+    let all = [
+        stated(Attribute::Phone, &names.phone),
+        stated(Attribute::Email, &names.email),
+        stated(Attribute::Address, &names.address),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 /// `cnf` may name a key or a certificate; an empty one or anything else in it is not understood, so not obeyed.

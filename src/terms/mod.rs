@@ -8,6 +8,7 @@
 //! ```
 //! Nothing here opens a file, a socket or a clock.
 
+pub mod attribute;
 pub mod case_no;
 pub mod check_char;
 pub mod digest;
@@ -22,6 +23,7 @@ pub mod strict_toml;
 pub mod when;
 pub mod words;
 
+pub use attribute::{Attribute, Attributes};
 pub use case_no::CaseNo;
 pub use digest::Digest;
 pub use division::{DivisionCode, RegionCode};

@@ -3,33 +3,18 @@
 use std::time::{Duration, Instant};
 
 use super::*;
+use federation::peer::{changed, message, sealed, send};
 use serde_json::Map;
 use tongban::app::demo::{directory, jws, pki};
-use tongban::exchange::message::MESSAGE_FILE;
 use tongban::federation::{Member, signed};
-use tongban::formats::zip::Limits;
 use tongban::identity::issue::random_id;
 use tongban::terms::{CaseNo, Digest};
-use tongban::trust::asic::{self, Part};
-use tongban::trust::certificate::Certificate;
 use tongban::trust::suite::SignatureAlgorithm;
 
 const NUMBER: &str = "990101199202290010";
 const ASSERTION: &str = "tongban-assertion+jwt";
 const STANDING: &str = "tongban-standing+jwt";
-const ASICE: &str = "application/vnd.etsi.asic-e+zip";
 const WAIT: Duration = Duration::from_secs(60);
-
-fn changed(mut base: Value, change: &Value) -> Value {
-    let members = base.as_object_mut().expect("an object");
-    for (name, value) in change.as_object().expect("an object") {
-        match value {
-            Value::Null => members.remove(name),
-            value => members.insert(name.clone(), value.clone()),
-        };
-    }
-    base
-}
 
 /// Lines of gateway B's log, oldest first.
 fn owners_lines(house: &House<'_>) -> Vec<Value> {
@@ -166,9 +151,7 @@ impl Forge {
         let messages = house.federation.folder.path().join("office/messages");
         let by_agent = |file: &PathBuf| {
             let octets = fs::read(file).expect("a container");
-            let open = asic::open(octets.clone(), &Limits::default()).expect("sealed");
-            let message = open.archive.read(MESSAGE_FILE, 1 << 20).expect("a message");
-            String::from_utf8_lossy(&message).contains("\"delegation\"").then_some(octets)
+            message(&octets)["delegation"].is_string().then_some(octets)
         };
         let until = Instant::now() + WAIT;
         let container = loop {
@@ -242,9 +225,7 @@ impl Forge {
 
     /// Sends the agent's filing as a case of its own, with another word of A about who filed and under which paper.
     async fn send(&self, house: &House<'_>, said: &Value, shown: Option<String>) -> Answer {
-        let open = asic::open(self.container.clone(), &Limits::default()).expect("sealed");
-        let message: Value =
-            serde_json::from_slice(&open.archive.read(MESSAGE_FILE, 1 << 20).expect("a message")).expect("JSON");
+        let message = message(&self.container);
         let (at, seq) = (UnixMillis::from_seconds(self.now), message["seq"].as_u64().expect("a number"));
         let id = format!("{}/gw-440305/{seq}", self.case);
         let word = json!({
@@ -254,24 +235,9 @@ impl Forge {
         });
         let word = self.voice.sign(ASSERTION, changed(word, said).as_object().unwrap()).unwrap();
         let change = json!({"id": id, "case": self.case, "at": at, "assertion": word, "delegation": shown});
-        let text = changed(message, &change).to_string();
-        let others: Vec<_> = open.files.iter().filter(|file| file.name != MESSAGE_FILE).collect();
-        let contents: Vec<_> =
-            others.iter().map(|file| open.archive.read(&file.name, 16 << 20).expect("a file")).collect();
-        let mut parts = vec![Part::whole(MESSAGE_FILE, "application/json", text.as_bytes())];
-        for (file, content) in others.iter().zip(&contents) {
-            parts.push(Part::whole(&file.name, &file.media, content));
-        }
-        let certs = house.home.join("certs");
-        let key = pki::key(&certs.join("envelope.key"), SignatureAlgorithm::EcdsaP256Sha256).expect("a key");
-        let chain: Vec<_> = pem::certificates(&fs::read(certs.join("envelope.pem")).expect("a file"))
-            .expect("PEM")
-            .iter()
-            .map(|der| Certificate::parse(der).expect("a certificate"))
-            .collect();
-        let sealed = asic::seal(Vec::new(), parts, &key, &chain, at).expect("sealed");
-        let b = house.federation.with(1, &certs.join("tls.pem"), &certs.join("tls.key"));
-        b.send("POST", "/peer/v1/messages", &Headers::new(), Some((ASICE, sealed))).await
+        let bent = changed(message, &change);
+        let octets = sealed(&house.home, &bent, Some(&self.container), at);
+        send(house.federation, &house.home, 1, octets).await
     }
 }
 

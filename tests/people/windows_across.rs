@@ -3,18 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use tongban::app::demo::pki;
-use tongban::exchange::message::MESSAGE_FILE;
 use tongban::identity::delegation::WindowMandate;
 use tongban::identity::issue::random_id;
 use tongban::terms::Digest;
-use tongban::trust::asic::{self, Part};
-use tongban::trust::certificate::Certificate;
-use tongban::trust::suite::SignatureAlgorithm;
 
 const WINDOW: &str = "gw-440305/W-440305-01";
 const POLICE_B: &str = "11419001DT00001826";
-const ASICE: &str = "application/vnd.etsi.asic-e+zip";
 const WAIT: Duration = Duration::from_secs(60);
 
 /// The authority's own system takes no case while this lives: what is accepted, the window accepted.
@@ -223,16 +217,6 @@ async fn send(house: &House<'_>, case: &str, said: &Value, mandate: Option<Strin
     if let Some(mandate) = mandate {
         message["delegation"] = json!(mandate);
     }
-    let text = message.to_string();
-    let certs = house.home.join("certs");
-    let key = pki::key(&certs.join("envelope.key"), SignatureAlgorithm::EcdsaP256Sha256).expect("a key");
-    let chain: Vec<_> = pem::certificates(&fs::read(certs.join("envelope.pem")).expect("a file"))
-        .expect("PEM")
-        .iter()
-        .map(|der| Certificate::parse(der).expect("a certificate"))
-        .collect();
-    let parts = vec![Part::whole(MESSAGE_FILE, "application/json", text.as_bytes())];
-    let sealed = asic::seal(Vec::new(), parts, &key, &chain, at).expect("sealed");
-    let b = house.federation.with(1, &certs.join("tls.pem"), &certs.join("tls.key"));
-    b.send("POST", "/peer/v1/messages", &Headers::new(), Some((ASICE, sealed))).await
+    federation::peer::send(house.federation, &house.home, 1, federation::peer::sealed(&house.home, &message, None, at))
+        .await
 }

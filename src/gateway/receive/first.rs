@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::{facts, keep, ledger, peer, receipt, standing};
+use super::super::{facts, keep, ledger, minimal, peer, receipt, standing};
 use super::{Opened, arrival_line, container, genuine, recorded};
 use crate::audit::entry::{Behalf, ItemRef, Jurisdiction, Subject};
 use crate::catalogue::words::Mode;
@@ -43,6 +43,7 @@ pub async fn take(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<
     let by = &format!("{}/{}", message.from, dossier.collector.clerk);
     let filed = case.step(&Event { act: Act::File, by }, dossier.received_at).map_err(ExchangeError::from)?.0;
     let case = filed.step(&Event { act: Act::Receive, by }, dossier.received_at).map_err(ExchangeError::from)?.0;
+    minimal::received(rooms.catalogue.load().item(dossier.item)?, dossier, &message.from)?;
     genuine::papers(opened, rooms, Some(Paper::Receipt), case.seq).await?;
     genuine::licences(opened, rooms, dossier, trace).await?;
     let permit = again(opened, rooms, dossier, &case, &pid.to_string(), trace)?;

@@ -151,6 +151,8 @@ fn guide() -> Value {
         ("min_identity_level", number()),
         ("outlets", list(named())),
         ("fee", flag()),
+        ("attributes", list(named())),
+        ("form?", list(text())),
         ("materials", list(material)),
         ("delivery", list(named())),
         ("result", closed(&[("licence_type", text()), ("name", text())])),
