@@ -1,6 +1,8 @@
 //! What crosses gateways about a person. Consents: the gateway where the data are takes nobody's word that a person agreed
 //! (data about a household need consent here, and are asked anew each time). Attributes: what the item asks for.
 
+#[path = "consents/at_home.rs"]
+mod at_home;
 #[path = "consents/attributes.rs"]
 mod attributes;
 mod federation;
@@ -162,6 +164,7 @@ async fn consents_that_cross_gateways() {
     papers_of_either_gateway(&house).await;
     one_use_for_two_gateways(&house).await;
     what_is_shown_to_b(&house).await;
+    at_home::at_home(&house).await;
     attributes::attributes_per_item(&house).await;
 }
 
@@ -230,7 +233,9 @@ async fn looked_up_under(house: &House<'_>, registrar: usize) -> bool {
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_eq!(answer.json["fields"].as_object().map(|f| f.len()), Some(fields), "{}", answer.text());
     }
-    let bare = look(json!({})).await;
+    // The clerk's own word, without the citizen's token beside it.
+    let ask = json!({"resource": "DR-HH", "case": case, "purpose": "case", "consent": true});
+    let bare = window.send("POST", "/v1/lookups", &both[..1].to_vec(), body(&ask)).await;
     house.revoke(registrar, &id).await;
     let gone = look(json!({"consent_paper": many})).await;
     // Papers are judged before the rules: that the case was decided by now changes nothing.

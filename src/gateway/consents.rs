@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use super::ledger::Trace;
 use super::mandates::{Act, held, name, named, refused};
-use super::registry::PaperWord;
+use super::registry::{self, Draft, Giver, PaperWord};
 use super::rooms::Rooms;
 use super::standing::{self, End, Ending, Expect, HELD_S};
+use super::who::{Person, Terminal};
 use crate::identity::delegation::{DelegationError, Once, UseConsent};
 use crate::store::once;
 use crate::terms::{CaseNo, Digest, ItemCode, Refusal, RegionCode, ResidentId, UnixMillis};
@@ -91,6 +92,22 @@ impl Consent {
             }
         }
     }
+}
+
+/// Takes what a person who is here by their own token agrees to now: a paper for this one lookup, registered and listed among
+/// theirs like any other, and held for it.
+///
+/// # Errors
+/// `TB-GW-0132` where the person is not proven strongly or recently enough to give a paper, else as [`consented`].
+pub async fn given_now(
+    rooms: &Arc<Rooms>,
+    trace: &Trace,
+    (person, terminal): (&Person, &Terminal),
+    wanted: Use<'_>,
+) -> Result<Consent, Refusal> {
+    let giver = Giver::Person(person, terminal);
+    let given = registry::register(rooms, trace, &giver, &Draft::consent_now(&wanted)).await?;
+    consented(rooms, trace, &given.paper, wanted).await
 }
 
 /// Judges a use consent, wherever it was registered and wherever the data are; one for one use is held from here on, at

@@ -51,10 +51,10 @@ pub struct Request {
     pub form: Value,
     #[serde(default)]
     pub materials: Vec<MaterialIn>,
-    /// The applicant agrees to the lookups the item needs.
+    /// The applicant, who is here by their token, agrees to the lookups the item needs: a paper is made of it.
     #[serde(default)]
     pub consent: bool,
-    /// A use consent given before, as signed, for lookups that cross to another gateway.
+    /// A use consent given before, as signed, for such lookups.
     #[serde(default)]
     pub consent_paper: Option<String>,
 }
@@ -194,7 +194,6 @@ impl Allowed {
             licence: None,
             item: Some(item.code),
             purpose: Some("case"),
-            consent: known.filing.request.consent,
             agreed: None,
             fields: None,
             place: self.placed.owner.region,

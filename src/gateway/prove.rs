@@ -6,7 +6,6 @@ use super::consents::{self, Consent, Use};
 use super::filing::{Allowed, Evidence, Proven};
 use super::intake::{FORM, TOO_MANY_FILINGS, Upload};
 use super::lookup::{self, Asking};
-use super::registry::{self, Draft, Giver};
 use super::rooms::Rooms;
 use super::who::Terminal;
 use super::{ledger, status};
@@ -262,8 +261,8 @@ async fn shared(
     }
 }
 
-/// What the applicant agrees to, where the data need it and are another gateway's: in writing, for that takes nobody's word
-/// for it. Who signed in themselves and agrees now gives a paper now: for this case and these data, once.
+/// What the applicant agrees to, where the data need it, wherever they are: as signed, for a flag is nobody's signature. Who
+/// signed in themselves and agrees now gives a paper now: for this case and these data, once.
 async fn agreed(
     allowed: &Allowed,
     rooms: &Arc<Rooms>,
@@ -276,21 +275,10 @@ async fn agreed(
     let (department, place) = (placed.authority(), placed.owner.region);
     let fields = {
         let catalogue = rooms.catalogue.load();
-        let needed = catalogue.resources.get(resource).is_some_and(|r| r.needs_consent);
-        if !needed || rooms.is_ours(place) {
+        if !catalogue.resources.get(resource).is_some_and(|r| r.needs_consent) {
             return Ok(None);
         }
         lookup::wanted(&catalogue, resource, None)
-    };
-    let paper = match &known.filing.request.consent_paper {
-        Some(paper) => paper.clone(),
-        // An agent's word is not the person's; the rules will say that consent is missing.
-        None if !known.filing.request.consent || known.actor.paper.is_some() => return Ok(None),
-        None => {
-            let draft = Draft::consent_now(department.clone(), item.code, resource, case);
-            let given = Giver::Person(&known.citizen, &known.terminal);
-            registry::register(rooms, &known.trace, &given, &draft).await?.paper
-        }
     };
     let agreed = Use {
         person: subject,
@@ -302,5 +290,10 @@ async fn agreed(
         case: Some(case),
         place,
     };
-    Ok(Some(consents::consented(rooms, &known.trace, &paper, agreed).await?))
+    match &known.filing.request.consent_paper {
+        Some(paper) => Ok(Some(consents::consented(rooms, &known.trace, paper, agreed).await?)),
+        // An agent's word is not the person's; the rules will say that consent is missing.
+        None if !known.filing.request.consent || known.actor.paper.is_some() => Ok(None),
+        None => Ok(Some(consents::given_now(rooms, &known.trace, (&known.citizen, &known.terminal), agreed).await?)),
+    }
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::Row;
 
+use super::consents::Use;
 use super::ledger::{self, Trace};
 use super::mandates::{self, PAPER};
 use super::rooms::{Rooms, System};
@@ -119,17 +120,21 @@ impl Giver<'_> {
 
 impl Draft {
     /// What somebody who is here agrees to now: that this department asks for these data once, for this case, today.
-    pub fn consent_now(to: String, item: ItemCode, resource: &str, case: CaseNo) -> Self {
+    pub fn consent_now(wanted: &Use<'_>) -> Self {
         Self {
             kind: PaperWord::Consent,
-            to,
-            items: vec![item],
+            to: wanted.department.to_owned(),
+            items: wanted.item.into_iter().collect(),
             acts: Vec::new(),
             places: Vec::new(),
-            resources: vec![resource.to_owned()],
-            fields: Vec::new(),
-            purpose: Some("case".to_owned()),
-            case: Some(case),
+            resources: vec![wanted.resource.to_owned()],
+            // More than a paper may list: all that the item needs.
+            fields: match wanted.fields.len() {
+                0..=LIST_MAX => wanted.fields.iter().cloned().collect(),
+                _ => Vec::new(),
+            },
+            purpose: wanted.purpose.map(str::to_owned),
+            case: wanted.case,
             once: true,
             days: Some(1),
         }

@@ -154,7 +154,6 @@ async fn in_force(verifying: &Verifying<'_>, rooms: &Arc<Rooms>, report: &Report
         item: Some(seen.dossier.item),
         case: Some(seen.link()),
         purpose: verifying.purpose.as_deref(),
-        consent: verifying.consent,
         agreed: None,
         fields: None,
         place,

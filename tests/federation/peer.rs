@@ -61,3 +61,20 @@ pub async fn send(federation: &Federation, home: &Path, to: usize, sealed: Vec<u
     let peer = federation.with(to, &file("tls.pem"), &file("tls.key"));
     peer.send("POST", "/peer/v1/messages", &Headers::new(), Some((ASICE, sealed))).await
 }
+
+/// The offices take no case while this lives: what happens to a case, happens without them.
+pub struct Closed(PathBuf);
+
+impl Closed {
+    pub fn new(federation: &Federation) -> Self {
+        let door = federation.folder.path().join("office/incoming");
+        std::fs::rename(&door, door.with_extension("away")).expect("the office's door");
+        Self(door)
+    }
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        let _ = std::fs::rename(self.0.with_extension("away"), &self.0);
+    }
+}

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
+use federation::peer::Closed;
 use tongban::identity::delegation::WindowMandate;
 use tongban::identity::issue::random_id;
 use tongban::terms::Digest;
@@ -11,26 +12,9 @@ const WINDOW: &str = "gw-440305/W-440305-01";
 const POLICE_B: &str = "11419001DT00001826";
 const WAIT: Duration = Duration::from_secs(60);
 
-/// The authority's own system takes no case while this lives: what is accepted, the window accepted.
-struct Closed(PathBuf);
-
-impl Closed {
-    fn new(house: &House<'_>) -> Self {
-        let door = house.federation.folder.path().join("office/incoming");
-        fs::rename(&door, door.with_extension("away")).expect("the office's door");
-        Self(door)
-    }
-}
-
-impl Drop for Closed {
-    fn drop(&mut self) {
-        let _ = fs::rename(self.0.with_extension("away"), &self.0);
-    }
-}
-
 pub async fn all(house: &House<'_>) {
     let federation = house.federation;
-    let closed = Closed::new(house);
+    let closed = Closed::new(house.federation);
     let office = federation.client("office-419001", 1);
     let give = async |change: Value| {
         let mut draft = json!({"kind": "mandate", "to": WINDOW, "items": [ITEM], "acts": ["accept"]});

@@ -62,9 +62,7 @@ pub struct Asking<'a> {
     pub item: Option<ItemCode>,
     pub case: Option<CaseLink>,
     pub purpose: Option<&'a str>,
-    /// The person agrees, as stated here: of account for what is kept here only.
-    pub consent: bool,
-    /// What the person agreed to in writing, found good for this.
+    /// What the person agreed to, as signed, found good for this: nobody's word that they agreed counts.
     pub agreed: Option<&'a Consent>,
     /// Fields that are wanted, of those that the register lists; all of them when absent.
     pub fields: Option<BTreeSet<String>>,
@@ -163,7 +161,7 @@ fn permitted(asking: &Asking<'_>, rooms: &Rooms) -> Result<Permit, Refusal> {
         item_lists: lists,
         case: asking.case.clone(),
         asked: if yes_no { Vec::new() } else { asked },
-        consent: asking.agreed.is_some() || (asking.consent && rooms.is_ours(asking.place)),
+        consent: asking.agreed.is_some(),
         requester: asking.requester,
     });
     rooms.policies.decide(&ask, asking.trace.at).map_err(|denial| denial.refusal())

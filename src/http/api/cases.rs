@@ -18,7 +18,7 @@ use crate::gateway::ledger;
 use crate::gateway::lookup::{self, Asking};
 use crate::gateway::submit;
 use crate::gateway::verify::{self, InForce, Verifying};
-use crate::gateway::who::{NO_SUBJECT, PersonKind, Terminal, WRONG_KIND};
+use crate::gateway::who::{NO_SUBJECT, Person, PersonKind, Terminal, WRONG_KIND};
 use crate::gateway::{about_me, act, enrol, intake, streaming, windows};
 use crate::http::problem::json_response;
 use crate::http::{CONTENT, NOT_FOUND};
@@ -229,6 +229,7 @@ struct LookupIn {
     case: Option<CaseNo>,
     #[serde(default)]
     purpose: Option<String>,
+    /// The person, whose own token comes with the request, agrees now. Nobody's word for somebody else.
     #[serde(default)]
     consent: bool,
     /// Fields that are wanted, of those that the register lists; all when absent.
@@ -237,6 +238,14 @@ struct LookupIn {
     /// A use consent of the person, as signed: what was agreed to in writing, and no more.
     #[serde(default)]
     consent_paper: Option<String>,
+}
+
+/// The person whom the data are about, where their own token says that they are here: beside a clerk's, in an exchanged one, or
+/// alone. Who acts under their power of attorney is somebody else.
+fn here<'a>(asked: &'a Asked, person: &'a Person, subject: &ResidentId) -> Option<&'a Person> {
+    let citizen = asked.subject.as_ref().filter(|_| person.paper.is_none()).or(Some(person))?;
+    let same = citizen.resident.as_ref().is_some_and(|own| own.reveal() == subject.reveal());
+    (citizen.kind == PersonKind::Citizen && citizen.paper.is_none() && same).then_some(citizen)
 }
 
 pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<Body>, Refusal> {
@@ -269,23 +278,37 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
     }
     let issuer = wanted.licence.as_ref().and_then(LicenceId::place);
     let place = issuer.unwrap_or_else(|| seen.as_ref().map_or(rooms.me.region, |s| s.dossier.owner));
-    let consent = if let (Some(paper), Some(seen)) = (&wanted.consent_paper, &seen) {
-        let fields = lookup::wanted(&rooms.catalogue.load(), &wanted.resource, wanted.fields.as_ref());
-        let agreed = Use {
-            person: &subject,
-            department: &seen.dossier.authority,
-            item: Some(seen.dossier.item),
-            resource: &wanted.resource,
-            fields: &fields,
-            purpose: wanted.purpose.as_deref(),
-            case: Some(seen.record.case.no),
-            place,
-        };
-        Some(consents::consented(rooms, &asked.trace, paper, agreed).await?)
-    } else if wanted.consent_paper.is_some() {
-        return Err(Refusal::new(&CONTENT, "a consent is used in a case: name it"));
-    } else {
-        None
+    let consent = match &seen {
+        Some(seen) => {
+            let catalogue = rooms.catalogue.load_full();
+            let fields = lookup::wanted(&catalogue, &wanted.resource, wanted.fields.as_ref());
+            let agreed = Use {
+                person: &subject,
+                department: &seen.dossier.authority,
+                item: Some(seen.dossier.item),
+                resource: &wanted.resource,
+                fields: &fields,
+                purpose: wanted.purpose.as_deref(),
+                case: Some(seen.record.case.no),
+                place,
+            };
+            // No paper is made of what the rules refuse anyhow.
+            let needed = catalogue.resources.get(&wanted.resource).is_some_and(|resource| {
+                let listed = |field: &String| resource.answers_yes_no() || resource.fields.contains(field);
+                resource.needs_consent && fields.iter().all(listed) && seen.record.case.state.is_undecided()
+            });
+            match (&wanted.consent_paper, here(asked, person, &subject)) {
+                (Some(paper), _) => Some(consents::consented(rooms, &asked.trace, paper, agreed).await?),
+                (None, Some(citizen)) if wanted.consent && needed && wanted.purpose.is_some() => {
+                    Some(consents::given_now(rooms, &asked.trace, (citizen, &asked.terminal), agreed).await?)
+                }
+                _ => None,
+            }
+        }
+        None if wanted.consent_paper.is_some() => {
+            return Err(Refusal::new(&CONTENT, "a consent is used in a case: name it"));
+        }
+        None => None,
     };
     let asking = Asking {
         trace: &asked.trace,
@@ -299,7 +322,6 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
         item: seen.as_ref().map(|s| s.dossier.item),
         purpose: wanted.purpose.as_deref(),
         fields: wanted.fields,
-        consent: wanted.consent,
         agreed: consent.as_ref(),
         place,
         requester: asked.terminal.region().unwrap_or(rooms.me.region),
