@@ -9,6 +9,8 @@ mod certificates;
 mod federation;
 #[path = "people/issuers.rs"]
 mod issuers;
+#[path = "people/one_act.rs"]
+mod one_act;
 mod tools;
 #[path = "people/windows_across.rs"]
 mod windows_across;
@@ -196,6 +198,7 @@ async fn people_and_their_tokens() {
     windows_across::all(&house).await;
     agents_across::all(&house).await;
     agents_across::registered_elsewhere(&house).await;
+    one_act::all(&house).await;
     agents_across::keys_of_gateways(&house).await;
     deputies_and_nonces(&house).await;
 }

@@ -13,6 +13,7 @@ use super::ledger::Trace;
 use super::mandates::{Act, held, named, refused, seen};
 use super::registry::PaperWord;
 use super::rooms::Rooms;
+use super::spending::OneUse;
 use super::standing::{self, BAD_STANDING, Expect, Wanted};
 use crate::identity::delegation::{DelegationError, Grant, PowerOfAttorney};
 use crate::terms::{Refusal, ResidentId};
@@ -28,16 +29,14 @@ pub async fn held_by(
     (from, to): (&str, &str),
     act: Act<'_>,
     person: Option<&ResidentId>,
-) -> Result<Grant<PowerOfAttorney>, Refusal> {
+) -> Result<(Grant<PowerOfAttorney>, Option<OneUse>), Refusal> {
     let (registrar, ..) = named(paper).map_err(|e| refused(&e))?;
     if registrar == rooms.me.id {
-        return held(rooms, PowerOfAttorney, paper, (from, to), act, trace.at).await;
+        let grant = held(rooms, PowerOfAttorney, paper, (from, to), act, trace.at).await?;
+        let once = grant.once().map(OneUse::Here);
+        return Ok((grant, once));
     }
     let grant = seen(rooms, PowerOfAttorney, (&registrar, paper), (from, to), act, trace.at)?;
-    // One act is counted where the paper is, and done in a transaction here: the two could not be one.
-    if grant.once().is_some() {
-        return Err(refused(&DelegationError::Invalid("for one act, and so for the gateway that registered it")));
-    }
     let person = person.ok_or_else(|| refused(&DelegationError::Parties("giver")))?;
     let wanted = Wanted {
         kind: PaperWord::Attorney,
@@ -54,6 +53,8 @@ pub async fn held_by(
         fields: BTreeSet::new(),
         purpose: None,
         presence: act.presence,
+        // It is held when the act is done, not while it is looked at.
+        look: grant.once().is_some(),
     };
     let shown = standing::ask(rooms, trace, &registrar, &wanted).await?;
     let expect = Expect {
@@ -71,7 +72,10 @@ pub async fn held_by(
         at: trace.at,
     };
     match standing::read(rooms, &shown.standing, &expect)?.paper() == grant.paper() {
-        true => Ok(grant),
+        true => {
+            let once = grant.once().map(|_| OneUse::Elsewhere(Box::new(wanted)));
+            Ok((grant, once))
+        }
         false => Err(Refusal::new(&BAD_STANDING, format!("{registrar}: about another paper"))),
     }
 }

@@ -157,6 +157,7 @@ pub async fn consented(rooms: &Arc<Rooms>, trace: &Trace, paper: &str, wanted: U
         fields: wanted.fields.clone(),
         purpose: wanted.purpose.map(str::to_owned),
         presence: false,
+        look: false,
     };
     let shown = standing::ask(rooms, trace, &registrar, &asked).await?;
     if audience == *me {

@@ -9,6 +9,7 @@ use super::act::case_key;
 use super::errand::Errand;
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
+use super::spending::{For, OneUse, Spending};
 use super::who::{NO_SUBJECT, Person, PersonKind, Terminal, WRONG_KIND};
 use super::{facts, keep, onward};
 use crate::audit::Kind;
@@ -18,7 +19,6 @@ use crate::exchange::outbox::{self, Delivery};
 use crate::exchange::records::{self, EventRow, Record, Whose};
 use crate::exchange::vault::Reading;
 use crate::exchange::{Act, ExchangeError, Key, PaperRow};
-use crate::identity::delegation::Once;
 use crate::partners::Masking;
 use crate::policy::{Ask, CaseAct, CaseLink, Listing, Who};
 use crate::terms::words::words;
@@ -209,7 +209,7 @@ pub async fn withdraw(
     let who = if viewer.person.paper.is_some() { viewer.person } else { applicant };
     let by = who.pseudonym(rooms).to_string();
     let facts = facts::who(rooms, who, &Terminal::Unknown, true, true, viewer.trace.at);
-    let once = viewer.errand.and_then(|errand| errand.once);
+    let once = viewer.errand.and_then(|errand| errand.once.clone());
     wish(rooms, viewer, seen, Wish { act: Act::Withdraw, who: facts, person: who, by, note: None, once }).await
 }
 
@@ -236,13 +236,13 @@ struct Wish<'a> {
     by: String,
     note: Option<String>,
     /// A paper for one act, used up together with this one.
-    once: Option<Once>,
+    once: Option<OneUse>,
 }
 
 /// Does it where we own the case, else asks the owner. Gives the case, and whether it has moved already.
 async fn wish(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, seen: Seen, wish: Wish<'_>) -> Result<(Seen, bool), Refusal> {
     let (no, at) = (seen.record.case.no, viewer.trace.at);
-    let Wish { act, who, person, by, note, mut once } = wish;
+    let Wish { act, who, person, by, note, once } = wish;
     let permit = {
         let catalogue = rooms.catalogue.load();
         let facts = facts::case(&seen.record, &seen.dossier, catalogue.items.get(&seen.dossier.item));
@@ -255,21 +255,34 @@ async fn wish(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, seen: Seen, wish: Wish<'_
         .case(rooms.pseudonyms.case(no))
         .dec(ledger::allowed(&permit));
     let here = seen.record.side != "collecting";
-    if here {
+    let this = For { act: act.word(), case: Some(no), audience: &rooms.me.id, called: None };
+    let spending = Spending::hold(rooms, viewer.trace, once.as_ref(), this).await?;
+    let mut kept = false;
+    let outcome = async {
+        if !here {
+            let asked = onward::Asked { act, by: &by, note, spending: &spending, under: None };
+            kept = onward::ask(rooms, &seen.record, &seen.key, asked, viewer.trace).await?;
+            rooms.log.append(&line.out(Outcome { status: Some(202), ..Outcome::default() })).await?;
+            return Ok(());
+        }
         let (mut record, key) = (seen.record, seen.key);
         for step in onward::acts(act, record.case.state) {
             let note = note.clone().filter(|_| *step == act);
             let prepared = onward::prepare(rooms, record.clone(), key.clone(), *step, &by, note, at).await?;
-            record.case = prepared.keep(rooms, &by, None, once.take(), at).await?;
+            if !kept {
+                spending.spend(rooms, viewer.trace).await?;
+            }
+            let once = spending.here().filter(|_| !kept);
+            record.case = prepared.keep(rooms, &by, None, once, at).await?;
+            kept = true;
             let line = line.clone().out(Outcome { status: Some(200), ..Outcome::default() });
             let committed = rooms.log.append(&line).await?;
             keep::mark_logged(rooms, no, record.case.seq, committed.index).await?;
         }
-    } else {
-        onward::ask(rooms, &seen.record, &seen.key, onward::Asked { act, by: &by, note, once, under: None }, at)
-            .await?;
-        rooms.log.append(&line.out(Outcome { status: Some(202), ..Outcome::default() })).await?;
+        Ok(())
     }
+    .await;
+    spending.close(rooms, viewer.trace, outcome, kept).await?;
     let _ = rooms.news.send(no);
     // Whoever did it is shown what came of it, also where the case is out of their hands now.
     Ok((whole(rooms, no).await?, here))

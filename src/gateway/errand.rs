@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 use super::door::{Door, person, refused};
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
+use super::spending::OneUse;
 use super::who::{Person, PersonKind, Terminal, WRONG_KIND};
 use super::{agents, duty, facts, mandates};
 use crate::audit::Kind;
 use crate::audit::entry::{Behalf, ItemRef, Outcome};
 use crate::exchange::records::Record;
 use crate::identity::access::{Binding, Checked};
-use crate::identity::delegation::Once;
 use crate::identity::exchange::{self, ExchangeError};
 use crate::identity::exchanged::{self, Exchanged};
 use crate::identity::issue::random_id;
@@ -78,7 +78,7 @@ pub struct Errand {
     /// Whose matter it is, by pseudonym.
     pub applicant: String,
     /// A one-use paper that this act uses up.
-    pub once: Option<Once>,
+    pub once: Option<OneUse>,
     /// An agent's power of attorney, as signed.
     pub paper: Option<String>,
 }
@@ -161,7 +161,7 @@ pub async fn exchange(
             let parties = (subject.caller.key(), actor.caller.key());
             let asked = mandates::Act::of_agent(rooms, "file", wanted.item, wanted.case, presence);
             let person = citizen.resident.as_ref();
-            Some(agents::held_by(rooms, trace, paper, (&parties.0, &parties.1), asked, person).await?)
+            Some(agents::held_by(rooms, trace, paper, (&parties.0, &parties.1), asked, person).await?.0)
         }
         Some(_) => return Err(Refusal::new(&WRONG_KIND, "staff act under no power of attorney")),
         None => None,
@@ -292,8 +292,8 @@ pub(super) async fn people(
         let parties = (exchanged.subject().key(), exchanged.actor().key());
         let asked = mandates::Act::of_agent(rooms, act, errand.item, errand.case, presence);
         let person = citizen.resident.as_ref();
-        let grant = agents::held_by(rooms, trace, paper, (&parties.0, &parties.1), asked, person).await?;
-        errand.once = grant.once();
+        let (grant, once) = agents::held_by(rooms, trace, paper, (&parties.0, &parties.1), asked, person).await?;
+        errand.once = once;
         errand.paper = Some(paper.to_owned());
         mandate = Some(grant.paper());
         acting.paper = Some(paper_of(&citizen, rooms));

@@ -15,6 +15,7 @@ use super::intake::Intake;
 use super::ledger::{self, Trace};
 use super::lookup::Asking;
 use super::rooms::Rooms;
+use super::spending::OneUse;
 use super::who::{Person, PersonKind, Terminal};
 use crate::audit::entry::{Entry, ItemRef, Jurisdiction};
 use crate::audit::{Committed, Kind};
@@ -23,7 +24,6 @@ use crate::catalogue::owner::{Ownership, PlaceFact};
 use crate::catalogue::words::{Mode, Scope};
 use crate::exchange::Key;
 use crate::exchange::message::{FactRef, Material};
-use crate::identity::delegation::Once;
 use crate::partners::QuotaPlan;
 use crate::policy::{CaseLink, Permit};
 use crate::terms::{CaseNo, ItemCode, RegionCode, ResidentId, Told};
@@ -86,7 +86,7 @@ pub struct Arrival {
     /// What the caller calls this filing: a retry under the same key is the same filing.
     pub idempotency: Option<String>,
     /// A one-use paper that this filing uses up.
-    pub once: Option<Once>,
+    pub once: Option<OneUse>,
     /// The power of attorney under which an agent files, as signed.
     pub paper: Option<String>,
 }
@@ -103,7 +103,7 @@ pub struct Known {
     pub key: Key,
     pub idempotency: Option<String>,
     /// A one-use paper that this filing uses up.
-    pub once: Option<Once>,
+    pub once: Option<OneUse>,
     /// The power of attorney under which an agent files, as signed.
     pub paper: Option<String>,
 }

@@ -15,6 +15,7 @@ use super::intake::Upload;
 use super::ledger::Trace;
 use super::registry::PaperWord;
 use super::rooms::{Keys, Rooms, Stamp};
+use super::spending::{For, Spending};
 use super::standing;
 use super::who::Terminal;
 use super::{ledger, minimal, papers, prove};
@@ -24,6 +25,7 @@ use crate::exchange::message::{Collector, Dossier, Material, Message, PaperRef, 
 use crate::exchange::outbox::{self, Outgoing};
 use crate::exchange::records::{self, NewCase};
 use crate::exchange::{Act, Case, Event, ExchangeError, Kept as File, Key, Paper, VaultError};
+use crate::identity::delegation::Once;
 use crate::partners::{QuotaPlan, Taken};
 use crate::store::{StoreError, Tx, counter};
 use crate::terms::{Attribute, CaseNo, Digest, Lang, Refusal, Told, UnixMillis};
@@ -33,21 +35,65 @@ use crate::trust::asic::{self, Part};
 pub const ASICE: &str = "application/vnd.etsi.asic-e+zip";
 
 pub async fn ask(proven: Proven, rooms: &Arc<Rooms>) -> Result<Kept, Refusal> {
-    let known = &proven.allowed.placed.known;
-    let dossier = dossier(&proven, rooms);
-    let case = received(&proven)?;
-    let made = make(&proven, rooms, &case, &dossier).await?;
-    match transact(&proven, rooms, &case, &dossier, &made).await {
-        Ok(()) => {}
-        Err(refusal) => {
-            forget_unnamed(rooms, made.files().into_iter().map(|f| f.kept.id.as_str())).await;
-            // Lost the race against the same filing: its case is ours.
-            match earlier(known, rooms).await? {
-                Some(kept) => return Ok(kept),
-                None => return Err(refusal),
-            }
+    let placed = &proven.allowed.placed;
+    let known = &placed.known;
+    let this = For {
+        act: Act::File.word(),
+        case: Some(proven.evidence.case),
+        audience: &placed.member,
+        called: Some(super::peer::called(rooms, &placed.member, &known.actor)),
+    };
+    let held = Spending::hold(rooms, &known.trace, known.once.as_ref(), this).await;
+    let (held, outcome) = match held {
+        Ok(held) => {
+            let outcome = kept(&proven, rooms, &held).await;
+            (held, outcome)
         }
+        Err(refusal) => (Spending::default(), Err(refusal)),
+    };
+    match outcome {
+        Ok((made, case, dossier)) => {
+            held.close(rooms, &known.trace, Ok(()), true).await?;
+            on_record(&proven, rooms, &case, &dossier, &made).await
+        }
+        // Lost the race against the same filing: its case is ours. Or it was kept after all, though the store said no.
+        Err(refusal) => match earlier(known, rooms).await {
+            Ok(Some(kept)) => {
+                let done = kept.case == proven.evidence.case;
+                held.close(rooms, &known.trace, Ok(kept), done).await
+            }
+            Ok(None) => held.close(rooms, &known.trace, Err(refusal), false).await,
+            // Nobody knows whether there is a case: the paper stays used, rather than good for a second one.
+            Err(unknown) => Err(unknown),
+        },
     }
+}
+
+/// What was kept in the store, to be put on record.
+type Stowed = (Made, Case, Dossier);
+
+async fn kept(proven: &Proven, rooms: &Arc<Rooms>, held: &Spending) -> Result<Stowed, Refusal> {
+    let dossier = dossier(proven, rooms);
+    let case = received(proven)?;
+    let made = make(proven, rooms, &case, &dossier, held).await?;
+    let done = async {
+        held.spend(rooms, &proven.allowed.placed.known.trace).await?;
+        transact(proven, rooms, &case, &dossier, (&made, held.here())).await
+    };
+    if let Err(refusal) = done.await {
+        forget_unnamed(rooms, made.files().into_iter().map(|f| f.kept.id.as_str())).await;
+        return Err(refusal);
+    }
+    Ok((made, case, dossier))
+}
+
+async fn on_record(
+    proven: &Proven,
+    rooms: &Arc<Rooms>,
+    case: &Case,
+    dossier: &Dossier,
+    made: &Made,
+) -> Result<Kept, Refusal> {
     let entry = proven
         .allowed
         .line(rooms, Kind::CaseEvent)
@@ -62,7 +108,7 @@ pub async fn ask(proven: Proven, rooms: &Arc<Rooms>) -> Result<Kept, Refusal> {
     let committed = rooms.log.append(&entry).await?;
     mark_logged(rooms, case.no, case.seq, committed.index).await?;
     let _ = rooms.news.send(case.no);
-    Ok(Kept { case: case.no, committed, again: false, gaps: gaps(&dossier) })
+    Ok(Kept { case: case.no, committed, again: false, gaps: gaps(dossier) })
 }
 
 /// Removes vault files, but only those that the store says no case names: whether a transaction whose commit failed was
@@ -210,7 +256,13 @@ impl Made {
 }
 
 /// Seals the receipt and the envelope into the vault.
-async fn make(proven: &Proven, rooms: &Arc<Rooms>, case: &Case, dossier: &Dossier) -> Result<Made, Refusal> {
+async fn make(
+    proven: &Proven,
+    rooms: &Arc<Rooms>,
+    case: &Case,
+    dossier: &Dossier,
+    held: &Spending,
+) -> Result<Made, Refusal> {
     let placed = &proven.allowed.placed;
     let known = &placed.known;
     let now = known.trace.at;
@@ -230,7 +282,7 @@ async fn make(proven: &Proven, rooms: &Arc<Rooms>, case: &Case, dossier: &Dossie
         state: case.state,
         seq: case.seq,
         assertion: String::new(),
-        delegation: delegation(proven, rooms).await?,
+        delegation: delegation(proven, rooms, held).await?,
         dossier: Some(dossier.clone()),
         papers: vec![PaperRef { kind: Paper::Receipt, number: number.clone(), file: receipt.reference() }],
         note: None,
@@ -244,11 +296,15 @@ async fn make(proven: &Proven, rooms: &Arc<Rooms>, case: &Case, dossier: &Dossie
 }
 
 /// What the registrar of an agent's power of attorney says of this filing before the owner, where that is another gateway.
-/// One for one use is spent in the transaction of the filing.
-async fn delegation(proven: &Proven, rooms: &Arc<Rooms>) -> Result<Option<String>, Refusal> {
+/// One for one use that was registered here is spent in the transaction of the filing; for another's, what its registrar said
+/// when it held it is what the owner is shown.
+async fn delegation(proven: &Proven, rooms: &Arc<Rooms>, held: &Spending) -> Result<Option<String>, Refusal> {
     let placed = &proven.allowed.placed;
     let known = &placed.known;
     let Some(paper) = known.paper.as_ref().filter(|_| placed.member != rooms.me.id) else { return Ok(None) };
+    if let Some(standing) = held.standing() {
+        return Ok(Some(standing.to_owned()));
+    }
     let wanted = standing::Wanted {
         kind: PaperWord::Attorney,
         paper: paper.clone(),
@@ -264,6 +320,7 @@ async fn delegation(proven: &Proven, rooms: &Arc<Rooms>) -> Result<Option<String
         fields: std::collections::BTreeSet::new(),
         purpose: None,
         presence: false,
+        look: false,
     };
     let (registrar, ..) = super::mandates::named(paper).map_err(|e| super::mandates::refused(&e))?;
     let shown = match registrar == rooms.me.id {
@@ -314,14 +371,20 @@ pub async fn envelope(rooms: &Arc<Rooms>, key: &Key, message: &Message, files: V
     Ok(Stored { path, media: ASICE.to_owned(), kept })
 }
 
-async fn transact(proven: &Proven, rooms: &Rooms, case: &Case, dossier: &Dossier, made: &Made) -> Result<(), Refusal> {
+async fn transact(
+    proven: &Proven,
+    rooms: &Rooms,
+    case: &Case,
+    dossier: &Dossier,
+    (made, once): (&Made, Option<Once>),
+) -> Result<(), Refusal> {
     let placed = &proven.allowed.placed;
     let known = &placed.known;
     let now = known.trace.at;
     let ours = placed.member == rooms.me.id;
     let mut tx = rooms.store.begin().await?;
-    if let Some(paper) = known.once {
-        super::mandates::use_once(&mut tx, paper).await?;
+    if let Some(paper) = once {
+        super::mandates::use_once(&mut tx, paper, now).await?;
     }
     if let Some(plan) = &proven.allowed.quota {
         take_quota(&mut tx, plan.clone()).await?;

@@ -44,6 +44,7 @@ pub mod registry;
 pub mod rooms;
 mod shred;
 pub mod sign_in;
+pub mod spending;
 pub mod standing;
 mod status;
 pub mod statuses;

@@ -9,8 +9,10 @@
 
 use std::sync::Arc;
 
+use super::ledger::Trace;
 use super::registry::WINDOW_ACTS;
 use super::rooms::Rooms;
+use super::spending::Spending;
 use super::step::{self, Moved, Saying, To, Under};
 use super::{keep, mandates, papers};
 use crate::exchange::message::{Dossier, PaperRef, Stored};
@@ -117,20 +119,22 @@ pub struct Asked<'a> {
     pub by: &'a str,
     pub note: Option<String>,
     /// A paper for one act, used up when the message is on its way.
-    pub once: Option<Once>,
+    pub spending: &'a Spending,
     /// The mandate under which a window asks.
     pub under: Option<Under<'a>>,
 }
 
-/// Asks the owner. The same wish twice is one message; the case here moves when the owner's answer comes.
+/// Asks the owner; `false` where it is asked already. The same wish twice is one message; the case here moves when the
+/// owner's answer comes.
 pub async fn ask(
     rooms: &Arc<Rooms>,
     record: &Record,
     key: &Key,
     asked: Asked<'_>,
-    at: UnixMillis,
-) -> Result<(), Refusal> {
-    let Asked { act: wish, by, note, once, under } = asked;
+    trace: &Trace,
+) -> Result<bool, Refusal> {
+    let Asked { act: wish, by, note, spending, under } = asked;
+    let at = trace.at;
     let case = &record.case;
     // What the owner would refuse as well is refused here, at the window.
     let first = acts(wish, case.state)[0];
@@ -141,14 +145,15 @@ pub async fn ask(
     let asked: Vec<_> = lines.iter().filter(|line| line.asks_for(wish)).collect();
     // On its way, or taken and its answer on the way: it is asked. Only a no may be asked again.
     if asked.iter().any(|line| line.done.is_none() || line.receipted) {
-        return Ok(());
+        return Ok(false);
     }
     let saying = Saying { act: wish, ask: Some(asked.len()), by, papers: Vec::new(), note, under, at };
     let sealed = step::seal(rooms, key, case, saying, &[], To::Member(case.no.owner())).await?;
     let outcome = async {
+        spending.spend(rooms, trace).await?;
         let mut tx = rooms.store.begin().await?;
-        if let Some(paper) = once {
-            mandates::use_once(&mut tx, paper).await?;
+        if let Some(paper) = spending.here() {
+            mandates::use_once(&mut tx, paper, at).await?;
         }
         let posted = async {
             records::add_file(&mut tx, case.no, "container", case.seq, &sealed.container, key).await?;
@@ -166,5 +171,5 @@ pub async fn ask(
     if !matches!(outcome, Ok(true)) {
         keep::forget_unnamed(rooms, [sealed.container.kept.id.as_str()].into_iter()).await;
     }
-    outcome.map(|_| ())
+    outcome
 }

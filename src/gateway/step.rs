@@ -159,7 +159,7 @@ impl Moved<'_> {
         let note = self.note.map(|n| key.seal("note", n.as_bytes())).transpose().map_err(ExchangeError::from)?;
         let mut tx = rooms.store.begin().await?;
         if let Some(once) = self.once {
-            mandates::use_once(&mut tx, once).await?;
+            mandates::use_once(&mut tx, once, at).await?;
         }
         records::save(&mut tx, case, at).await?;
         records::add_event(&mut tx, case, self.act.word(), self.by, note.as_deref(), at).await?;

@@ -14,6 +14,7 @@ use super::act::{Done, Order, Ready, case_act, case_key};
 use super::ledger::{self, Trace};
 use super::registry::WINDOW_ACTS;
 use super::rooms::Rooms;
+use super::spending::Spending;
 use super::step::Under;
 use super::who::{Person, Terminal, WRONG_KIND};
 use super::{facts, mandates, onward};
@@ -86,8 +87,8 @@ pub async fn under_mandate(
     if collected {
         let under = Under { person, terminal: &terminal.word(rooms), mandate: &order.mandate };
         let (act, note) = (order.act, order.note);
-        let asking = onward::Asked { act, by: &person.id, note, once: None, under: Some(under) };
-        onward::ask(rooms, &record, &key, asking, trace.at).await?;
+        let asking = onward::Asked { act, by: &person.id, note, spending: &Spending::default(), under: Some(under) };
+        onward::ask(rooms, &record, &key, asking, trace).await?;
         let committed = rooms.log.append(&line.out(Outcome { status: Some(202), ..Outcome::default() })).await?;
         return Ok(Done { case: record.case, committed, here: false });
     }

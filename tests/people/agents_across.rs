@@ -73,8 +73,7 @@ pub async fn all(house: &House<'_>) {
     println!("{} filings of agents sent to the owner, each answered as it must be", got.len());
 }
 
-/// A power of attorney registered at B, under which an agent acts at A: until it is taken back there, and not if it is for one
-/// act.
+/// A power of attorney registered at B, under which an agent acts at A: until it is taken back there.
 pub async fn registered_elsewhere(house: &House<'_>) {
     let federation = house.federation;
     let (portal, registrar, person) = (federation.anybody(0), federation.anybody(1), federation.token("citizen"));
@@ -114,7 +113,6 @@ pub async fn registered_elsewhere(house: &House<'_>) {
     let unregistered = sign(PowerOfAttorney, &wording, &voice).expect("a paper");
     let borrowed = sign(PowerOfAttorney, &wording, &house.voice()).expect("a paper");
     for (what, paper, code) in [
-        ("for one act", give(json!({"once": true})).await.1, "TB-IDN-0101"),
         ("for another item", give(json!({"items": [OTHER_ITEM]})).await.1, "TB-IDN-0107"),
         ("to another agent", give(json!({"to": house.key_of("wangwu")})).await.1, "TB-IDN-0106"),
         ("for places of B's alone", give(json!({"places": ["419001"]})).await.1, "TB-IDN-0107"),

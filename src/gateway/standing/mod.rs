@@ -133,6 +133,9 @@ pub struct Wanted {
     /// The item demands the person.
     #[serde(default)]
     pub presence: bool,
+    /// Whether it holds, and no more: one for one use is not held for the act yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub look: bool,
 }
 
 /// The registrar's answer.
@@ -150,7 +153,7 @@ pub struct Shown {
 pub enum End {
     /// It is about to be done: a paper for one use is spent.
     Used,
-    /// Nothing came of it: a paper for one use is free again.
+    /// Nothing came of it: a paper for one use is free again, a power of attorney also where it was said to be used.
     Back,
 }
 

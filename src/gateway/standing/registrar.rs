@@ -61,10 +61,15 @@ pub async fn state(
             return Err(strange(format!("{requester} acts outside its divisions")));
         }
     }
+    // A word that holds nothing is for the eyes of whoever asks: shown to another, it would pass for that of a paper for many
+    // acts.
+    if wanted.look && wanted.audience != requester {
+        return Err(bad("a look at a paper is for oneself"));
+    }
     let subject: Option<ResidentId> = wanted.subject.as_deref().map(str::parse).transpose()?;
     let good = judged(rooms, requester, wanted, subject.as_ref(), now).await?;
     let held = match good.once {
-        Some(paper) if hold => Some(claim(rooms, paper, now).await?),
+        Some(paper) if hold && !wanted.look => Some(claim(rooms, paper, now).await?),
         _ => None,
     };
     let salt = number()?;
@@ -191,17 +196,27 @@ pub async fn end(rooms: &Arc<Rooms>, trace: &Trace, by: &str, ending: &Ending) -
         PaperWord::Mandate => Once::of::<WindowMandate>(&claims.iss, &claims.id, claims.until),
     };
     let no = |error| mandates::refused(&error).with("paper", claims.paper.to_string());
+    // The gateway that hands out and the one that asked for it both say so: it is one use.
+    let this = format!("standing:{}", claims.jti);
     let mut tx = rooms.store.begin().await?;
+    let mut undone = false;
     match (ending.end, claims.held) {
-        (End::Back, Some(until)) => once::release(&mut tx, &mandates::name(paper), until).await?,
+        (End::Back, Some(until)) => {
+            once::release(&mut tx, &mandates::name(paper), until).await?;
+            // An agent's act is done by the gateway that had the paper held: it says `used` before it keeps the act, and
+            // takes that back where it could not. Of data under a consent another gateway has the last word.
+            if claims.kind == PaperWord::Attorney && once::is_there(&mut tx, &this).await? {
+                once::release(&mut tx, &mandates::name(paper), paper.expires).await?;
+                once::release(&mut tx, &this, paper.expires).await?;
+                undone = true;
+            }
+        }
         (End::Back, None) => {}
         (End::Used, held) => {
             if revoked::is_there(&mut tx, PAPER, &rooms.me.id, &claims.id, now).await? {
                 return Err(no(DelegationError::Revoked));
             }
             if let Some(until) = held {
-                // The gateway that hands out and the one that asked for it both say so: it is one use.
-                let this = format!("standing:{}", claims.jti);
                 if once::settle(&mut tx, &mandates::name(paper), until, paper.expires).await? {
                     once::first_use(&mut tx, &this, paper.expires).await?;
                 } else if !once::is_there(&mut tx, &this).await? {
@@ -211,8 +226,9 @@ pub async fn end(rooms: &Arc<Rooms>, trace: &Trace, by: &str, ending: &Ending) -
         }
     }
     tx.commit(()).await?;
-    if by != rooms.me.id && ending.end == End::Used {
-        record(rooms, trace, by, claims.paper, "paper-used").await?;
+    if by != rooms.me.id && (ending.end == End::Used || undone) {
+        let what = if undone { "paper-given-back" } else { "paper-used" };
+        record(rooms, trace, by, claims.paper, what).await?;
     }
     Ok(())
 }

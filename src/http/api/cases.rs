@@ -51,7 +51,7 @@ pub async fn file(asked: Asked, request: Request<Body>) -> Result<Response<Body>
             return Err(Refusal::new(&OTHER_ERRAND, "the token is for a case that exists"));
         }
     }
-    let once = asked.errand.as_ref().and_then(|errand| errand.once);
+    let once = asked.errand.as_ref().and_then(|errand| errand.once.clone());
     let paper = asked.errand.as_ref().and_then(|errand| errand.paper.clone());
     let (clerk, citizen) = match (asked.caller, asked.subject) {
         (caller, Some(subject)) => (caller, Some(subject)),
