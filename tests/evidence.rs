@@ -105,7 +105,7 @@ async fn evidence_is_on_record_and_stands_without_us() {
         report
     };
     let report = judge(&bundle, &[&key, &peer_key]);
-    for question in ["integrity", "complete", "content", "decisions", "seals"] {
+    for question in ["integrity", "complete", "content", "decisions", "seals", "opened"] {
         assert_eq!(report["verdicts"][question], "proven", "{question}: {report:#}");
     }
     assert_eq!(report["exit_code"], 0, "{report:#}");
@@ -135,7 +135,64 @@ async fn evidence_is_on_record_and_stands_without_us() {
         assert!(run("unzip", &["-t", &bundle], &folder).status.success());
     }
     tools::unpack(Path::new(&bundle), &unpacked);
+    told_with_the_key(&folder, &unpacked, &key);
+    from_a_mirror(&folder, &unpacked, &[&key, &peer_key], &peer);
     parts(&unpacked, &key);
+}
+
+/// The auditor's own copy gives the same entries, with all verdicts, and knows no document.
+fn from_a_mirror(folder: &Path, unpacked: &Path, keys: &[&str; 2], peer: &str) {
+    let manifest: Value =
+        serde_json::from_slice(&std::fs::read(unpacked.join("manifest.json")).expect("a manifest")).expect("JSON");
+    let case = manifest["case"].as_str().expect("a case");
+    let place = |name: &str| folder.join(name).display().to_string();
+    let (good, data, bundle) = (place("good"), place("gw-440305/data"), place("mirrored.asice"));
+    let line =
+        ["audit", "export", case, "--from", &good, "--key", keys[0], "--key", keys[1], "--peer", peer, "-o", &bundle];
+    for (what, more, exit) in [("alone", vec![], 2), ("with the rules", vec!["--decisions", &*data], 0)] {
+        let done = tongban(&[&line[..], &more].concat());
+        assert!(done.status.success(), "{what}: {}", text(&done));
+        let judged = tongban(&["audit", "verify", &bundle, "--key", keys[0], "--key", keys[1], "--json"]);
+        assert_eq!(judged.status.code(), Some(exit), "{what}: {}", text(&judged));
+        let report: Value = serde_json::from_slice(&judged.stdout).expect("a report");
+        for question in ["integrity", "complete", "content"] {
+            assert_eq!(report["verdicts"][question], "proven", "{what}: {report:#}");
+        }
+        assert!(report["notes"].to_string().contains("0 in the bundle"), "{what}: {report:#}");
+    }
+    let by_number = tongban(&[
+        "audit",
+        "export",
+        manifest["case_no"].as_str().expect("a number"),
+        "--from",
+        &good,
+        "--key",
+        keys[0],
+        "-o",
+        &bundle,
+    ]);
+    assert!(!by_number.status.success() && text(&by_number).contains("pseudonym"), "{}", text(&by_number));
+}
+
+/// What the lines of the case tell of people, with the key that the bundle carries and without.
+fn told_with_the_key(folder: &Path, unpacked: &Path, key: &str) {
+    let file = tools::files(&unpacked.join("keys")).remove(0).display().to_string();
+    let case: Value = serde_json::from_slice(&std::fs::read(&file).expect("a key")).expect("JSON");
+    let (case, good) = (case["case"].as_str().expect("a case"), folder.join("good").display().to_string());
+    let verified = tongban(&["audit", "verify", &good, "--key", key, "--case-key", &file]);
+    assert!(verified.status.success() && text(&verified).contains("sealed parts open: 已证明"), "{}", text(&verified));
+    let search = ["audit", "search", &good, "--key", key, "--case", case, "--kind", "case.event", "--json"];
+    let (closed, open) = (tongban(&search), tongban(&[&search[..], &["--case-key", &file]].concat()));
+    assert!(!text(&closed).contains("990101199202290010"), "{}", text(&closed));
+    let lines = String::from_utf8_lossy(&open.stdout).into_owned();
+    let lines: Vec<Value> = lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let said: Vec<&Value> = lines.iter().map(|line| &line["sealed"]).filter(|said| !said.is_null()).collect();
+    assert_eq!(said[0]["applicant"]["number"], "990101199202290010", "{said:?}");
+    assert!(said.iter().any(|said| said["note"].is_string()), "what the owner wrote came along: {said:?}");
+    let other = folder.join("other.json");
+    std::fs::write(&other, "{}").expect("written");
+    let wrong = tongban(&["audit", "verify", &good, "--key", key, "--case-key", &other.display().to_string()]);
+    assert_eq!(wrong.status.code(), Some(2), "{}", text(&wrong));
 }
 
 /// What was found in a log stays found, whatever else is asked, or stands beside it.

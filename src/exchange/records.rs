@@ -8,7 +8,7 @@ use super::message::{Dossier, Stored};
 use super::state::State;
 use super::vault::Key;
 use super::{ExchangeError, PaperRow};
-use crate::store::{Migration, StoreError, Tx, counter};
+use crate::store::{Dialect, Migration, StoreError, Tx, counter};
 use crate::terms::{CaseNo, Day, Digest, RegionCode, UnixMillis};
 
 pub const MIGRATIONS: &[Migration] = &[Migration {
@@ -242,6 +242,14 @@ pub async fn held(tx: &mut Tx, no: CaseNo) -> Result<Option<String>, StoreError>
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
+/// Whoever lays or lifts a hold waits until this transaction is over. SQLite has one writer at a time anyway.
+pub async fn holds_wait(tx: &mut Tx) -> Result<(), StoreError> {
+    if tx.dialect() == Dialect::Postgres {
+        sqlx::query("LOCK TABLE case_hold IN SHARE MODE").execute(tx.run()).await?;
+    }
+    Ok(())
+}
+
 /// Every case on hold.
 pub async fn all_held(tx: &mut Tx) -> Result<Vec<CaseNo>, StoreError> {
     let rows = sqlx::query("SELECT no FROM case_hold ORDER BY no").fetch_all(tx.run()).await?;
@@ -305,23 +313,26 @@ pub async fn mark_logged(tx: &mut Tx, no: CaseNo, seq: u64, index: u64) -> Resul
     Ok(())
 }
 
+/// An act whose line in the log is missing.
+pub struct Unlogged {
+    pub no: CaseNo,
+    pub seq: u64,
+    pub act: String,
+    pub by: String,
+    /// Sealed under the key of the case.
+    pub note: Option<Vec<u8>>,
+}
+
 /// Acts kept before `before` whose line in the log is missing: a crash came between the two.
-pub async fn unlogged(
-    tx: &mut Tx,
-    before: UnixMillis,
-    limit: i64,
-) -> Result<Vec<(CaseNo, u64, String, String)>, StoreError> {
-    let rows =
-        sqlx::query("SELECT no, seq, act, by_whom FROM case_event WHERE leaf IS NULL AND at < $1 ORDER BY at LIMIT $2")
-            .bind(before.0)
-            .bind(limit)
-            .fetch_all(tx.run())
-            .await?;
+pub async fn unlogged(tx: &mut Tx, before: UnixMillis, limit: i64) -> Result<Vec<Unlogged>, StoreError> {
+    let sql = "SELECT no, seq, act, by_whom, note FROM case_event WHERE leaf IS NULL AND at < $1 ORDER BY at LIMIT $2";
+    let rows = sqlx::query(sql).bind(before.0).bind(limit).fetch_all(tx.run()).await?;
     rows.iter()
         .map(|row| {
             let no: String = row.try_get(0)?;
             let no = no.parse().map_err(|e| StoreError::unreadable("case number", e))?;
-            Ok((no, row.try_get::<i64, _>(1)? as u64, row.try_get(2)?, row.try_get(3)?))
+            let seq = row.try_get::<i64, _>(1)? as u64;
+            Ok(Unlogged { no, seq, act: row.try_get(2)?, by: row.try_get(3)?, note: row.try_get(4)? })
         })
         .collect()
 }
@@ -469,6 +480,31 @@ mod tests {
 
     fn day() -> Day {
         "2026-11-25".parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_hold_waits_until_what_holds_decide_is_done() {
+        for fresh in testing::each(MIGRATIONS).await {
+            let no: CaseNo = "4190010000002026021300000017S".parse().unwrap();
+            let mut deciding = fresh.store.begin().await.unwrap();
+            holds_wait(&mut deciding).await.unwrap();
+            assert_eq!(all_held(&mut deciding).await.unwrap(), []);
+            let store = fresh.store.clone();
+            let laying = tokio::spawn(async move {
+                let mut tx = store.begin().await.unwrap();
+                hold(&mut tx, no, "FY-1", UnixMillis(1)).await.unwrap();
+                tx.commit(()).await.unwrap();
+            });
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                assert_eq!(all_held(&mut deciding).await.unwrap(), []);
+                assert!(!laying.is_finished());
+            }
+            drop(deciding);
+            laying.await.unwrap();
+            assert_eq!(all_held(&mut fresh.store.read().await.unwrap()).await.unwrap(), [no]);
+        }
     }
 
     #[tokio::test]

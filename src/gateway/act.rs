@@ -127,6 +127,7 @@ impl Ready {
         order: Order,
         line: Entry,
     ) -> Result<Done, Refusal> {
+        let line = ledger::telling(line, rooms, self.record.case.no, &self.key, None, order.note.as_deref())?;
         let (case, leafs) = self.keep(rooms, at, order, None).await?;
         let mut entry =
             line.out(Outcome { status: Some(200), receipt: ledger::word(case.state.word()), ..Outcome::default() });

@@ -260,6 +260,7 @@ async fn wish(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, seen: Seen, wish: Wish<'_
     let mut kept = false;
     let outcome = async {
         if !here {
+            let line = ledger::telling(line, rooms, no, &seen.key, None, note.as_deref())?;
             let asked = onward::Asked { act, by: &by, note, spending: &spending, under: None };
             kept = onward::ask(rooms, &seen.record, &seen.key, asked, viewer.trace).await?;
             rooms.log.append(&line.out(Outcome { status: Some(202), ..Outcome::default() })).await?;
@@ -268,6 +269,7 @@ async fn wish(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, seen: Seen, wish: Wish<'_
         let (mut record, key) = (seen.record, seen.key);
         for step in onward::acts(act, record.case.state) {
             let note = note.clone().filter(|_| *step == act);
+            let said = note.clone();
             let prepared = onward::prepare(rooms, record.clone(), key.clone(), *step, &by, note, at).await?;
             if !kept {
                 spending.spend(rooms, viewer.trace).await?;
@@ -276,6 +278,7 @@ async fn wish(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, seen: Seen, wish: Wish<'_
             record.case = prepared.keep(rooms, &by, None, once, at).await?;
             kept = true;
             let line = line.clone().out(Outcome { status: Some(200), ..Outcome::default() });
+            let line = ledger::telling(line, rooms, no, &key, None, said.as_deref())?;
             let committed = rooms.log.append(&line).await?;
             keep::mark_logged(rooms, no, record.case.seq, committed.index).await?;
         }

@@ -105,6 +105,8 @@ async fn on_record(
             ..Leaf::default()
         })
         .out(Outcome { status: Some(202), receipt: ledger::word(&made.receipt_number), ..Outcome::default() });
+    let key = &proven.allowed.placed.known.key;
+    let entry = ledger::telling(entry, rooms, case.no, key, Some(&dossier.applicant), None)?;
     let committed = rooms.log.append(&entry).await?;
     mark_logged(rooms, case.no, case.seq, committed.index).await?;
     let _ = rooms.news.send(case.no);

@@ -2,8 +2,10 @@
 
 use super::rooms::Rooms;
 use super::who::{Person, Terminal};
-use crate::audit::entry::{Decision, Entry, Node, Outcome, Purpose, Request};
+use crate::audit::entry::{Decision, Entry, LogKey, Named, Node, Outcome, Personal, Purpose, Request};
 use crate::audit::{AuditError, Committed, Kind, Word};
+use crate::exchange::Key;
+use crate::exchange::message::Applicant;
 use crate::policy::Permit;
 use crate::terms::{CaseNo, Refusal, UnixMillis};
 
@@ -62,6 +64,24 @@ pub fn allowed(permit: &Permit) -> Decision {
         verdict: word("allow"),
         ..Decision::default()
     }
+}
+
+/// The line with what it tells of people, sealed under the key of the case.
+pub fn telling(
+    line: Entry,
+    rooms: &Rooms,
+    case: CaseNo,
+    key: &Key,
+    applicant: Option<&Applicant>,
+    note: Option<&str>,
+) -> Result<Entry, Refusal> {
+    let applicant = applicant.map(|who| Named { name: &who.name, number: &who.code });
+    let personal = Personal { applicant, note: note.map(Into::into) };
+    let sealed = personal.seal(&LogKey::of_case(key.octets()), &rooms.pseudonyms.case(case));
+    Ok(match sealed.map_err(AuditError::from)? {
+        Some(sealed) => line.enc(sealed),
+        None => line,
+    })
 }
 
 pub fn purpose(purpose: &str, basis: &str) -> Purpose {

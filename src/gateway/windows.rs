@@ -87,6 +87,7 @@ pub async fn under_mandate(
     if collected {
         let under = Under { person, terminal: &terminal.word(rooms), mandate: &order.mandate };
         let (act, note) = (order.act, order.note);
+        let line = ledger::telling(line, rooms, no, &key, None, note.as_deref())?;
         let asking = onward::Asked { act, by: &person.id, note, spending: &Spending::default(), under: Some(under) };
         onward::ask(rooms, &record, &key, asking, trace).await?;
         let committed = rooms.log.append(&line.out(Outcome { status: Some(202), ..Outcome::default() })).await?;

@@ -20,7 +20,7 @@ use crate::audit::witness_policy::WitnessPolicy;
 use crate::audit::{AuditError, Committed, Entry, Kind, Log, Pseudonym};
 use crate::exchange::records;
 use crate::gateway::{Rooms, about_me, stopped};
-use crate::store::StoreError;
+use crate::store::{StoreError, Tx};
 use crate::terms::UnixMillis;
 
 /// Before the first round: the gateway has other things to do when it starts.
@@ -79,7 +79,7 @@ impl Retention {
 
     /// Prunes what is due at `now`: the new minimum index, or why nothing is due.
     pub async fn round(&self, rooms: &Rooms, now: UnixMillis) -> Result<Result<u64, Stays>, RetentionError> {
-        let at_first = held(rooms).await?;
+        let at_first = held(rooms, &mut rooms.store.read().await?).await?;
         let archived = if self.archived { rooms.log_archive.archived().unwrap_or(0) } else { u64::MAX };
         let upto = self.bound(&rooms.log)?.min(archived).min(about_me::read_to(rooms).await?);
         let entry = Entry::new(Kind::Lifecycle, now).node(node(rooms));
@@ -87,11 +87,16 @@ impl Retention {
             Ok(announced) => announced,
             Err(stays) => return Ok(Err(stays)),
         };
-        // Walking and publishing take a while: a hold laid meanwhile counts, and what was announced does not happen.
-        if !held(rooms).await?.is_subset(&at_first) {
+        // Walking and publishing take a while: a hold laid meanwhile counts, and what was announced does not happen. One that
+        // comes now waits until the segments are gone.
+        let mut tx = rooms.store.begin().await?;
+        records::holds_wait(&mut tx).await?;
+        if !held(rooms, &mut tx).await?.is_subset(&at_first) {
             return Err(RetentionError::HeldMeanwhile);
         }
-        carry_out(&rooms.log, plan, told).await.map(Ok)
+        let pruned = carry_out(&rooms.log, plan, told).await;
+        drop(tx);
+        pruned.map(Ok)
     }
 
     /// Entries below may go, as far as the log's own promises are concerned.
@@ -136,9 +141,8 @@ async fn carry_out(log: &Log, plan: Plan, told: Committed) -> Result<u64, Retent
 }
 
 /// Cases on hold, as the log names them.
-async fn held(rooms: &Rooms) -> Result<HashSet<Pseudonym>, RetentionError> {
-    let mut tx = rooms.store.read().await?;
-    let all = records::all_held(&mut tx).await?;
+async fn held(rooms: &Rooms, tx: &mut Tx) -> Result<HashSet<Pseudonym>, RetentionError> {
+    let all = records::all_held(tx).await?;
     Ok(all.into_iter().map(|case| rooms.pseudonyms.case(case)).collect())
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::audit::{Entry, Kind};
-use crate::exchange::{ExchangeError, records};
+use crate::exchange::records::{self, Unlogged};
+use crate::exchange::{Act, ExchangeError};
+use crate::gateway::act::case_key;
 use crate::gateway::{Rooms, keep, ledger};
 use crate::store::{lease, once, revoked, session};
 use crate::terms::{Refusal, UnixMillis};
@@ -41,9 +43,10 @@ pub async fn left_out(rooms: &Arc<Rooms>, now: UnixMillis, before: UnixMillis) -
     let mut tx = rooms.store.read().await?;
     let missing = records::unlogged(&mut tx, before, LINES).await?;
     drop(tx);
-    for (no, seq, act, by) in missing {
-        let mut entry = Entry::new(Kind::CaseEvent, now).case(rooms.pseudonyms.case(no));
-        for (name, value) in [("recovered", act.as_str()), ("by", by.as_str())] {
+    for act in missing {
+        let Unlogged { no, seq, .. } = act;
+        let mut entry = telling(rooms, &act, Entry::new(Kind::CaseEvent, now).case(rooms.pseudonyms.case(no))).await?;
+        for (name, value) in [("recovered", act.act.as_str()), ("by", act.by.as_str())] {
             if let (Some(name), Some(value)) = (ledger::word(name), ledger::word(value)) {
                 entry = entry.fact(name, value);
             }
@@ -53,6 +56,22 @@ pub async fn left_out(rooms: &Arc<Rooms>, now: UnixMillis, before: UnixMillis) -
         tracing::info!(case.no = %no, seq, "a line that a crash left out is in the log now");
     }
     Ok(())
+}
+
+/// What the line that was left out would have told of people; nothing where the key of the case is gone.
+async fn telling(rooms: &Rooms, act: &Unlogged, line: Entry) -> Result<Entry, Refusal> {
+    let mut tx = rooms.store.read().await?;
+    let (Ok(key), Some(record)) =
+        (case_key(rooms, &mut tx, act.no).await, records::load(&mut tx, act.no).await.map_err(ExchangeError::from)?)
+    else {
+        return Ok(line);
+    };
+    drop(tx);
+    let dossier = record.dossier(&key)?;
+    let note = act.note.as_ref().map(|note| key.open("note", note)).transpose().map_err(ExchangeError::from)?;
+    let note = note.and_then(|note| String::from_utf8(note).ok());
+    let applicant = (act.act == Act::Receive.word()).then_some(&dossier.applicant);
+    ledger::telling(line, rooms, act.no, &key, applicant, note.as_deref())
 }
 
 /// Removes old files of one drawer of the vault that no case names.

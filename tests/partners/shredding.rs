@@ -86,6 +86,16 @@ pub async fn shredding(federation: &Federation) {
     assert_eq!(lines[0]["facts"]["ground"], "FY-2026-17");
     let all = lines.iter().map(|line| line["case"]["id"].as_str());
     assert!(all.clone().all(|id| id.is_some() && id == all.clone().next().flatten()), "{lines:#?}");
+    // What the lines told of people is noise now, in every copy; the entries and their proofs stand.
+    let (bundle, config) = (operator.home.join("shredded.asice"), operator.home.join("tongban.toml"));
+    let (bundle, config) = (bundle.display().to_string(), config.display().to_string());
+    let line = ["audit", "export", &no, "--config", &config, "--by", "A-1", "--ground", "SJ-17", "-o", &bundle];
+    let exported = tools::tongban(&line);
+    assert!(exported.status.success(), "{}", tools::text(&exported));
+    let key = federation.told["gateways"][0]["log_key"].as_str().expect("a key");
+    let judged = tools::tongban(&["audit", "verify", &bundle, "--key", key]);
+    assert!(tools::text(&judged).contains("stay closed"), "{}", tools::text(&judged));
+    assert!(!tools::text(&judged).contains("DISPROVEN"), "{}", tools::text(&judged));
     let proven = tools::audit(federation.folder.path(), 0);
     assert!(proven.status.success(), "{}", tools::text(&proven));
 }

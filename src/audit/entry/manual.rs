@@ -14,9 +14,29 @@ const TOP: &[(&str, &str)] = &[
     ("trace", "W3C trace id."),
     ("case", "`id` pseudonym of the case, `seq` from 1 without gaps, `prev` leaf hash of the case's entry before."),
     ("of", "Leaf hash of the intent that this entry closes; in every closing kind, in no other."),
-    ("enc", "`alg` A256GCM, `kid` row of the key table, `box` base64 of nonce 12, ciphertext, tag 16."),
+    (
+        "enc",
+        "The sealed part: `alg` A256GCM, `kid` name of the key, `box` base64 of nonce 12, ciphertext, tag 16; what is in it stands below.",
+    ),
     ("facts", "Names and values for which no member exists, e.g. a key id."),
 ];
+
+/// What is in the sealed part.
+const SEALED: &str = "
+## The sealed part
+
+`enc` of a case's lines, opened with the log key of the case, is a JSON object:
+
+| member | meaning |
+|---|---|
+| `applicant` | `name` and `number` of whom the case is about (resident number or credit code); in the line by which a case comes into being. |
+| `note` | Free text of the act: reasons, what is to be supplemented, remarks; at most 6,000 octets, a longer one ends in `…` and stands whole in the act's paper. |
+
+The log key is HMAC-SHA256(key of the case, `tongban audit enc v1`); `kid` is `k-` and the first 16 hexadecimal digits of
+SHA-256(`tongban audit kid v1` ‖ log key). The box is AES-256-GCM with the additional data `enc` ‖ 0 ‖ `kid` ‖ 0 ‖ the 16 octets
+of the case's pseudonym. Whoever has the log key opens the lines of this case and none of its files. Destroying the key of
+the case (`key.shred`) makes every `enc` of it noise, in every mirror and archive; hashes and proofs stay as they are.
+";
 
 /// The manual page, Markdown.
 pub fn manual() -> String {
@@ -43,6 +63,7 @@ pub fn manual() -> String {
         };
         let _ = writeln!(page, "| `{kind}` | {role} | {} |", kind.about().trim());
     }
+    let _ = write!(page, "{SEALED}");
     page.push_str("\n## Parts\n");
     for (_, about, members) in PARTS {
         let _ = writeln!(

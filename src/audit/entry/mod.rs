@@ -28,7 +28,7 @@ pub use fields::{
 pub use kind::{Kind, Role};
 pub use manual::manual;
 pub use read::{CaseLink, EntryHead, Receipt, Unjudged};
-pub use seal::{DataKey, SealedBox, WrappedKey, open_box, seal_box, unwrap, wrap};
+pub use seal::{CaseKeys, LogKey, NOTE_MAX, Named, Opened, Personal, SealedBox, is_sealed};
 pub use word::{Pseudonym, Pseudonymiser, Word};
 pub(super) use word::{push_hex, unhex};
 
@@ -173,7 +173,7 @@ impl Entry {
         of: Digest;
         /// The case: puts the entry into the case's chain (`seq`, `prev`).
         case: Pseudonym;
-        /// The encrypted part, made by [`seal_box`].
+        /// The encrypted part, made by [`LogKey::seal`].
         enc: SealedBox;
     }
 

@@ -6,7 +6,7 @@ use super::again::Again;
 use super::{ANCHOR, LogPart, MANIFEST, Manifest, VERSION, checkpoint_path, entry_path, proof_path};
 use crate::audit::Pseudonym;
 use crate::audit::checkpoint::{self, SignedCheckpoint};
-use crate::audit::entry::{EntryHead, Unjudged};
+use crate::audit::entry::{CaseKeys, EntryHead, Unjudged};
 use crate::audit::merkle::leaf_hash;
 use crate::audit::note::{MAX_NOTE, VerifierKey};
 use crate::audit::proof::TlogProof;
@@ -39,6 +39,8 @@ pub struct Auditor<'a> {
     pub time_authorities: &'a [Certificate],
     /// Decides and examines again; without it nothing is asked about decisions and seals.
     pub again: Option<&'a dyn Again>,
+    /// Log keys of cases, besides those in the bundle.
+    pub case_keys: CaseKeys,
 }
 
 impl<'a> Auditor<'a> {
@@ -134,6 +136,7 @@ impl Check<'_> {
         self.documents(&manifest, &entries, open);
         self.decisions(&manifest, &entries, open);
         self.seals(&manifest, &entries, open);
+        self.sealed(&manifest, &entries, open);
     }
 
     /// Every file must be one that the manifest speaks of.
@@ -147,6 +150,7 @@ impl Check<'_> {
         known.extend(manifest.certificates.iter().cloned());
         known.extend(manifest.policies.iter().filter(|path| path.starts_with("policy/")).cloned());
         known.extend(manifest.trust.iter().filter(|path| path.starts_with("trust/")).cloned());
+        known.extend(manifest.keys.iter().filter(|path| path.starts_with("keys/")).cloned());
         known.extend(manifest.anchor.iter().map(|_| ANCHOR.to_owned()));
         for file in open.files.iter().filter(|file| !known.contains(&file.name)) {
             let what = "the manifest does not speak of this file";

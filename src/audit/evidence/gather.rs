@@ -1,10 +1,9 @@
-//! Takes the entries of a case out of a log folder, with their proofs. Takes no lock: what a checkpoint covers never
-//! changes, so this works beside a running gateway too.
+//! Takes the entries of a case out of a log, with their proofs: a gateway's folder, a mirror, an archive, a URL. Takes no lock: what
+//! a checkpoint covers never changes, so this works beside a running gateway too.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use memchr::memmem::Finder;
 
@@ -12,18 +11,17 @@ use super::index::{self, Last};
 use super::{
     ANCHOR, AnchorPart, EvidenceError, IndexPart, LogPart, MAX_ENTRIES, checkpoint_path, entry_path, proof_path,
 };
-use crate::audit::anchor::{self, MAX_ANCHOR};
-use crate::audit::checkpoint::{self, SignedCheckpoint};
+use crate::audit::anchor::{self, Anchor, MAX_ANCHOR};
+use crate::audit::checkpoint::{self, Checkpoint, SignedCheckpoint};
 use crate::audit::entry::{EntryHead, Receipt, Role};
 use crate::audit::log::base::{Base, PRUNED};
-use crate::audit::log::segment::{self, Cursor, HEADER_LEN, Unit};
 use crate::audit::merkle::{self, leaf_hash};
-use crate::audit::note::{MAX_NOTE, VerifierKey};
+use crate::audit::note::{Note, VerifierKey};
 use crate::audit::plain;
 use crate::audit::proof::TlogProof;
-use crate::audit::tile::{TileHashes, Tiled, WIDTH};
-use crate::audit::verify::{Fetch, Sparse, read_bundle};
-use crate::audit::{AuditError, Kind, Pseudonym, bundle};
+use crate::audit::tile::{Tiled, WIDTH};
+use crate::audit::verify::{Fetch, Sparse, claimed_minimum, read_bundle};
+use crate::audit::{Kind, Pseudonym, bundle};
 use crate::terms::Digest;
 
 /// Entries of one log with their proofs.
@@ -60,55 +58,88 @@ impl Half {
     }
 }
 
-/// The entries of `case` in the log folder `dir`, those that close its intents, and the newest `index` entry.
-pub fn gather(dir: &Path, key: &VerifierKey, case: &Pseudonym) -> Result<Half, EvidenceError> {
-    let read = |file: &str| {
-        plain::read(&dir.join(file), MAX_NOTE as u64)
-            .map_err(|source| EvidenceError::Read { file: file.to_owned(), source })
-    };
-    let signed = checkpoint::open(&read("checkpoint")?, key, None)?;
-    if let Some(base) = pruned(dir)?
+/// The entries of `case` in a log, those that close its intents, and the newest `index` entry. `folder` is the gateway's own,
+/// where it is at hand: it knows all time-stamps, and what was pruned.
+///
+/// # Errors
+/// [`EvidenceError::Pruned`] where some of them are not kept here any more, [`EvidenceError::NoCase`] where none is.
+pub fn gather(
+    fetch: &dyn Fetch,
+    folder: Option<&Path>,
+    key: &VerifierKey,
+    case: &Pseudonym,
+) -> Result<Half, EvidenceError> {
+    let signed = checkpoint::open(&must(fetch, "checkpoint")?, key, None)?;
+    let base = folder.map(pruned).transpose()?.flatten();
+    if let Some(base) = &base
         && base.cases.iter().any(|last| last.case == *case)
     {
         return Err(EvidenceError::Pruned(base.minimum));
     }
+    let kept = Kept::of(fetch, &signed)?;
     let mut wanted = Wanted::new(case);
-    walk(dir, signed.size(), |index, bytes| wanted.look(index, bytes))?;
-    if wanted.found.is_empty() {
-        return Err(EvidenceError::NoCase);
+    kept.walk(signed.size(), |index, bytes| wanted.look(index, bytes))?;
+    match wanted.found.first() {
+        None if kept.from > 0 && base.is_none() => return Err(EvidenceError::Pruned(kept.from)),
+        None => return Err(EvidenceError::NoCase),
+        // Its chain begins in what is not here.
+        Some((_, bytes)) if !begins(bytes) => return Err(EvidenceError::Pruned(kept.from)),
+        Some(_) => {}
     }
     let index = match wanted.newest_index.take() {
-        None => None,
-        Some((at, bytes)) => {
-            let part = index_part(dir, at, case)?;
+        // What the map says of cases that are not here nobody can compute again.
+        Some((at, bytes)) if kept.from == 0 || base.is_some() => {
+            let part = kept.index_part(base.map(|base| base.cases).unwrap_or_default(), at, case)?;
             if part.is_some() {
                 wanted.found.push((at, bytes));
                 wanted.found.sort_unstable();
             }
             part
         }
+        _ => None,
     };
-    let levels = LevelFolder(dir.join("levels"));
+    let sparse = Sparse::new(fetch, signed.checkpoint())?;
     let last = wanted.found.iter().map(|(at, _)| *at).filter(|at| index.as_ref().is_none_or(|part| part.entry != *at));
-    let anchor = anchored(dir, last.max().unwrap_or(0), &signed, &levels)?;
-    let prove = |at: u64| merkle::inclusion(&Tiled(&levels), at, signed.size());
-    let half = half(&signed, key, wanted.found, index, |at| prove(at).map_err(EvidenceError::from))?;
+    let anchor = anchored(fetch, folder, last.max().unwrap_or(0), &signed, &sparse)?;
+    let half = half(&signed, key, wanted.found, index, |at| sparse.inclusion(at).map_err(EvidenceError::from))?;
     Ok(Half { anchor, ..half })
 }
 
-/// The first time-stamp over the log that covers entry `last`: the nearest proof of when it was there.
+fn must(fetch: &dyn Fetch, path: &str) -> Result<Vec<u8>, EvidenceError> {
+    let failed = |source| EvidenceError::Read { file: path.to_owned(), source };
+    fetch.get(path).map_err(failed)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))
+}
+
+/// Whether an entry is the first of its case.
+fn begins(bytes: &[u8]) -> bool {
+    EntryHead::parse(bytes).is_ok_and(|head| head.case.is_some_and(|link| link.prev.is_none()))
+}
+
+/// A time-stamp over the log that covers entry `last`: the first one, which is the nearest proof of when it was there; of a log
+/// that shows but its newest one, that.
 fn anchored(
-    dir: &Path,
+    fetch: &dyn Fetch,
+    folder: Option<&Path>,
     last: u64,
     signed: &SignedCheckpoint,
-    levels: &LevelFolder,
+    sparse: &Sparse<'_>,
 ) -> Result<Option<(AnchorPart, Vec<u8>)>, EvidenceError> {
-    let failed = |source| EvidenceError::Read { file: "anchors".to_owned(), source };
-    let all = anchor::all(dir).map_err(failed)?;
-    let Some((size, file)) = all.range(last + 1..=signed.size()).next() else { return Ok(None) };
-    let octets = plain::read(file, MAX_ANCHOR as u64).map_err(failed)?;
-    let proof = merkle::consistency(&Tiled(levels), *size, signed.size())?;
-    Ok(Some((AnchorPart { size: *size, proof }, octets)))
+    let failed = |source| EvidenceError::Read { file: "anchor".to_owned(), source };
+    let octets = match folder {
+        Some(dir) => match anchor::all(dir).map_err(failed)?.range(last + 1..=signed.size()).next() {
+            Some((_, file)) => Some(plain::read(file, MAX_ANCHOR as u64).map_err(failed)?),
+            None => None,
+        },
+        None => fetch.get("anchor").map_err(failed)?,
+    };
+    let stamped = octets.and_then(|octets| {
+        let note = Anchor::parse(&octets).ok()?.note;
+        let size = Checkpoint::parse(Note::parse(note.as_bytes()).ok()?.text()).ok()?.size;
+        Some((size, octets)).filter(|(size, _)| (last + 1..=signed.size()).contains(size))
+    });
+    let Some((size, octets)) = stamped else { return Ok(None) };
+    let proof = merkle::consistency(&Tiled(sparse), size, signed.size())?;
+    Ok(Some((AnchorPart { size, proof }, octets)))
 }
 
 /// The entries of a peer's log that receipts name.
@@ -117,11 +148,7 @@ pub fn named_by_peers(
     key: &VerifierKey,
     receipts: &[Receipt],
 ) -> Result<Option<Half>, EvidenceError> {
-    let read = |path: &str| {
-        let failed = |source| EvidenceError::Read { file: path.to_owned(), source };
-        fetch.get(path).map_err(failed)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))
-    };
-    let signed = checkpoint::open(&read("checkpoint")?, key, None)?;
+    let signed = checkpoint::open(&must(fetch, "checkpoint")?, key, None)?;
     let mine = receipts.iter().filter(|receipt| receipt.origin == key.name() && receipt.index < signed.size());
     let mut indices: Vec<u64> = mine.map(|receipt| receipt.index).collect();
     indices.sort_unstable();
@@ -209,76 +236,61 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// The map of all cases before the entry `at`, and where `case` stands in it.
-fn index_part(dir: &Path, at: u64, case: &Pseudonym) -> Result<Option<IndexPart>, EvidenceError> {
-    let before = pruned(dir)?.map(|base| base.cases).unwrap_or_default();
-    let mut last: HashMap<Pseudonym, (u32, u64)> =
-        before.into_iter().map(|last| (last.case, (last.seq, last.index))).collect();
-    walk(dir, at, |index, bytes| {
-        if let Ok(EntryHead { case: Some(link), .. }) = EntryHead::parse(bytes) {
-            last.insert(link.id, (link.seq, index));
-        }
-        Ok(())
-    })?;
-    let all = last.into_iter().map(|(case, (seq, index))| Last { case, seq, index }).collect();
-    let part = index::prove(all, case);
-    Ok(part.map(|(place, last, proof)| IndexPart { entry: at, last: last.index, seq: last.seq, place, proof }))
-}
-
 /// What was kept of segments that were pruned.
 fn pruned(dir: &Path) -> Result<Option<Base>, EvidenceError> {
     Base::read(dir).map_err(|source| EvidenceError::Read { file: PRUNED.to_owned(), source })
 }
 
-/// Hears of the first `size` entries of a folder's segments, but for those that were pruned.
-fn walk(
-    dir: &Path,
+/// The entries of a log that are there.
+struct Kept<'a> {
+    fetch: &'a dyn Fetch,
     size: u64,
-    mut each: impl FnMut(u64, &[u8]) -> Result<(), EvidenceError>,
-) -> Result<(), EvidenceError> {
-    let base = pruned(dir)?;
-    let (mut at, first) = base.map_or((0, 0), |base| (base.minimum, base.segment()));
-    for number in first.. {
-        if at >= size {
-            break;
-        }
-        let file = format!("segments/{}", segment::name(number));
-        let failed = |source| EvidenceError::Read { file: file.clone(), source };
-        let open = plain::open(&dir.join(&file)).map_err(failed)?;
-        let mut cursor = Cursor::new(&open, HEADER_LEN as u64);
-        let end = (number + 1) * segment::SEGMENT_ENTRIES;
-        while at < size.min(end) {
-            let offset = cursor.offset();
-            let (unit, len) = segment::unit(&mut cursor).map_err(failed)?;
-            match unit {
-                Unit::Entry(bytes) => {
-                    each(at, bytes)?;
-                    at += 1;
-                }
-                Unit::Footer(..) => {}
-                Unit::Blank => {
-                    let what = "entries that the checkpoint covers are missing";
-                    return Err(EvidenceError::Damaged { file, offset, what });
-                }
-                Unit::Bad(what) => return Err(EvidenceError::Damaged { file, offset, what }),
-            }
-            cursor.skip(len);
-        }
-    }
-    Ok(())
+    /// Index of the first of them.
+    from: u64,
 }
 
-/// Level files, only read.
-struct LevelFolder(PathBuf);
+impl<'a> Kept<'a> {
+    fn of(fetch: &'a dyn Fetch, signed: &SignedCheckpoint) -> Result<Self, EvidenceError> {
+        let failed = |source| EvidenceError::Read { file: "tile/entries".to_owned(), source };
+        let size = signed.size();
+        let from = match size > 0 && read_bundle(fetch, 0, size).map_err(failed)?.is_none() {
+            true => claimed_minimum(fetch, &signed.checkpoint().origin, size).map_err(failed)? / WIDTH * WIDTH,
+            false => 0,
+        };
+        Ok(Self { fetch, size, from })
+    }
 
-impl TileHashes for LevelFolder {
-    type Error = AuditError;
-    fn hashes(&self, level: u8, start: u64, count: usize) -> Result<Vec<Digest>, AuditError> {
-        let io = |e: io::Error| AuditError::io("reading a level file", &e);
-        let mut bytes = vec![0; count * 32];
-        plain::open(&self.0.join(level.to_string()))
-            .and_then(|f| f.read_exact_at(&mut bytes, start * 32))
-            .map_err(io)?;
-        Ok(bytes.as_chunks::<32>().0.iter().map(|hash| Digest(*hash)).collect())
+    /// Hears of them, up to entry `end`.
+    fn walk(
+        &self,
+        end: u64,
+        mut each: impl FnMut(u64, &[u8]) -> Result<(), EvidenceError>,
+    ) -> Result<(), EvidenceError> {
+        for number in self.from / WIDTH..end.div_ceil(WIDTH) {
+            let file = || format!("tile/entries, bundle {number}");
+            let failed = |source| EvidenceError::Read { file: file(), source };
+            let found = read_bundle(self.fetch, number, self.size).map_err(failed)?;
+            let (tile, bytes) = found.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+            let all = bundle::parse(&bytes, tile.width).ok_or_else(|| EvidenceError::Damaged(file()))?;
+            for (at, entry) in (number * WIDTH..end).zip(all) {
+                each(at, entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The map of all cases before the entry `at`, and where `case` stands in it; `before` are those that were pruned.
+    fn index_part(&self, before: Vec<Last>, at: u64, case: &Pseudonym) -> Result<Option<IndexPart>, EvidenceError> {
+        let mut last: HashMap<Pseudonym, (u32, u64)> =
+            before.into_iter().map(|last| (last.case, (last.seq, last.index))).collect();
+        self.walk(at, |index, bytes| {
+            if let Ok(EntryHead { case: Some(link), .. }) = EntryHead::parse(bytes) {
+                last.insert(link.id, (link.seq, index));
+            }
+            Ok(())
+        })?;
+        let all = last.into_iter().map(|(case, (seq, index))| Last { case, seq, index }).collect();
+        let part = index::prove(all, case);
+        Ok(part.map(|(place, last, proof)| IndexPart { entry: at, last: last.index, seq: last.seq, place, proof }))
     }
 }

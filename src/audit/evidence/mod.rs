@@ -9,6 +9,7 @@
 //!  logs/0/anchor                          the first time-stamp over the log that covers the case
 //!  policy/<version>/…  policy/asked/…     the rules that decided, and what they were asked
 //!  trust/<SHA-256>                        what licences were judged by as of then
+//!  keys/<case>.json                       what opens the sealed parts of the entries
 //!  documents/…  certificates/…            papers and containers of the case; who sealed them
 //! ```
 //! An inclusion proof cannot show that nothing was left out. Three things do: the chain of the case (`seq`, `prev`)
@@ -30,7 +31,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::AuditError;
+use super::Pseudonym;
 use super::checkpoint::CheckpointError;
 use super::verify::SparseError;
 use crate::terms::Digest;
@@ -67,6 +68,9 @@ pub struct Manifest {
     /// Paths of what licences were judged by: anchors, certificates, revocation lists and answers as of then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trust: Vec<String>,
+    /// Paths of log keys: what opens the sealed parts of the entries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
     pub documents: Vec<DocumentPart>,
     pub certificates: Vec<String>,
 }
@@ -124,20 +128,20 @@ pub enum EvidenceError {
     Read { file: String, source: io::Error },
     #[error("the log's checkpoint: {0}")]
     Checkpoint(#[from] CheckpointError),
-    #[error("{file} byte {offset}: {what}")]
-    Damaged { file: String, offset: u64, what: &'static str },
+    #[error("{0}: not a bundle of entries")]
+    Damaged(String),
     #[error("the log has no entry of this case")]
     NoCase,
-    #[error("entries of this case are below {0} and were pruned: export from the archive or from a mirror")]
+    #[error(
+        "entries below {0} are not kept here, and the case may have some of them: export from the archive or a mirror (--from)"
+    )]
     Pruned(u64),
     #[error("the case has more than {MAX_ENTRIES} entries")]
     TooMany,
     #[error("entry {0}: the hashes on disk do not lead to the signed root")]
     Proof(u64),
-    #[error(transparent)]
-    Log(#[from] AuditError),
-    #[error("the peer's log: {0}")]
-    Peer(#[from] SparseError),
+    #[error("the log's tiles: {0}")]
+    Tiles(#[from] SparseError),
 }
 
 /// Path of an entry.
@@ -166,6 +170,11 @@ pub fn asked_path(digest: Digest) -> String {
 /// Path of what a licence was judged by, or of a part of it.
 pub fn trust_path(digest: Digest) -> String {
     format!("trust/{digest}")
+}
+
+/// Path of a case's log key.
+pub fn key_path(case: &Pseudonym) -> String {
+    format!("keys/{case}.json")
 }
 
 /// Path of a log's checkpoint.

@@ -10,6 +10,7 @@ use super::{ANCHOR, Manifest, entry_path};
 use crate::audit::Kind;
 use crate::audit::anchor::{Anchor, AnchorError, MAX_ANCHOR};
 use crate::audit::checkpoint::SignedCheckpoint;
+use crate::audit::entry::is_sealed;
 use crate::audit::merkle;
 use crate::audit::note::NoteError;
 use crate::audit::verify::{Question, Verdict};
@@ -138,7 +139,37 @@ impl Check<'_> {
                 .push(format!("{absent} 份证照不在包内，未重验 licences are not here and not examined again"));
         }
     }
+
+    /// With the key of the case, the sealed parts of its entries open.
+    pub(super) fn sealed<S: Source>(&mut self, manifest: &Manifest, entries: &[Proven], open: &Open<S>) {
+        let mut keys = self.by.case_keys.clone();
+        for path in &manifest.keys {
+            let file = open.archive.read(path, MAX_KEY).map_err(|error| error.to_string());
+            if let Err(what) = file.and_then(|file| keys.add(&file).map_err(|_| "not the file of a key".to_owned())) {
+                self.fault(Question::Opened, Verdict::Disproven, path, None, what);
+            }
+        }
+        let mut closed = 0;
+        for entry in entries {
+            match keys.open(&entry.bytes) {
+                None => closed += u64::from(is_sealed(&entry.bytes)),
+                Some(said) => {
+                    if let Some((verdict, what)) = self.report.opened(&said) {
+                        self.fault(Question::Opened, verdict, &entry_path(0, entry.index), Some(entry.index), what);
+                    }
+                }
+            }
+        }
+        if closed > 0 {
+            self.report.notes.push(format!(
+                "{closed} 处加密内容无密钥，未解 sealed parts stay closed: no key of the case is here (destroyed, or not exported)"
+            ));
+        }
+    }
 }
+
+/// Largest file of a key, in octets.
+const MAX_KEY: u64 = 4 << 10;
 
 /// Digests of the documents that an entry names.
 fn evidence(entry: &[u8]) -> Vec<Digest> {

@@ -6,9 +6,9 @@ use super::*;
 use crate::audit::anchor::tests::Authority;
 use crate::audit::anchor::{Anchor, stamped};
 use crate::audit::checkpoint::Checkpoint;
-use crate::audit::entry::{Entry, Evidence, PeerReceipt, Upstream, Word};
+use crate::audit::entry::{CaseKeys, Entry, Evidence, LogKey, PeerReceipt, Personal, Upstream, Word};
 use crate::audit::note::{KeyKind, Signer, VerifierKey};
-use crate::audit::verify::{Fetch, Pinned, Question, Report, Verdict};
+use crate::audit::verify::{Fetch, Pinned, Question, Report, SegmentFolder, Verdict};
 use crate::audit::{Committed, Kind, Log, OpenOptions, Pseudonym};
 use crate::terms::UnixMillis;
 use crate::trust::asic::{self, Part};
@@ -26,6 +26,10 @@ fn signer(name: &str) -> Signer {
 
 fn key(name: &str) -> VerifierKey {
     signer(name).verifier(KeyKind::Ed25519)
+}
+
+fn log_key() -> LogKey {
+    LogKey::of_case(&[9; 32])
 }
 
 fn open(dir: &std::path::Path, name: &str) -> Log {
@@ -64,7 +68,9 @@ fn world() -> (tempfile::TempDir, tempfile::TempDir, Log) {
     log.append_blocking(&outcome).unwrap();
     log.append_blocking(&event(7).case(CASE)).unwrap();
     others(8);
-    log.append_blocking(&event(9).case(CASE)).unwrap();
+    let said = Personal { note: Some("材料齐全".into()), ..Personal::default() };
+    let sealed = said.seal(&log_key(), &CASE).unwrap().unwrap();
+    log.append_blocking(&event(9).case(CASE).enc(sealed)).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(log.append_index(Entry::new(Kind::Index, UnixMillis(10)))).unwrap();
     others(11);
@@ -78,13 +84,21 @@ impl Fetch for &Log {
     }
 }
 
+fn gathered(dir: &std::path::Path, name: &str, case: &Pseudonym) -> Result<Half, EvidenceError> {
+    gather(&SegmentFolder::new(dir.to_owned()), Some(dir), &key(name), case)
+}
+
 fn halves(ours: &std::path::Path, peer: &Log) -> Vec<Half> {
-    let own = gather(ours, &key("own.example/gw"), &CASE).unwrap();
+    let own = gathered(ours, "own.example/gw", &CASE).unwrap();
     let theirs = named_by_peers(&peer, &key("peer.example/gw"), &own.receipts()).unwrap().unwrap();
     vec![own, theirs]
 }
 
 fn sealed(halves: &[Half], documents: &[(&str, &[u8])]) -> Vec<u8> {
+    sealed_with(halves, documents, None)
+}
+
+fn sealed_with(halves: &[Half], documents: &[(&str, &[u8])], key: Option<Vec<u8>>) -> Vec<u8> {
     let part = |(path, bytes): &(&str, &[u8])| DocumentPart {
         path: format!("documents/{path}"),
         media: "text/plain".into(),
@@ -100,12 +114,14 @@ fn sealed(halves: &[Half], documents: &[(&str, &[u8])]) -> Vec<u8> {
         anchor: halves[0].anchor.as_ref().map(|(part, _)| part.clone()),
         policies: Vec::new(),
         trust: Vec::new(),
+        keys: key.iter().map(|_| key_path(&CASE)).collect(),
         documents: documents.iter().map(part).collect(),
         certificates: Vec::new(),
     };
     let mut files = vec![(MANIFEST.to_owned(), serde_json::to_vec(&manifest).unwrap())];
     files.extend(halves.iter().enumerate().flat_map(|(log, half)| half.files(log)));
     files.extend(documents.iter().map(|(path, bytes)| (format!("documents/{path}"), bytes.to_vec())));
+    files.extend(key.map(|file| (key_path(&CASE), file)));
     seal(&files)
 }
 
@@ -225,8 +241,8 @@ fn what_the_exporter_changes_is_found() {
 #[test]
 fn a_case_that_is_not_there_has_no_bundle() {
     let (ours, _theirs, _peer) = world();
-    assert!(matches!(gather(ours.path(), &key("own.example/gw"), &Pseudonym([8; 16])), Err(EvidenceError::NoCase)));
-    assert!(matches!(gather(ours.path(), &key("peer.example/gw"), &CASE), Err(EvidenceError::Checkpoint(_))));
+    assert!(matches!(gathered(ours.path(), "own.example/gw", &Pseudonym([8; 16])), Err(EvidenceError::NoCase)));
+    assert!(matches!(gathered(ours.path(), "peer.example/gw", &CASE), Err(EvidenceError::Checkpoint(_))));
 }
 
 #[test]
@@ -300,4 +316,70 @@ fn a_time_stamp_that_covers_the_case_goes_along() {
     assert_eq!(judge(&bent), Verdict::Disproven);
     bent[0].anchor = None;
     assert_eq!(judge(&bent), Verdict::Undecided);
+}
+
+#[test]
+fn the_key_of_the_case_opens_what_its_entries_tell() {
+    let (ours, _theirs, peer) = world();
+    let halves = halves(ours.path(), &peer);
+    let file = |key: &LogKey| CaseKeys::file(&CASE, key);
+    for (what, key, want, exit) in [
+        ("its key", Some(file(&log_key())), Verdict::Proven, 0),
+        ("a key of something else", Some(file(&LogKey::of_case(&[1; 32]))), Verdict::Undecided, 2),
+        ("no key", Some(b"{}".to_vec()), Verdict::Disproven, 1),
+        ("none", None, Verdict::NotAsked, 0),
+    ] {
+        let is_closed = matches!(want, Verdict::NotAsked | Verdict::Disproven);
+        let report = judge(sealed_with(&halves, &[], key));
+        assert_eq!((report.verdict(Question::Opened), report.exit_code()), (want, exit), "{what}: {}", report.text());
+        assert_eq!(report.notes.iter().any(|note| note.contains("stay closed")), is_closed, "{what}");
+    }
+    // An auditor who was given the key by another way.
+    let mut case_keys = CaseKeys::default();
+    case_keys.add(&file(&log_key())).unwrap();
+    let keys = [key("own.example/gw"), key("peer.example/gw")];
+    let by = Auditor { keys: &keys, case_keys, ..Auditor::default() };
+    assert_eq!(verify(sealed(&halves, &[]), &by).report.opened, 1);
+}
+
+#[test]
+fn a_copy_gives_the_same_evidence_and_one_without_its_beginning_says_so() {
+    let (ours, _theirs, peer) = world();
+    let log = SegmentFolder::new(ours.path().to_owned());
+    let here = gathered(ours.path(), "own.example/gw", &CASE).unwrap();
+    let copy = Copy { of: &log, missing: 0 };
+    let there = gather(&copy, None, &key("own.example/gw"), &CASE).unwrap();
+    assert_eq!(here.files(0), there.files(0));
+    assert_eq!(here.index, there.index);
+    let receipts = there.receipts();
+    let other = named_by_peers(&peer, &key("peer.example/gw"), &receipts).unwrap().unwrap();
+    assert_eq!(judge(sealed(&[there, other], &[])).exit_code(), 0);
+    // A copy that begins later tells so: that the case has no entry, or fewer than it has, it cannot say.
+    let later = Copy { of: &log, missing: 1 };
+    for case in [CASE, Pseudonym([8; 16])] {
+        let refused = gather(&later, None, &key("own.example/gw"), &case);
+        assert!(matches!(refused, Err(EvidenceError::Pruned(256))));
+    }
+}
+
+/// A copy of a log, without its first bundles.
+struct Copy<'a> {
+    of: &'a SegmentFolder,
+    missing: u64,
+}
+
+impl Fetch for Copy<'_> {
+    fn get(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        use crate::audit::retention::{RETENTION, Retention};
+        use crate::audit::tile::{Level, TilePath};
+        match TilePath::parse(path) {
+            Some(TilePath { level: Level::Entries, index, .. }) if index < self.missing => Ok(None),
+            None if path == RETENTION => {
+                let origin = "own.example/gw".to_owned();
+                let text = Retention { origin, minimum: self.missing * 256, days: None }.to_string();
+                Ok(Some(text.into_bytes()))
+            }
+            _ => self.of.get(path),
+        }
+    }
 }

@@ -278,7 +278,12 @@ impl<'o> Judge<'o> {
             return;
         }
         match EntryHead::parse(bytes) {
-            Ok(head) => *self.kinds.entry(head.kind).or_default() += 1,
+            Ok(head) => {
+                *self.kinds.entry(head.kind).or_default() += 1;
+                if let Some(link) = head.case {
+                    self.sealed(&link, bytes, index, place);
+                }
+            }
             Err(error) => self.unjudged(&error, index, place),
         }
     }
@@ -339,6 +344,7 @@ impl<'o> Judge<'o> {
             self.log_set(bytes, index, head.ts, place);
         }
         if let Some(link) = head.case {
+            self.sealed(&link, bytes, index, place);
             self.case(link, index, leaf, place);
         }
         match (head.kind.role(), head.of) {
@@ -367,6 +373,18 @@ impl<'o> Judge<'o> {
                 let what = "`of` stands in closing entries and in no others";
                 self.fault_at(Question::Content, Verdict::Disproven, place, Some(index), what);
             }
+        }
+    }
+
+    /// With the key of its case, the sealed part of an entry opens.
+    fn sealed(&mut self, link: &CaseLink, bytes: &[u8], index: u64, place: Place<'_>) {
+        let keys = &self.options.case_keys;
+        if keys.is_empty() || !keys.has(&link.id) {
+            return;
+        }
+        let said = keys.open(bytes);
+        if let Some((verdict, what)) = said.and_then(|said| self.report.opened(&said)) {
+            self.fault_at(Question::Opened, verdict, place, Some(index), what);
         }
     }
 
@@ -471,6 +489,10 @@ impl<'o> Judge<'o> {
         }
         if self.maps_skipped > 0 {
             self.report.notes.push(format!("{} 个索引未重算 index entries were not computed again", self.maps_skipped));
+        }
+        if !self.options.case_keys.is_empty() && self.report.verdict(Question::Opened) == Verdict::NotAsked {
+            let what = "no sealed part of the cases whose keys were given was read";
+            self.fault(Question::Opened, Verdict::Undecided, "entries", None, what);
         }
         self.anchored();
         let anchors = self.kinds.get(&Kind::Anchor).copied().unwrap_or(0);

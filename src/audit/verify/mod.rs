@@ -38,6 +38,7 @@ pub use state::State;
 pub use tree::{Fetch, MAX_RESOURCE, PART, TileFolder, claimed_minimum, read_bundle};
 
 use super::checkpoint::{self, CheckpointError, SignedCheckpoint};
+use super::entry::CaseKeys;
 use super::gm::GmKey;
 use super::note::VerifierKey;
 use crate::terms::UnixMillis;
@@ -77,6 +78,8 @@ pub struct Options {
     pub state: Option<State>,
     /// Whether [`Report::state`] is wanted.
     pub keep_state: bool,
+    /// Log keys of cases: their sealed parts must open.
+    pub case_keys: CaseKeys,
     /// Reads only so many entries, drawn with the seed.
     pub sample: Option<(u64, [u8; 32])>,
 }
@@ -99,6 +102,7 @@ impl Options {
             since: None,
             state: None,
             keep_state: false,
+            case_keys: CaseKeys::default(),
             sample: None,
         }
     }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use crate::audit::entry::Opened;
 use crate::terms::{Digest, UnixMillis};
 
 /// Most faults listed; more are counted.
@@ -62,12 +63,14 @@ pub enum Question {
     Decisions,
     /// The verdict on every licence is what anchors, certificates and status of then give.
     Seals,
+    /// Every sealed part of the cases whose keys were given opens, and says something.
+    Opened,
     /// Signed with SM2, and every SM3 root agrees with the entries.
     Commercial,
 }
 
 impl Question {
-    pub const ALL: [Question; 10] = [
+    pub const ALL: [Question; 11] = [
         Self::Integrity,
         Self::AppendOnly,
         Self::Witnessed,
@@ -77,6 +80,7 @@ impl Question {
         Self::Receipts,
         Self::Decisions,
         Self::Seals,
+        Self::Opened,
         Self::Commercial,
     ];
 
@@ -92,6 +96,7 @@ impl Question {
             Self::Receipts => ("对端回执", "peers' receipts"),
             Self::Decisions => ("决定复核", "decisions replayed"),
             Self::Seals => ("印章重验", "seals examined again"),
+            Self::Opened => ("加密内容可解", "sealed parts open"),
             Self::Commercial => ("商用密码（SM2/SM3）", "commercial cryptography"),
         }
     }
@@ -126,6 +131,10 @@ pub struct Pruned {
     pub told: Option<u64>,
 }
 
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
 /// The whole result.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
@@ -158,6 +167,9 @@ pub struct Report {
     /// Entries that the newest SM3 root that holds is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gm_root: Option<u64>,
+    /// Sealed parts that were opened.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub opened: u64,
     /// What a reader should know, and no fault.
     pub notes: Vec<String>,
     /// What it says of the log set it belongs to.
@@ -188,6 +200,21 @@ impl Report {
     pub fn fault(&mut self, fault: Fault) {
         self.answer(fault.question, fault.verdict);
         if self.faults.len() < MAX_FAULTS { self.faults.push(fault) } else { self.faults_not_listed += 1 }
+    }
+
+    /// Takes what a sealed part says; gives what is wrong with it.
+    pub(in crate::audit) fn opened(&mut self, said: &Opened) -> Option<(Verdict, &'static str)> {
+        match said {
+            Opened::Plain(_) => {
+                self.opened += 1;
+                self.answer(Question::Opened, Verdict::Proven);
+                None
+            }
+            Opened::OtherKey => Some((Verdict::Undecided, "sealed under another key than the one given for its case")),
+            Opened::Broken => {
+                Some((Verdict::Disproven, "its sealed part names the key given and does not open under it"))
+            }
+        }
     }
 
     pub fn verdict(&self, question: Question) -> Verdict {
@@ -231,6 +258,9 @@ impl Report {
         }
         if let Some(size) = self.gm_root {
             let _ = writeln!(out, "  SM3 根 SM3 root over {size} entries");
+        }
+        if self.opened > 0 {
+            let _ = writeln!(out, "  已解加密内容 sealed parts opened: {}", self.opened);
         }
         for (origin, count) in &self.peers {
             let _ = writeln!(out, "  对端回执 receipts of {origin}: {count}");

@@ -419,3 +419,39 @@ fn a_receipt_is_looked_up_in_the_peers_log() {
         assert_eq!(report.receipts_unjudged, u64::from(want == Verdict::NotAsked), "{what}");
     }
 }
+
+#[test]
+fn sealed_parts_open_with_the_key_of_their_case() {
+    use crate::audit::entry::{LogKey, SealedBox};
+    let (case, other) = (Pseudonym([1; 16]), Pseudonym([2; 16]));
+    let (key, another) = (LogKey::of_case(&[7; 32]), LogKey::of_case(&[8; 32]));
+    let good = key.seal(&case, br#"{"note":"x"}"#).unwrap();
+    let mut bytes = good.bytes.clone();
+    bytes[20] ^= 1;
+    let bent = SealedBox { bytes, ..good.clone() };
+    let log = |case: Pseudonym, enc: Option<&SealedBox>| {
+        let mut bytes = Vec::new();
+        let line = Entry::new(Kind::CaseEvent, UnixMillis(1)).case(case);
+        let line = enc.map_or(line.clone(), |enc| line.enc(enc.clone()));
+        line.encode().unwrap().link(1, None, &mut bytes);
+        served(&[bytes])
+    };
+    let theirs = another.seal(&case, b"{}").unwrap();
+    for (what, log, with, want, opened) in [
+        ("its key", log(case, Some(&good)), true, Verdict::Proven, 1),
+        ("a box that was sealed otherwise", log(case, Some(&bent)), true, Verdict::Disproven, 0),
+        ("another key of the case", log(case, Some(&theirs)), true, Verdict::Undecided, 0),
+        ("nothing sealed", log(case, None), true, Verdict::Undecided, 0),
+        ("only other cases", log(other, Some(&good)), true, Verdict::Undecided, 0),
+        ("no key", log(case, Some(&bent)), false, Verdict::NotAsked, 0),
+    ] {
+        for sample in [None, Some((1, [0; 32]))] {
+            let mut asked = Options { sample, ..options() };
+            if with {
+                asked.case_keys.add(&CaseKeys::file(&case, &key)).unwrap();
+            }
+            let report = verify_tree(&log, &asked, &mut |_, _| {});
+            assert_eq!((report.verdict(Question::Opened), report.opened), (want, opened), "{what}: {}", report.text());
+        }
+    }
+}

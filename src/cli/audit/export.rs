@@ -1,8 +1,10 @@
-//! `tongban audit export CASE`: the evidence of one case as one sealed file. Reads a gateway's folder, running or not.
+//! `tongban audit export CASE`: the evidence of one case as one sealed file. Reads a gateway's folder, running or not; or the copy of
+//! a log that somebody else keeps.
 
 mod file;
 mod seal;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,17 +14,17 @@ use http::StatusCode;
 use file::{Taken, Unfinished};
 use seal::Seal;
 
-use super::target::{ReachArgs, peer, pinned, read};
+use super::target::{ReachArgs, peer, pinned, pinned_keys, read};
 use crate::app::config::Config;
 use crate::audit::evidence::{self, Half};
 use crate::audit::log::is_open;
 use crate::audit::note::VerifierKey;
-use crate::audit::verify::Peer;
+use crate::audit::verify::{Peer, SegmentFolder};
 use crate::audit::{Pseudonym, Pseudonymiser};
 use crate::cli::again::Archive;
 use crate::cli::reload::admin;
 use crate::exchange::Key;
-use crate::terms::{CaseNo, UnixMillis};
+use crate::terms::{CaseNo, Digest, UnixMillis};
 use crate::trust::certificate::Certificate;
 use crate::trust::pem;
 use crate::upstream::body::full;
@@ -32,7 +34,7 @@ pub(super) struct ExportArgs {
     /// 办件编号，或办件假名（32 位十六进制） · Case number, or its pseudonym.
     case: String,
     /// 网关数据目录 · The gateway's data folder.
-    #[arg(long, value_name = "DIR", required_unless_present = "config", conflicts_with = "config")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["config", "from"], conflicts_with = "config")]
     data: Option<PathBuf>,
     /// 网关配置文件：以机构电子印章封装 · The gateway's configuration; the bundle is sealed by its envelope key.
     #[arg(long, value_name = "FILE")]
@@ -43,6 +45,17 @@ pub(super) struct ExportArgs {
     /// 依据文号 · Reference of the order it is exported under.
     #[arg(long, value_name = "REFERENCE", requires = "config")]
     ground: Option<String>,
+    /// 由镜像、归档（s3://桶/前缀）或日志地址导出：网关已清除的办件亦可，不含办件文件 · Exports from a mirror, an archive or a log's
+    /// URL: also what the gateway has pruned, and without the documents, which are not there. Its key is taken from --key or --policy.
+    #[arg(long, value_name = "PREFIX_OR_DIR", conflicts_with_all = ["config", "data"])]
+    from: Option<String>,
+    /// 日志公钥 · The verifier key of that log, or of a peer's.
+    #[arg(long, value_name = "VKEY")]
+    key: Vec<VerifierKey>,
+    /// 归档目录（policies、decisions、trust 的副本） · A folder with archived `policies`, `decisions` and `trust`, for what is
+    /// exported from elsewhere.
+    #[arg(long, value_name = "DIR", requires = "from")]
+    decisions: Option<PathBuf>,
     /// 办件库地址（默认为数据目录中的 store.db） · Where the cases are, when not DIR/store.db.
     #[arg(long, value_name = "URL", requires = "data")]
     store: Option<String>,
@@ -64,7 +77,7 @@ pub(super) struct ExportArgs {
 const SIGNED_TRIES: u32 = 20;
 const SIGNED_PAUSE: Duration = Duration::from_millis(250);
 
-/// The gateway's folders, and what seals.
+/// A gateway's folders, and what seals.
 struct Source {
     data: PathBuf,
     store: Option<String>,
@@ -74,7 +87,46 @@ struct Source {
     config: Option<Config>,
 }
 
+/// What is taken from a log that somebody else keeps, by the auditor's own keys.
+fn from_elsewhere(word: &str, args: &ExportArgs) -> Result<(), String> {
+    let mut keys = pinned_by(args)?;
+    let Peer { key, log } = peer(word, &keys, &args.reach)?;
+    let wrong = |_| {
+        format!(
+            "{}: 请给出办件假名，编号只有网关自己能换算 · give the case's pseudonym: only the gateway knows it by number",
+            args.case
+        )
+    };
+    let case: Pseudonym = args.case.parse().map_err(wrong)?;
+    let out = Unfinished::beside(&args.out)?;
+    let own = evidence::gather(&*log, None, &key, &case).map_err(|e| e.to_string())?;
+    let seal = Seal::Derived(Digest::of(own.checkpoint.as_bytes()).0);
+    keys.retain(|other| other.name() != key.name());
+    let halves = with_peers(own, &keys, args)?;
+    let behind = match &args.decisions {
+        Some(folder) => behind(folder, &halves[0])?,
+        None => BTreeMap::new(),
+    };
+    let taken = Taken { case, no: None, halves, behind, log_key: None, documents: Vec::new() };
+    println!("{}", taken.write(&seal, &out)?);
+    Ok(())
+}
+
+/// The rules, questions and trust material that the entries name.
+fn behind(folder: &Path, half: &Half) -> Result<BTreeMap<String, Vec<u8>>, String> {
+    let entries: Vec<&[u8]> = half.entries.iter().map(|(_, bytes, _)| &bytes[..]).collect();
+    Archive::new(folder).files(&entries)
+}
+
+fn pinned_by(args: &ExportArgs) -> Result<Vec<VerifierKey>, String> {
+    let policy = args.policy.as_deref().map(pinned).transpose()?;
+    Ok(pinned_keys(policy.as_ref(), &args.key))
+}
+
 pub(super) fn run(args: &ExportArgs) -> Result<(), String> {
+    if let Some(word) = &args.from {
+        return from_elsewhere(word, args);
+    }
     let source = source(args)?;
     let (case, no) = case(&args.case, &source.data)?;
     let key: VerifierKey = {
@@ -84,16 +136,16 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), String> {
     // First of all the place it goes to: what cannot be written is not put on record as taken.
     let out = Unfinished::beside(&args.out)?;
     on_record(&source, &case, args)?;
-    let own = evidence::gather(&source.data.join("log"), &key, &case).map_err(|e| e.to_string())?;
+    let log = source.data.join("log");
+    let own = evidence::gather(&SegmentFolder::new(log.clone()), Some(&log), &key, &case).map_err(|e| e.to_string())?;
     let halves = with_peers(own, &source.peer_keys, args)?;
-    let documents = match (no, &source.store) {
+    let (documents, log_key) = match (no, &source.store) {
         (Some(no), Some(store)) => file::documents(no, store, &source.data)?,
-        _ => Vec::new(),
+        _ => (Vec::new(), None),
     };
-    let entries: Vec<&[u8]> = halves[0].entries.iter().map(|(_, bytes, _)| &bytes[..]).collect();
-    let behind = Archive::new(&source.data).files(&entries)?;
-    let taken = Taken { case, no, halves, behind, documents };
-    println!("{}", taken.write(&source, &out)?);
+    let behind = behind(&source.data, &halves[0])?;
+    let taken = Taken { case, no, halves, behind, log_key, documents };
+    println!("{}", taken.write(&source.seal, &out)?);
     Ok(())
 }
 
@@ -120,18 +172,15 @@ fn on_record(source: &Source, case: &Pseudonym, args: &ExportArgs) -> Result<(),
 }
 
 fn source(args: &ExportArgs) -> Result<Source, String> {
-    let mut peer_keys = match &args.policy {
-        Some(path) => pinned(path)?.witnesses.logs().to_vec(),
-        None => Vec::new(),
-    };
+    let mut peer_keys = pinned_by(args)?;
     if let Some(file) = &args.config {
         let config = Config::load(file).map_err(|mistakes| mistakes.to_string())?;
         peer_keys.extend(directory_keys(&config)?);
         let pair = &config.seals.envelope;
         let chain = chain(&pair.certificate)?;
         let public = chain[0].public_key().map_err(|e| format!("{}: {e}", pair.certificate.display()))?;
-        let seal = Seal::Envelope { key: pair.key.open(&public)?, chain };
         let (data, store) = (config.gateway.data.clone(), Some(config.gateway.store.clone()));
+        let seal = Seal::Envelope { key: pair.key.open(&public)?, chain, folder: data.join("evidence") };
         return Ok(Source { data, store, seal, peer_keys, config: Some(config) });
     }
     let data = args.data.clone().unwrap_or_default();
@@ -140,7 +189,8 @@ fn source(args: &ExportArgs) -> Result<Source, String> {
     }
     let store = data.join("store.db");
     let store = args.store.clone().or_else(|| store.is_file().then(|| format!("sqlite:{}", store.display())));
-    Ok(Source { seal: Seal::Derived, data, store, peer_keys, config: None })
+    let secret = existing_key(&data.join("pseudonym.key"))?;
+    Ok(Source { seal: Seal::Derived(*secret.octets()), data, store, peer_keys, config: None })
 }
 
 fn directory_keys(config: &Config) -> Result<Vec<VerifierKey>, String> {

@@ -3,7 +3,7 @@
 //! What is found is read again as it is shown: ten thousand entries take no more memory than one.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -12,7 +12,8 @@ use tokio::runtime::Runtime;
 
 use super::UNDECIDABLE;
 use super::index::{folder, runtime};
-use super::target::{PinArgs, ReachArgs, peer};
+use super::target::{PinArgs, ReachArgs, case_keys, peer};
+use crate::audit::entry::{CaseKeys, Opened};
 use crate::audit::note::VerifierKey;
 use crate::audit::search::index::{Index, beside};
 use crate::audit::search::{Entries, Filter, Found, Hit, Page, Prover, SearchError, search, search_rows};
@@ -73,6 +74,9 @@ pub(super) struct SearchArgs {
     /// 附存在性证明（需 --json） · With a tlog-proof for each.
     #[arg(long, requires = "json")]
     proof: bool,
+    /// 办件日志密钥文件，可多次给出：一并显示加密内容（需 --json） · The log key of a case; shows what its sealed parts say.
+    #[arg(long, value_name = "FILE", requires = "json")]
+    case_key: Vec<PathBuf>,
     /// 每行输出一个 JSON 对象 · JSON, one object a line, with the entries whole.
     #[arg(long)]
     json: bool,
@@ -112,6 +116,7 @@ fn kind(text: &str) -> Result<String, String> {
 /// What is shown of all logs together, and how the worst of them ended.
 struct Shown<'a> {
     args: &'a SearchArgs,
+    case_keys: CaseKeys,
     /// The logs that were searched, and what they say of each other.
     searched: Vec<(Peer, verify::Report)>,
     out: io::BufWriter<io::StdoutLock<'a>>,
@@ -142,7 +147,8 @@ impl From<io::Error> for Broken {
 pub(super) fn run(args: &SearchArgs) -> Result<ExitCode, String> {
     let keys = args.pins.keys()?;
     let (runtime, out) = (runtime()?, io::BufWriter::new(io::stdout().lock()));
-    let mut shown = Shown { args, searched: Vec::new(), out, listed: 0, matched: 0, worst: 0 };
+    let case_keys = case_keys(&args.case_key)?;
+    let mut shown = Shown { args, case_keys, searched: Vec::new(), out, listed: 0, matched: 0, worst: 0 };
     let done = shown.all(&keys, &runtime);
     match done.and_then(|()| shown.out.flush()) {
         Ok(()) => Ok(ExitCode::from(shown.worst)),
@@ -283,6 +289,11 @@ impl Shown<'_> {
                     let mut line = json!({
                         "origin": peer.key.name(), "index": place.index, "leaf": place.leaf.to_string(), "entry": hit.entry,
                     });
+                    match self.case_keys.open(&hit.bytes) {
+                        None => {}
+                        Some(Opened::Plain(said)) => line["sealed"] = said,
+                        Some(Opened::OtherKey | Opened::Broken) => line["sealed"] = "does not open".into(),
+                    }
                     if let Some(prover) = &prover {
                         line["proof"] = prover.prove(&hit)?.to_string().into();
                         // As hashed: JSON printed again is another text.

@@ -10,6 +10,7 @@ use clap::Args;
 use super::objects::Bucket;
 use super::url::{Reach, Url};
 use crate::audit::checkpoint;
+use crate::audit::entry::CaseKeys;
 use crate::audit::note::VerifierKey;
 use crate::audit::verify::{Fetch, Peer, Pinned, SegmentFolder, TileFolder};
 
@@ -64,6 +65,16 @@ impl PinArgs {
         let policy = self.policy.as_deref().map(pinned).transpose()?;
         Ok(pinned_keys(policy.as_ref(), &self.key))
     }
+}
+
+/// The log keys of cases in these files.
+pub(super) fn case_keys(files: &[PathBuf]) -> Result<CaseKeys, String> {
+    let mut keys = CaseKeys::default();
+    for path in files {
+        let wrong = |_| format!("{}: 不是办件日志密钥文件 · not the file of a case's log key", path.display());
+        keys.add(&read(path)?).map_err(wrong)?;
+    }
+    Ok(keys)
 }
 
 /// What the word on the command line stands for.

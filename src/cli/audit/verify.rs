@@ -11,7 +11,7 @@ use super::export;
 use super::objects::Bucket;
 use super::show::each_entry;
 use super::target::{
-    ReachArgs, Target, bar, fetch, judged_by, peer, pinned, pinned_keys, read, read_upto, signing_first,
+    ReachArgs, Target, bar, case_keys, fetch, judged_by, peer, pinned, pinned_keys, read, read_upto, signing_first,
 };
 use crate::audit::anchor::Anchor;
 use crate::audit::evidence;
@@ -80,6 +80,10 @@ pub(super) struct VerifyArgs {
     /// `decisions`: every decision is made again by the rules of then.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["foreign", "sample"])]
     decisions: Option<PathBuf>,
+    /// 办件日志密钥（证据包 keys/ 中的文件），可多次给出：核验加密内容可解 · The log key of a case, as bundles carry it
+    /// under keys/; may be given several times: its sealed parts must open.
+    #[arg(long, value_name = "FILE", conflicts_with = "foreign")]
+    case_key: Vec<PathBuf>,
     /// 条目不是通办格式，只核验哈希 · Entries of another system: only hashes are judged.
     #[arg(long)]
     foreign: bool,
@@ -230,6 +234,7 @@ fn options(args: &VerifyArgs, key: VerifierKey, policy: Option<Pinned>) -> Resul
     if let Some(path) = &args.tsa {
         options.time_authorities = export::chain(path)?;
     }
+    options.case_keys = case_keys(&args.case_key)?;
     options.now = Some(UnixMillis::now());
     options.since = args.since.as_deref().map(read).transpose()?;
     if let Some(path) = &args.state {
@@ -305,6 +310,7 @@ fn bundle(file: &Path, args: &VerifyArgs, policy: Option<&Pinned>) -> Result<Exi
             now: Some(UnixMillis::now()),
             time_authorities: &time_authorities,
             again: Some(&again),
+            case_keys: case_keys(&args.case_key)?,
         },
     );
     let mut report = judged.report;

@@ -77,6 +77,7 @@ async fn once(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<Stri
     // What was asked stands in the log; the case keeps what came of it.
     forget(rooms, opened).await;
     let line = arrival_line(opened, rooms, trace).dec(ledger::allowed(&permit));
+    let line = ledger::telling(line, rooms, message.case, &key, None, message.note.as_deref())?;
     recorded(opened, rooms, trace, &line, case.seq + 1 - acts.len() as u64..=case.seq).await
 }
 
@@ -114,10 +115,12 @@ async fn under_mandate(
     let receipt = receipt::give(rooms, &message.id, opened.container.digest, trace.at, None)?;
     let inbox = onward::Inbox { id: &message.id, digest: opened.container.digest, receipt: &receipt };
     let order = act::Order { act: message.act, by, note: message.note.clone(), ground: None, result: None };
+    let line =
+        ledger::telling(arrival_line(opened, rooms, trace), rooms, message.case, &key, None, order.note.as_deref())?;
     let ready = act::Ready { record, key, dossier, once: grant.once() };
     let (case, leafs) = ready.keep(rooms, trace.at, order, Some(inbox)).await?;
     forget(rooms, opened).await;
-    let mut line = arrival_line(opened, rooms, trace)
+    let mut line = line
         .behalf(Behalf { mandate: Some(grant.paper()), relation: ledger::word("window"), pid: None })
         .dec(ledger::allowed(&permit));
     for leaf in leafs {

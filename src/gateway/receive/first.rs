@@ -61,6 +61,7 @@ pub async fn take(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<
             window: Some(dossier.window),
             route: ledger::word(&dossier.scope),
         });
+    let entry = ledger::telling(entry, rooms, message.case, &opened.key, Some(&dossier.applicant), None)?;
     let wrapped = rooms.master.wrap(&message.case.to_string(), &opened.key).map_err(ExchangeError::from)?;
     let mut tx = rooms.store.begin().await?;
     let new = NewCase {

@@ -9,7 +9,7 @@ use crate::exchange::{Event, ExchangeError, Key, records};
 use crate::federation::FederationError;
 use crate::gateway::Rooms;
 use crate::gateway::act::case_key;
-use crate::gateway::ledger::Trace;
+use crate::gateway::ledger::{self, Trace};
 use crate::terms::Refusal;
 
 pub async fn take(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<String, Refusal> {
@@ -57,7 +57,9 @@ pub async fn take(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<
     }
     outcome?;
     forget(rooms, opened).await;
-    recorded(opened, rooms, trace, &arrival_line(opened, rooms, trace), case.seq..=case.seq).await
+    let line = arrival_line(opened, rooms, trace);
+    let line = ledger::telling(line, rooms, case.no, &key, None, message.note.as_deref())?;
+    recorded(opened, rooms, trace, &line, case.seq..=case.seq).await
 }
 
 /// Writes a file again under another key, on the blocking pool.

@@ -5,9 +5,11 @@ use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{Source, existing_key};
+use super::existing_key;
+use super::seal::Seal;
 use crate::audit::Pseudonym;
-use crate::audit::evidence::{DocumentPart, Half, MANIFEST, Manifest, VERSION};
+use crate::audit::entry::{CaseKeys, LogKey};
+use crate::audit::evidence::{self, DocumentPart, Half, MANIFEST, Manifest, VERSION};
 use crate::exchange::message::Stored;
 use crate::exchange::{Key, Vault, records};
 use crate::store::Store;
@@ -46,7 +48,8 @@ pub(super) struct Document {
     vault: std::sync::Arc<Vault>,
 }
 
-pub(super) fn documents(no: CaseNo, store: &str, data: &Path) -> Result<Vec<Document>, String> {
+/// The documents of a case, and what opens the sealed parts of its lines.
+pub(super) fn documents(no: CaseNo, store: &str, data: &Path) -> Result<(Vec<Document>, Option<LogKey>), String> {
     let master = existing_key(&data.join("master.key"))?;
     let vault = std::sync::Arc::new(Vault::open(&data.join("vault")).map_err(|e| e.to_string())?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
@@ -58,7 +61,7 @@ pub(super) fn documents(no: CaseNo, store: &str, data: &Path) -> Result<Vec<Docu
             // Shredded, or never here: the entries stand without their documents.
             Err(why) => {
                 eprintln!("文件不可用 · the documents are not at hand: {why}");
-                return Ok(Vec::new());
+                return Ok((Vec::new(), None));
             }
         };
         let key = master.unwrap(&no.to_string(), &wrapped).map_err(|e| e.to_string())?;
@@ -66,7 +69,8 @@ pub(super) fn documents(no: CaseNo, store: &str, data: &Path) -> Result<Vec<Docu
         drop(tx);
         store.close().await;
         let document = |stored| Document { stored, key: key.clone(), vault: vault.clone() };
-        Ok(rows.into_iter().map(|row| document(row.stored)).collect())
+        let log_key = LogKey::of_case(key.octets());
+        Ok((rows.into_iter().map(|row| document(row.stored)).collect(), Some(log_key)))
     })
 }
 
@@ -78,16 +82,18 @@ pub(super) struct Taken {
     pub halves: Vec<Half>,
     /// Rules, questions and trust material that entries name, by path.
     pub behind: BTreeMap<String, Vec<u8>>,
+    /// What opens the sealed parts of our entries.
+    pub log_key: Option<LogKey>,
     pub documents: Vec<Document>,
 }
 
 impl Taken {
     /// Gives what was written, for people.
-    pub(super) fn write(self, source: &Source, out: &Unfinished) -> Result<String, String> {
-        let Self { case, no, halves, behind, mut documents } = self;
+    pub(super) fn write(self, seal: &Seal, out: &Unfinished) -> Result<String, String> {
+        let Self { case, no, halves, behind, log_key, mut documents } = self;
         documents.sort_by(|a, b| a.stored.path.cmp(&b.stored.path));
         let newest = UnixMillis(halves.iter().map(|half| half.newest).max().unwrap_or(0));
-        let (signer, chain) = source.seal.open(&source.data, newest)?;
+        let (signer, chain) = seal.open(newest)?;
         let certificates: Vec<(String, Vec<u8>)> = chain
             .iter()
             .map(|c| {
@@ -104,6 +110,7 @@ impl Taken {
             anchor: halves.first().and_then(|half| half.anchor.as_ref().map(|(part, _)| part.clone())),
             policies: behind.keys().filter(|path| path.starts_with("policy/")).cloned().collect(),
             trust: behind.keys().filter(|path| path.starts_with("trust/")).cloned().collect(),
+            keys: log_key.iter().map(|_| evidence::key_path(&case)).collect(),
             documents: documents
                 .iter()
                 .map(|d| DocumentPart {
@@ -120,6 +127,7 @@ impl Taken {
         let mut files = vec![(MANIFEST.to_owned(), manifest)];
         files.extend(halves.iter().enumerate().flat_map(|(log, half)| half.files(log)));
         files.extend(behind);
+        files.extend(log_key.map(|key| (evidence::key_path(&case), CaseKeys::file(&case, &key))));
         files.extend(certificates);
         let media = |name: &str| match name.rsplit('.').next() {
             Some("json") => "application/json",

@@ -1,8 +1,7 @@
 //! What seals a bundle, the same octets each time.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::existing_key;
 use crate::terms::{Digest, UnixMillis};
 use crate::trust::certificate::Certificate;
 use crate::trust::issue::{self, Issuer, Subject, Use};
@@ -11,24 +10,24 @@ use crate::trust::suite::{PublicKey, SignatureAlgorithm, Signer, SigningKey, Sui
 /// What seals a bundle.
 pub(super) enum Seal {
     /// The organisation's own.
-    Envelope { key: Box<dyn Signer>, chain: Vec<Certificate> },
-    /// A key derived from a secret of the data folder: shows that the bundle is whole, and nothing about who made it.
-    Derived,
+    Envelope {
+        key: Box<dyn Signer>,
+        chain: Vec<Certificate>,
+        /// Where its signatures are remembered.
+        folder: PathBuf,
+    },
+    /// A key derived from what is exported: shows that the bundle is whole, and nothing about who made it.
+    Derived([u8; 32]),
 }
 
 impl Seal {
-    pub(super) fn open(
-        &self,
-        data: &Path,
-        newest: UnixMillis,
-    ) -> Result<(Box<dyn Signer + '_>, Vec<Certificate>), String> {
+    pub(super) fn open(&self, newest: UnixMillis) -> Result<(Box<dyn Signer + '_>, Vec<Certificate>), String> {
         match self {
-            Self::Envelope { key, chain } => {
-                Ok((Box::new(Remembered { key: &**key, folder: data.join("evidence") }), chain.clone()))
+            Self::Envelope { key, chain, folder } => {
+                Ok((Box::new(Remembered { key: &**key, folder: folder.clone() }), chain.clone()))
             }
-            Self::Derived => {
-                let secret = existing_key(&data.join("pseudonym.key"))?;
-                let hmac = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.octets());
+            Self::Derived(secret) => {
+                let hmac = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret);
                 let seed = ring::hmac::sign(&hmac, b"evidence seal");
                 let key = ring::signature::Ed25519KeyPair::from_seed_unchecked(seed.as_ref());
                 let key = SigningKey::Ed25519(key.map_err(|_| "no key could be derived")?);
