@@ -127,7 +127,12 @@ impl<'f> House<'f> {
 
     /// Lines of the log with this kind, newest last.
     fn lines(&self, kind: &str) -> Vec<Value> {
-        let shown = tools::tongban(&["audit", "show", &self.home.join("data/log").display().to_string()]);
+        self.lines_of("gw-440305", kind)
+    }
+
+    fn lines_of(&self, gateway: &str, kind: &str) -> Vec<Value> {
+        let log = self.federation.folder.path().join(gateway).join("data/log");
+        let shown = tools::tongban(&["audit", "show", &log.display().to_string()]);
         assert!(shown.status.success(), "{}", tools::text(&shown));
         let lines = String::from_utf8_lossy(&shown.stdout).into_owned();
         let all = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));

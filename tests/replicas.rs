@@ -20,6 +20,7 @@ use jsonwebtoken::Algorithm;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, Row};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tongban::app::demo::licence::{self, Holder, Under};
 use tongban::app::demo::people::{LI, Person, ZHANG};
 use tongban::app::demo::token_for;
@@ -30,6 +31,7 @@ use tongban::identity::issue::SigningKey as DeviceKey;
 use tongban::terms::UnixMillis;
 use tongban::trust::pem;
 use tongban::trust::suite::{SignatureAlgorithm, SigningKey};
+use tongban::upstream::tls::{certificates, roots};
 use tools::Running;
 
 /// Cases filed through each replica, and by the outlet whose contract allows two a day.
@@ -362,6 +364,56 @@ async fn acted_once(world: &World, base: u16) -> String {
     cases.remove(0)
 }
 
+/// One request of a device, sent to a replica's door under the federation's name for the gateway: status and code.
+async fn ask_at(world: &World, port: u16, headers: &str) -> (u16, String) {
+    let anchors = certificates(&world.gateway(A).join("authorities/tls.pem")).expect("an authority");
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots(&anchors).expect("roots"))
+        .with_no_client_auth();
+    let socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.expect("a connection");
+    let name = "127.0.0.1".try_into().expect("a name");
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    let mut stream = connector.connect(name, socket).await.expect("TLS");
+    let head = format!("GET /v1/cases HTTP/1.1\r\n{headers}Connection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    let mut octets = Vec::new();
+    let _ = stream.read_to_end(&mut octets).await;
+    let text = String::from_utf8_lossy(&octets).into_owned();
+    let status = text.get(9..12).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    let json: Value = serde_json::from_str(body).unwrap_or_default();
+    (status, json["code"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Proofs of a device, each good for one request wherever it is sent. Gives what was used, to be tried again.
+async fn proven_once(world: &World, base: u16) -> Vec<String> {
+    let device = DeviceKey::generate(Algorithm::ES256).unwrap();
+    let bound = Options { jkt: Some(device.jkt().unwrap()), ..Options::default() };
+    let token = token_for(world, ZHANG, &bound).unwrap();
+    let mut used = Vec::new();
+    for first in [0, SECOND] {
+        let url = format!("https://127.0.0.1:{base}/v1/cases");
+        let proof = device.dpop_proof("GET", &url, Some(&token), None, UnixMillis::now()).unwrap();
+        let headers = format!("Host: 127.0.0.1:{base}\r\nAuthorization: DPoP {token}\r\nDPoP: {proof}\r\n");
+        assert_eq!(ask_at(world, base + first, &headers).await, (200, String::new()), "replica {first} takes it");
+        used.push(headers);
+    }
+    used
+}
+
+/// Neither replica takes what was used at either.
+async fn never_again(world: &World, base: u16, used: &[String], when: &str) {
+    for (n, headers) in used.iter().enumerate() {
+        for replica in [0, SECOND] {
+            let told = ask_at(world, base + replica, headers).await;
+            assert_eq!(told, (401, "TB-IDN-0017".to_owned()), "proof {n} at replica {replica} {when}");
+        }
+    }
+}
+
 /// A window mandate for one act, acted under at once at both replicas of the owner, each time in a case of its own: one case
 /// is accepted under it, and afterwards none at either replica.
 async fn mandated_once(world: &World, base: u16) {
@@ -530,6 +582,13 @@ async fn two_replicas_never_do_a_thing_twice() {
     let distinct: BTreeSet<_> = cases.iter().copied().cloned().collect();
     assert_eq!(distinct.len(), cases.len(), "every number is given once");
 
+    let used = proven_once(&world, base).await;
+    never_again(&world, base, &used, "while both run").await;
+    end(&mut second);
+    second = run_replica(&two, base + SECOND + 2).await;
+    never_again(&world, base, &used, "after a restart").await;
+    let replays = lines(&two.join("data/log")).into_iter().filter(|line| line["dec"]["reason"] == "TB-IDN-0017");
+    assert_eq!(replays.count(), 4, "each is on record where it was refused");
     let raced = race(&world, base, [&folder.join("gw-440305"), &two], &mut store).await;
     let heard = forget_everywhere(&world, base, [&folder.join("gw-440305/data/log"), &two.join("data/log")]).await;
     let consented = used_once(&world, base).await;

@@ -10,6 +10,7 @@ use super::reload::{NotReloaded, Reloaded, Reloader};
 use crate::audit::Committed;
 use crate::gateway::changes::Cause;
 use crate::gateway::{Rooms, export, orders};
+use crate::http::serve::Tally;
 use crate::jobs::archive::BEHIND_MS;
 use crate::jobs::log;
 use crate::terms::{Refusal, UnixMillis};
@@ -23,7 +24,12 @@ const ORDER_MAX: usize = 64 << 10;
 const SIGNED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Answers a request at the admin or metrics address; only the former has a `reloader`.
-pub async fn answer(rooms: &Arc<Rooms>, reloader: Option<&Reloader>, request: Request<Body>) -> Response<Body> {
+pub async fn answer(
+    rooms: &Arc<Rooms>,
+    reloader: Option<&Reloader>,
+    tally: &Tally,
+    request: Request<Body>,
+) -> Response<Body> {
     let text = |status: StatusCode, text: String| {
         let mut response = Response::new(full(text));
         *response.status_mut() = status;
@@ -59,7 +65,10 @@ pub async fn answer(rooms: &Arc<Rooms>, reloader: Option<&Reloader>, request: Re
             Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
         },
         "/metrics" => {
-            let gauges = rooms.gauges().await;
+            let mut gauges = rooms.gauges().await;
+            let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+            gauges.insert("tongban_handshakes_refused", count(tally.handshakes()));
+            gauges.insert("tongban_connections_too_slow", count(tally.slow()));
             let lines = gauges.iter().map(|(name, value)| format!("# TYPE {name} gauge\n{name} {value}\n"));
             text(StatusCode::OK, lines.collect())
         }

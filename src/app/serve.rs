@@ -109,7 +109,8 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     let mut tasks = JoinSet::new();
     let places = || Places::new(config.limits.connections as usize);
     let api = Limits { connections: places(), ..Limits::default() };
-    let log = Limits { connections: places(), ..Limits::default() };
+    let tally = api.tally.clone();
+    let log = Limits { connections: places(), tally: tally.clone(), ..Limits::default() };
     let world = vec![api.connections.clone(), log.connections.clone()];
     let api_tls = Arc::new(ArcSwap::new(tls));
     let config_now = Arc::new(ArcSwap::from_pointee(config.clone()));
@@ -142,11 +143,11 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     let (mut local, (local_stop, staying)) = (JoinSet::new(), watch::channel(false));
     for address in [config.listen.admin, config.listen.metrics] {
         let listener = listen(address).await?;
-        let (own, reloader) = (rooms.clone(), reloader.clone());
+        let (own, reloader, tally) = (rooms.clone(), reloader.clone(), tally.clone());
         let is_admin = address == config.listen.admin;
         let handler = move |request: Request<Body>, _: Connection| {
-            let (own, reloader) = (own.clone(), is_admin.then(|| reloader.clone()));
-            async move { local::answer(&own, reloader.as_deref(), request).await }
+            let (own, reloader, tally) = (own.clone(), is_admin.then(|| reloader.clone()), tally.clone());
+            async move { local::answer(&own, reloader.as_deref(), &tally, request).await }
         };
         local.spawn(serve(listener, None, limits.clone(), staying.clone(), handler));
     }

@@ -3,7 +3,8 @@
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, Version};
 
-use super::{MALFORMED, METHOD};
+use super::heads::Fault;
+use super::{HEAD_TOO_LARGE, MALFORMED, METHOD};
 use crate::terms::Refusal;
 
 /// Longest request target in octets.
@@ -15,9 +16,16 @@ const LINE_MAX: usize = 16_384;
 ///
 /// # Errors
 /// `TB-HTTP-0001` for two framings, a missing or doubled Host, an odd path; `TB-HTTP-0003` for a method outside
-/// GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS.
+/// GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS; `TB-HTTP-0010` for a head or a line of it that is too large.
 pub fn check<B>(request: &Request<B>) -> Result<(), Refusal> {
     let bad = |why: &str| Err(Refusal::new(&MALFORMED, why).header("connection", "close"));
+    match request.extensions().get::<Fault>() {
+        Some(Fault::Malformed(why)) => return bad(why),
+        Some(Fault::TooLarge) => {
+            return Err(Refusal::new(&HEAD_TOO_LARGE, "a head that is too large").header("connection", "close"));
+        }
+        None => {}
+    }
     if !matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::OPTIONS
@@ -47,7 +55,7 @@ pub fn check<B>(request: &Request<B>) -> Result<(), Refusal> {
         _ => {}
     }
     if headers.values().any(|v| v.len() > LINE_MAX) {
-        return bad("a header line is too long");
+        return Err(Refusal::new(&HEAD_TOO_LARGE, "a header line is too long").header("connection", "close"));
     }
     let target = request.uri().path_and_query().map_or("/", |p| p.as_str());
     if target.len() > TARGET_MAX {

@@ -31,10 +31,13 @@ impl Addressed {
 ///
 /// # Errors
 /// `TB-HTTP-0001` where target and Host disagree, `TB-HTTP-0008` for a host that is not ours or not the one that the TLS
-/// handshake named.
+/// handshake named, and for a target that is not https.
 pub fn addressed<B>(rooms: &Rooms, request: &Request<B>, server_name: Option<&str>) -> Result<Addressed, Refusal> {
     let authority = authority(request)?;
     let elsewhere = |why: &str| Refusal::new(&MISDIRECTED, why);
+    if request.uri().scheme_str().is_some_and(|scheme| scheme != "https") {
+        return Err(elsewhere("the target is of another scheme"));
+    }
     let (name, _) = split(&authority);
     if server_name.is_some_and(|sni| !sni.eq_ignore_ascii_case(name)) {
         return Err(elsewhere("TLS named another host"));
@@ -51,7 +54,7 @@ pub fn addressed<B>(rooms: &Rooms, request: &Request<B>, server_name: Option<&st
 
 /// The authority in the target, else in `Host`; where both are there they agree.
 fn authority<B>(request: &Request<B>) -> Result<String, Refusal> {
-    let bad = |why: &str| Refusal::new(&MALFORMED, why);
+    let bad = |why: &str| Refusal::new(&MALFORMED, why).header("connection", "close");
     let target = request.uri().authority().map(|a| a.as_str().to_ascii_lowercase());
     let host = match request.headers().get(header::HOST) {
         Some(host) => Some(host.to_str().map_err(|_| bad("Host is not text"))?.to_ascii_lowercase()),

@@ -1,13 +1,14 @@
 //! Floor 7: listeners, TLS, routes, and the one place where a no becomes an answer.
 //!
 //! ```text
-//!  socket ─TLS─▶ guard (one framing, one Host, one path) ─▶ route ─▶ gateway's questions ─▶ answer
+//!  socket ─TLS─▶ heads (lines) ─▶ guard (one framing, one Host, one path) ─▶ route ─▶ gateway's questions ─▶ answer
 //!                  │no                                        │no           │no
 //!                  └──────────────── problem (RFC 9457, TB-… code) ◀────────┘
 //! ```
 
 pub mod api;
 pub mod guard;
+mod heads;
 pub mod host;
 pub mod log;
 pub mod openapi;
@@ -63,6 +64,11 @@ tolds! {
     pub const CONTENT = "TB-HTTP-0009", 422,
         "提交的内容不完整或不正确，请按提示更正。",
         "What was sent is incomplete or wrong: correct it as told.",
+        Next::CorrectAndResend;
+    /// The head of a request is larger than any software of ours writes.
+    pub const HEAD_TOO_LARGE = "TB-HTTP-0010", 431,
+        "请求头过大，请检查业务软件的设置。",
+        "The head of the request is too large: check the window software.",
         Next::CorrectAndResend;
 }
 

@@ -1,9 +1,11 @@
 //! A listener: accepts, speaks TLS, hands requests to one handler, drains when told to stop.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -18,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
+use super::heads::{Faults, Heads};
 use super::opening::Opening;
 use super::places::Places;
 use super::{BUSY, problem};
@@ -36,6 +39,25 @@ pub struct Connection {
     pub server_name: Option<String>,
 }
 
+/// Connections that ended before anybody could be answered, since the start.
+#[derive(Debug, Default)]
+pub struct Tally {
+    handshakes: AtomicU64,
+    slow: AtomicU64,
+}
+
+impl Tally {
+    /// TLS handshakes that failed or took too long.
+    pub fn handshakes(&self) -> u64 {
+        self.handshakes.load(Ordering::Relaxed)
+    }
+
+    /// Connections cut off because no whole head, or no HTTP/2 preface, came in time.
+    pub fn slow(&self) -> u64 {
+        self.slow.load(Ordering::Relaxed)
+    }
+}
+
 /// Limits of one listener.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -51,12 +73,15 @@ pub struct Limits {
     pub requests: usize,
     /// How slow the body of a request may be.
     pub pace: Pace,
+    /// Counts who went unanswered; listeners may share one.
+    pub tally: Arc<Tally>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let pace = Pace { silence: Duration::from_secs(30), rate: 1_024, grace: Duration::from_secs(60) };
-        Self { connections: Places::new(10_000), handshake_s: 10, head_s: 30, drain_s: 10, requests: 4_096, pace }
+        let (connections, tally) = (Places::new(10_000), Arc::default());
+        Self { connections, handshake_s: 10, head_s: 30, drain_s: 10, requests: 4_096, pace, tally }
     }
 }
 
@@ -102,10 +127,12 @@ pub async fn serve<H, F>(
                     run(socket, false, who, limits, desks, handler, watcher).await;
                 }
                 Some(acceptor) => {
-                    if let Some((stream, who)) = handshake(acceptor, socket, remote, limits.handshake_s).await {
-                        let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                        run(stream, h2, who, limits, desks, handler, watcher).await;
-                    }
+                    let Some((stream, who)) = handshake(acceptor, socket, remote, limits.handshake_s).await else {
+                        limits.tally.handshakes.fetch_add(1, Ordering::Relaxed);
+                        return;
+                    };
+                    let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                    run(stream, h2, who, limits, desks, handler, watcher).await;
                 }
             }
         });
@@ -165,7 +192,12 @@ async fn run<S, H, F>(
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let (head, pace) = (Duration::from_secs(limits.head_s), limits.pace);
-    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+    let (faults, requests) = (Faults::default(), AtomicU64::new(0));
+    let found = faults.clone();
+    let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
+        if let Some(fault) = found.of(requests.fetch_add(1, Ordering::Relaxed)) {
+            request.extensions_mut().insert(fault);
+        }
         let is_head = request.method() == http::Method::HEAD;
         let desk = desks.clone().try_acquire_owned();
         let answer = desk.ok().map(|desk| (desk, handler(request.map(|body| paced(body, pace)), who.clone())));
@@ -191,9 +223,24 @@ async fn run<S, H, F>(
     } else {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(64 * 1024);
-        watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await
+        watcher.watch(builder.serve_connection(TokioIo::new(Heads::new(stream, faults)), service)).await
     };
     if let Err(error) = ended {
+        if is_slow(&error) {
+            limits.tally.slow.fetch_add(1, Ordering::Relaxed);
+        }
         tracing::debug!(%error, "connection ended early");
     }
+}
+
+/// Whether a connection ended because its peer did not send what it had to in time.
+fn is_slow(error: &hyper::Error) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = error.source();
+    while let Some(inner) = cause {
+        if inner.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::TimedOut) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    error.is_timeout()
 }

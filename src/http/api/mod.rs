@@ -8,7 +8,7 @@ mod token;
 
 use std::sync::Arc;
 
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use rustls_pki_types::CertificateDer;
 use serde_json::Value;
@@ -17,7 +17,7 @@ use super::host::{Addressed, addressed};
 use super::problem::json_response;
 use super::routes::{self, Call, Found, NotFound, Who};
 use super::serve::Connection;
-use super::{METHOD, NOT_FOUND, guard, openapi, problem, watch};
+use super::{MEDIA, METHOD, NOT_FOUND, guard, openapi, problem, watch};
 use crate::exchange::ExchangeError;
 use crate::gateway::desk::Viewer;
 use crate::gateway::door::{Door, People, required};
@@ -147,6 +147,10 @@ async fn handle(
         },
     };
     trace.route = found.route.template;
+    // Nothing is unpacked here: whoever gets a body as it came looks at its coding.
+    if request.headers().contains_key(CONTENT_ENCODING) && !matches!(found.route.call, Call::Pass | Call::PeerPass) {
+        return Err(Refusal::new(&MEDIA, "a body in a content coding"));
+    }
     let mut terminal = Terminal::recognise(rooms, &connection.client, trace.at)?;
     terminal.tells(input::header(request.headers(), PLACE))?;
     who.0 = terminal.clone();
