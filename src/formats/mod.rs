@@ -9,6 +9,7 @@
 //! Two programs that read one file differently are a way to show one text and sign another. So what is ambiguous is
 //! refused here, and what is merely odd (vendor octets around an archive) is told as a finding.
 
+pub mod ber;
 pub mod der;
 pub mod json;
 pub mod pdf;

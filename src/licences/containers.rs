@@ -6,12 +6,14 @@ use rsa::pkcs8::EncodePrivateKey;
 use super::variations::kit::{Draft, Party, World, at, party_of};
 use super::variations::packing::{Shape, pack};
 use super::*;
+use crate::formats::ber;
 use crate::formats::zip::Source;
 use crate::terms::UnixMillis;
 use crate::trust::asic::{self, Part};
 use crate::trust::cms::{self, Spelling};
 use crate::trust::issue::Use;
 use crate::trust::suite::{DigestAlgorithm, SignatureAlgorithm, Signer, SigningKey};
+use crate::trust::timestamp;
 
 const TEXT: &[u8] = "内容 content".as_bytes();
 const AT: &str = "2026-02-13T02:00:00Z";
@@ -195,4 +197,64 @@ fn containers_of_our_own() {
     profile.coverage = CoverageRule::Strict;
     let report = verify("case.asice", bytes, &profile);
     assert!(report.passed() && report.findings.is_empty(), "{}", report.to_text());
+}
+
+/// A time-stamp over a manifest proves when the signatures named in it were there; one that does not hold proves nothing.
+#[test]
+fn time_stamps_of_containers() {
+    const E: &[u8] = b"application/vnd.etsi.asic-e+zip";
+    const P7S: &str = "META-INF/signature001.p7s";
+    const FIRST: &str = "META-INF/timestamp001.tst";
+    const LATER: &str = "META-INF/timestamp002.tst";
+    let signer = party_of(key(SignatureAlgorithm::EcdsaP256Sha256), "签名人", Use::Signer);
+    let tsa = party_of(key(SignatureAlgorithm::Sm2Sm3), "时间戳", Use::TimeStamping);
+    let stamped = |over: &[u8], time: &str| {
+        let request = timestamp::Request::over(DigestAlgorithm::Sha256, over, [7; 8]);
+        let chain = std::slice::from_ref(&tsa.cert);
+        let response = timestamp::respond(&request, &tsa.key, chain, "1.2.3", 1, at(time)).unwrap();
+        timestamp::token_of(&response, &request).unwrap().der().to_vec()
+    };
+    let sha = DigestAlgorithm::Sha256;
+    let one = manifest(P7S, sha, &[("a.txt", b"a")]);
+    let p7s = ber::streamed(&signed(&signer, &one, Spelling::International), usize::MAX);
+    let mut first = manifest(FIRST, sha, &[("a.txt", b"a"), (P7S, &p7s)]);
+    let (mut token, early) = (stamped(&first, "2026-02-14T00:00:00Z"), Some(at("2026-02-14T00:00:00Z")));
+    let later = manifest(LATER, sha, &[(P7S, &p7s), (FIRST, &token), ("META-INF/ASiCArchiveManifest001.xml", &first)]);
+    let again = stamped(&later, "2026-02-20T00:00:00Z");
+    let mut trusting = profile(&signer);
+    trusting.coverage = CoverageRule::Strict;
+    let nobody = trusting.clone();
+    trusting.anchors.tsas = vec![tsa.cert.clone()];
+    let run = |first: &[u8], token: &[u8], with_later: bool, profile: &Profile| {
+        let mut files: Vec<(&str, &[u8])> = vec![
+            ("mimetype", E),
+            ("a.txt", b"a"),
+            ("META-INF/ASiCManifest001.xml", &one),
+            (P7S, &p7s),
+            ("META-INF/ASiCArchiveManifest001.xml", first),
+            (FIRST, token),
+        ];
+        if with_later {
+            files.extend([("META-INF/ASiCArchiveManifest.xml", later.as_slice()), (LATER, again.as_slice())]);
+        }
+        let files: Vec<_> = files.iter().map(|(n, b)| ((*n).to_owned(), b.to_vec())).collect();
+        let report = verify("f", pack(&files, &Shape::default()), profile);
+        assert!(report.passed(), "{}", report.to_text());
+        report.signatures.iter().find(|s| s.kind == "Sign").unwrap().proven_at
+    };
+    assert_eq!(run(&first, &token, false, &trusting), early);
+    assert_eq!(run(&first, &token, true, &trusting), early);
+    assert_eq!(run(&first, &token, true, &nobody), None);
+    // Over something else; and over a manifest whose digests are another file's.
+    assert_eq!(run(&first, &again, false, &trusting), None);
+    first = manifest(FIRST, sha, &[("a.txt", b"b"), (P7S, &p7s)]);
+    token = stamped(&first, "2026-02-14T00:00:00Z");
+    assert_eq!(run(&first, &token, false, &trusting), None);
+    // The later one is over the first one, which has become another.
+    assert_eq!(run(&first, &token, true, &trusting), None);
+    // Stamps alone are nobody's signature.
+    let alone = manifest(FIRST, sha, &[("a.txt", b"a")]);
+    let files = [("a.txt", &b"a"[..]), ("META-INF/ASiCManifest1.xml", &alone), (FIRST, &stamped(&alone, AT))];
+    let files: Vec<_> = files.iter().map(|(n, b)| ((*n).to_owned(), b.to_vec())).collect();
+    assert_eq!(verify("f", pack(&files, &Shape::default()), &trusting).code, Some("NOT_SIGNED"));
 }

@@ -15,19 +15,21 @@ use super::verdict::{Finding, SubIndication::*};
 use crate::formats::zip::Source;
 use crate::trust::suite::DigestAlgorithm;
 
-/// Examines one signature. `own` collects the files that belong to it and cannot cover themselves.
+/// Examines one signature; the answer holds a verdict per signer. `own` collects the files that belong to it and cannot cover
+/// themselves.
 pub(super) fn signature<S: Source>(
     package: &Package<'_, S>,
     listed: &Listed,
     own: &mut HashSet<String>,
-) -> SignatureVerdict {
+) -> Vec<SignatureVerdict> {
     let mut verdict = SignatureVerdict::blank(package.profile, &shown(&listed.id), &listed.file, listed.kind.word());
     own.insert(listed.file.clone());
-    if let Err(finding) = examine(package, listed, own, &mut verdict) {
+    let further = examine(package, listed, own, &mut verdict).unwrap_or_else(|finding| {
         verdict.findings.push(finding);
-    }
+        Vec::new()
+    });
     verdict.conclude();
-    verdict
+    std::iter::once(verdict).chain(further).collect()
 }
 
 /// See [`super::verify::detached`].
@@ -47,7 +49,10 @@ pub(super) fn detached(xml: &[u8], value: &[u8], profile: &Profile) -> Signature
             }
             Form::Cms => {
                 (verdict.kind, verdict.format) = (Kind::Sign.word(), "CMS");
-                signed_data::examine(profile, xml, value, &mut verdict)
+                // One verdict is asked for: the worst says it.
+                let further = signed_data::examine(profile, xml, value, &mut verdict)?;
+                verdict.findings.extend(further.into_iter().flat_map(|other| other.findings));
+                Ok(())
             }
             Form::Raw => Err(Finding::doubt(11, "RAW_SIGNATURE_NO_CERT", NoSigningCertificateFound, FILE)),
             Form::None => Err(Finding::format(8, "SIGNED_VALUE_DER", FILE)),
@@ -65,7 +70,7 @@ fn examine<S: Source>(
     listed: &Listed,
     own: &mut HashSet<String>,
     verdict: &mut SignatureVerdict,
-) -> Result<(), Finding> {
+) -> Result<Vec<SignatureVerdict>, Finding> {
     let (xml, findings) = ofd::signature(&package.archive, &listed.file)?;
     verdict.findings.extend(findings);
     verdict.provider = xml.provider.as_deref().map(shown);
@@ -86,7 +91,7 @@ fn examine<S: Source>(
             }
             seal_file(package, &xml, Some(&signature), verdict)?;
             seals::applied(package.profile, Some(&suite::sm3(&xml.bytes)), &signature, verdict);
-            Ok(())
+            Ok(Vec::new())
         }
         Form::Cms => {
             // The picture on the page comes from the seal file, which this kind of value does not vouch for.
@@ -179,12 +184,19 @@ pub(super) enum Form {
     None,
 }
 
+/// A ContentInfo whose length is not told, up to the tag of its content type: BER, which RFC 5652 allows, and the standards
+/// of seals do not.
+const STREAMED: [u8; 3] = [0x30, 0x80, 0x06];
+
 /// What a signed value is, by its first octets: OID first is CMS, SEQUENCE first is a seal signature, INTEGER first is a
 /// bare signature.
 pub(super) fn form(value: &[u8]) -> Form {
     use crate::formats::der::{Reader, tag};
     if value.len() == 64 {
         return Form::Raw;
+    }
+    if value.starts_with(&STREAMED) {
+        return Form::Cms;
     }
     let Ok(outer) = Reader::new(value).element() else { return Form::None };
     if outer.tag != tag::SEQUENCE {

@@ -51,15 +51,16 @@ pub(super) fn examine<S: Source>(archive: Archive<S>, profile: &Profile, report:
     let ids: HashSet<&str> = listed.iter().map(|l| l.id.as_str()).collect();
     let mut own = HashSet::new();
     for line in &listed {
-        let mut signature = examine::signature(&package, line, &mut own);
-        if let Some(base) = &line.relative
-            && !ids.contains(base.as_str())
-        {
-            let why = SubIndication::SigConstraintsFailure;
-            signature.findings.push(Finding::doubt(4, "SIG_RELATIVE_MISSING", why, ofd::shown(base)));
+        for mut signature in examine::signature(&package, line, &mut own) {
+            if let Some(base) = &line.relative
+                && !ids.contains(base.as_str())
+            {
+                let why = SubIndication::SigConstraintsFailure;
+                signature.findings.push(Finding::doubt(4, "SIG_RELATIVE_MISSING", why, ofd::shown(base)));
+            }
+            signature.conclude();
+            report.signatures.push(signature);
         }
-        signature.conclude();
-        report.signatures.push(signature);
     }
     own.extend(lists);
     report.coverage = coverage(&package, &report.signatures, &own, entrance.bodies.len());

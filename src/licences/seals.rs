@@ -73,7 +73,8 @@ pub(super) fn applied(
         SignTime::Unreadable => None,
     };
     let within = Some((seal.valid_from, seal.valid_to));
-    let times = when::times(profile, verdict, claimed, within, signature.time_stamp, signature.signature.octets);
+    let times =
+        when::times(profile, verdict, claimed, within, signature.time_stamp.as_slice(), signature.signature.octets);
     if let Some(cert) = signer {
         trusted::judge(profile, Role::Signer, &cert, Brought::default(), &times, verdict);
     }

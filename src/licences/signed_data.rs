@@ -34,15 +34,47 @@ pub(super) fn finding(error: &CmsError) -> Finding {
     }
 }
 
-/// Steps 8 to 20 of a `Sign` signature over the octets of Signature.xml.
+/// Steps 8 to 20 of a `Sign` signature over the octets of Signature.xml. The answer holds the verdicts on further signers of
+/// the same value.
 pub(super) fn examine(
     profile: &Profile,
     xml: &[u8],
     value: &[u8],
     verdict: &mut SignatureVerdict,
-) -> Result<(), Finding> {
-    let data = with_one_signer(value)?;
-    let signer = &data.signers[0];
+) -> Result<Vec<SignatureVerdict>, Finding> {
+    let data = SignedData::parse(value).map_err(|e| finding(&e))?;
+    each_signer(&data, verdict, &mut |signer, verdict| {
+        one(profile, xml, &data, signer, verdict);
+        Ok(())
+    })
+}
+
+/// Judges every signer of a value that is counted as one signature: the first into `verdict`, the others into copies of it,
+/// numbered.
+pub(super) fn each_signer(
+    data: &SignedData,
+    verdict: &mut SignatureVerdict,
+    judge: &mut dyn FnMut(&SignerInfo, &mut SignatureVerdict) -> Result<(), Finding>,
+) -> Result<Vec<SignatureVerdict>, Finding> {
+    let [first, others @ ..] = data.signers.as_slice() else { return Err(finding(&CmsError::NoSigner)) };
+    let blank = verdict.clone();
+    let mut judged = |signer: &SignerInfo, verdict: &mut SignatureVerdict| {
+        if let Err(finding) = judge(signer, verdict) {
+            verdict.findings.push(finding);
+        }
+    };
+    judged(first, verdict);
+    let mut further = Vec::new();
+    for (n, signer) in others.iter().enumerate() {
+        let mut verdict = SignatureVerdict { id: format!("{}/{}", blank.id, n + 2), ..blank.clone() };
+        judged(signer, &mut verdict);
+        verdict.conclude();
+        further.push(verdict);
+    }
+    Ok(further)
+}
+
+fn one(profile: &Profile, xml: &[u8], data: &SignedData, signer: &SignerInfo, verdict: &mut SignatureVerdict) {
     // Whatever is signed must be Signature.xml, or its SM3.
     let hash = suite::sm3(xml);
     let content: &[u8] = match &data.content {
@@ -58,8 +90,7 @@ pub(super) fn examine(
         // Detached, without attributes: some sign the digest of the file as if it were the content.
         verified = data.verify_one(signer, None, Content::Bytes(&hash));
     }
-    conclude(profile, &data, signer, &verified, verdict);
-    Ok(())
+    conclude(profile, data, signer, &verified, verdict);
 }
 
 /// What a signature is over: octets that need not be in memory.
@@ -173,19 +204,22 @@ pub(super) fn conclude(
     verified: &Result<Verified<'_>, CmsError>,
     verdict: &mut SignatureVerdict,
 ) {
-    let (mut claimed, mut token) = (None, None);
+    if data.streamed {
+        verdict.findings.push(Finding::note(8, "CMS_BER", "lengths that are not told"));
+    }
+    let (mut claimed, mut tokens) = (None, Vec::new());
     match verified {
         Err(error) => verdict.findings.push(finding(error)),
         Ok(good) => {
             claimed = good.signing_time.map(|at| Written { at, local: false });
-            token = good.time_stamp;
+            tokens.clone_from(&good.time_stamps);
             if good.raw_signature {
                 verdict.findings.push(Finding::note(10, "SIGNATURE_RAW64", "CMS_SIGNATURE"));
             }
         }
     }
     let claimed = claimed.or(verdict.claimed_at.map(|at| Written { at, local: true }));
-    let times = when::times(profile, verdict, claimed, None, token, &signer.signature);
+    let times = when::times(profile, verdict, claimed, None, &tokens, &signer.signature);
     // A signer is named even if the signature does not hold: all findings are told.
     let Some(cert) = data.certificate_of(signer) else { return };
     trusted::judge(profile, Role::Signer, cert, (&data.along(signer)).into(), &times, verdict);

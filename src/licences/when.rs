@@ -27,13 +27,13 @@ pub(super) struct Times {
 
 /// Step 14, and what step 20 makes of a time-stamp.
 ///
-/// `seal` is the seal's own period, `token` a time-stamp over `signature_value`.
+/// `seal` is the seal's own period, `tokens` are time-stamps over `signature_value`.
 pub(super) fn times(
     profile: &Profile,
     verdict: &mut SignatureVerdict,
     claimed: Option<Written>,
     seal: Option<(UnixMillis, UnixMillis)>,
-    token: Option<&[u8]>,
+    tokens: &[&[u8]],
     signature_value: &[u8],
 ) -> Times {
     match claimed {
@@ -64,17 +64,16 @@ pub(super) fn times(
     }
     let claimed = claimed.map(|w| w.at);
     verdict.claimed_at = claimed.or(verdict.claimed_at);
-    let by_token =
-        token.and_then(|token| match time_stamp(profile, token, &|by| Ok(by.of(signature_value)), verdict) {
-            Ok(at) => Some(at),
+    let mut proven = Vec::new();
+    for token in tokens {
+        match time_stamp(profile, token, &|by| Ok(by.of(signature_value)), verdict) {
+            Ok(at) => proven.push(at),
             // A bad token proves nothing; the signature is judged without it.
-            Err(finding) => {
-                verdict.findings.push(finding);
-                None
-            }
-        });
+            Err(finding) => verdict.findings.push(finding),
+        }
+    }
     // Time-stamps over the whole document may have proven a time already: the earliest counts.
-    let proven = by_token.into_iter().chain(verdict.proven_at).min();
+    let proven = proven.into_iter().chain(verdict.proven_at).min();
     verdict.proven_at = proven;
     let basis = basis(profile.time_basis, proven.is_some());
     let judged_at = match basis {

@@ -15,7 +15,8 @@ use super::report::{Report, SignatureVerdict};
 use super::signed_data::{self, Ranges};
 use super::verdict::{Finding, Indication, SubIndication::*};
 use super::{seals, ses, times, when};
-use crate::formats::der::Reader;
+use crate::formats::ber;
+use crate::formats::der::{DerError, Reader};
 use crate::formats::pdf::{Document, Kind, PdfError, Signature, Store, Update};
 use crate::formats::zip::{Source, ZipError};
 use crate::terms::UnixMillis;
@@ -111,13 +112,15 @@ fn revision(signature: &Signature) -> String {
 
 /// The value without the zeros that fill its place.
 fn value(signature: &Signature) -> Result<&[u8], Finding> {
-    let mut reader = Reader::new(&signature.contents);
-    let element = reader.element().map_err(|e| Finding::format(8, "SIGNED_VALUE_DER", e.to_string()))?;
-    if reader.rest().iter().all(|b| *b == 0) {
-        Ok(element.full)
-    } else {
-        Err(Finding::format(8, "PDF_CONTENTS_TRAILING", ""))
-    }
+    let contents = &signature.contents;
+    let wrong = |e: DerError| Finding::format(8, "SIGNED_VALUE_DER", e.to_string());
+    let length = match form(contents) {
+        // Its end stands in it, and the zeros that fill the place look like more ends.
+        Form::Cms if contents.get(1) == Some(&0x80) => ber::definite(contents).map_err(wrong)?.1,
+        _ => Reader::new(contents).element().map_err(wrong)?.full.len(),
+    };
+    let (value, rest) = contents.split_at(length);
+    if rest.iter().all(|b| *b == 0) { Ok(value) } else { Err(Finding::format(8, "PDF_CONTENTS_TRAILING", "")) }
 }
 
 /// Steps 6 to 20.

@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
 use super::*;
+use crate::formats::ber;
 use crate::licences::variations::kit::{Draft, Party, World, at, party_of};
 use crate::licences::*;
 use crate::trust::cms::{self, Spelling};
@@ -127,6 +128,12 @@ fn pades_and_national_signatures() {
         let verdict = &report.signatures[0];
         assert_eq!((verdict.file.as_str(), verdict.proven_at), ("Seal (1)", None));
         assert_eq!(verdict.claimed_at, Some(at("2026-02-13T02:00:00Z")));
+        // As encoders that stream write it, in a place with zeros at its end.
+        let streamed =
+            fill(document(signature(PADES)), &|octets| ber::streamed(&by(&signer, spelling, None)(octets), usize::MAX));
+        let report = verify("f.pdf", streamed, &profile(&signer, None));
+        let noted = report.signatures[0].findings.iter().any(|f| f.code == "CMS_BER");
+        assert!(report.passed() && noted, "{}", report.to_text());
         // B-T: the stamp keeps it good after the signer's certificate has run out.
         let stamped = fill(document(signature(PADES)), &by(&signer, spelling, Some(&tsa)));
         let report = verify("f.pdf", stamped, &profile(&signer, Some(&tsa)));

@@ -165,7 +165,7 @@ fn times(profile: &Profile, claims: &Map<String, Value>, verdict: &mut Signature
         verdict.findings.push(Finding::doubt(14, "VC_EXPIRED", SigConstraintsFailure, to.to_string()));
     }
     match issued {
-        Some(at) => when::times(profile, verdict, Some(Written { at, local: false }), None, None, &[]),
+        Some(at) => when::times(profile, verdict, Some(Written { at, local: false }), None, &[], &[]),
         None => {
             // The claim is optional; without it, only the present is known.
             verdict.basis = TimeBasis::Now;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use base64::Engine;
 
 use super::packing::{Shape, pack};
+use crate::formats::ber;
 use crate::formats::der::{Reader, tag, write};
 use crate::licences::*;
 use crate::terms::UnixMillis;
@@ -36,6 +37,20 @@ pub fn party_of(key: SigningKey, name: &str, purpose: Use) -> Party {
     Party { key, cert: Certificate::parse(&der).unwrap() }
 }
 
+/// A party's certificate with another inside, signed again by the party itself.
+pub fn resigned(party: &Party, change: impl Fn(&mut Vec<Vec<u8>>)) -> Vec<u8> {
+    let mut whole = Reader::new(party.cert.der()).sequence().unwrap();
+    let (mut inside, algorithm) = (whole.sequence().unwrap(), whole.element().unwrap().full);
+    let mut parts = Vec::new();
+    while !inside.is_empty() {
+        parts.push(inside.element().unwrap().full.to_vec());
+    }
+    change(&mut parts);
+    let tbs = write::sequence(&parts);
+    let signature = write::bit_string(&party.key.sign(&tbs).unwrap());
+    write::sequence(&[tbs, algorithm.to_vec(), signature])
+}
+
 /// `r‖s` of a DER signature.
 fn raw(der: &[u8]) -> Vec<u8> {
     let mut inside = Reader::new(der).sequence().unwrap();
@@ -60,6 +75,10 @@ pub struct Cms {
     pub international: bool,
     /// PKCS#7 data outside, the national type in the attribute.
     pub mixed_types: bool,
+    /// As encoders that stream write it: lengths are not told, content is in pieces.
+    pub streamed: bool,
+    /// Another party signs the same, in the same object.
+    pub second: bool,
 }
 
 pub type Edit = Box<dyn Fn(String) -> Vec<u8>>;
@@ -73,8 +92,18 @@ pub struct Draft {
     pub v1: bool,
     pub cms: Option<Cms>,
     pub raw_signatures: bool,
+    /// What a signature looks like in the end, from the DER it is.
+    pub signature_form: Option<fn(&[u8]) -> Vec<u8>>,
     /// BIT STRINGs as encoders on OpenSSL write them.
     pub count_zero_bits: bool,
+    /// OCTET STRINGs where BIT STRINGs belong.
+    pub octet_strings: bool,
+    /// What SignedValue.dat holds in the end, from what it should.
+    pub value_form: Option<fn(&[u8]) -> Vec<u8>>,
+    /// The same of Seal.esl.
+    pub seal_form: Option<fn(&[u8]) -> Vec<u8>>,
+    /// The signer's certificate, made anew; it is trusted.
+    pub certificate: Option<fn(&World) -> Vec<u8>>,
     pub second_signature: bool,
     pub second_body: bool,
     /// Files in no list of references.
@@ -94,7 +123,12 @@ impl Default for Draft {
             v1: false,
             cms: None,
             raw_signatures: false,
+            signature_form: None,
             count_zero_bits: false,
+            octet_strings: false,
+            value_form: None,
+            seal_form: None,
+            certificate: None,
             second_signature: false,
             second_body: false,
             uncovered: Vec::new(),
@@ -126,6 +160,9 @@ impl Draft {
     }
 
     fn bits(&self, octets: &[u8]) -> Vec<u8> {
+        if self.octet_strings {
+            return write::octet_string(octets);
+        }
         if !self.count_zero_bits {
             return write::bit_string(octets);
         }
@@ -138,7 +175,15 @@ impl Draft {
 
     fn sign(&self, party: &Party, message: &[u8]) -> Vec<u8> {
         let der = party.key.sign(message).unwrap();
-        if self.raw_signatures { raw(&der) } else { der }
+        match self.signature_form {
+            Some(form) => form(&der),
+            None if self.raw_signatures => raw(&der),
+            None => der,
+        }
+    }
+
+    fn signer(&self, world: &World) -> Vec<u8> {
+        self.certificate.map_or_else(|| world.signer.cert.der().to_vec(), |make| make(world))
     }
 
     fn edited(&self, file: &str, text: String) -> Vec<u8> {
@@ -163,15 +208,15 @@ impl Draft {
             property.push(self.or("list type", write::small(1)));
         }
         property.extend([
-            self.or("list", write::sequence(&[write::octet_string(world.signer.cert.der())])),
+            self.or("list", write::sequence(&[write::octet_string(&self.signer(world))])),
             self.or("created", time("2025-06-01T00:00:00Z")),
             self.or("from", time("2025-06-01T00:00:00Z")),
             self.or("to", time("2028-06-01T00:00:00Z")),
         ]);
         let picture = write::sequence(&[
             self.or("picture type", write::ia5("png")),
-            write::octet_string(b"\x89PNG"),
-            write::small(40),
+            self.or("picture", write::octet_string(b"\x89PNG")),
+            self.or("width", write::small(40)),
             write::small(40),
         ]);
         let mut info = vec![header, self.or("esID", write::ia5("41900100000017")), write::sequence(&property), picture];
@@ -190,7 +235,7 @@ impl Draft {
     }
 
     pub fn value(&self, world: &World, seal: &[u8], xml: &[u8], path: &str) -> Vec<u8> {
-        let cert = write::octet_string(world.signer.cert.der());
+        let cert = write::octet_string(&self.signer(world));
         let algorithm = self.or("signer algorithm", write::oid(SM2));
         let hash = self.or("hash", self.bits(&DigestAlgorithm::Sm3.of(xml)));
         let property = self.or("property", write::ia5(path));
@@ -229,33 +274,34 @@ impl Draft {
         };
         let content: &[u8] = if form.inside { &hash } else { xml };
         let message = if form.attributes { of(content) } else { content.to_vec() };
-        let mut info = vec![
-            write::small(1),
-            write::sequence(&[
-                world.signer.cert.issuer().to_vec(),
-                write::tlv(tag::INTEGER, world.signer.cert.serial()),
-            ]),
-            digest.clone(),
-        ];
-        if form.attributes {
-            let mut tagged = message.clone();
-            tagged[0] = tag::context(0);
-            info.push(tagged);
-        }
-        info.push(write::sequence(&[write::oid(form.algorithm.unwrap_or("1.2.156.10197.1.301.1"))]));
-        info.push(write::octet_string(&self.sign(&world.signer, &message)));
+        let by = |party: &Party| {
+            let issuer = [party.cert.issuer().to_vec(), write::tlv(tag::INTEGER, party.cert.serial())];
+            let mut info = vec![write::small(1), write::sequence(&issuer), digest.clone()];
+            if form.attributes {
+                let mut tagged = message.clone();
+                tagged[0] = tag::context(0);
+                info.push(tagged);
+            }
+            info.push(write::sequence(&[write::oid(form.algorithm.unwrap_or("1.2.156.10197.1.301.1"))]));
+            info.push(write::octet_string(&self.sign(party, &message)));
+            write::sequence(&info)
+        };
+        let parties = [&world.signer, &world.second];
+        let parties = &parties[..if form.second { 2 } else { 1 }];
+        let certificates: Vec<&[u8]> = parties.iter().map(|party| party.cert.der()).collect();
         let mut inner = vec![write::oid(&data)];
         if form.inside {
             inner.push(write::explicit(0, &write::octet_string(&hash)));
         }
         let signed = write::sequence(&[
             write::small(1),
-            write::set_of(&[digest]),
+            write::set_of(std::slice::from_ref(&digest)),
             write::sequence(&inner),
-            write::explicit(0, world.signer.cert.der()),
-            write::set_of(&[write::sequence(&info)]),
+            write::explicit(0, &certificates.concat()),
+            write::set_of(&parties.iter().map(|party| by(party)).collect::<Vec<_>>()),
         ]);
-        write::sequence(&[write::oid(&format!("{base}2")), write::explicit(0, &signed)])
+        let all = write::sequence(&[write::oid(&format!("{base}2")), write::explicit(0, &signed)]);
+        if form.streamed { ber::streamed(&all, usize::MAX) } else { all }
     }
 
     /// The package.
@@ -272,7 +318,7 @@ impl Draft {
         let document = |page: &str| format!("{HEAD}<ofd:Document {NS}><ofd:Pages>{page}</ofd:Pages></ofd:Document>");
         let mut files = vec![
             ("OFD.xml".to_owned(), self.edited("OFD.xml", entrance)),
-            ("Doc_0/Document.xml".to_owned(), document("一").into_bytes()),
+            ("Doc_0/Document.xml".to_owned(), self.edited("Document.xml", document("一"))),
             ("Doc_0/Pages/Page_0/Content.xml".to_owned(), b"<not><well-formed>".to_vec()),
         ];
         if self.second_body {
@@ -280,6 +326,7 @@ impl Draft {
         }
         files.extend(self.files.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.clone())));
         let seal = self.seal(world);
+        let esl = self.seal_form.map_or_else(|| seal.clone(), |form| form(&seal));
         let count = if self.second_signature { 2 } else { 1 };
         let kind = if self.cms.is_some() { "Sign" } else { "Seal" };
         let line = |n: usize| {
@@ -291,7 +338,7 @@ impl Draft {
         for n in 0..count {
             let folder = format!("{SIGNS}/Sign_{n}");
             let mut references = String::new();
-            let with_seal = (format!("{folder}/Seal.esl"), seal.clone());
+            let with_seal = (format!("{folder}/Seal.esl"), esl.clone());
             let seal_file = (self.cms.is_none()).then_some(&with_seal);
             for (name, bytes) in
                 files.iter().chain(seal_file).filter(|(name, _)| !self.uncovered.contains(&name.as_str()))
@@ -320,6 +367,7 @@ impl Draft {
                 Some(form) => self.cms(world, form, &xml),
                 None => self.value(world, &seal, &xml, &format!("/{folder}/Signature.xml")),
             };
+            let value = self.value_form.map_or_else(|| value.clone(), |form| form(&value));
             own.extend(seal_file.cloned());
             own.push((format!("{folder}/Signature.xml"), xml));
             own.push((format!("{folder}/SignedValue.dat"), value));
@@ -336,11 +384,16 @@ const NS: &str = "xmlns:ofd=\"http://www.ofdspec.org/2016\"";
 pub struct World {
     pub maker: Party,
     pub signer: Party,
+    pub second: Party,
 }
 
 impl World {
     pub fn new() -> Self {
-        Self { maker: party("制章人", Use::Signer), signer: party("签章人", Use::Signer) }
+        Self {
+            maker: party("制章人", Use::Signer),
+            signer: party("签章人", Use::Signer),
+            second: party("会签人", Use::Signer),
+        }
     }
 
     pub fn profile(&self) -> Profile {
@@ -351,6 +404,10 @@ impl World {
     }
 
     pub fn report(&self, name: &str, draft: &Draft) -> Report {
-        verify(name, draft.package(self), &self.profile())
+        let mut profile = self.profile();
+        let made = draft.certificate.and_then(|make| Certificate::parse(&make(self)).ok());
+        profile.anchors.signers.push(self.second.cert.clone());
+        profile.anchors.signers.extend(made);
+        verify(name, draft.package(self), &profile)
     }
 }

@@ -19,6 +19,7 @@ pub use verify::{Content, Signed, Verified, verify_detached};
 
 use super::certificate::{Certificate, CertificateError};
 use super::suite::{DigestAlgorithm, Identifier, SignatureAlgorithm, SuiteError};
+use crate::formats::ber;
 use crate::formats::der::{DerError, Element, Reader, tag, write};
 use crate::terms::{Explain, Next, Told, refusal::tolds};
 
@@ -115,6 +116,8 @@ impl CmsError {
 pub struct SignedData {
     /// With the national content types of GB/T 35275.
     pub national: bool,
+    /// The frame was BER whose lengths are not told, as encoders that stream write it.
+    pub streamed: bool,
     /// Dotted.
     pub content_type: String,
     /// The content, if it is inside.
@@ -193,8 +196,22 @@ impl Attributes {
 }
 
 impl SignedData {
-    /// Reads a ContentInfo with SignedData, nothing after it.
-    pub fn parse(der: &[u8]) -> Result<Self, CmsError> {
+    /// Reads a ContentInfo with SignedData, nothing after it. RFC 5652 asks for DER only where something is digested, so a
+    /// frame in BER is taken, and [`SignedData::streamed`] tells of it.
+    pub fn parse(octets: &[u8]) -> Result<Self, CmsError> {
+        match Self::parse_der(octets) {
+            Err(CmsError::Der(DerError::Length) | CmsError::Form(IN_PIECES)) => {
+                let (der, used) = ber::definite(octets)?;
+                if used != octets.len() {
+                    return Err(DerError::Trailing.into());
+                }
+                Ok(Self { streamed: true, ..Self::parse_der(&der)? })
+            }
+            parsed => parsed,
+        }
+    }
+
+    fn parse_der(der: &[u8]) -> Result<Self, CmsError> {
         let mut outer = Reader::new(der);
         let mut info = outer.sequence()?;
         outer.done()?;
@@ -245,7 +262,7 @@ impl SignedData {
         let infos = data.expect(tag::SET)?;
         data.done()?;
         let signers = elements(infos.content)?.iter().map(signer_info).collect::<Result<_, _>>()?;
-        Ok(Self { national, content_type, content, certificates, crls, ocsp, signers })
+        Ok(Self { national, streamed: false, content_type, content, certificates, crls, ocsp, signers })
     }
 
     /// The certificate of a signer, if it is inside.
@@ -257,10 +274,12 @@ impl SignedData {
     }
 }
 
+const IN_PIECES: &str = "content in pieces";
+
 /// Content is an OCTET STRING in CMS, and anything in PKCS#7: then its octets without tag and length count.
 fn content_octets(element: &Element<'_>) -> Result<Vec<u8>, CmsError> {
     match element.tag {
-        0x24 => Err(CmsError::Form("content in pieces")),
+        0x24 => Err(CmsError::Form(IN_PIECES)),
         _ => Ok(element.content.to_vec()),
     }
 }

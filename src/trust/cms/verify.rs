@@ -32,8 +32,8 @@ pub struct Verified<'a> {
     /// The signature was `r‖s` in 64 octets instead of DER: one vendor's habit, to be reported.
     pub raw_signature: bool,
     pub signature: &'a [u8],
-    /// Time-stamp token over the signature value, if the object has one; not verified here.
-    pub time_stamp: Option<&'a [u8]>,
+    /// Time-stamp tokens over the signature value; not verified here.
+    pub time_stamps: Vec<&'a [u8]>,
 }
 
 /// A detached signature that holds, with what it brought along.
@@ -48,7 +48,7 @@ pub struct Signed {
     pub signature_value: Vec<u8>,
     /// The signature binds its certificate (CAdES).
     pub certificate_bound: bool,
-    /// Time-stamp token over the signature value; not verified here.
+    /// Time-stamp token over the signature value, the first if there are several; not verified here.
     pub time_stamp: Option<Vec<u8>>,
 }
 
@@ -72,7 +72,7 @@ pub fn verify_detached(der: &[u8], digest_of: &mut dyn FnMut(DigestAlgorithm) ->
         digest: signer.digest,
         signature_value: signer.signature.clone(),
         certificate_bound: verified.binds_certificate,
-        time_stamp: verified.time_stamp.map(<[u8]>::to_vec),
+        time_stamp: verified.time_stamps.first().map(|token| token.to_vec()),
         certificates: data.certificates.clone(),
     })
 }
@@ -106,7 +106,7 @@ impl SignedData {
             binds_certificate: false,
             raw_signature: false,
             signature: &signer.signature,
-            time_stamp: time_stamp(signer)?,
+            time_stamps: time_stamps(signer),
         };
         let message = match &signer.signed {
             // Without attributes the content type cannot be told from the octets: only plain data may be signed so.
@@ -193,11 +193,11 @@ fn names_certificate(value: &[u8], certificate: &Certificate) -> Result<(), CmsE
     if first.octet_string()? == algorithm.of(certificate.der()) { Ok(()) } else { Err(CmsError::OtherCertificate) }
 }
 
-fn time_stamp(signer: &SignerInfo) -> Result<Option<&[u8]>, CmsError> {
-    let mut found = signer.unsigned.iter().filter(|a| a.oid == SIGNATURE_TIME_STAMP);
-    match (found.next(), found.next()) {
-        (None, _) => Ok(None),
-        (Some(attribute), None) => Ok(attribute.values.first().map(Vec::as_slice)),
-        _ => Err(CmsError::Form("more than one time-stamp attribute")),
-    }
+/// Most time-stamps of one signature: each is a signature to be verified.
+const STAMPS: usize = 8;
+
+/// Several authorities may stamp one signature, each in an attribute of its own (RFC 5126 §6.1.1).
+fn time_stamps(signer: &SignerInfo) -> Vec<&[u8]> {
+    let found = signer.unsigned.iter().filter(|a| a.oid == SIGNATURE_TIME_STAMP);
+    found.flat_map(|attribute| &attribute.values).take(STAMPS).map(Vec::as_slice).collect()
 }

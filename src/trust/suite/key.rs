@@ -65,8 +65,8 @@ impl PublicKey {
         match () {
             () if curve.is(P256) && uncompressed(32) => Ok(Self::P256(point)),
             () if curve.is(P384) && uncompressed(48) => Ok(Self::P384(point)),
-            () if curve.is(SM2) && sm2_suite::is_key(&point) => Ok(Self::Sm2(point)),
-            () if curve.is(P256) || curve.is(P384) || curve.is(SM2) => Err(SuiteError::Key),
+            () if curve.is(SM2) => sm2_suite::key(&point).map(Self::Sm2).ok_or(SuiteError::Key),
+            () if curve.is(P256) || curve.is(P384) => Err(SuiteError::Key),
             () => Err(SuiteError::UnknownAlgorithm(curve.to_string())),
         }
     }

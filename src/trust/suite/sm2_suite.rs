@@ -26,6 +26,15 @@ pub fn is_key(point: &[u8]) -> bool {
     Affine::from_octets(point).is_some()
 }
 
+/// A public key in 65 octets, from that or from a compressed point (GB/T 32918.1 §4.2.9); `None` for no point of the curve.
+pub(super) fn key(octets: &[u8]) -> Option<Vec<u8>> {
+    if let ([2 | 3, ..], 33) = (octets, octets.len()) {
+        let point = PublicKey::from_sec1_bytes(octets).ok()?.to_sec1_point(false);
+        return Some(point.as_bytes().to_vec());
+    }
+    is_key(octets).then(|| octets.to_vec())
+}
+
 /// Verifies a DER signature over `message` under an uncompressed point.
 ///
 /// # Errors

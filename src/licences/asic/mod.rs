@@ -4,6 +4,7 @@
 //!  ASiC-E: mimetype · files… · META-INF/*ASiCManifest*.xml ◀─over─ META-INF/*.p7s     one pair per signature
 //!                                 └─ a digest of every file
 //!  ASiC-S: mimetype · one file ◀─over─ META-INF/signature.p7s
+//!  either:             META-INF/*ASiC*Manifest*.xml ◀─over─ META-INF/*.tst                  [`stamps`]: when they were there
 //! ```
 //! The steps are those of an OFD package: manifest for Signature.xml, CAdES signature for the signed value.
 
@@ -12,6 +13,8 @@ use std::collections::HashSet;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as B64;
 
+mod stamps;
+
 use super::ofd::{self, shown};
 use super::profile::{CoverageRule, Profile};
 use super::report::{Format, Report, SignatureVerdict};
@@ -19,6 +22,7 @@ use super::signed_data::{self, Octets, Unpacked};
 use super::verdict::{Finding, Indication, SubIndication::*};
 use crate::formats::xml::{self, XmlError};
 use crate::formats::zip::{Archive, Entry, Source, ZipError};
+use crate::trust::cms::{SignedData, SignerInfo};
 use crate::trust::suite::DigestAlgorithm;
 
 const MIMETYPE: &str = "mimetype";
@@ -36,7 +40,7 @@ pub(super) fn format<S: Source>(archive: &Archive<S>) -> Option<Format> {
         Some(S_TYPE) => Some(Format::AsicS),
         // The media type may be left out, or in ASiC-S be that of the file inside (§4.3.3.1).
         _ if archive.find(ofd::ENTRANCE).is_some() => None,
-        _ if archive.files().any(|e| is_manifest(&e.name)) => Some(Format::AsicE),
+        _ if archive.files().any(|e| is_manifest(&e.name, &MANIFESTS[..1])) => Some(Format::AsicE),
         _ if archive.files().any(|e| is_meta(&e.name, ".p7s")) => Some(Format::AsicS),
         _ => None,
     }
@@ -47,8 +51,12 @@ fn is_meta(name: &str, ending: &str) -> bool {
     name.strip_prefix("meta-inf/").is_some_and(|rest| !rest.contains('/') && rest.ends_with(ending))
 }
 
-fn is_manifest(name: &str) -> bool {
-    is_meta(name, ".xml") && name.to_ascii_lowercase().contains("asicmanifest")
+/// Of signatures and stamps, and of stamps alone.
+const MANIFESTS: [&str; 2] = ["asicmanifest", "asicarchivemanifest"];
+
+fn is_manifest(name: &str, words: &[&str]) -> bool {
+    let name = name.to_ascii_lowercase();
+    is_meta(&name, ".xml") && words.iter().any(|word| name.contains(word))
 }
 
 pub(super) fn examine<S: Source>(archive: &Archive<S>, profile: &Profile, report: &mut Report) -> Result<(), Finding> {
@@ -59,22 +67,28 @@ pub(super) fn examine<S: Source>(archive: &Archive<S>, profile: &Profile, report
         // A program that looks at the first octets only would not know the file; its content is the same.
         report.findings.push(Finding::note(2, "ASIC_MIMETYPE_PLACE", ""));
     }
-    let parts = match report.format {
-        Format::AsicS => simple(archive)?,
-        _ => extended(archive)?,
-    };
-    for part in &parts {
+    let simple = if report.format == Format::AsicS { simple(archive)? } else { Vec::new() };
+    let (stamps, extended): (Vec<Part>, Vec<Part>) =
+        extended(archive)?.into_iter().partition(|part| is_meta(&part.signature, ".tst"));
+    let parts: Vec<Part> = simple.into_iter().chain(extended).collect();
+    for part in parts.iter().chain(&stamps) {
         own.extend(part.manifest.clone());
         own.insert(part.signature.clone());
+    }
+    let proven = stamps::examine(archive, &stamps, profile, report);
+    for part in &parts {
         let mut verdict = SignatureVerdict::blank(profile, &shown(&part.signature), &part.signature, "Sign");
-        if let Err(finding) = signature(archive, part, profile, &mut verdict) {
+        verdict.proven_at = proven.earliest(&part.signature);
+        let further = signature(archive, part, profile, &mut verdict).unwrap_or_else(|finding| {
             verdict.findings.push(finding);
-        }
+            Vec::new()
+        });
         verdict.conclude();
         report.signatures.push(verdict);
+        report.signatures.extend(further);
     }
     others(archive, &own, report);
-    if report.signatures.is_empty() && !report.findings.iter().any(|f| f.outcome.is_some()) {
+    if parts.is_empty() && !report.findings.iter().any(|f| f.outcome.is_some()) {
         report.findings.push(Finding::doubt(3, "NOT_SIGNED", SignedDataNotFound, ""));
     }
     // Also what nobody signed must be whole.
@@ -103,7 +117,7 @@ fn simple<S: Source>(archive: &Archive<S>) -> Result<Vec<Part>, Finding> {
 
 fn extended<S: Source>(archive: &Archive<S>) -> Result<Vec<Part>, Finding> {
     let mut parts: Vec<Part> = Vec::new();
-    for entry in archive.files().filter(|e| is_manifest(&e.name)) {
+    for entry in archive.files().filter(|e| is_manifest(&e.name, &MANIFESTS)) {
         let root = manifest(archive, &entry.name)?;
         let reference = root.one("SigReference").map_err(|e| bad_xml(&entry.name, &e))?;
         let signature = name_of(reference.attr("URI"), &entry.name)?;
@@ -162,7 +176,7 @@ fn signature<S: Source>(
     part: &Part,
     profile: &Profile,
     verdict: &mut SignatureVerdict,
-) -> Result<(), Finding> {
+) -> Result<Vec<SignatureVerdict>, Finding> {
     if let Some(name) = &part.manifest {
         verdict.file.clone_from(name);
         references(archive, name, verdict)?;
@@ -171,28 +185,33 @@ fn signature<S: Source>(
         return Err(Finding::doubt(4, "SIGNED_VALUE_MISSING", SignedDataNotFound, shown(&part.signature)));
     };
     if !is_meta(&part.signature, ".p7s") {
-        // A time-stamp or an evidence record in place of a signature: nobody has signed.
+        // An evidence record in place of a signature, or something else: nobody has signed.
         return Err(Finding::doubt(8, "ASIC_NOT_CADES", SigConstraintsFailure, shown(&part.signature)));
     }
     verdict.format = "CAdES";
     let value = archive.read(&entry.name, ofd::BLOB_MAX).map_err(damaged)?;
-    let data = signed_data::with_one_signer(&value)?;
-    let signer = &data.signers[0];
+    let data = SignedData::parse(&value).map_err(|e| signed_data::finding(&e))?;
     if data.content.is_some() {
         return Err(Finding::format(8, "CMS_STRUCTURE", "content inside a detached signature"));
     }
     match (&part.manifest, &part.file) {
         (Some(name), _) => {
             let bytes = archive.read(name, XML_MAX).map_err(damaged)?;
-            signed_data::over(profile, &data, signer, Some(&Plain(&bytes)), verdict)
+            let mut judge = |signer: &SignerInfo, verdict: &mut SignatureVerdict| {
+                signed_data::over(profile, &data, signer, Some(&Plain(&bytes)), verdict)
+            };
+            signed_data::each_signer(&data, verdict, &mut judge)
         }
         (None, Some(name)) => {
             let file = archive.find(name).ok_or_else(|| Finding::format(1, "ZIP_MISSING_ENTRY", shown(name)))?;
             let content = Unpacked(archive, file);
             verdict.covered.push((name.clone(), Vec::new()));
-            signed_data::over(profile, &data, signer, Some(&content), verdict)
+            let mut judge = |signer: &SignerInfo, verdict: &mut SignatureVerdict| {
+                signed_data::over(profile, &data, signer, Some(&content), verdict)
+            };
+            signed_data::each_signer(&data, verdict, &mut judge)
         }
-        (None, None) => Ok(()),
+        (None, None) => Ok(Vec::new()),
     }
 }
 

@@ -1,0 +1,30 @@
+//! How the time of signing is written.
+
+use super::{check, generalized, opaque};
+use crate::formats::der::{tag, write};
+
+#[test]
+fn times_of_signing() {
+    check(&[
+        ("fraction", |_, d| d.part("time", generalized("20260213020000.123Z")), None),
+        ("fraction that ends in zero", |_, d| d.part("time", generalized("20260213020000.50Z")), None),
+        ("offset", |_, d| d.part("time", generalized("20260213100000+0800")), None),
+        ("no zone", |_, d| d.part("time", generalized("20260213100000")), None),
+        ("UTCTime", |_, d| d.part("time", write::tlv(tag::UTC_TIME, b"260213020000Z")), None),
+        ("PrintableString", |_, d| d.part("time", write::printable("20260213020000Z")), None),
+        ("text in UTF8String", |_, d| d.part("time", write::utf8("2026-02-13 10:00:00")), None),
+        ("in a BIT STRING, as V1", |_, d| d.part("time", opaque(b"2026-02-13 10:00:00")), None),
+        ("not readable", |_, d| d.part("time", generalized("2026")), Some("SIGN_TIME_UNREADABLE")),
+        ("no time at all", |_, d| d.part("time", write::null()), Some("SES_STRUCTURE")),
+        ("tomorrow", |_, d| d.part("time", generalized("20260302000001Z")), Some("SIGN_TIME_IN_FUTURE")),
+        ("Beijing time that says UTC", |_, d| d.part("time", generalized("20260301070000Z")), None),
+        ("V1: ISO with Z", |_, d| (d.v1, _) = (true, d.part("time", opaque(b"2026-02-13T02:00:00Z"))), None),
+        ("V1: ISO with fraction", |_, d| (d.v1, _) = (true, d.part("time", opaque(b"2026-02-13T02:00:00.377Z"))), None),
+        ("V1: slashes", |_, d| (d.v1, _) = (true, d.part("time", opaque(b"2026/02/13 10:00:00"))), None),
+        ("V1: digits", |_, d| (d.v1, _) = (true, d.part("time", opaque(b"20260213100000"))), None),
+        ("V1: UTCTime", |_, d| (d.v1, _) = (true, d.part("time", opaque(b"\x17\x0d260213020000Z"))), None),
+        ("V1: GeneralizedTime", |_, d| (d.v1, _) = (true, d.part("time", opaque(b"\x18\x0f20260213020000Z"))), None),
+        ("V1: zeros after it", |_, d| (d.v1, _) = (true, d.part("time", opaque(b"2026-02-13 10:00:00\0"))), None),
+        ("V1: nothing", |_, d| (d.v1, _) = (true, d.part("time", opaque(b""))), Some("SIGN_TIME_UNREADABLE")),
+    ]);
+}
