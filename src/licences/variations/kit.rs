@@ -82,6 +82,8 @@ pub struct Cms {
 }
 
 pub type Edit = Box<dyn Fn(String) -> Vec<u8>>;
+/// The same octets in another spelling.
+pub type Recast = fn(&[u8]) -> Vec<u8>;
 
 /// What one producer does differently.
 pub struct Draft {
@@ -93,15 +95,15 @@ pub struct Draft {
     pub cms: Option<Cms>,
     pub raw_signatures: bool,
     /// What a signature looks like in the end, from the DER it is.
-    pub signature_form: Option<fn(&[u8]) -> Vec<u8>>,
+    pub signature_form: Option<Recast>,
     /// BIT STRINGs as encoders on OpenSSL write them.
     pub count_zero_bits: bool,
     /// OCTET STRINGs where BIT STRINGs belong.
     pub octet_strings: bool,
     /// What SignedValue.dat holds in the end, from what it should.
-    pub value_form: Option<fn(&[u8]) -> Vec<u8>>,
+    pub value_form: Option<Recast>,
     /// The same of Seal.esl.
-    pub seal_form: Option<fn(&[u8]) -> Vec<u8>>,
+    pub seal_form: Option<Recast>,
     /// The signer's certificate, made anew; it is trusted.
     pub certificate: Option<fn(&World) -> Vec<u8>>,
     pub second_signature: bool,

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 
-use super::kit::{Draft, World, at, resigned};
+use super::kit::{Draft, Recast, World, at, resigned};
 use super::{check, generalized, opaque};
 use crate::formats::ber;
 use crate::formats::der::{Reader, tag, write};
@@ -127,7 +127,7 @@ fn seals_and_signed_values() {
         ("the value in Base64", |_, d| d.value_form = Some(base64), Some("SIGNED_VALUE_DER")),
         (
             "the value in Base64, V1",
-            |_, d| (d.v1, d.value_form) = (true, Some(base64 as fn(&[u8]) -> Vec<u8>)),
+            |_, d| (d.v1, d.value_form) = (true, Some(base64 as Recast)),
             Some("SIGNED_VALUE_DER"),
         ),
         ("the value in PEM", |_, d| d.value_form = Some(pem), Some("SIGNED_VALUE_DER")),
