@@ -32,6 +32,7 @@ async fn the_interface_from_outside() {
     without_rights(&federation, &document).await;
     methods(&federation).await;
     answers_are_as_described(&federation, &document).await;
+    one_window_for_all_items(&federation).await;
     withdrawn(&federation, &document).await;
     online_from_filing_to_result(&federation).await;
     nobody_sees_more_than_their_part(&federation).await;
@@ -307,6 +308,28 @@ async fn sent_twice(federation: &Federation) {
     let headers = keyed("first-key-0001");
     let other = federation.send_filing(&window, &headers, &request("就业"), &[("id.ofd", licence)]).await;
     assert_eq!((other.status, &other.json["code"]), (422, &json!("TB-EXC-0004")), "{}", other.text());
+}
+
+/// One terminal, one clerk, one sign-in of the applicant: the guide of every item is read there and its materials are planned,
+/// whatever department owns it.
+async fn one_window_for_all_items(federation: &Federation) {
+    let window = federation.client("window", 0);
+    let both = vec![
+        ("authorization", format!("Bearer {}", federation.token("clerk"))),
+        ("tongban-subject-token", federation.token("citizen")),
+    ];
+    let listed = window.get("/v1/items", &both).await;
+    let items = listed.json["items"].as_array().expect("items");
+    let sectors: std::collections::BTreeSet<_> = items.iter().map(|item| item["sector"].to_string()).collect();
+    assert!(items.len() >= 70 && sectors.len() > 10, "{} items of {sectors:?}", items.len());
+    for item in items {
+        let code = item["code"].as_str().expect("a code");
+        let guide = window.get(&format!("/v1/items/{code}"), &both).await;
+        assert_eq!((guide.status, &guide.json["code"]), (200, &json!(code)), "{}", guide.text());
+        let ask = Some(("application/json", b"{}".to_vec()));
+        let plan = window.send("POST", &format!("/v1/items/{code}/plan"), &both, ask).await;
+        assert_eq!(plan.status, 200, "{code}: {}", plan.text());
+    }
 }
 
 /// A clerk's token is good at the clerk's own desk only.
