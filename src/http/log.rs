@@ -256,7 +256,7 @@ impl LogDoor {
         let log = self.rooms.log.clone();
         let found = tokio::task::spawn_blocking(move || log.read(&path)).await;
         match found.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "reading was cut off"))? {
-            Ok(resource) => Ok(resource_answer(resource)),
+            Ok(resource) => Ok(resource_answer(resource, tile)),
             Err(AuditError::NotFound) => Err(Refusal::new(&NOT_FOUND, "no such resource of this log")),
             Err(error) => Err(error.into()),
         }
@@ -400,12 +400,17 @@ fn text(line: String) -> Response<Body> {
     response
 }
 
-fn resource_answer(resource: Resource) -> Response<Body> {
+/// Entries are for whoever asked and no cache between: the next reader has to be judged, and to be on record, too.
+fn resource_answer(resource: Resource, tile: Option<TilePath>) -> Response<Body> {
     let mut response = Response::new(full(resource.bytes));
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(resource.content_type));
-    let cache = if resource.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let cache = match tile.map(|tile| tile.level) {
+        Some(Level::Entries) => "private, max-age=31536000, immutable",
+        _ if resource.immutable => "public, max-age=31536000, immutable",
+        _ => "no-cache",
+    };
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
@@ -414,6 +419,21 @@ fn resource_answer(resource: Resource) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn entries_stay_out_of_shared_caches() {
+        for (path, immutable, want) in [
+            ("checkpoint", false, "no-cache"),
+            ("tile/0/000", true, "public, max-age=31536000, immutable"),
+            ("tile/1/000.p/7", true, "public, max-age=31536000, immutable"),
+            ("tile/entries/000", true, "private, max-age=31536000, immutable"),
+            ("tile/entries/x001/000.p/9", true, "private, max-age=31536000, immutable"),
+        ] {
+            let resource = Resource { bytes: Vec::new(), content_type: "application/octet-stream", immutable };
+            let answer = resource_answer(resource, TilePath::parse(path));
+            assert_eq!(answer.headers()[header::CACHE_CONTROL], want, "{path}");
+        }
+    }
 
     #[test]
     fn a_reader_who_follows_the_log_makes_two_lines_not_a_loop() {
