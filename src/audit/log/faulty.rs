@@ -9,7 +9,7 @@ use super::disk::{Disk, DiskFile, RealDisk};
 /// What fails next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// Every allocation fails with "no space left".
+    /// Every allocation, and every write past a file's end, fails with "no space left".
     pub full: bool,
     /// Every write fails.
     pub write: bool,
@@ -68,6 +68,9 @@ impl DiskFile for FaultyFile {
         }
         if self.disk.faults().write {
             return Err(io::Error::other("failed write"));
+        }
+        if self.disk.faults().full && offset + bytes.len() as u64 > self.inner.size()? {
+            return Err(io::ErrorKind::StorageFull.into());
         }
         self.inner.write_at(bytes, offset)
     }

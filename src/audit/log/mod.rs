@@ -33,7 +33,7 @@ mod tests;
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -92,6 +92,8 @@ struct Shared {
     minimum: AtomicU64,
     levels: Levels,
     dead: watch::Sender<Option<String>>,
+    /// The last entry found no space. The writer says so, and says when there is some again.
+    full: AtomicBool,
     stop: Mutex<bool>,
     stopping: Condvar,
 }
@@ -240,6 +242,24 @@ impl Log {
     /// Whether the log takes entries, for the readiness probe.
     pub fn is_healthy(&self) -> bool {
         self.0.shared.dead().is_none() && self.0.queue.as_ref().is_some_and(|queue| queue.capacity() > 0)
+    }
+
+    /// Whether an entry would find its place now. Costs a glance while all is well; after an entry was refused for want of
+    /// space the disk itself is asked, so that the log is ready again as soon as there is some, though nobody files.
+    ///
+    /// # Errors
+    /// [`AuditError::Full`], [`AuditError::Busy`], [`AuditError::Dead`], [`AuditError::Closed`].
+    pub async fn takes_entries(&self) -> Result<(), AuditError> {
+        if self.0.shared.full.load(Ordering::Relaxed) {
+            let (sender, answer) = oneshot::channel();
+            self.enqueue(Job::Room(sender))?;
+            return answer.await.unwrap_or(Err(AuditError::Closed));
+        }
+        match self.0.shared.dead() {
+            Some(reason) => Err(AuditError::Dead(reason)),
+            None if self.is_healthy() => Ok(()),
+            None => Err(AuditError::Busy),
+        }
     }
 
     /// Number of durable entries; the published checkpoint may be an interval behind.

@@ -110,6 +110,7 @@ impl Log {
             minimum: AtomicU64::new(opened.minimum),
             levels,
             dead: watch::Sender::new(None),
+            full: false.into(),
             stop: Mutex::new(false),
             stopping: Condvar::new(),
         });

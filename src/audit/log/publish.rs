@@ -3,6 +3,8 @@
 //! ```text
 //!  signed ──no witnesses──▶ stored ──▶ served
 //!     └──▶ fresh: shown to witnesses only ──enough of them, or the wait is over──▶ stored ──▶ served
+//!            ▲                                                                    │no space
+//!            └────────────────────────────────────────────────────────────────────┘
 //! ```
 
 use std::collections::BTreeSet;
@@ -15,7 +17,7 @@ use super::{COSIGNERS, Shared};
 use crate::audit::AuditError;
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::gm::GmSigner;
-use crate::audit::note::{Note, Signer, VerifierKey};
+use crate::audit::note::{Note, SignatureLine, Signer, VerifierKey};
 use crate::terms::Digest;
 
 /// What is served.
@@ -57,13 +59,9 @@ impl Publisher {
     /// Signs what is durable, if it has grown; one that waits for its witnesses is waited for.
     pub fn publish(&self) {
         let mut fresh = self.fresh.lock().unwrap_or_else(|p| p.into_inner());
-        match fresh.take() {
-            Some((waiting, since)) if since.elapsed() < self.patience => {
-                *fresh = Some((waiting, since));
-                return;
-            }
-            Some((waiting, _)) => drop(self.store(waiting)),
-            None => {}
+        let is_waited_for = fresh.as_ref().is_some_and(|(_, since)| since.elapsed() < self.patience);
+        if is_waited_for || !self.settle(&mut fresh) {
+            return;
         }
         let (head, served) = (self.shared.head(), self.shared.published.load());
         if head.size == served.size || self.shared.dead().is_some() {
@@ -103,9 +101,18 @@ impl Publisher {
 
     /// Serves the checkpoint that waits, now.
     pub fn release(&self) {
-        let waiting = self.fresh.lock().unwrap_or_else(|p| p.into_inner()).take();
-        if let Some((waiting, _)) = waiting {
-            self.store(waiting);
+        self.settle(&mut self.fresh.lock().unwrap_or_else(|p| p.into_inner()));
+    }
+
+    /// Stores and serves the one that waits; `false` when there is no space for it. It goes on waiting then: witnesses may
+    /// have seen it, and to show them an older one after it would look like another log.
+    fn settle(&self, fresh: &mut Option<(Published, Instant)>) -> bool {
+        match fresh {
+            Some((waiting, _)) if !self.store(waiting.clone()) => false,
+            _ => {
+                *fresh = None;
+                true
+            }
         }
     }
 
@@ -129,8 +136,8 @@ impl Publisher {
         replace(&*self.disk, &self.dir, COSIGNERS, text.as_bytes()).map_err(io)
     }
 
-    /// Adds signature lines of witnesses to the checkpoint they were made for. `false` when another one is there
-    /// meanwhile, or a line is there already.
+    /// Adds signature lines of witnesses to the checkpoint they were made for; a newer line of a witness takes the place of
+    /// its older one. `false` when another checkpoint is there meanwhile, or the lines are there already.
     pub fn add_lines(&self, cosigned: &Note<'_>) -> Result<bool, AuditError> {
         let mut fresh = self.fresh.lock().unwrap_or_else(|p| p.into_inner());
         if let Some((waiting, _)) = &mut *fresh
@@ -175,6 +182,12 @@ impl Publisher {
 fn with_lines(note: &str, cosigned: &Note<'_>) -> Option<String> {
     let current = Note::parse(note.as_bytes()).ok()?;
     let is_new = |line: &&_| !current.signatures().contains(line);
-    let lines: String = cosigned.signatures().iter().filter(is_new).map(|line| line.line).collect();
-    (current.text() == cosigned.text() && !lines.is_empty()).then(|| format!("{note}{lines}"))
+    let new: Vec<_> = cosigned.signatures().iter().filter(is_new).collect();
+    if current.text() != cosigned.text() || new.is_empty() {
+        return None;
+    }
+    let is_replaced = |line: &&SignatureLine<'_>| new.iter().any(|n| (n.name, n.key_id) == (line.name, line.key_id));
+    let kept = current.signatures().iter().filter(|line| !is_replaced(line));
+    let lines: String = kept.chain(new.iter().copied()).map(|line| line.line).collect();
+    Some(format!("{}\n{lines}", current.text()))
 }

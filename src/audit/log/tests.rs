@@ -220,6 +220,87 @@ fn a_full_disk_loses_nothing_and_heals() {
 }
 
 #[tokio::test]
+async fn a_full_disk_is_told_and_the_log_is_ready_again_by_itself() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+    let log = Log::open(dir.path(), OpenOptions { disk: Arc::new(disk.clone()), ..options() }).unwrap();
+    log.append(&entry(0)).await.unwrap();
+    assert!(log.takes_entries().await.is_ok());
+    disk.set(Faults { full: true, ..Faults::default() });
+    let mut kept = 1;
+    while log.append(&entry(kept)).await.is_ok() {
+        kept += 1; // the space taken in advance
+    }
+    for _ in 0..3 {
+        assert!(matches!(log.takes_entries().await, Err(AuditError::Full(_))));
+    }
+    disk.set(Faults::default());
+    assert!(log.takes_entries().await.is_ok(), "though nobody filed meanwhile");
+    assert_eq!(log.append(&entry(0)).await.unwrap().index, kept);
+    log.close().await;
+    assert_eq!(open(dir.path()).size(), kept + 1);
+    assert_eq!(judge(dir.path()).exit_code(), 0);
+}
+
+/// Shows a witness what is to be witnessed, as of `old` entries, and adds its line.
+fn cosigned(log: &Log, witness: &Witness, old: u64, now: u64) {
+    let target = log.unwitnessed();
+    let body = crate::audit::witness::request(old, &log.consistency(old, target.size).unwrap(), &target.note);
+    let line = witness.add_checkpoint(body.as_bytes(), &[signer().verifier(KeyKind::Ed25519)], now).unwrap();
+    let text = target.note.split_once("\n\n").unwrap().0;
+    assert!(log.add_cosignatures(&format!("{text}\n\n{line}"), &[witness.key()]).unwrap());
+}
+
+fn cosigned_at(log: &Log, witness: &Witness) -> Vec<Option<u64>> {
+    let note = log.checkpoint().note.clone();
+    let note = Note::parse(note.as_bytes()).unwrap();
+    let signed = note.verify(&[signer().verifier(KeyKind::Ed25519), witness.key()]).unwrap();
+    assert_eq!(signed.len(), note.signatures().len(), "no line stands there twice");
+    signed.iter().map(|by| by.time).collect()
+}
+
+#[test]
+fn what_a_witness_has_seen_waits_for_space_and_is_served_then() {
+    let (dir, kept, disk) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), FaultyDisk::default());
+    let witness = Witness::open(kept.path(), Signer::from_seed("w.example", &[9; 32]).unwrap()).unwrap();
+    let patience = Duration::from_secs(3600);
+    let log = Log::open(dir.path(), OpenOptions { disk: Arc::new(disk.clone()), patience, ..options() }).unwrap();
+    fill(&log, 5);
+    log.publish();
+    cosigned(&log, &witness, 0, 1);
+    log.release();
+    fill(&log, 4);
+    log.publish();
+    cosigned(&log, &witness, 5, 2);
+    disk.set(Faults { full: true, ..Faults::default() });
+    for _ in 0..3 {
+        log.release();
+        log.publish();
+        assert_eq!((log.checkpoint().size, log.unwitnessed().size), (5, 9), "what the witness saw is not forgotten");
+    }
+    disk.set(Faults::default());
+    log.release();
+    assert_eq!((log.checkpoint().size, cosigned_at(&log, &witness)), (9, vec![None, Some(2)]));
+    drop(log);
+    assert_eq!(judge(dir.path()).exit_code(), 0);
+}
+
+#[test]
+fn a_renewed_cosignature_takes_the_place_of_the_older_one() {
+    let (dir, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let witness = Witness::open(kept.path(), Signer::from_seed("w.example", &[9; 32]).unwrap()).unwrap();
+    let log = open(dir.path());
+    fill(&log, 5);
+    log.publish();
+    cosigned(&log, &witness, 0, 1_000);
+    for now in [1_300, 1_600, 1_900] {
+        cosigned(&log, &witness, 5, now);
+        assert_eq!(cosigned_at(&log, &witness), [None, Some(now)]);
+    }
+    drop(log);
+    assert_eq!(judge(dir.path()).exit_code(), 0);
+}
+
+#[tokio::test]
 async fn a_failed_sync_is_the_end() {
     for faults in [
         Faults { sync: true, ..Faults::default() },

@@ -11,6 +11,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,7 +21,7 @@ use super::levels::MAX_LEVELS;
 use super::segment::{self, Chain, Footer, RECORD_HEAD, SEGMENT_ENTRIES};
 use super::{Committed, Head, MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, Shared, recover};
 use crate::audit::AuditError;
-use crate::audit::entry::{Encoded, Entry, Pseudonym, Word};
+use crate::audit::entry::{Encoded, Entry, MAX_ENTRY, Pseudonym, Word};
 use crate::audit::evidence::index;
 use crate::audit::merkle::leaf_hash;
 use crate::audit::tile::{HEIGHT, TileHashes};
@@ -98,6 +99,8 @@ pub(super) enum Job {
     Index(Box<Entry>, Reply),
     /// Whether the log has an entry of a case.
     Knows(Pseudonym, oneshot::Sender<bool>),
+    /// Whether there is space for one more entry.
+    Room(oneshot::Sender<Result<(), AuditError>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -138,6 +141,10 @@ impl Writer {
                         self.batches(std::mem::take(&mut jobs));
                         let _ = reply.send(self.cases.next(&case).1 != Before::Nothing);
                     }
+                    Job::Room(reply) => {
+                        self.batches(std::mem::take(&mut jobs));
+                        let _ = reply.send(self.room());
+                    }
                     Job::Close(done) => closers.push(done),
                 }
             }
@@ -147,7 +154,7 @@ impl Writer {
         while let Ok(job) = queue.try_recv() {
             match job {
                 Job::Append(_, reply) | Job::Index(_, reply) => reply.send(Err(AuditError::Closed)),
-                Job::Knows(..) => {}
+                Job::Knows(..) | Job::Room(..) => {}
                 Job::Close(done) => closers.push(done),
             }
         }
@@ -255,6 +262,7 @@ impl Writer {
         match outcome {
             Err(error) => self.refuse(replies.into_iter().map(|(reply, _)| reply).collect(), error),
             Ok(()) => {
+                self.shared.full.store(false, Ordering::Relaxed);
                 self.end += len;
                 self.cases.keep();
                 for (count, hashes) in self.written.iter_mut().zip(&hashes) {
@@ -318,6 +326,28 @@ impl Writer {
         Ok(())
     }
 
+    /// Tries the disk with as much as the longest entry takes, where nothing stands yet; zeros there are no entry.
+    fn room(&mut self) -> Result<(), AuditError> {
+        if let Some(reason) = self.shared.dead() {
+            return Err(AuditError::Dead(reason));
+        }
+        let blank = vec![0; RECORD_HEAD + MAX_ENTRY];
+        let hashes = std::array::from_fn(|level| if level == 0 { vec![0; 32] } else { Vec::new() });
+        let room = self.reserve(blank.len() as u64, &hashes).and_then(|()| {
+            // Where space cannot be taken in advance, only a write tells.
+            self.file.write_at(&blank, self.end).map_err(|error| match is_full(&error) {
+                true => AuditError::Full(error.to_string()),
+                false => AuditError::Dead(format!("trying the disk: {error}")),
+            })
+        });
+        match &room {
+            Ok(()) => self.shared.full.store(false, Ordering::Relaxed),
+            Err(AuditError::Dead(reason)) => self.shared.die(reason.clone()),
+            Err(_) => {}
+        }
+        room
+    }
+
     /// Seals a full segment and begins the next one.
     fn next_segment(&mut self) -> Result<(), AuditError> {
         if self.chain.frontier.size() < (self.segment + 1) * SEGMENT_ENTRIES {
@@ -336,8 +366,10 @@ impl Writer {
 
     fn refuse(&mut self, replies: Vec<Reply>, error: AuditError) {
         self.cases.forget();
-        if let AuditError::Dead(reason) = &error {
-            self.shared.die(reason.clone());
+        match &error {
+            AuditError::Dead(reason) => self.shared.die(reason.clone()),
+            AuditError::Full(_) => self.shared.full.store(true, Ordering::Relaxed),
+            _ => {}
         }
         answer_all(replies.into_iter().map(|reply| (reply, Err(error.clone()))).collect());
     }
