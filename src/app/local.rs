@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
 use super::reload::{NotReloaded, Reloaded, Reloader};
-use crate::audit::Committed;
+use crate::audit::{AuditError, Committed};
 use crate::gateway::changes::Cause;
 use crate::gateway::{Rooms, export, orders};
 use crate::http::serve::Tally;
@@ -145,10 +145,11 @@ fn told(reloaded: Result<Reloaded, NotReloaded>) -> (StatusCode, String) {
 
 /// What an operator must look at although service goes on.
 fn alarms(rooms: &Rooms, now: UnixMillis) -> String {
-    match rooms.log_archive.behind_for(now) > BEHIND_MS {
-        true => format!("alarm: the archive of the log is behind by {} entries\n", rooms.log_archive.waiting()),
-        false => String::new(),
+    let mut told = rooms.log_state.alarms(now);
+    if rooms.log_archive.behind_for(now) > BEHIND_MS {
+        told += &format!("alarm: the archive of the log is behind by {} entries\n", rooms.log_archive.waiting());
     }
+    told
 }
 
 /// The real operations, not a connection test: the store answers, the log takes lines, the directory is in force.
@@ -158,9 +159,11 @@ async fn ready(rooms: &Rooms) -> Result<(), String> {
     }
     let ping = tokio::time::timeout(Duration::from_secs(2), rooms.store.ping()).await;
     ping.map_err(|_| "store: no answer".to_owned())?.map_err(|e| e.to_string())?;
-    if !rooms.log.is_healthy() {
-        return Err("log: failed".into());
-    }
+    rooms.log.takes_entries().await.map_err(|error| match error {
+        AuditError::Full(_) => "log: no space",
+        AuditError::Busy => "log: busy",
+        _ => "log: failed",
+    })?;
     if rooms.directory.load().expires <= UnixMillis::now() {
         return Err("directory: expired".into());
     }

@@ -27,6 +27,7 @@ use crate::gateway::decisions::Decisions;
 use crate::gateway::enrol::Authority;
 use crate::gateway::intake::Bounds;
 use crate::gateway::issuers::Issuers;
+use crate::gateway::log_state::LogState;
 use crate::gateway::lookup::changed::Askers;
 use crate::gateway::material::Materials;
 use crate::gateway::orders;
@@ -126,6 +127,7 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
     Ok(Arc::new(Rooms {
         leaving: std::sync::atomic::AtomicBool::new(false),
         log_archive: ArchiveState::default(),
+        log_state: LogState::default(),
         me: Me {
             id: config.gateway.id.clone(),
             name: config.gateway.name.clone(),

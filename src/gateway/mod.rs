@@ -26,6 +26,7 @@ pub mod intake;
 pub mod issuers;
 pub mod keep;
 pub mod ledger;
+pub mod log_state;
 pub mod logout;
 pub mod lookup;
 pub mod mandates;

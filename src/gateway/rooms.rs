@@ -15,6 +15,7 @@ use super::duty::Pair;
 use super::enrol::Authority;
 use super::intake::Bounds;
 use super::issuers::{Introspected, Issuers};
+use super::log_state::LogState;
 use super::lookup::changed::Askers;
 use super::material::Materials;
 use super::orders::Operators;
@@ -221,6 +222,8 @@ impl ArchiveState {
 pub struct Rooms {
     /// How far the log is archived.
     pub log_archive: ArchiveState,
+    /// How the log stands with its witnesses and its time-stamp authority.
+    pub log_state: LogState,
     pub me: Me,
     pub store: Store,
     pub vault: Vault,
@@ -375,7 +378,14 @@ impl Rooms {
         gauges.insert("tongban_log_minimum_index", self.log.minimum() as i64);
         gauges.insert("tongban_archive_waiting", self.log_archive.waiting() as i64);
         gauges.insert("tongban_strangers_unlogged", self.strangers.unlogged() as i64);
-        gauges.insert("tongban_log_healthy", i64::from(self.log.is_healthy()));
+        gauges.insert("tongban_log_healthy", i64::from(self.log.takes_entries().await.is_ok()));
+        if let Some(is_met) = self.log_state.quorum() {
+            gauges.insert("tongban_log_witnessed", i64::from(is_met));
+            gauges.insert("tongban_log_contradicted", i64::from(self.log_state.is_contradicted()));
+        }
+        if let Some(age) = self.log_state.unstamped_for(UnixMillis::now()) {
+            gauges.insert("tongban_log_unstamped_seconds", age / 1000);
+        }
         gauges.insert("tongban_catalogue_current", i64::from(self.catalogue_is_current()));
         let (clients, directory) = self.lists_overdue(UnixMillis::now());
         gauges.insert("tongban_client_lists_overdue", clients as i64);

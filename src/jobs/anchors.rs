@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::audit::anchor::{Anchor, stamped, time_of};
 use crate::audit::entry::{Entry, Evidence, Node};
 use crate::audit::{Kind, Word};
+use crate::gateway::log_state::STAMP_OLD_MS;
 use crate::gateway::{Rooms, ledger, stopped};
 use crate::terms::{Digest, UnixMillis};
 use crate::trust::certificate::Certificate;
@@ -24,8 +25,6 @@ const EVERY: Duration = Duration::from_secs(3_600);
 const AGAIN: Duration = Duration::from_secs(60);
 /// Before the first: the gateway has other things to do when it starts.
 const FIRST: Duration = Duration::from_secs(5);
-/// Age of the newest stamp at which the operator is told, in milliseconds.
-const OLD_MS: i64 = 7_200_000;
 const WAIT: Duration = Duration::from_secs(30);
 const MAX_ANSWER: usize = 128 * 1024;
 
@@ -40,7 +39,8 @@ pub struct Anchors {
 impl Anchors {
     /// Stamps until `stop` turns true.
     pub async fn run(self, rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
-        let (mut pause, mut newest, mut size) = (FIRST, UnixMillis::now(), 0);
+        let (mut pause, mut size) = (FIRST, 0);
+        rooms.log_state.stamped(self.newest(&rooms).await.unwrap_or_else(UnixMillis::now));
         loop {
             tokio::select! {
                 () = stopped(&mut stop) => return,
@@ -49,20 +49,26 @@ impl Anchors {
             let grown = rooms.log.checkpoint().size != size;
             pause = match if grown { self.stamp(&rooms).await } else { Ok(size) } {
                 Ok(stamped) => {
-                    (newest, size) = (UnixMillis::now(), stamped);
+                    rooms.log_state.stamped(UnixMillis::now());
+                    size = stamped;
                     EVERY
                 }
                 Err(why) => {
-                    match UnixMillis::now().0 - newest.0 > OLD_MS {
-                        true => {
-                            tracing::error!(why, since = %newest, "NO TIME-STAMP over the log for more than two hours")
-                        }
+                    match rooms.log_state.unstamped_for(UnixMillis::now()).is_some_and(|age| age > STAMP_OLD_MS) {
+                        true => tracing::error!(why, "NO TIME-STAMP over the log for more than two hours"),
                         false => tracing::warn!(why, "no time-stamp over the log; it will be asked for again"),
                     }
                     AGAIN
                 }
             };
         }
+    }
+
+    /// When the newest stamp in the log's folder was made: a restart is no stamp. `None` before the first one.
+    async fn newest(&self, rooms: &Rooms) -> Option<UnixMillis> {
+        let log = rooms.log.clone();
+        let kept = tokio::task::spawn_blocking(move || log.anchor()).await.ok()?.ok()?;
+        Anchor::parse(&kept).and_then(|anchor| anchor.time(&self.trusted)).ok()
     }
 
     /// Has the served checkpoint stamped, keeps the anchor, and puts it on record. Gives the checkpoint's size.

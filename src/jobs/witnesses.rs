@@ -2,7 +2,7 @@
 //! is served without it, and the operator is told.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Request, StatusCode, header};
 use tokio::sync::watch;
@@ -20,6 +20,11 @@ use crate::upstream::body::full;
 
 /// How long a checkpoint waits for its witnesses before it is served without them.
 pub const PATIENCE: Duration = Duration::from_secs(2);
+/// Age at which cosignatures are renewed though the log has not grown: half of the ten minutes that auditors commonly grant
+/// (`max-checkpoint-age`), so that one round may fail.
+const RENEW: Duration = Duration::from_secs(300);
+/// Time before another try when not every witness has cosigned.
+const AGAIN: Duration = Duration::from_secs(30);
 /// How often a new checkpoint is looked for.
 const LOOK: Duration = Duration::from_millis(100);
 /// Longest wait for one witness.
@@ -36,6 +41,8 @@ struct Witness {
     key: VerifierKey,
     /// Size of the checkpoint it cosigned last, as far as we know.
     holds: u64,
+    /// Its last word about our log was that it is another one.
+    contradicts: bool,
 }
 
 /// Our witnesses and the quorum they must reach.
@@ -45,6 +52,8 @@ pub struct Witnesses {
     /// Whether the last checkpoint reached the quorum; told when it changes.
     is_met: Option<bool>,
     done: u64,
+    /// When they are asked about the same checkpoint again.
+    due: Option<Instant>,
 }
 
 impl Witnesses {
@@ -52,10 +61,10 @@ impl Witnesses {
     pub fn new(policy: WitnessPolicy) -> Self {
         let witness = |(place, key): (usize, &VerifierKey)| {
             let url = policy.witness_url(place)?.trim_end_matches('/').to_owned();
-            Some(Witness { name: key.name().to_owned(), url, key: key.clone(), holds: 0 })
+            Some(Witness { name: key.name().to_owned(), url, key: key.clone(), holds: 0, contradicts: false })
         };
         let all = policy.witnesses().iter().enumerate().filter_map(witness).collect();
-        Self { policy, all, is_met: None, done: 0 }
+        Self { policy, all, is_met: None, done: 0, due: None }
     }
 
     /// Asks, before anything is written, whether a witness holds more of our log than we do, or another one: then the folder
@@ -114,15 +123,28 @@ impl Witnesses {
         }
     }
 
-    /// Shows all witnesses the newest checkpoint; whether they are a quorum. `None` when it was shown before.
+    /// Whether a checkpoint of `size` entries is to be shown at `now`: a new one, or one whose cosignatures grow old.
+    fn is_wanted(&self, size: u64, now: Instant) -> bool {
+        size != self.done || self.due.is_some_and(|due| now >= due)
+    }
+
+    /// They were asked about `size` entries at `now`.
+    fn were_asked(&mut self, size: u64, now: Instant, all_cosigned: bool) {
+        self.done = size;
+        self.due = Some(now + if all_cosigned { RENEW } else { AGAIN });
+    }
+
+    /// Shows all witnesses the newest checkpoint; whether they are a quorum. `None` when it was shown a short while ago.
     async fn asked(&mut self, rooms: &Rooms) -> Option<bool> {
         let target = rooms.log.unwitnessed();
-        if target.size == self.done {
+        if !self.is_wanted(target.size, Instant::now()) {
             return None;
         }
         let client = |url: &str| client_for(url, rooms);
         let asked = self.all.iter_mut().map(|witness| ask(witness, &rooms.log, &client, &target));
-        for (name, outcome) in futures_util::future::join_all(asked).await {
+        let outcomes = futures_util::future::join_all(asked).await;
+        let all_cosigned = outcomes.iter().all(|(_, outcome)| outcome.is_ok());
+        for (name, outcome) in outcomes {
             match outcome {
                 Ok(()) => {}
                 Err(Unsigned::Failed(why)) => tracing::debug!(witness = name, why, "did not cosign"),
@@ -132,12 +154,13 @@ impl Witnesses {
                 }
             }
         }
-        self.done = target.size;
+        self.were_asked(target.size, Instant::now(), all_cosigned);
         let cosigned = rooms.log.unwitnessed();
         let is_met = cosigned.size == target.size && is_met(&self.policy, &cosigned.note);
         if is_met {
             rooms.log.release();
         }
+        rooms.log_state.witnessed(is_met, self.all.iter().any(|witness| witness.contradicts));
         Some(is_met)
     }
 
@@ -203,6 +226,11 @@ async fn ask(witness: &mut Witness, log: &Log, client: Way<'_>, target: &Publish
             }
         }
     }
+    match &outcome {
+        Ok(()) => witness.contradicts = false,
+        Err(Unsigned::Contradicts(_)) => witness.contradicts = true,
+        Err(Unsigned::Failed(_)) => {} // it may be away; what it said stands
+    }
     (witness.name.clone(), outcome)
 }
 
@@ -247,5 +275,34 @@ async fn once(witness: &Witness, log: &Log, client: Way<'_>, target: &Published)
             Err(Unsigned::Contradicts(format!("its {old} entries are not the first ones of ours")))
         }
         status => Err(format!("HTTP {}: {}", status.as_u16(), text.lines().next().unwrap_or_default()).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quiet_log_has_its_cosignatures_renewed() {
+        let policy = WitnessPolicy::parse("quorum none\n").unwrap();
+        let (mut witnesses, start) = (Witnesses::new(policy), Instant::now());
+        let at = |seconds: u64| start + Duration::from_secs(seconds);
+        assert!(!witnesses.is_wanted(0, at(0)), "an empty log is nothing to cosign");
+        for (second, size, all_cosigned, want) in [
+            (1, 5, true, true),
+            (2, 5, true, false),
+            (300, 5, true, false),
+            (301, 5, false, true), // five minutes old
+            (330, 5, true, false),
+            (331, 5, true, true), // one was away
+            (332, 6, true, true), // a new one never waits
+            (631, 6, true, false),
+            (632, 6, true, true),
+        ] {
+            assert_eq!(witnesses.is_wanted(size, at(second)), want, "second {second}");
+            if want {
+                witnesses.were_asked(size, at(second), all_cosigned);
+            }
+        }
     }
 }

@@ -1,0 +1,100 @@
+//! How the log stands with those who vouch for it: told by the jobs that ask them, read by operators.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use crate::terms::UnixMillis;
+
+/// Age of the newest time-stamp at which the operator is told, in milliseconds: two stamps were missed.
+pub const STAMP_OLD_MS: i64 = 7_200_000;
+
+const UNKNOWN: i64 = i64::MIN;
+
+/// Witnesses and time-stamps, as they stood last. Service never depends on it.
+#[derive(Debug)]
+pub struct LogState {
+    /// 1 when the last checkpoint reached the witnesses' quorum, 0 when not; [`UNKNOWN`] until they were asked.
+    quorum: AtomicI64,
+    contradicted: AtomicBool,
+    /// Since when entries are without a time-stamp at the earliest, Unix milliseconds; [`UNKNOWN`] without an authority.
+    stamped: AtomicI64,
+}
+
+impl Default for LogState {
+    fn default() -> Self {
+        let unknown = || AtomicI64::new(UNKNOWN);
+        Self { quorum: unknown(), contradicted: AtomicBool::new(false), stamped: unknown() }
+    }
+}
+
+impl LogState {
+    /// The witnesses were asked; `is_contradicted` when one of them holds another log under our key.
+    pub fn witnessed(&self, is_met: bool, is_contradicted: bool) {
+        self.quorum.store(i64::from(is_met), Ordering::Relaxed);
+        self.contradicted.store(is_contradicted, Ordering::Relaxed);
+    }
+
+    /// Everything up to `at` has its time-stamp.
+    pub fn stamped(&self, at: UnixMillis) {
+        self.stamped.store(at.0, Ordering::Relaxed);
+    }
+
+    /// Whether the quorum stands; `None` where no witnesses are named, or none was asked yet.
+    pub fn quorum(&self) -> Option<bool> {
+        Some(self.quorum.load(Ordering::Relaxed)).filter(|met| *met != UNKNOWN).map(|met| met == 1)
+    }
+
+    /// Whether a witness holds another log under our key. Stays until that very witness cosigns again.
+    pub fn is_contradicted(&self) -> bool {
+        self.contradicted.load(Ordering::Relaxed)
+    }
+
+    /// Milliseconds without a time-stamp over what is new; `None` where no authority is asked.
+    pub fn unstamped_for(&self, now: UnixMillis) -> Option<i64> {
+        let at = Some(self.stamped.load(Ordering::Relaxed)).filter(|at| *at != UNKNOWN)?;
+        Some(now.0.saturating_sub(at).max(0))
+    }
+
+    /// What an operator must look at, a line each.
+    pub fn alarms(&self, now: UnixMillis) -> String {
+        let mut told = String::new();
+        if self.is_contradicted() {
+            told += "alarm: a witness holds another log of ours\n";
+        }
+        if self.quorum() == Some(false) {
+            told += "alarm: checkpoints are served without the witnesses' quorum\n";
+        }
+        if let Some(age) = self.unstamped_for(now).filter(|age| *age > STAMP_OLD_MS) {
+            told += &format!("alarm: no time-stamp over the log for {} minutes\n", age / 60_000);
+        }
+        told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alarms_stand_for_what_is_wrong_now() {
+        let now = UnixMillis(1_771_000_000_000);
+        let stamped_ago = |ms: i64| UnixMillis(now.0 - ms);
+        for (witnessed, stamped, want) in [
+            (None, None, ""),
+            (Some((true, false)), Some(stamped_ago(STAMP_OLD_MS)), ""),
+            (Some((false, false)), None, "alarm: checkpoints are served without the witnesses' quorum\n"),
+            (Some((true, true)), None, "alarm: a witness holds another log of ours\n"),
+            (None, Some(stamped_ago(STAMP_OLD_MS + 60_000)), "alarm: no time-stamp over the log for 121 minutes\n"),
+            (None, Some(UnixMillis(now.0 + 5_000)), ""), // a clock that was set back
+        ] {
+            let state = LogState::default();
+            if let Some((is_met, is_contradicted)) = witnessed {
+                state.witnessed(is_met, is_contradicted);
+            }
+            if let Some(at) = stamped {
+                state.stamped(at);
+            }
+            assert_eq!(state.alarms(now), want, "{state:?}");
+            assert_eq!(state.quorum(), witnessed.map(|(is_met, _)| is_met));
+        }
+    }
+}
