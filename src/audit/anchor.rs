@@ -19,7 +19,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::checkpoint::{self, CheckpointError, SignedCheckpoint};
 use super::note::{MAX_NOTE, VerifierKey};
-use crate::terms::UnixMillis;
+use crate::terms::{Digest, UnixMillis};
 use crate::trust::certificate::Certificate;
 use crate::trust::path::{self, PathError, Purpose, Question, Revocation};
 use crate::trust::timestamp::{TimeStampError, Token};
@@ -137,6 +137,19 @@ impl fmt::Display for Anchor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{HEADER}\n{}\n\n{}", STANDARD.encode(&self.token), self.note)
     }
+}
+
+/// Digest of the token that an `anchor` entry names.
+pub fn token_of(entry: &[u8]) -> Option<Digest> {
+    #[derive(serde::Deserialize)]
+    struct Raw {
+        ev: Vec<Piece>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Piece {
+        digest: Digest,
+    }
+    serde_json::from_slice::<Raw>(entry).ok()?.ev.first().map(|piece| piece.digest)
 }
 
 #[cfg(test)]

@@ -127,6 +127,25 @@ pub fn open(note: &[u8], key: &VerifierKey, origin: Option<&str>) -> Result<Sign
     Ok(SignedCheckpoint { checkpoint, note: String::from_utf8_lossy(note).into_owned() })
 }
 
+/// As [`open`], under whichever of the log's keys signed; gives that key. A line of any of them that does not verify makes the whole
+/// note worthless (C2SP signed-note).
+pub fn open_any<'k>(
+    note: &[u8],
+    keys: impl IntoIterator<Item = &'k VerifierKey>,
+    origin: Option<&str>,
+) -> Result<(&'k VerifierKey, SignedCheckpoint), CheckpointError> {
+    let mut opened = Err(CheckpointError::Note(NoteError::Unsigned));
+    for (n, key) in keys.into_iter().enumerate() {
+        match (open(note, key, origin), &opened) {
+            (Err(CheckpointError::Note(error @ NoteError::Signature(_))), _) => return Err(error.into()),
+            (Ok(signed), Err(_)) => opened = Ok((key, signed)),
+            (Err(error), Err(_)) if n == 0 => opened = Err(error),
+            _ => {}
+        }
+    }
+    opened
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

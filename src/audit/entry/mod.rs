@@ -12,6 +12,7 @@ mod fields;
 mod kind;
 mod manual;
 mod read;
+mod scan;
 mod seal;
 mod word;
 
@@ -242,7 +243,7 @@ impl Entry {
         bytes.push(b'}');
         let index = self.up.as_ref().and_then(|up| up.receipt.as_ref()?.index);
         let mut numbers = self.set.iter().filter_map(|head| head.size).chain(index);
-        if self.ts.0.unsigned_abs() >= 1 << 53 || numbers.any(|n| n >= 1 << 53) {
+        if !(0..1 << 53).contains(&self.ts.0) || numbers.any(|n| n >= 1 << 53) {
             return Err(EntryError::Canonical("a number of 2^53 or more"));
         }
         if bytes.len() + CASE_ROOM > MAX_ENTRY {

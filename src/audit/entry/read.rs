@@ -1,13 +1,9 @@
 //! Entries as a verifier reads them: only what its checks need, borrowed from the stored bytes.
 
-use std::borrow::Cow;
-use std::fmt;
-
-use serde::de::{IgnoredAny, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::word::unhex;
-use super::{Kind, Pseudonym, VERSION};
+use super::{Kind, Pseudonym, VERSION, scan};
 use crate::terms::Digest;
 
 /// What the checks of a verifier need to know of an entry.
@@ -51,132 +47,89 @@ pub enum Unjudged {
     Malformed(&'static str),
 }
 
-/// `N` bytes in hexadecimal; `None` inside when it is another text.
-struct Hex<const N: usize>(Option<[u8; N]>);
-
-impl<'de, const N: usize> Deserialize<'de> for Hex<N> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text<const N: usize>;
-        impl<const N: usize> Visitor<'_> for Text<N> {
-            type Value = Hex<N>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Hex<N>, E> {
-                Ok(Hex(unhex(text)))
-            }
-        }
-        deserializer.deserialize_str(Text)
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Raw<'a> {
-    v: u64,
-    #[serde(borrow)]
-    kind: Cow<'a, str>,
-    ts: i64,
-    nonce: Hex<32>,
-    of: Option<Hex<32>>,
-    case: Option<RawCase>,
-    #[serde(borrow)]
-    up: Option<RawUp<'a>>,
-    #[serde(rename = "node")]
-    _node: Option<IgnoredAny>,
-    #[serde(rename = "trace")]
-    _trace: Option<IgnoredAny>,
-    #[serde(rename = "actor")]
-    _actor: Option<IgnoredAny>,
-    #[serde(rename = "behalf")]
-    _behalf: Option<IgnoredAny>,
-    #[serde(rename = "subj")]
-    _subj: Option<IgnoredAny>,
-    #[serde(rename = "why")]
-    _why: Option<IgnoredAny>,
-    #[serde(rename = "item")]
-    _item: Option<IgnoredAny>,
-    #[serde(rename = "jur")]
-    _jur: Option<IgnoredAny>,
-    #[serde(rename = "req")]
-    _req: Option<IgnoredAny>,
-    #[serde(rename = "dec")]
-    _dec: Option<IgnoredAny>,
-    #[serde(rename = "ev")]
-    _ev: Option<IgnoredAny>,
-    #[serde(rename = "out")]
-    _out: Option<IgnoredAny>,
-    #[serde(rename = "enc")]
-    _enc: Option<IgnoredAny>,
-    #[serde(rename = "facts")]
-    _facts: Option<IgnoredAny>,
-    #[serde(rename = "set")]
-    _set: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawCase {
-    id: Hex<16>,
-    seq: u32,
-    prev: Option<Hex<32>>,
-}
-
-#[derive(Deserialize)]
-struct RawUp<'a> {
-    #[serde(borrow)]
-    receipt: Option<RawReceipt<'a>>,
-}
-
-#[derive(Deserialize)]
-struct RawReceipt<'a> {
-    #[serde(borrow)]
-    origin: Option<Cow<'a, str>>,
-    index: Option<u64>,
-    leaf: Option<Hex<32>>,
-}
-
 impl EntryHead {
     /// Reads an entry as stored.
+    ///
+    /// # Errors
+    /// [`Unjudged::Malformed`] for what no writer of this version makes, [`Unjudged::Unknown`] for what another one may have made.
     pub fn parse(bytes: &[u8]) -> Result<Self, Unjudged> {
-        use Unjudged::Malformed;
-        let Ok(raw) = serde_json::from_slice::<Raw<'_>>(bytes) else {
-            // Any JSON object might be an entry of a later version; what is not even that is none.
-            return Err(match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(bytes) {
-                Ok(map) if map.contains_key("v") => Unjudged::Unknown,
-                _ => Malformed("not a JSON object with a version"),
-            });
-        };
-        let Ok(kind) = raw.kind.parse::<Kind>() else { return Err(Unjudged::Unknown) };
-        if raw.v != VERSION {
-            return Err(Unjudged::Unknown);
-        }
-        raw.nonce.0.ok_or(Malformed("nonce"))?;
-        let case = match raw.case {
-            None => None,
-            Some(case) => {
-                let id = case.id.0.map(Pseudonym).ok_or(Malformed("case.id"))?;
-                let prev = match case.prev {
-                    None => None,
-                    Some(hex) => Some(hex.0.map(Digest).ok_or(Malformed("case.prev"))?),
-                };
-                Some(CaseLink { id, seq: case.seq, prev })
-            }
-        };
-        let of = match raw.of {
-            None => None,
-            Some(hex) => Some(hex.0.map(Digest).ok_or(Malformed("of"))?),
-        };
-        let receipt = match raw.up.and_then(|up| up.receipt) {
-            None => None,
-            Some(RawReceipt { origin: Some(origin), index: Some(index), leaf: Some(leaf) }) => {
-                let leaf = leaf.0.map(Digest).ok_or(Malformed("up.receipt.leaf"))?;
-                Some(Receipt { origin: origin.into_owned(), index, leaf })
-            }
-            Some(_) => return Err(Malformed("up.receipt")),
-        };
-        Ok(Self { kind, ts: raw.ts, case, of, receipt })
+        read(bytes).map_err(|error| if is_of_another_version(bytes) { Unjudged::Unknown } else { error })
     }
+}
+
+/// Whether it is a JSON object that names another version or a kind that this one does not know.
+fn is_of_another_version(bytes: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Named {
+        v: u64,
+        kind: String,
+    }
+    serde_json::from_slice::<Named>(bytes).is_ok_and(|named| named.v != VERSION || named.kind.parse::<Kind>().is_err())
+}
+
+fn read(bytes: &[u8]) -> Result<EntryHead, Unjudged> {
+    use Unjudged::Malformed;
+    let (mut kind, mut ts, mut v, mut nonce) = (None, None, None, false);
+    let (mut case, mut of, mut up) = (None, None, None);
+    scan::entry(bytes, &mut |name, value| match name {
+        "kind" => kind = std::str::from_utf8(value).ok(),
+        "ts" => ts = number(value),
+        "v" => v = number(value),
+        "nonce" => nonce = true,
+        "case" => case = Some(value),
+        "of" => of = Some(value),
+        "up" => up = Some(value),
+        _ => {}
+    })?;
+    let kind = kind.ok_or(Malformed("kind"))?.parse::<Kind>().map_err(|_| Unjudged::Unknown)?;
+    if v.ok_or(Malformed("v"))? != VERSION {
+        return Err(Unjudged::Unknown);
+    }
+    if !nonce {
+        return Err(Malformed("nonce"));
+    }
+    Ok(EntryHead {
+        kind,
+        ts: ts.and_then(|ts| i64::try_from(ts).ok()).ok_or(Malformed("ts"))?,
+        case: case.map(link).transpose()?,
+        of: of.map(|of| hex(of).map(Digest).ok_or(Malformed("of"))).transpose()?,
+        receipt: up.map(receipt).transpose()?.flatten(),
+    })
+}
+
+fn link(bytes: &[u8]) -> Result<CaseLink, Unjudged> {
+    let (mut id, mut seq, mut prev) = (None, None, None);
+    scan::inside("case", bytes, &mut |name, value| match name {
+        "id" => id = hex(value).map(Pseudonym),
+        "seq" => seq = number(value).and_then(|seq| u32::try_from(seq).ok()),
+        _ => prev = hex(value).map(Digest),
+    })?;
+    let (Some(id), Some(seq)) = (id, seq) else { return Err(Unjudged::Malformed("case")) };
+    Ok(CaseLink { id, seq, prev })
+}
+
+fn receipt(up: &[u8]) -> Result<Option<Receipt>, Unjudged> {
+    let mut found = None;
+    scan::inside("up", up, &mut |name, value| found = if name == "receipt" { Some(value) } else { found })?;
+    let Some(found) = found else { return Ok(None) };
+    let (mut origin, mut index, mut leaf) = (None, None, None);
+    scan::inside("up.receipt", found, &mut |name, value| match name {
+        "origin" => origin = std::str::from_utf8(value).ok(),
+        "index" => index = number(value),
+        _ => leaf = hex(value).map(Digest),
+    })?;
+    match (origin, index, leaf) {
+        (Some(origin), Some(index), Some(leaf)) => Ok(Some(Receipt { origin: origin.to_owned(), index, leaf })),
+        _ => Err(Unjudged::Malformed("up.receipt")),
+    }
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
+    unhex(std::str::from_utf8(digits).ok()?)
 }
 
 #[cfg(test)]
@@ -187,13 +140,58 @@ mod tests {
     #[test]
     fn what_is_not_known_is_not_judged() {
         let nonce = "0".repeat(64);
+        let malformed = |what| Some(Unjudged::Malformed(what));
+        let (escape, number) = ("a string with an escape, or without end", "a number below 2^53 is wanted");
+        let order = "members in another order, or one twice";
+        let word = "not a plain word, or a personal number in clear";
         for (text, want) in [
             (format!(r#"{{"kind":"deny","nonce":"{nonce}","ts":1,"v":1}}"#), None),
             (format!(r#"{{"kind":"later","nonce":"{nonce}","ts":1,"v":1}}"#), Some(Unjudged::Unknown)),
             (format!(r#"{{"kind":"deny","nonce":"{nonce}","ts":1,"v":2}}"#), Some(Unjudged::Unknown)),
             (format!(r#"{{"kind":"deny","new":1,"nonce":"{nonce}","ts":1,"v":1}}"#), Some(Unjudged::Unknown)),
-            (r#"{"kind":"deny","nonce":"00","ts":1,"v":1}"#.into(), Some(Unjudged::Malformed("nonce"))),
-            ("hello".into(), Some(Unjudged::Malformed("not a JSON object with a version"))),
+            (r#"{"kind":"deny","nonce":"00","ts":1,"v":1}"#.into(), malformed("not a digest, pseudonym or nonce")),
+            ("hello".into(), malformed("not canonical JSON")),
+            (format!(r#"{{"kind":"deny","nonce":"{nonce}","ts":1,"v":1}} "#), malformed("octets after the object")),
+            (format!(r#"{{ "kind":"deny","nonce":"{nonce}","ts":1,"v":1}}"#), malformed("not canonical JSON")),
+            (format!(r#"{{"kind":"den\u0079","nonce":"{nonce}","ts":1,"v":1}}"#), malformed(escape)),
+            (format!(r#"{{"kind":"deny","ts":1,"nonce":"{nonce}","v":1}}"#), malformed(order)),
+            (format!(r#"{{"kind":"deny","kind":"deny","nonce":"{nonce}","ts":1,"v":1}}"#), malformed(order)),
+            (format!(r#"{{"kind":"deny","nonce":"{nonce}","ts":-1,"v":1}}"#), malformed(number)),
+            (format!(r#"{{"kind":"deny","nonce":"{nonce}","ts":9007199254740992,"v":1}}"#), malformed(number)),
+            (format!(r#"{{"kind":"deny","nonce":"{nonce}","ts":01,"v":1}}"#), malformed(number)),
+            (format!(r#"{{"dec":7,"kind":"deny","nonce":"{nonce}","ts":1,"v":1}}"#), malformed("not canonical JSON")),
+            (
+                format!(r#"{{"actor":{{"name":"张三"}},"kind":"deny","nonce":"{nonce}","ts":1,"v":1}}"#),
+                Some(Unjudged::Unknown),
+            ),
+            (
+                format!(r#"{{"actor":{{"staff":"张三"}},"kind":"deny","nonce":"{nonce}","ts":1,"v":1}}"#),
+                malformed(word),
+            ),
+            (
+                format!(r#"{{"facts":{{"x":"id11010519491231002X"}},"kind":"deny","nonce":"{nonce}","ts":1,"v":1}}"#),
+                malformed(word),
+            ),
+            (
+                format!(r#"{{"ev":[{{"type":"13912345678"}}],"kind":"deny","nonce":"{nonce}","ts":1,"v":1}}"#),
+                malformed(word),
+            ),
+            (format!(r#"{{"kind":"deny","nonce":"{nonce}","ts":1,"v":1,"why":{{"basis":"青监〔2026〕17号"}}}}"#), None),
+            (
+                format!(
+                    r#"{{"case":{{"id":"{}","seq":1}},"kind":"deny","nonce":"{nonce}","ts":1,"v":1}}"#,
+                    "a".repeat(32)
+                ),
+                None,
+            ),
+            (format!(r#"{{"case":{{"seq":1}},"kind":"deny","nonce":"{nonce}","ts":1,"v":1}}"#), malformed("case")),
+            (
+                format!(r#"{{"kind":"deny","nonce":"{nonce}","ts":1,"up":{{"receipt":{{"index":1}}}},"v":1}}"#),
+                malformed("up.receipt"),
+            ),
+            (r#"{"kind":"deny","ts":1,"v":1}"#.into(), malformed("nonce")),
+            // Whatever else another version says, or how: it is not for this one to judge.
+            (r#"{"v":2,"kind":"deny", "more":[1.5]}"#.into(), Some(Unjudged::Unknown)),
         ] {
             assert_eq!(EntryHead::parse(text.as_bytes()).err(), want, "{text}");
         }

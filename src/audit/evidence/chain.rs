@@ -13,6 +13,11 @@ use crate::formats::zip::Source;
 use crate::terms::{Digest, UnixMillis};
 use crate::trust::asic::Open;
 
+/// How far a checkpoint may be from the map before it, in milliseconds by the witnesses' clocks, or in entries where there is none: what a
+/// running gateway takes in while it signs.
+const NEAR_MS: i64 = 600_000;
+const NEAR_ENTRIES: u64 = 4_096;
+
 impl Check<'_> {
     /// The case's chain has no gap, and its intents are closed.
     pub(super) fn chain(&mut self, case: &Pseudonym, entries: &[Proven]) {
@@ -55,7 +60,7 @@ impl Check<'_> {
     }
 
     /// The chain's end is its end: an `index` entry of the log says so.
-    pub(super) fn end(&mut self, case: &Pseudonym, part: Option<&IndexPart>, entries: &[Proven]) {
+    pub(super) fn end(&mut self, case: &Pseudonym, part: Option<&IndexPart>, entries: &[Proven], size: u64) {
         let Some(part) = part else {
             let what = "no index entry of the log covers the case: later entries may have been left out";
             return self.fault(Question::Complete, Verdict::Undecided, MANIFEST, None, what);
@@ -84,6 +89,20 @@ impl Check<'_> {
         }
         if let Some(head) = &entry.head {
             let at = UnixMillis(head.ts);
+            // Between the map and the checkpoint the case may have gone on, and nobody says so.
+            let cosigned = self.report.witnesses.values().max().map(|time| UnixMillis::from_seconds(*time as i64));
+            let is_near = match cosigned {
+                _ if part.entry + 1 == size => true,
+                Some(cosigned) => cosigned.0.saturating_sub(at.0) <= NEAR_MS,
+                None => size - part.entry <= NEAR_ENTRIES,
+            };
+            if !is_near {
+                let what = format!(
+                    "the map of cases is of {at}, and the log went on for long after it: later entries of the case may have been left \
+                     out (an export from the running gateway makes a new map)"
+                );
+                self.fault(Question::Complete, Verdict::Undecided, &path, Some(part.entry), what);
+            }
             self.report.notes.push(format!("办件链截至 {at} 完备 the case's chain is complete as of that time"));
         }
     }

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use super::again::Again;
 use super::{ANCHOR, LogPart, MANIFEST, Manifest, VERSION, checkpoint_path, entry_path, proof_path};
 use crate::audit::Pseudonym;
-use crate::audit::checkpoint::{self, SignedCheckpoint};
+use crate::audit::checkpoint::{self, CheckpointError, SignedCheckpoint};
 use crate::audit::entry::{CaseKeys, EntryHead, Unjudged};
 use crate::audit::merkle::leaf_hash;
-use crate::audit::note::{MAX_NOTE, VerifierKey};
+use crate::audit::note::{MAX_NOTE, NoteError, VerifierKey};
 use crate::audit::proof::TlogProof;
-use crate::audit::verify::{Fault, Pinned, Question, Report, Verdict, witnessed};
+use crate::audit::verify::{ANOTHER_KEY, Fault, Pinned, Question, Report, Verdict, witnessed};
 use crate::formats::zip::{Finding, Limits, Source};
 use crate::terms::{Digest, UnixMillis};
 use crate::trust::asic::{self, Open};
@@ -131,7 +131,7 @@ impl Check<'_> {
         }
         self.stamped(&manifest, &signed, open);
         self.chain(&case, &entries);
-        self.end(&case, manifest.index.as_ref(), &entries);
+        self.end(&case, manifest.index.as_ref(), &entries, signed.size());
         self.peers(&manifest, &entries, open);
         self.documents(&manifest, &entries, open);
         self.decisions(&manifest, &entries, open);
@@ -185,15 +185,15 @@ impl Check<'_> {
             }
         };
         // A log that changes its key has two of them for a while.
-        let opened =
-            self.by.keys_of(&part.origin).map(|key| checkpoint::open(&note, key, None).map(|signed| (key, signed)));
-        let (key, signed) = match opened.reduce(Result::or) {
-            Some(Ok(opened)) => opened,
-            Some(Err(error)) => {
+        let (key, signed) = match checkpoint::open_any(&note, self.by.keys_of(&part.origin), None) {
+            Ok(opened) => opened,
+            Err(error) => {
                 self.fault(Question::Integrity, Verdict::Disproven, &path, None, error.to_string());
+                if matches!(error, CheckpointError::Note(NoteError::Unsigned)) {
+                    self.report.notes.push(ANOTHER_KEY.to_owned());
+                }
                 return None;
             }
-            None => return None,
         };
         if signed.size() != part.size || !part.entries.is_sorted_by(|a, b| a < b) {
             let what = "the manifest does not fit the checkpoint, or its entries are not in order";

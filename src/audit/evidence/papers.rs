@@ -9,7 +9,7 @@ use super::check::{Check, Proven};
 use super::{ANCHOR, Manifest, entry_path};
 use crate::audit::Kind;
 use crate::audit::anchor::{Anchor, AnchorError, MAX_ANCHOR};
-use crate::audit::checkpoint::SignedCheckpoint;
+use crate::audit::checkpoint::{CheckpointError, SignedCheckpoint};
 use crate::audit::entry::is_sealed;
 use crate::audit::merkle;
 use crate::audit::note::NoteError;
@@ -41,7 +41,9 @@ impl Check<'_> {
                 keys.map(by).reduce(Result::or).unwrap_or(Err(AnchorError::Checkpoint(NoteError::Unsigned.into())))
             });
             anchor.map_err(|error| {
-                let untrusted = matches!(error, AnchorError::Authority(_));
+                // Signed by a key of before, which was not given: that is no lie.
+                use AnchorError::{Authority, Checkpoint};
+                let untrusted = matches!(error, Authority(_) | Checkpoint(CheckpointError::Note(NoteError::Unsigned)));
                 (if untrusted { Verdict::Undecided } else { Verdict::Disproven }, error.to_string())
             })
         });

@@ -383,3 +383,21 @@ impl Fetch for Copy<'_> {
         }
     }
 }
+
+#[test]
+fn a_map_from_long_before_the_checkpoint_leaves_the_end_open() {
+    let (ours, _theirs, peer) = world();
+    let witness = signer("w.example");
+    let text = format!("witness w {}\nquorum w\n", witness.verifier(KeyKind::Cosignature));
+    let policy = Pinned::parse(&text).unwrap();
+    // The map is of the first second of 1970.
+    for (cosigned_s, want) in [(600, Verdict::Proven), (601, Verdict::Undecided)] {
+        let mut all = halves(ours.path(), &peer);
+        let signed = all[0].checkpoint.split_once("\n\n").unwrap().0.to_owned() + "\n";
+        all[0].checkpoint += &witness.cosign(&signed, cosigned_s);
+        let keys = [key("own.example/gw"), key("peer.example/gw")];
+        let report = judged(sealed(&all, &[]), &keys, Some(&policy));
+        assert_eq!(report.verdict(Question::Witnessed), Verdict::Proven, "{}", report.text());
+        assert_eq!(report.verdict(Question::Complete), want, "{}", report.text());
+    }
+}

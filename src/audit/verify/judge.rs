@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::Options;
+use super::clocks::Clocks;
 use super::commercial::Commercial;
 use super::peers::Peers;
 use super::pinned::witnessed;
 use super::pruned::Gap;
 use super::report::{Fault, Question, Report, Verdict};
 use super::state::{Half, State, half};
+use super::{ANOTHER_KEY, Options};
 use crate::audit::FastMap;
-use crate::audit::anchor::{Anchor, AnchorError};
+use crate::audit::anchor::{self, Anchor, AnchorError};
 use crate::audit::checkpoint::{CheckpointError, SignedCheckpoint};
 use crate::audit::entry::{CaseLink, EntryHead, Kind, Pseudonym, Role, Unjudged};
 use crate::audit::evidence::index;
@@ -23,8 +24,6 @@ use crate::terms::Digest;
 const IN_FLIGHT_MS: i64 = 600_000;
 /// Open intents followed at most: a log with more is not one of ours, and memory stays bounded.
 const MAX_INTENTS: usize = 1_000_000;
-/// Leaves of maps hashed at most: years of daily maps of a large log would take hours.
-const MAX_MAP_WORK: u64 = 50_000_000;
 
 /// Where an entry was read from, for the report.
 #[derive(Clone, Copy)]
@@ -37,6 +36,7 @@ pub struct Judge<'o> {
     pub(super) options: &'o Options,
     pub(super) commercial: Commercial,
     pub(super) peers: Peers<'o>,
+    pub(super) clocks: Clocks,
     pub report: Report,
     pub frontier: Frontier,
     /// Roots promised for sizes still to come: (who promised, root, which question it answers).
@@ -69,6 +69,7 @@ impl<'o> Judge<'o> {
             options,
             commercial: Commercial::asked(!options.gm.is_empty() && options.entries_are_ours),
             peers: Peers::open(options),
+            clocks: Clocks::default(),
             report: Report { origin: options.origin().to_owned(), ..Report::default() },
             frontier: Frontier::new(),
             promises: BTreeMap::new(),
@@ -103,8 +104,7 @@ impl<'o> Judge<'o> {
             Err(error) => {
                 judge.fault(Question::Integrity, Verdict::Disproven, "checkpoint", None, &error.to_string());
                 if matches!(error, CheckpointError::Note(NoteError::Unsigned)) {
-                    let note = "公钥是否已更换？向网关索取新公钥 · has the log changed its key? then its operator has the new one";
-                    judge.report.notes.push(note.to_owned());
+                    judge.report.notes.push(ANOTHER_KEY.to_owned());
                 }
                 return (judge, None);
             }
@@ -112,13 +112,19 @@ impl<'o> Judge<'o> {
         judge.note = options.keep_state.then(|| note.to_vec());
         judge.report.size = signed.size();
         judge.report.root = Some(signed.root());
+        if let Some(now) = options.now {
+            judge.clocks.seen(u64::MAX, now.0);
+        }
+        if let Some(at) = judge.cosigned_at(note) {
+            judge.clocks.seen(signed.size(), at);
+        }
         judge.promise("checkpoint", &signed, Question::Integrity);
         judge.witnesses(&signed);
         judge.gm_line(&signed);
         for (n, note) in options.old.iter().chain(&options.since).enumerate() {
             judge.old(n, note, &signed);
         }
-        options.anchors.iter().for_each(|bytes| judge.anchor(bytes));
+        options.anchors.iter().for_each(|bytes| judge.stamped(bytes, true));
         judge.keep_promises("checkpoint");
         (judge, Some(signed))
     }
@@ -169,20 +175,34 @@ impl<'o> Judge<'o> {
         times.min()
     }
 
-    /// Judges an anchor; its checkpoint must then be one of this log's past.
+    /// Judges an anchor that the log shows; its checkpoint must then be one of this log's past.
     pub fn anchor(&mut self, bytes: &[u8]) {
+        self.stamped(bytes, false);
+    }
+
+    /// As [`Judge::anchor`]; one that the auditor brought along and that is of nobody, or of another log, says nothing of this one.
+    fn stamped(&mut self, bytes: &[u8], is_brought: bool) {
         if self.options.time_authorities.is_empty() {
             return;
         }
         let judged = Anchor::parse(bytes).and_then(|anchor| {
             let signed = self.options.open(anchor.note.as_bytes())?;
-            Ok((signed, anchor.time(&self.options.time_authorities)?))
+            Ok((signed, anchor.time(&self.options.time_authorities)?, Digest::of(&anchor.token)))
         });
-        let (signed, at) = match judged {
+        let (signed, at, token) = match judged {
             Ok(judged) => judged,
             Err(error) => {
+                use CheckpointError::{Note, Origin};
                 let verdict = match error {
-                    AnchorError::Authority(_) => Verdict::Undecided,
+                    // Signed by a key of before, which was not given.
+                    AnchorError::Authority(_) | AnchorError::Checkpoint(Note(NoteError::Unsigned)) => {
+                        Verdict::Undecided
+                    }
+                    AnchorError::Syntax | AnchorError::Checkpoint(Note(NoteError::Syntax(_)) | Origin { .. })
+                        if is_brought =>
+                    {
+                        Verdict::Undecided
+                    }
                     _ => Verdict::Disproven,
                 };
                 return self.fault(Question::Anchored, verdict, "anchor", None, &error.to_string());
@@ -195,6 +215,7 @@ impl<'o> Judge<'o> {
         }
         self.report.answer(Question::Anchored, Verdict::Proven);
         self.shown(signed.size(), at.0);
+        self.clocks.stamp(token, at.0);
         self.promise("the time-stamp", &signed, Question::Anchored);
         if self.report.anchored.is_none_or(|(known, _)| known < at) {
             self.report.anchored = Some((at, signed.size()));
@@ -214,8 +235,9 @@ impl<'o> Judge<'o> {
         if let (Some(max), Some(now)) = (max_age, self.options.now)
             && now.0.saturating_sub(at.0) / 1000 > i64::try_from(max).unwrap_or(i64::MAX)
         {
+            // Old, and not false: a copy grows old, too.
             let what = "the newest time-stamp is older than the policy allows";
-            self.fault(Question::Anchored, Verdict::Disproven, "anchor", None, what);
+            self.fault(Question::Anchored, Verdict::Undecided, "anchor", None, what);
         }
     }
 
@@ -280,6 +302,9 @@ impl<'o> Judge<'o> {
         match EntryHead::parse(bytes) {
             Ok(head) => {
                 *self.kinds.entry(head.kind).or_default() += 1;
+                if let Some(what) = self.clocks.against_others(index, head.ts) {
+                    self.fault_at(Question::Content, Verdict::Disproven, place, Some(index), &what);
+                }
                 if let Some(link) = head.case {
                     self.sealed(&link, bytes, index, place);
                 }
@@ -300,6 +325,7 @@ impl<'o> Judge<'o> {
 
     /// The next leaf hash, of an entry that is not seen.
     pub fn leaf(&mut self, leaf: Digest, file: &str, mut hash: impl FnMut(u8, &Digest)) {
+        self.named(leaf, file);
         self.frontier.push_with(leaf, |height, node| {
             if height.is_multiple_of(HEIGHT) {
                 hash((height / HEIGHT) as u8, node);
@@ -328,6 +354,10 @@ impl<'o> Judge<'o> {
         };
         *self.kinds.entry(head.kind).or_default() += 1;
         self.last_ts = self.last_ts.max(head.ts);
+        let token = (head.kind == Kind::Anchor).then(|| anchor::token_of(bytes)).flatten();
+        if let Some(what) = self.clocks.next(index, head.ts, token) {
+            self.fault_at(Question::Content, Verdict::Disproven, place, Some(index), &what);
+        }
         if let Some(receipt) = &head.receipt {
             self.receipt(receipt, index, place);
         }
@@ -394,7 +424,7 @@ impl<'o> Judge<'o> {
             return self.fault_at(Question::Content, Verdict::Disproven, place, Some(index), "an index without a map");
         };
         self.map_work += self.cases.len() as u64;
-        if self.cases_full || self.begun_before.is_some() || self.map_work > MAX_MAP_WORK {
+        if self.cases_full || self.begun_before.is_some() || self.map_work > self.options.max_map_work {
             self.maps_skipped += 1;
             return;
         }
@@ -488,8 +518,16 @@ impl<'o> Judge<'o> {
             }
         }
         if self.maps_skipped > 0 {
-            self.report.notes.push(format!("{} 个索引未重算 index entries were not computed again", self.maps_skipped));
+            let count = self.maps_skipped;
+            self.report.notes.push(format!("{count} 个索引未重算 index entries were not computed again"));
+            // Where the beginning was pruned on record, nobody can compute them any more.
+            if self.gap.entries == 0 {
+                let what = "maps of all cases were not computed again: see --all-maps, or go on from a kept --state";
+                self.fault(Question::Complete, Verdict::Undecided, "entries", None, what);
+            }
         }
+        self.report.notes.extend(self.clocks.note());
+        self.unnamed();
         if !self.options.case_keys.is_empty() && self.report.verdict(Question::Opened) == Verdict::NotAsked {
             let what = "no sealed part of the cases whose keys were given was read";
             self.fault(Question::Opened, Verdict::Undecided, "entries", None, what);

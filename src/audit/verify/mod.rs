@@ -8,6 +8,7 @@
 //!                                                             └─ content …     ┘ not asked
 //! ```
 
+mod clocks;
 mod commercial;
 mod folder;
 mod judge;
@@ -44,8 +45,15 @@ use super::note::VerifierKey;
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
 
+/// What a reader is told where no pinned key signed.
+pub const ANOTHER_KEY: &str =
+    "公钥是否已更换？向网关索取新旧公钥 · has the log changed its key? then its operator has the old and the new one";
+
 /// Hears how many entries have been judged, and how many there are as far as is known.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
+
+/// Leaves of maps hashed without being asked: minutes, for years of daily maps of a county, or a year of a large city's.
+const MAX_MAP_WORK: u64 = 1_000_000_000;
 
 /// What the verifier brings along; nothing is taken from the log that is judged.
 #[derive(Clone, Debug)]
@@ -78,6 +86,8 @@ pub struct Options {
     pub state: Option<State>,
     /// Whether [`Report::state`] is wanted.
     pub keep_state: bool,
+    /// Leaves hashed at most for the daily maps of cases; more make `complete` undecided.
+    pub max_map_work: u64,
     /// Log keys of cases: their sealed parts must open.
     pub case_keys: CaseKeys,
     /// Reads only so many entries, drawn with the seed.
@@ -102,6 +112,7 @@ impl Options {
             since: None,
             state: None,
             keep_state: false,
+            max_map_work: MAX_MAP_WORK,
             case_keys: CaseKeys::default(),
             sample: None,
         }
@@ -109,8 +120,8 @@ impl Options {
 
     /// Opens a checkpoint of the log, under whichever of its keys signed it.
     fn open(&self, note: &[u8]) -> Result<SignedCheckpoint, CheckpointError> {
-        let by = |key: &VerifierKey| checkpoint::open(note, key, self.origin.as_deref());
-        self.other_keys.iter().fold(by(&self.key), |found, key| found.or_else(|error| by(key).map_err(|_| error)))
+        let keys = std::iter::once(&self.key).chain(&self.other_keys);
+        checkpoint::open_any(note, keys, self.origin.as_deref()).map(|(_, signed)| signed)
     }
 
     fn origin(&self) -> &str {

@@ -88,12 +88,12 @@ pub(in crate::audit) fn witnessed(
     signed: &SignedCheckpoint,
 ) {
     let policy = &pinned.witnesses;
-    let fault = |report: &mut Report, what: String| {
-        let (question, verdict, file) = (Question::Witnessed, Verdict::Disproven, "checkpoint".to_owned());
+    let fault = |report: &mut Report, verdict: Verdict, what: String| {
+        let (question, file) = (Question::Witnessed, "checkpoint".to_owned());
         report.fault(Fault { question, verdict, file, offset: None, index: None, what });
     };
     let signed_by = match signed.cosigned_by(policy.witnesses()) {
-        Err(error) => return fault(report, error.to_string()),
+        Err(error) => return fault(report, Verdict::Disproven, error.to_string()),
         Ok(signed_by) => signed_by,
     };
     for by in &signed_by {
@@ -112,13 +112,17 @@ pub(in crate::audit) fn witnessed(
     };
     // A quorum of none says nothing about age: with a limit, some witness must have signed lately.
     let lately = pinned.max_checkpoint_age_s.is_none() || signed_by.iter().any(|by| is_fresh(by.time));
-    let what = match (met(true) && lately, met(false)) {
+    use Verdict::{Disproven, Undecided};
+    // Old is not false: a copy grows old, and so does the log of a gateway whose witness is away.
+    let (verdict, what) = match (met(true) && lately, met(false)) {
         (true, _) => return report.answer(Question::Witnessed, Verdict::Proven),
-        (false, true) if signed_by.is_empty() => "no witness cosigned, so the checkpoint's age is not known",
-        (false, true) => "cosigned, but not within the age that the policy allows",
-        (false, false) => "the quorum of the policy did not cosign",
+        (false, true) if signed_by.is_empty() => {
+            (Undecided, "no witness cosigned, so the checkpoint's age is not known")
+        }
+        (false, true) => (Undecided, "cosigned, but not within the age that the policy allows"),
+        (false, false) => (Disproven, "the quorum of the policy did not cosign"),
     };
-    fault(report, what.to_owned());
+    fault(report, verdict, what.to_owned());
 }
 
 #[cfg(test)]

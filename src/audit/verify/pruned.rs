@@ -40,6 +40,7 @@ impl Judge<'_> {
     /// A witness or a time-stamp authority saw a checkpoint of `size` entries at `at`: what comes after them is younger.
     pub(super) fn shown(&mut self, size: u64, at: i64) {
         self.gap.shown.push((size, at));
+        self.clocks.seen(size, at);
     }
 
     /// The next `count` entries are not there; their leaf hashes were judged just now.

@@ -84,6 +84,9 @@ pub(super) struct VerifyArgs {
     /// under keys/; may be given several times: its sealed parts must open.
     #[arg(long, value_name = "FILE", conflicts_with = "foreign")]
     case_key: Vec<PathBuf>,
+    /// 重算全部每日办件索引（大日志可能耗时） · Computes the daily maps of all cases again, however long that takes.
+    #[arg(long)]
+    all_maps: bool,
     /// 条目不是通办格式，只核验哈希 · Entries of another system: only hashes are judged.
     #[arg(long)]
     foreign: bool,
@@ -233,6 +236,9 @@ fn options(args: &VerifyArgs, key: VerifierKey, policy: Option<Pinned>) -> Resul
     options.anchors = args.anchor.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
     if let Some(path) = &args.tsa {
         options.time_authorities = export::chain(path)?;
+    }
+    if args.all_maps {
+        options.max_map_work = u64::MAX;
     }
     options.case_keys = case_keys(&args.case_key)?;
     options.now = Some(UnixMillis::now());
