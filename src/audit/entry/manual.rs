@@ -32,7 +32,7 @@ const SEALED: &str = "
 | `applicant` | `name` and `number` of whom the case is about (resident number or credit code); in the line by which a case comes into being. |
 | `note` | Free text of the act: reasons, what is to be supplemented, remarks; at most 6,000 octets, a longer one ends in `…` and stands whole in the act's paper. |
 
-The log key is HMAC-SHA256(key of the case, `tongban audit enc v1`); `kid` is `k-` and the first 16 hexadecimal digits of
+The log key is HMAC-SHA256(key of the case, `tongban audit enc v1`); `kid` is the first 32 hexadecimal digits of
 SHA-256(`tongban audit kid v1` ‖ log key). The box is AES-256-GCM with the additional data `enc` ‖ 0 ‖ `kid` ‖ 0 ‖ the 16 octets
 of the case's pseudonym. Whoever has the log key opens the lines of this case and none of its files. Destroying the key of
 the case (`key.shred`) makes every `enc` of it noise, in every mirror and archive; hashes and proofs stay as they are.
