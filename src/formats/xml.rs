@@ -251,9 +251,16 @@ fn decode(bytes: &[u8]) -> Result<(Cow<'_, str>, Coding), XmlError> {
     }
 }
 
+/// Most attributes of one element, with its namespaces.
+const ATTRIBUTES: usize = 256;
+
 fn begin(start: &BytesStart<'_>, nodes: &mut usize) -> Result<Element, XmlError> {
     let mut element = Element { name: local(start.name().as_ref()), ..Element::default() };
-    for attribute in start.attributes() {
+    for (n, attribute) in start.attributes().enumerate() {
+        // Each is compared with all before it.
+        if n == ATTRIBUTES {
+            return Err(XmlError::TooBig("attributes of one element"));
+        }
         *nodes += 1;
         let attribute = attribute.map_err(|e| match e {
             quick_xml::events::attributes::AttrError::Duplicated(..) => XmlError::Repeated(element.name.clone()),

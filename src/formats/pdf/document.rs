@@ -44,6 +44,8 @@ pub struct Document<S> {
     pub(super) sections: Vec<Section>,
     /// The object stream read last, by its place.
     unpacked: RefCell<Option<Unpacked>>,
+    /// Numbers of the objects that are read as signatures, once they were asked for.
+    pub(super) judged: std::cell::OnceCell<std::collections::HashSet<u32>>,
 }
 
 impl<S: Source> Document<S> {
@@ -57,7 +59,13 @@ impl<S: Source> Document<S> {
         if size < 16 || source.read_at(0, &mut head).is_err() || &head != b"%PDF-" {
             return Err(PdfError::Syntax("%PDF- at the beginning"));
         }
-        let mut document = Self { source, size, sections: Vec::new(), unpacked: RefCell::new(None) };
+        let mut document = Self {
+            source,
+            size,
+            sections: Vec::new(),
+            unpacked: RefCell::new(None),
+            judged: std::cell::OnceCell::new(),
+        };
         let mut next = Some(document.startxref(size)?);
         let (mut seen, mut objects) = (HashSet::new(), 0);
         while let Some(at) = next {

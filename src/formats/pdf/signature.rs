@@ -40,6 +40,8 @@ pub struct Signature {
     pub permission: Option<u64>,
 }
 
+type EachValue<'e> = &'e mut dyn FnMut(Option<u32>, &Dictionary, String) -> Result<(), PdfError>;
+
 impl<S: Source> Document<S> {
     /// The signatures of the newest revision, in the order of the octets they cover.
     ///
@@ -47,9 +49,32 @@ impl<S: Source> Document<S> {
     /// [`PdfError::Signature`] for one that does not cover all octets of its revision but its own value.
     pub fn signatures(&self) -> Result<Vec<Signature>, PdfError> {
         let mut out: Vec<Signature> = Vec::new();
+        self.each_value(&mut |_, value, name| {
+            out.push(self.signature(value, name)?);
+            Ok(())
+        })?;
+        out.sort_by_key(|s| s.end);
+        Ok(out)
+    }
+
+    /// Numbers of the objects that [`Document::signatures`] reads as signatures.
+    pub(super) fn signature_numbers(&self) -> Result<&HashSet<u32>, PdfError> {
+        if self.judged.get().is_none() {
+            let mut out = HashSet::new();
+            self.each_value(&mut |number, _, _| {
+                out.extend(number);
+                Ok(())
+            })?;
+            let _ = self.judged.set(out);
+        }
+        Ok(self.judged.get_or_init(HashSet::new))
+    }
+
+    /// Hears of the value of each signature field of the form, once: the number of its object, where it has one, and the field's name.
+    fn each_value(&self, each: EachValue<'_>) -> Result<(), PdfError> {
         let (_, catalog) = self.catalog(u64::MAX)?;
         let form = self.resolve(catalog.get(&b"AcroForm"[..]).unwrap_or(&Object::Null), u64::MAX)?;
-        let Some(form) = form.dictionary() else { return Ok(out) };
+        let Some(form) = form.dictionary() else { return Ok(()) };
         let fields = self.resolve(form.get(&b"Fields"[..]).unwrap_or(&Object::Null), u64::MAX)?;
         let mut open: Vec<(Object, String, Option<Vec<u8>>, usize)> = Vec::new();
         for field in fields.array().unwrap_or_default().iter().rev() {
@@ -82,24 +107,23 @@ impl<S: Source> Document<S> {
                 open.push((kid.clone(), name.clone(), kind.clone(), depth + 1));
             }
             let Some(value) = field.get(&b"V"[..]).filter(|_| kind.as_deref() == Some(b"Sig")) else { continue };
-            let (value, in_file) = match value {
+            let (number, (value, in_file)) = match value {
                 Object::Null => continue,
                 Object::Reference(number, _) => {
                     if !values.insert(*number) {
                         continue; // one signature shown by two fields
                     }
-                    self.object(*number, u64::MAX)?
+                    (Some(*number), self.object(*number, u64::MAX)?)
                 }
-                direct => (direct.clone(), unpacked),
+                direct => (None, (direct.clone(), unpacked)),
             };
             match value.dictionary() {
-                Some(value) if in_file => out.push(self.signature(value, name)?),
+                Some(value) if in_file => each(number, value, name)?,
                 Some(_) => return Err(PdfError::Signature("its dictionary is packed")),
                 None => {}
             }
         }
-        out.sort_by_key(|s| s.end);
-        Ok(out)
+        Ok(())
     }
 
     fn signature(&self, value: &Dictionary, field: String) -> Result<Signature, PdfError> {

@@ -51,10 +51,22 @@ impl<S: Source> Document<S> {
         }
         let later: BTreeSet<u32> = self.sections[..signed].iter().flat_map(|s| s.entries.keys().copied()).collect();
         let later: Vec<u32> = later.into_iter().filter(|n| *n != number).collect();
-        if same(&before, &now, &[b"DSS", b"Extensions"]) && self.are_validation_data(&later, end)? {
+        // A page may refer to an object that is only made later, as a way to change it unseen.
+        let Some(referred) = self.references_before(number, end)? else {
+            return Ok(Update::Other("more objects than are looked through"));
+        };
+        if later.iter().any(|n| self.is_new(*n, end) && referred.contains(n)) {
+            return Ok(Update::Other("an object was added where one was missing"));
+        }
+        // The store is what the catalog alone calls one: a dictionary that a page uses as well could draw with it.
+        let store = match before.get(&b"DSS"[..]) {
+            Some(Object::Reference(store, _)) if !referred.contains(store) => Some(*store),
+            _ => None,
+        };
+        if same(&before, &now, &[b"DSS", b"Extensions"]) && self.are_validation_data(&later, store, end)? {
             return Ok(Update::ValidationData);
         }
-        match self.changes(&later, end)? {
+        match self.changes(&later, store, end)? {
             Some(why) => Ok(Update::Other(why)),
             None if self.catalog_may(&before, &now, end)? => Ok(Update::Signatures),
             None => Ok(Update::Other("the catalog was changed")),
@@ -65,12 +77,12 @@ impl<S: Source> Document<S> {
         matches!(self.entry(number, end), None | Some(Entry::Free))
     }
 
-    fn are_validation_data(&self, later: &[u32], end: u64) -> Result<bool, PdfError> {
+    fn are_validation_data(&self, later: &[u32], store: Option<u32>, end: u64) -> Result<bool, PdfError> {
         for n in later {
             let harmless = if self.is_new(*n, end) {
                 self.is_validation_data(*n)?
             } else {
-                is_store(&self.object(*n, end)?.0) && is_store(&self.object(*n, u64::MAX)?.0)
+                store == Some(*n) && is_store(&self.object(*n, end)?.0) && is_store(&self.object(*n, u64::MAX)?.0)
             };
             if !harmless {
                 return Ok(false);
@@ -80,17 +92,10 @@ impl<S: Source> Document<S> {
     }
 
     /// Why the objects are more than a further signature needs; none if they are not.
-    fn changes(&self, later: &[u32], end: u64) -> Result<Option<&'static str>, PdfError> {
-        // A page may refer to an object that is only made later, as a way to change it unseen.
-        let Some(referred) = self.references_before(end)? else {
-            return Ok(Some("more objects than are looked through"));
-        };
+    fn changes(&self, later: &[u32], store: Option<u32>, end: u64) -> Result<Option<&'static str>, PdfError> {
         let info = self.sections.iter().find(|s| s.at < end).and_then(|s| s.trailer.get(&b"Info"[..]));
         for n in later {
             if self.is_new(*n, end) {
-                if referred.contains(n) {
-                    return Ok(Some("an object was added where one was missing"));
-                }
                 continue;
             }
             if info.is_some_and(|info| matches!(info, Object::Reference(i, _) if i == n)) {
@@ -99,7 +104,7 @@ impl<S: Source> Document<S> {
             let (old, new) = (self.object(*n, end)?.0, self.object(*n, u64::MAX)?.0);
             let may = match (&old, &new) {
                 // The next one to sign or to stamp adds to the store that is there.
-                (old, new) if is_store(old) && is_store(new) => true,
+                (old, new) if store == Some(*n) && is_store(old) && is_store(new) => true,
                 (Object::Dictionary(old), Object::Dictionary(new)) => self.dictionary_may(old, new, end)?,
                 (Object::Array(old), Object::Array(new)) => self.list_may(old, new, end)?,
                 (old, new) => plain(old) == plain(new),
@@ -119,7 +124,7 @@ impl<S: Source> Document<S> {
         }
         let is_field = old.get(&b"FT"[..]).and_then(Object::name) == Some(b"Sig");
         if is_field && !old.contains_key(&b"V"[..]) && same(old, new, &[b"V", b"AP", b"M"]) {
-            return self.shows_only_a_signature(new);
+            return self.shows_only_a_signature(new, end);
         }
         if kind == Some(b"Page") && same(old, new, &[b"Annots"]) {
             return self.lists_may(old, new, b"Annots", end);
@@ -162,8 +167,7 @@ impl<S: Source> Document<S> {
             let Object::Reference(number, _) = field else { return Ok(false) };
             let field = self.object(*number, u64::MAX)?.0;
             let Some(field) = field.dictionary().filter(|_| self.is_new(*number, end)) else { return Ok(false) };
-            let is_field = field.get(&b"FT"[..]).and_then(Object::name) == Some(b"Sig");
-            if !is_field || field.contains_key(&b"Kids"[..]) || !self.shows_only_a_signature(field)? {
+            if !is_signature_widget(field) || !self.shows_only_a_signature(field, end)? {
                 return Ok(false);
             }
         }
@@ -172,22 +176,30 @@ impl<S: Source> Document<S> {
 
     /// Whether a field shows nothing, or stands for a signature that somebody answers for: a picture on the page with a
     /// time-stamp behind it, which anybody can have, or with nothing, is a change of the page.
-    fn shows_only_a_signature(&self, field: &Dictionary) -> Result<bool, PdfError> {
+    fn shows_only_a_signature(&self, field: &Dictionary, end: u64) -> Result<bool, PdfError> {
         let rect = self.resolve(field.get(&b"Rect"[..]).unwrap_or(&Object::Null), u64::MAX)?;
         let flat = match rect.array() {
             None => !field.contains_key(&b"AP"[..]),
             Some([Object::Integer(a), Object::Integer(b), Object::Integer(c), Object::Integer(d)]) => a == c || b == d,
             Some(_) => false,
         };
-        let value = self.resolve(field.get(&b"V"[..]).unwrap_or(&Object::Null), u64::MAX)?;
+        // Only what is new and in the list of signatures has somebody who answers for the picture: what stands in a widget that the form
+        // does not know is read by nobody, and the signature of somebody else stands for what that one signed.
+        let value = field.get(&b"V"[..]).unwrap_or(&Object::Null);
+        let answered = match value {
+            Object::Reference(number, _) => self.is_new(*number, end) && self.signature_numbers()?.contains(number),
+            _ => false,
+        };
+        let value = self.resolve(value, u64::MAX)?;
         let name = |key: &[u8]| value.dictionary().and_then(|v| v.get(key)).and_then(Object::name);
         let signed = value.dictionary().is_some_and(|v| v.contains_key(&b"ByteRange"[..]));
         let stamp = name(b"Type") == Some(b"DocTimeStamp") || name(b"SubFilter") == Some(b"ETSI.RFC3161");
-        Ok(flat || signed && !stamp)
+        Ok(flat || signed && answered && !stamp)
     }
 
-    /// All numbers that signed objects refer to; none when there are too many to look through.
-    fn references_before(&self, end: u64) -> Result<Option<HashSet<u32>>, PdfError> {
+    /// All numbers that signed objects refer to, but for the store that the catalog names; none when there are too many to look
+    /// through.
+    fn references_before(&self, catalog: u32, end: u64) -> Result<Option<HashSet<u32>>, PdfError> {
         let signed = self.sections.iter().filter(|s| s.at < end);
         let numbers: BTreeSet<u32> = signed.flat_map(|s| s.entries.keys().copied()).collect();
         if numbers.len() > LOOKED_THROUGH {
@@ -195,7 +207,13 @@ impl<S: Source> Document<S> {
         }
         let mut out = HashSet::new();
         for n in numbers {
-            references(&self.object(n, end)?.0, &mut out);
+            let object = self.object(n, end)?.0;
+            match object.dictionary().filter(|_| n == catalog) {
+                Some(all) => {
+                    all.iter().filter(|(key, _)| *key != b"DSS").for_each(|(_, value)| references(value, &mut out));
+                }
+                None => references(&object, &mut out),
+            }
         }
         Ok(Some(out))
     }
@@ -241,12 +259,42 @@ fn has_only_store_keys(object: &Dictionary) -> bool {
     object.keys().all(|key| KEYS.contains(&key.as_slice()) || digest(key))
 }
 
-/// Whether an object says of itself that it is a store, and holds nothing else.
+/// Whether it is the widget of a signature field, with nothing that another annotation shows, opens or runs (§12.5.6.19, §12.7.5.5).
+fn is_signature_widget(field: &Dictionary) -> bool {
+    const KEYS: [&[u8]; 20] = [
+        b"Type",
+        b"Subtype",
+        b"FT",
+        b"T",
+        b"TU",
+        b"TM",
+        b"V",
+        b"F",
+        b"Ff",
+        b"P",
+        b"Rect",
+        b"AP",
+        b"M",
+        b"DA",
+        b"DR",
+        b"Q",
+        b"Lock",
+        b"SV",
+        b"MK",
+        b"StructParent",
+    ];
+    let name = |key: &[u8]| field.get(key).map(Object::name);
+    name(b"FT") == Some(Some(b"Sig"))
+        && name(b"Subtype").is_none_or(|subtype| subtype == Some(b"Widget"))
+        && name(b"Type").is_none_or(|kind| kind == Some(b"Annot"))
+        && field.keys().all(|key| KEYS.contains(&key.as_slice()))
+}
+
+/// Whether what the catalog calls a store (`/Type` is optional) holds nothing else.
 fn is_store(object: &Object) -> bool {
     object.dictionary().is_some_and(|object| {
-        object.get(&b"Type"[..]).and_then(Object::name) == Some(b"DSS")
-            && !object.contains_key(&b"Length"[..])
-            && has_only_store_keys(object)
+        let kind = object.get(&b"Type"[..]).and_then(Object::name);
+        kind.is_none_or(|kind| kind == b"DSS") && !object.contains_key(&b"Length"[..]) && has_only_store_keys(object)
     })
 }
 

@@ -207,6 +207,32 @@ fn what_comes_after_a_signature_is_found() {
     // The page refers to object 9, which was not there when it was signed.
     assert_eq!(code(&update(&pdf, &[(9, stream("0 0 m 9 9 l S"))]), &profile), changed);
     assert_eq!(code(&update(&update(&pdf, &store), &[(2, "<</Type/Pages/Count 0>>".to_owned())]), &profile), changed);
+    // The page refers to object 9, which is drawn and calls itself a certificate.
+    let shadow = [
+        (1, with_store.clone()),
+        (20, "<</Type/DSS/Certs[9 0 R]>>".to_owned()),
+        (9, stream(&format!("0\x20{}", "0 0 m 9 9 l S".repeat(3).split_at(32).0))),
+    ];
+    assert_eq!(code(&update(&pdf, &shadow), &profile), changed);
+    // A dictionary that the page draws with is no store, though the catalog says so, too.
+    let digest = "A".repeat(40);
+    let both = |drawn: u32| (20, format!("<</Type/DSS/{digest} {drawn} 0 R>>"));
+    let drawing = |n: u32, octets: &str| (n, stream(octets));
+    let resources = "/Resources<</XObject 20 0 R>>/Contents 9 0 R>>";
+    let objects = [
+        (1, with_store.clone()),
+        (2, "<</Type/Pages/Kids[3 0 R]/Count 1>>".to_owned()),
+        (3, format!("<</Type/Page/Parent 2 0 R/MediaBox[0 0 595.3 841.9]/Annots[5 0 R]{resources}")),
+        (4, "<</Fields[5 0 R]/SigFlags 3>>".to_owned()),
+        (5, "<</FT/Sig/Type/Annot/Subtype/Widget/T(1)/Rect[0 0 0 0]/V 6 0 R/P 3 0 R>>".to_owned()),
+        (6, signature(PADES)),
+        drawing(9, "q"),
+        drawing(10, "q"),
+        both(10),
+    ];
+    let double = fill(body(b"%PDF-1.7\n", None, &objects, ""), &sign);
+    assert_eq!(code(&double, &profile), (TotalPassed, None));
+    assert_eq!(code(&update(&double, &[both(11), drawing(11, "0 0 m 9 9 l S")]), &profile), changed);
     // A history that goes around the signed revision.
     let around = body(&pdf, Some(startxref(&pdf) - 1), &store, "");
     assert_eq!(code(&around, &profile), changed);
@@ -262,6 +288,23 @@ fn further_signatures_may_add_what_they_need_and_nothing_else() {
         (1, CATALOG.replace(">>", "/OpenAction 35 0 R>>")),
     ] {
         assert_eq!(ask(&[(number, &object)], &profile), changed, "{object}");
+    }
+    // Widgets that only the page knows, whatever they say stands behind them; and annotations that call themselves fields.
+    let overlay =
+        |more: &str| format!("<</FT/Sig/Type/Annot/Subtype/Widget/T(3)/Rect[0 0 595 842]/AP<</N 32 0 R>>{more}>>");
+    let drawn = page("/Annots[5 0 R 30 0 R 36 0 R]/Contents 9 0 R");
+    for widget in [
+        overlay("/V<</Type/Sig/ByteRange[0 1 2 3]>>"),
+        overlay("/V 6 0 R"),
+        overlay("/V 7 0 R"),
+        overlay("/V 37 0 R"),
+        "<</FT/Sig/Type/Annot/Subtype/Text/Rect[10 10 10 10]/Contents(void)>>".to_owned(),
+        "<</FT/Sig/Type/Annot/Subtype/Stamp/Rect[0 0 0 0]/AP<</N 32 0 R>>>>".to_owned(),
+        "<</FT/Sig/Type/Annot/Subtype/Widget/Rect[0 0 0 0]/AA<</PO<</S/JavaScript/JS(1)>>>>>>".to_owned(),
+        "<</FT/Sig/Type/Annot/Subtype/Widget/Rect[0 0 0 0]/A<</S/URI/URI(x)>>>>".to_owned(),
+    ] {
+        let all = [(36, widget.as_str()), (3, &*drawn), (37, "<</Type/Sig/ByteRange[0 1 2 3]>>")];
+        assert_eq!(ask(&all, &profile), changed, "{widget}");
     }
     // A picture that nobody has signed for.
     let unsigned = "<</FT/Sig/Type/Annot/Subtype/Widget/T(3)/Rect[0 0 90 90]/AP<</N 32 0 R>>>>";

@@ -195,9 +195,12 @@ fn issuer(
         }
         return;
     }
+    // Whose keys are known speaks by them alone: a certificate of anybody under an anchor is no key of this issuer.
+    let bare = |name: &str| name.trim_end_matches('/').to_owned();
+    let is_known = profile.issuer_keys.iter().any(|key| name.is_some_and(|name| bare(name) == bare(&key.issuer)));
     let chain = match jws.certificates() {
-        Ok(Some(chain)) => chain,
-        Ok(None) => {
+        Ok(Some(chain)) if !is_known => chain,
+        Ok(_) => {
             // An algorithm that is never taken is told even without a key.
             verdict.findings.extend(jws.algorithm().err().map(|e| jose(6, "VC_ALGORITHM", &e)));
             let detail = name.map(shown).unwrap_or_default();
