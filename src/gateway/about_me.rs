@@ -13,14 +13,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::Row;
 
-use super::facts;
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
 use super::who::{Person, PersonKind, Terminal, WRONG_KIND};
+use super::{door, facts};
 use crate::audit::Kind;
 use crate::audit::entry::Outcome;
 use crate::catalogue::Catalogue;
-use crate::policy::{Ask, LogReading};
+use crate::policy::{Ask, Denial, LogReading};
 use crate::store::{Migration, StoreError, Tx};
 use crate::terms::{ItemCode, Lang, Refusal, UnixMillis};
 
@@ -201,7 +201,8 @@ pub async fn page(
         unmasked: false,
         ground: None,
     });
-    let permit = rooms.policies.decide(&ask, trace.at).map_err(|denial| denial.refusal())?;
+    let denied = |denial: Denial| door::step_up(rooms, person, &ask, denial.refusal());
+    let permit = rooms.policies.decide(&ask, trace.at).map_err(denied)?;
     catch_up(rooms).await?;
     let mut tx = rooms.store.read().await?;
     let rows = of(&mut tx, &me, before).await?;

@@ -11,7 +11,7 @@ use super::ledger::{self, Trace};
 use super::rooms::Rooms;
 use super::spending::{For, OneUse, Spending};
 use super::who::{NO_SUBJECT, Person, PersonKind, Terminal, WRONG_KIND};
-use super::{facts, keep, onward};
+use super::{door, facts, keep, onward};
 use crate::audit::Kind;
 use crate::audit::entry::{Evidence, Outcome, Subject};
 use crate::exchange::message::{Dossier, Stored};
@@ -20,7 +20,7 @@ use crate::exchange::records::{self, EventRow, Record, Whose};
 use crate::exchange::vault::Reading;
 use crate::exchange::{Act, ExchangeError, Key, PaperRow};
 use crate::partners::Masking;
-use crate::policy::{Ask, CaseAct, CaseLink, Listing, Who};
+use crate::policy::{Ask, CaseAct, CaseLink, Denial, Listing, Who};
 use crate::terms::words::words;
 use crate::terms::{CaseNo, Lang, Refusal, UnixMillis};
 
@@ -107,9 +107,14 @@ async fn shown(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, no: CaseNo, file: Option
             who,
             facts::case(&seen.record, &seen.dossier, catalogue.items.get(&seen.dossier.item)),
         );
-        rooms.policies.decide(&Ask::Step(step), viewer.trace.at).map_err(|denial| {
+        let ask = Ask::Step(step);
+        rooms.policies.decide(&ask, viewer.trace.at).map_err(|denial| {
             tracing::info!(case.no = %no, %denial, "reading refused");
-            Refusal::from(ExchangeError::NoCase)
+            match denial.step_up() {
+                // The rules say so of one's own case only.
+                Some(_) => door::step_up(rooms, viewer.person, &ask, denial.refusal()),
+                None => ExchangeError::NoCase.into(),
+            }
         })?
     };
     let mut entry = viewer
@@ -148,7 +153,8 @@ pub async fn list(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, before: UnixMillis) -
         place: rooms.me.region,
         ended,
     });
-    rooms.policies.decide(&ask, viewer.trace.at).map_err(|denial| denial.refusal())?;
+    let denied = |denial: Denial| door::step_up(rooms, viewer.person, &ask, denial.refusal());
+    rooms.policies.decide(&ask, viewer.trace.at).map_err(denied)?;
     let mut tx = rooms.store.read().await?;
     let collector = viewer.terminal.word(rooms);
     let whose = if citizen { Whose::Subject(&pid) } else { Whose::Collector(&collector) };
@@ -247,7 +253,8 @@ async fn wish(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, seen: Seen, wish: Wish<'_
         let catalogue = rooms.catalogue.load();
         let facts = facts::case(&seen.record, &seen.dossier, catalogue.items.get(&seen.dossier.item));
         let asked = if act == Act::Withdraw { CaseAct::Withdraw } else { CaseAct::Deliver };
-        rooms.policies.decide(&Ask::Step(Ask::step(asked, who, facts)), at).map_err(|denial| denial.refusal())?
+        let ask = Ask::Step(Ask::step(asked, who, facts));
+        rooms.policies.decide(&ask, at).map_err(|denial| door::step_up(rooms, person, &ask, denial.refusal()))?
     };
     let line = viewer
         .trace

@@ -293,7 +293,7 @@ pub fn step_up(rooms: &Rooms, person: &Person, ask: &Ask, refusal: Refusal) -> R
     let error = IdentityError::AcrInsufficient {
         have: person.level,
         want: level,
-        max_age_s: Some(i64::from(minutes) * 60),
+        max_age_s: minutes.map(|minutes| i64::from(minutes) * 60),
         acr_values: strong.unwrap_or_default(),
     };
     let challenge = error.refusal(&Challenge { realm: "tongban", dpop: person.bound, dpop_nonce: None });

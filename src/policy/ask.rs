@@ -417,16 +417,21 @@ impl Ask {
         }
     }
 
-    /// The real-name level and greatest age (minutes) the act needs, for the step-up challenge of RFC 9470.
-    pub fn level_needed(&self) -> Option<(u8, u32)> {
+    /// The real-name level and greatest age (minutes; `None` for any) the act needs, for the step-up challenge of RFC 9470.
+    pub fn level_needed(&self) -> Option<(u8, Option<u32>)> {
         match self {
-            Self::File(a) => Some((a.item.min_level, a.item.max_level_age_min)),
-            Self::ReceiveFromPeer(a) => Some((a.item.min_level, a.item.max_level_age_min)),
-            Self::Pass(a) => Some((a.route.min_level, a.route.max_level_age_min)),
+            Self::File(a) => Some((a.item.min_level, Some(a.item.max_level_age_min))),
+            Self::ReceiveFromPeer(a) => Some((a.item.min_level, Some(a.item.max_level_age_min))),
+            Self::Pass(a) => Some((a.route.min_level, Some(a.route.max_level_age_min))),
+            Self::Step(a) if matches!(a.act, CaseAct::Read | CaseAct::Withdraw) => Some((OWN_LEVEL, None)),
+            Self::List(_) | Self::ReadLog(_) => Some((OWN_LEVEL, None)),
             _ => None,
         }
     }
 }
+
+/// The level that the shipped rules want of whoever reads, lists or withdraws what is their own.
+const OWN_LEVEL: u8 = 2;
 
 impl Ask {
     /// Size of the ask as JSON, in bytes, without making it: what the memo weighs.

@@ -113,7 +113,7 @@ pub(super) struct Denied {
     pub asked: Digest,
     pub act: Act,
     pub kind: Kind,
-    pub level_needed: Option<(u8, u32)>,
+    pub level_needed: Option<(u8, Option<u32>)>,
     pub detail: Option<String>,
 }
 
@@ -163,8 +163,8 @@ impl Denial {
         self.0.act
     }
 
-    /// For a level too low: the level and the greatest age in minutes that would do (RFC 9470).
-    pub fn step_up(&self) -> Option<(u8, u32)> {
+    /// For a level too low: the level and the greatest age in minutes that would do, `None` for any (RFC 9470).
+    pub fn step_up(&self) -> Option<(u8, Option<u32>)> {
         self.0.level_needed.filter(|_| self.0.told.code == LEVEL.code)
     }
 
@@ -181,7 +181,10 @@ impl Denial {
             refusal = refusal.with("nearest_rule", n.rule.to_string());
         }
         if let Some((level, age)) = self.step_up() {
-            refusal = refusal.with("level_needed", level).with("max_age_s", u64::from(age) * 60);
+            refusal = refusal.with("level_needed", level);
+            if let Some(age) = age {
+                refusal = refusal.with("max_age_s", u64::from(age) * 60);
+            }
         }
         refusal
     }

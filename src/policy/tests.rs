@@ -120,11 +120,15 @@ fn a_denial_carries_code_sentence_and_step_up() {
         set.decide(&outcome.ask, NOW).unwrap_err()
     };
     let low = denial("Level 2 is not enough for an item of level 3");
-    assert_eq!((low.told().code, low.step_up()), ("TB-POL-0202", Some((3, 60))));
+    assert_eq!((low.told().code, low.step_up()), ("TB-POL-0202", Some((3, Some(60)))));
     let refusal = low.refusal();
     assert_eq!(refusal.told.status, 403);
     assert!(refusal.members.iter().any(|(name, value)| *name == "level_needed" && value == 3));
     assert!(refusal.members.iter().any(|(name, value)| *name == "rules" && value[0] == "level-high-enough"));
+
+    let own = denial("Who only states a number, and was never verified, reads nothing");
+    assert_eq!((own.told().code, own.step_up()), ("TB-POL-0202", Some((2, None))));
+    assert!(own.refusal().members.iter().all(|(name, _)| *name != "max_age_s"));
 
     let stranger = denial("A stranger gets the same answer as for a case that is not there");
     assert_eq!((stranger.told().status, stranger.rules().len()), (404, 0));

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use federation::peer::changed;
 use tongban::identity::issue::random_id;
 use tongban::terms::Digest;
 
@@ -28,30 +29,19 @@ impl Forge {
 
     /// A good token with members of the header changed; `null` takes one out.
     fn head(&self, change: Value) -> String {
-        self.key.sign_with(&changed(self.header(), change), &self.claims()).expect("signed")
+        self.key.sign_with(&changed(self.header(), &change), &self.claims()).expect("signed")
     }
 
     fn claim(&self, change: Value) -> String {
-        self.key.sign_with(&self.header(), &changed(self.claims(), change)).expect("signed")
+        self.key.sign_with(&self.header(), &changed(self.claims(), &change)).expect("signed")
     }
 
     /// Claims with a number of their own, issued now.
     fn claims(&self) -> Value {
         let now = UnixMillis::now().seconds();
         let fresh = json!({"jti": random_id().unwrap(), "iat": now, "exp": now + 300, "auth_time": now});
-        changed(self.claims.clone(), fresh)
+        changed(self.claims.clone(), &fresh)
     }
-}
-
-pub fn changed(mut base: Value, change: Value) -> Value {
-    let members = base.as_object_mut().expect("an object");
-    for (name, value) in change.as_object().expect("an object") {
-        match value {
-            Value::Null => members.remove(name),
-            value => members.insert(name.clone(), value.clone()),
-        };
-    }
-    base
 }
 
 /// What was tried, the answer, and the code it must have.
@@ -120,7 +110,7 @@ fn tokens(forge: &Forge) -> Vec<(&'static str, String, &'static str)> {
     let body = forge.claims().to_string();
     let text = |header: &str, body: &str| forge.key.sign_text(header, body).unwrap();
     let with = |name: &str, value: &str| {
-        let rest = changed(forge.claims(), json!({ name: null })).to_string();
+        let rest = changed(forge.claims(), &json!({ name: null })).to_string();
         format!("{{\"{name}\":{value},{}", &rest[1..])
     };
     let hmac = |secret: &[u8]| {
@@ -134,7 +124,7 @@ fn tokens(forge: &Forge) -> Vec<(&'static str, String, &'static str)> {
     };
     let jwk = Value::Object(forge.key.public_jwk().unwrap());
     let unsigned = |alg: Value| {
-        let header = changed(forge.header(), json!({"alg": alg}));
+        let header = changed(forge.header(), &json!({"alg": alg}));
         format!("{}.{}.", B64.encode(header.to_string()), B64.encode(&body))
     };
     let mut rows = vec![
@@ -217,7 +207,7 @@ fn tokens(forge: &Forge) -> Vec<(&'static str, String, &'static str)> {
         ("16 JWE", format!("{}.a.b.c.d", B64.encode(r#"{"alg":"RSA-OAEP","enc":"A256GCM"}"#)), "TB-IDN-0002"),
         (
             "16 a token within a token",
-            text(&changed(forge.header(), json!({"cty": "JWT"})).to_string(), &format!("\"{good}\"")),
+            text(&changed(forge.header(), &json!({"cty": "JWT"})).to_string(), &format!("\"{good}\"")),
             "TB-IDN-0002",
         ),
         ("16 JWE that says it is signed", format!("{}.a.b.c.d", parts[0]), "TB-IDN-0002"),
@@ -351,6 +341,13 @@ async fn carriage(house: &House<'_>, forge: &Forge, portal: &Window) -> Vec<Row>
         assert!(challenge.contains("insufficient_user_authentication"), "{what}: {challenge} {}", answer.text());
         assert!(challenge.contains("urn:tongban:acr:3"), "{what}: {challenge}");
         rows.push((what.to_owned(), answer, "TB-POL-0202"));
+        // With somebody's number in it and nothing behind it, such a token reads nothing either.
+        for path in ["/v1/cases", "/v1/me/lookups"] {
+            let answer = portal.get(path, &bearer(&low)).await;
+            let challenge = answer.header("www-authenticate");
+            assert!(challenge.contains("insufficient_user_authentication"), "{what}, {path}: {}", answer.text());
+            rows.push((format!("{what}, {path}"), answer, "TB-POL-0202"));
+        }
     }
     // At the gateway whose system it is; its line is in that gateway's log.
     let social_security = house.federation.anybody(1);
@@ -385,7 +382,7 @@ async fn bindings(house: &House<'_>, portal: &Window) -> Vec<Row> {
     let proof = |header: Value, claims: Value| {
         let base = json!({"alg": "ES256", "typ": "dpop+jwt", "jwk": jwk});
         let body = json!({"htm": "GET", "htu": url, "iat": now, "jti": random_id().unwrap(), "ath": ath});
-        device.0.sign_with(&changed(base, header), &changed(body, claims)).unwrap()
+        device.0.sign_with(&changed(base, &header), &changed(body, &claims)).unwrap()
     };
     let send = async |proofs: &[String]| {
         let mut headers = vec![("authorization", format!("DPoP {token}"))];
@@ -535,7 +532,7 @@ pub async fn words_of_gateways(house: &House<'_>) {
             "jti": random_id().unwrap(), "digest": Digest::of(format!("GET {path}").as_bytes()), "place": "440305000000",
             "actor": "C-0001", "actor_kind": "staff", "level": 3, "level_at": now, "terminal": "window:W-440305-01",
         });
-        changed(claims, change)
+        changed(claims, &change)
     };
     let word = |typ: &str, change: Value| voice.sign(typ, good(change).as_object().unwrap()).unwrap();
     let ask = async |client: &Window, word: &str| {

@@ -18,7 +18,8 @@ use tongban::upstream::Body;
 use tongban::upstream::body::full;
 use tongban::upstream::tls::Identity;
 
-use super::attacks::{Row, changed, judged};
+use super::attacks::{Row, judged};
+use super::federation::peer::changed;
 use super::*;
 
 /// How the issuers' server answers.
@@ -116,7 +117,7 @@ impl Issuers {
     fn claims(&self, house: &House<'_>, nth: usize, user: &str, change: Value) -> Value {
         let good = claims(&token_for(&house.world, user, &Options::default()).expect("a token"));
         let own = json!({"iss": self.names[nth], "jti": random_id().unwrap()});
-        changed(changed(good, own), change)
+        changed(changed(good, &own), &change)
     }
 
     fn signed(&self, key: &SigningKey, claims: &Value) -> String {
@@ -222,7 +223,7 @@ async fn key_sets(house: &House<'_>, issuers: &Issuers, portal: &Window, good: &
     private["d"] = json!(B64.encode([7; 32]));
     let weak = json!({"kty": "RSA", "kid": "weak", "alg": "RS256", "e": "AQAB", "n": B64.encode([0xC3; 64])});
     issuers.sets.lock().expect("whole")[0] = json!({"keys": [
-        symmetric, weak, changed(jwk(&encrypting), json!({"use": "enc"})), jwk(&twin_a), jwk(&twin_b), private, off_curve,
+        symmetric, weak, changed(jwk(&encrypting), &json!({"use": "enc"})), jwk(&twin_a), jwk(&twin_b), private, off_curve,
         jwk(good),
     ]});
     let claims = |user: &str| issuers.claims(house, 0, user, json!({}));
