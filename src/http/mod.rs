@@ -18,6 +18,7 @@ pub mod problem;
 pub mod routes;
 mod search;
 pub mod serve;
+mod through;
 pub mod tls;
 mod watch;
 
