@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::*;
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::entry::tests::{full, word};
-use crate::audit::entry::{Entry, Kind, Pseudonym};
+use crate::audit::entry::{Entry, Kind, PeerReceipt, Pseudonym, Upstream};
 use crate::audit::merkle::{self, Frontier, leaf_hash};
 use crate::audit::note::{KeyKind, Signer};
 use crate::audit::tile::{HEIGHT, Level, tiles_at};
@@ -385,22 +385,23 @@ fn a_time_stamp_holds_for_its_own_past_only() {
     assert_eq!(anchored(&honest, Some(stamp), &options()), (not_asked, not_asked, None));
 }
 
+/// A log whose entries have receipts for these leaves.
+fn naming(named: &[(u64, Digest)]) -> BTreeMap<String, Vec<u8>> {
+    let bytes = |(index, leaf): &(u64, Digest)| {
+        let receipt = PeerReceipt { index: Some(*index), leaf: Some(*leaf), origin: Some(word(ORIGIN)) };
+        let up = Upstream { receipt: Some(receipt), ..Upstream::default() };
+        let mut bytes = Vec::new();
+        Entry::new(Kind::DataRead, UnixMillis(1)).up(up).encode().unwrap().link(0, None, &mut bytes);
+        bytes
+    };
+    served(&named.iter().map(bytes).collect::<Vec<_>>())
+}
+
 #[test]
 fn a_receipt_is_looked_up_in_the_peers_log() {
-    use crate::audit::entry::{PeerReceipt, Upstream};
     let theirs: Vec<Vec<u8>> = entries(300);
     let peer = Signer::from_seed(ORIGIN, &[7; 32]).unwrap(); // `served` signs with it
     let other = |size: usize| Rc::new(served(&theirs[..size])) as Rc<dyn Fetch>;
-    let ours = |named: &[(u64, Digest)]| {
-        let bytes = |(index, leaf): &(u64, Digest)| {
-            let receipt = PeerReceipt { index: Some(*index), leaf: Some(*leaf), origin: Some(word(ORIGIN)) };
-            let up = Upstream { receipt: Some(receipt), ..Upstream::default() };
-            let mut bytes = Vec::new();
-            Entry::new(Kind::DataRead, UnixMillis(1)).up(up).encode().unwrap().link(0, None, &mut bytes);
-            bytes
-        };
-        served(&named.iter().map(bytes).collect::<Vec<_>>())
-    };
     let leaf = |index: usize| leaf_hash(&theirs[index]);
     let mut forged = served(&theirs);
     forged.get_mut("tile/0/000").unwrap()[40] ^= 1;
@@ -414,7 +415,7 @@ fn a_receipt_is_looked_up_in_the_peers_log() {
     ] {
         let mut asked = options();
         asked.peers = log.map(|log| Peer { key: peer.verifier(KeyKind::Ed25519), log }).into_iter().collect();
-        let report = verify_tree(&ours(&named), &asked, &mut |_, _| {});
+        let report = verify_tree(&naming(&named), &asked, &mut |_, _| {});
         assert_eq!(report.verdict(Question::Receipts), want, "{what}: {}", report.text());
         assert_eq!(report.receipts_unjudged, u64::from(want == Verdict::NotAsked), "{what}");
     }
@@ -458,20 +459,9 @@ fn sealed_parts_open_with_the_key_of_their_case() {
 
 #[test]
 fn what_a_peer_names_of_ours_must_stand_here() {
-    use crate::audit::entry::{PeerReceipt, Upstream};
     let ours = entries(300);
     let leaf = |index: usize| leaf_hash(&ours[index]);
-    let theirs = |named: &[(u64, Digest)]| {
-        let bytes = |(index, leaf): &(u64, Digest)| {
-            let receipt = PeerReceipt { index: Some(*index), leaf: Some(*leaf), origin: Some(word(ORIGIN)) };
-            let up = Upstream { receipt: Some(receipt), ..Upstream::default() };
-            let mut bytes = Vec::new();
-            Entry::new(Kind::DataRead, UnixMillis(1)).up(up).encode().unwrap().link(0, None, &mut bytes);
-            bytes
-        };
-        served(&named.iter().map(bytes).collect::<Vec<_>>())
-    };
-    let good = || theirs(&[(0, leaf(0)), (299, leaf(299))]);
+    let good = || naming(&[(0, leaf(0)), (299, leaf(299))]);
     let without = |prefix: &str| {
         let mut log = good();
         log.retain(|path, _| !path.starts_with(prefix));
@@ -483,8 +473,8 @@ fn what_a_peer_names_of_ours_must_stand_here() {
     bundle[place] = b'1';
     for (what, log, want, note) in [
         ("two leaves that are here", good(), Verdict::Proven, None),
-        ("a leaf that was changed here", theirs(&[(0, leaf(0)), (1, leaf(0))]), Verdict::Disproven, None),
-        ("a leaf beyond the end", theirs(&[(300, leaf(0))]), Verdict::Undecided, None),
+        ("a leaf that was changed here", naming(&[(0, leaf(0)), (1, leaf(0))]), Verdict::Disproven, None),
+        ("a leaf beyond the end", naming(&[(300, leaf(0))]), Verdict::Undecided, None),
         ("a peer that keeps its entries", without("tile/entries"), Verdict::NotAsked, Some("not there")),
         ("entries that the peer did not sign", bent, Verdict::NotAsked, Some("not the one that was signed")),
     ] {
