@@ -11,6 +11,8 @@ use super::der::{DerError, tag, write};
 
 /// Deepest nesting; a SignedData with a time-stamp has some twenty.
 const DEPTH: usize = 40;
+/// Most elements looked at: each is remembered until what it stands in has ended.
+const ELEMENTS: usize = 100_000;
 /// An OCTET STRING in pieces.
 const PIECES: u8 = tag::OCTET_STRING | CONSTRUCTED;
 const CONSTRUCTED: u8 = 0x20;
@@ -23,7 +25,8 @@ const END: [u8; 2] = [0, 0];
 /// [`DerError`] where an element is cut short, or nested deeper than any real one.
 pub fn definite(octets: &[u8]) -> Result<(Vec<u8>, usize), DerError> {
     let mut reader = octets;
-    let element = one(&mut reader, 0)?;
+    let mut left = ELEMENTS;
+    let element = one(&mut reader, 0, &mut left)?;
     Ok((element.into_octets(), octets.len() - reader.len()))
 }
 
@@ -48,7 +51,8 @@ impl Read<'_> {
     }
 }
 
-fn one<'a>(reader: &mut &'a [u8], depth: usize) -> Result<Read<'a>, DerError> {
+fn one<'a>(reader: &mut &'a [u8], depth: usize, left: &mut usize) -> Result<Read<'a>, DerError> {
+    *left = left.checked_sub(1).ok_or(DerError::Length)?;
     if depth > DEPTH {
         return Err(DerError::Length);
     }
@@ -65,7 +69,7 @@ fn one<'a>(reader: &mut &'a [u8], depth: usize) -> Result<Read<'a>, DerError> {
         let mut inside = &octets[2..];
         let mut parts = Vec::new();
         while !inside.starts_with(&END) {
-            parts.push(one(&mut inside, depth + 1)?);
+            parts.push(one(&mut inside, depth + 1, left)?);
         }
         *reader = &inside[END.len()..];
         return joined(tag, &parts).map(Read::Changed);
@@ -79,8 +83,9 @@ fn one<'a>(reader: &mut &'a [u8], depth: usize) -> Result<Read<'a>, DerError> {
     }
     let (mut inside, mut parts) = (&full[head..], Vec::new());
     while !inside.is_empty() {
-        match one(&mut inside, depth + 1) {
+        match one(&mut inside, depth + 1, left) {
             Ok(part) => parts.push(part),
+            Err(error) if *left == 0 => return Err(error),
             // Not ours to judge: who reads on will say what is wrong with it.
             Err(_) => return Ok(Read::AsItWas(full)),
         }
@@ -179,6 +184,9 @@ mod tests {
         let deep = [0x30, 0x80].repeat(200_000);
         assert_eq!(definite(&deep), Err(DerError::Length));
         assert_eq!(definite(&[0x30, 0x80, 0, 0, 0, 0]).unwrap(), (vec![0x30, 0], 4));
+        let many = |n: usize| [&[0x30, 0x80][..], &[5, 0].repeat(n), &END].concat();
+        assert!(definite(&many(ELEMENTS - 1)).is_ok());
+        assert_eq!(definite(&many(ELEMENTS)), Err(DerError::Length));
     }
 
     proptest! {

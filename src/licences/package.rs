@@ -31,6 +31,10 @@ pub(super) struct Package<'p, S> {
     pub sm3: HashMap<String, Vec<u8>>,
 }
 
+/// Most signatures of a package: each has a verdict with all it covers and its seal's picture, and digests what it names in its own
+/// algorithm. Documents with a seal on every page have one signature for all of them.
+const SIGNATURES: usize = 64;
+
 /// Examines a package whose archive is open already.
 pub(super) fn examine<S: Source>(archive: Archive<S>, profile: &Profile, report: &mut Report) -> Result<(), Finding> {
     let broken = |e: ZipError| Finding::format(1, e.code(), e.to_string());
@@ -45,6 +49,10 @@ pub(super) fn examine<S: Source>(archive: Archive<S>, profile: &Profile, report:
         report.data = data::collect(&archive, &entrance, &HashMap::new());
         report.findings.extend(report.data.findings());
         return Ok(());
+    }
+    if listed.len() > SIGNATURES {
+        let why = SubIndication::SigConstraintsFailure;
+        return Err(Finding::doubt(3, "SIG_TOO_MANY", why, format!("{} listed, at most {SIGNATURES}", listed.len())));
     }
     let sm3 = digests(&archive).map_err(broken)?;
     let package = Package { archive, profile, sm3 };

@@ -59,15 +59,15 @@ impl<S: Source> Document<S> {
 
     /// Numbers of the objects that [`Document::signatures`] reads as signatures.
     pub(super) fn signature_numbers(&self) -> Result<&HashSet<u32>, PdfError> {
-        if self.judged.get().is_none() {
-            let mut out = HashSet::new();
-            self.each_value(&mut |number, _, _| {
-                out.extend(number);
-                Ok(())
-            })?;
-            let _ = self.judged.set(out);
+        if let Some(known) = self.judged.get() {
+            return Ok(known);
         }
-        Ok(self.judged.get_or_init(HashSet::new))
+        let mut out = HashSet::new();
+        self.each_value(&mut |number, _, _| {
+            out.extend(number);
+            Ok(())
+        })?;
+        Ok(self.judged.get_or_init(|| out))
     }
 
     /// Hears of the value of each signature field of the form, once: the number of its object, where it has one, and the field's name.

@@ -4,6 +4,15 @@ use super::check;
 use super::kit::{Draft, World};
 use super::packing::{Descriptor, Shape};
 
+/// So many further lines in the list of signatures, of files that are not there.
+fn listing(draft: &mut Draft, more: usize) {
+    draft.edit("Signatures.xml", move |text| {
+        let line = |n| format!("<ofd:Signature ID=\"more{n}\" BaseLoc=\"Sign_more{n}/Signature.xml\"/>");
+        let lines: String = (0..more).map(line).collect();
+        text.replacen("</ofd:Signatures>", &format!("{lines}</ofd:Signatures>"), 1).into_bytes()
+    });
+}
+
 #[test]
 fn bodies_signatures_and_coverage() {
     check(&[
@@ -37,6 +46,8 @@ fn bodies_signatures_and_coverage() {
             },
             Some("SIG_LISTED_TWICE"),
         ),
+        ("as many signatures as are looked at", |_, d| listing(d, 63), Some("SIGNATURE_XML_MISSING")),
+        ("one more", |_, d| listing(d, 64), Some("SIG_TOO_MANY")),
         (
             "built on a signature",
             |_, d| {
