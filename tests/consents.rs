@@ -331,7 +331,7 @@ async fn what_is_shown_to_b(house: &House<'_>) {
     };
     let claims = |change: &Value| changed(good(), change).as_object().unwrap().clone();
     let word = |change: Value| json!(voice.sign(STANDING, &claims(&change)).unwrap());
-    let ask = async |consent: Value| {
+    let ask_for = async |consent: Value, change: Value| {
         let remote = changed(
             json!({
                 "resource": "DR-HH", "subject": NUMBER, "fields": FIELDS, "purpose": "case", "item": ITEM, "case": case,
@@ -339,6 +339,7 @@ async fn what_is_shown_to_b(house: &House<'_>) {
             }),
             &json!({ "consent": consent }),
         );
+        let remote = changed(remote, &change);
         let text = remote.to_string();
         let at = UnixMillis::now();
         let vouched = json!({
@@ -350,6 +351,7 @@ async fn what_is_shown_to_b(house: &House<'_>) {
         let headers = vec![("tongban-assertion", assertion)];
         b.send("POST", "/peer/v1/lookups", &headers, Some(("application/json", text.into_bytes()))).await
     };
+    let ask = async |consent: Value| ask_for(consent, json!({})).await;
     let fine = word(json!({}));
     let answer = ask(fine.clone()).await;
     assert_eq!(answer.status, 200, "what is not bent is good: {}", answer.text());
@@ -413,6 +415,28 @@ async fn what_is_shown_to_b(house: &House<'_>) {
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), got.len(), wrong.join("\n"));
     println!("{} shown consents refused, each with its code and its line", got.len());
+
+    // In whose name it is asked: the one authority that has this case by B's own register, whatever A says and whoever agreed.
+    let mut got = Vec::new();
+    for (what, change) in [
+        ("another department of the place", json!({"authority": "11419001DT0000211H"})),
+        ("the same department of another place", json!({"authority": "深圳市南山区公安部门"})),
+        ("an authority that is none", json!({"authority": "91310000MA1FL0000X"})),
+        ("nobody", json!({"authority": ""})),
+        ("nobody, for a department's item", json!({"authority": "", "item": "002014901000"})),
+        ("from a place that is not A's", json!({"requester": "419001000000"})),
+        ("from the whole country", json!({"requester": "000000000000"})),
+    ] {
+        let to = change["authority"].as_str().unwrap_or(POLICE_B).to_owned();
+        got.push((what, ask_for(word(json!({ "to": to })), change).await));
+    }
+    let lines = house.lines(1);
+    for (what, answer) in got {
+        let line = lines.iter().find(|line| line["trace"] == answer.json["trace"]);
+        let code = if what.contains("country") { "TB-HTTP-0009" } else { "TB-FED-0003" };
+        assert_eq!(answer.json["code"], code, "{what}: {}", answer.text());
+        assert_eq!(line.map(|line| &line["dec"]["reason"]), Some(&json!(code)), "{what}");
+    }
 
     // What a registrar is asked, and by whom.
     let wanted = json!({

@@ -89,6 +89,13 @@ pub struct Office {
     pub seat: RegionCode,
 }
 
+impl Office {
+    /// The authority as records and papers name it: its credit code, or its name where the register has none.
+    pub fn authority(&self) -> String {
+        self.code.as_ref().map_or_else(|| self.name.clone(), ToString::to_string)
+    }
+}
+
 /// Why this place owns the case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -277,15 +284,19 @@ impl Catalogue {
     }
 
     fn ownership(&self, item: &Item, region: RegionCode, level: Level, because: Because) -> Ownership {
-        let office = match self.authorities.of(item.code.department(), region) {
+        Ownership { item: item.code, region, level, office: self.office(item, region), because }
+    }
+
+    /// The office that takes cases of an item that a place owns.
+    pub fn office(&self, item: &Item, region: RegionCode) -> Office {
+        match self.authorities.of(item.code.department(), region) {
             Some(authority) => Office {
                 name: authority.name.clone(),
                 code: Some(authority.code.clone()),
                 seat: authority.region.unwrap_or(region),
             },
             None => Office { name: self.named_office(item, region), code: None, seat: region },
-        };
-        Ownership { item: item.code, region, level, office, because }
+        }
     }
 
     fn named_office(&self, item: &Item, region: RegionCode) -> String {

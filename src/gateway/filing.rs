@@ -128,8 +128,7 @@ pub struct Placed {
 impl Placed {
     /// The authority as records name it: its credit code, or its name where the register has none.
     pub fn authority(&self) -> String {
-        let office = &self.owner.office;
-        office.code.as_ref().map_or_else(|| office.name.clone(), ToString::to_string)
+        self.owner.office.authority()
     }
 }
 

@@ -60,15 +60,20 @@ pub fn kept(file: &Path, issuers: &[Certificate], now: UnixMillis) -> Answers {
 
 /// Keeps answers current.
 pub struct Responders {
-    client: Client,
+    client: Box<dyn Fn() -> Arc<Client> + Send + Sync>,
     status: Arc<CertificateStatus>,
     file: PathBuf,
 }
 
 impl Responders {
-    /// `file` is where answers are kept for the next start, see [`file`].
-    pub fn new(client: Client, status: Arc<CertificateStatus>, file: PathBuf) -> Self {
-        Self { client, status, file }
+    /// `client` gives the client in force: its anchors come with each version of the directory. `file` is where answers are
+    /// kept for the next start, see [`file`].
+    pub fn new(
+        client: impl Fn() -> Arc<Client> + Send + Sync + 'static,
+        status: Arc<CertificateStatus>,
+        file: PathBuf,
+    ) -> Self {
+        Self { client: Box::new(client), status, file }
     }
 
     /// Runs until `stop` turns true.
@@ -119,7 +124,7 @@ impl Responders {
             .header(header::CONTENT_TYPE, "application/ocsp-request")
             .body(full(ocsp::request(certificate, issuer)))
             .map_err(|e| e.to_string())?;
-        let answer = self.client.fetch(request, WAIT, ANSWER_MAX).await.map_err(|e| e.to_string())?;
+        let answer = (self.client)().fetch(request, WAIT, ANSWER_MAX).await.map_err(|e| e.to_string())?;
         if !answer.status().is_success() {
             return Err(format!("HTTP {}", answer.status().as_u16()));
         }

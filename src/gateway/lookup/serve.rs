@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{About, described, local, status_word};
 use crate::audit::entry::{Evidence, ItemRef, Purpose, Subject};
 use crate::audit::{Committed, Kind};
+use crate::catalogue::Catalogue;
 use crate::federation::FederationError;
 use crate::gateway::consents::Use;
 use crate::gateway::ledger::{self, Trace};
@@ -32,7 +33,7 @@ pub struct Remote {
     pub purpose: String,
     pub item: ItemCode,
     pub case: Option<CaseNo>,
-    /// The authority that owns the case.
+    /// The authority that owns the case; empty without one.
     pub authority: String,
     pub place: RegionCode,
     pub requester: RegionCode,
@@ -72,6 +73,28 @@ async fn plausible(rooms: &Rooms, trace: &Trace, peer: &str, remote: &Remote, pi
         return Ok(());
     }
     Err(strange("not a number of its own"))
+}
+
+/// The authority in whose name a peer asks: that of the case's item at the place that owns the case, by our own register.
+/// Whose case it is the number says, and that the number is the peer's has been seen; the peer's word adds nothing to it.
+/// Without a case nobody is asked for but an authority of the peer's own places.
+fn entitled(rooms: &Rooms, catalogue: &Catalogue, peer: &str, remote: &Remote) -> Result<(), Refusal> {
+    let strange = |why: &str| Err(Refusal::from(FederationError::NotThatMember(format!("{peer}: {why}"))));
+    let directory = rooms.directory.load();
+    let Some(member) = directory.member(peer) else { return strange("no member") };
+    if !member.speaks_for(remote.requester) {
+        return strange("asks from a place outside its divisions");
+    }
+    let authority = remote.authority.as_str();
+    let holds = match remote.case {
+        Some(no) => catalogue.office(catalogue.item(remote.item)?, no.owner()).authority() == authority,
+        None if authority.is_empty() => true,
+        None => {
+            let listed = authority.parse().ok().and_then(|code| catalogue.authorities.get(&code));
+            listed.and_then(|listed| listed.region).is_some_and(|seat| member.speaks_for(seat))
+        }
+    };
+    if holds { Ok(()) } else { strange("in the name of an authority that has no such case") }
 }
 
 /// The consent that a peer shows: its registrar's word, about this person, these data and this case, here for the first
@@ -114,6 +137,7 @@ pub async fn serve(
     let lists = catalogue.item(remote.item).is_ok_and(|i| i.may_look_up(&remote.resource));
     let pid = rooms.pseudonyms.resident(&subject);
     plausible(rooms, trace, peer, remote, &pid.to_string()).await?;
+    entitled(rooms, &catalogue, peer, remote)?;
     // Whatever a peer names: a register that answers yes or no gives nothing else.
     let fields = super::wanted(&catalogue, &remote.resource, Some(&remote.fields));
     if fields.is_empty() {

@@ -24,22 +24,62 @@ fn responder() -> (String, Page) {
     let (base, page) = (format!("http://{}/ocsp", listener.local_addr().unwrap()), Page::default());
     let told = page.clone();
     std::thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            let (mut head, mut octet) = (Vec::new(), [0]);
-            while !head.ends_with(b"\r\n\r\n") && stream.read_exact(&mut octet).is_ok() {
-                head.push(octet[0]);
-            }
-            let head = String::from_utf8_lossy(&head).to_lowercase();
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
-            let mut body = vec![0; length.unwrap_or(0)];
-            let _ = stream.read_exact(&mut body);
-            let page = told.lock().unwrap().clone();
-            let status = if page.is_empty() { "503 Service Unavailable" } else { "200 OK" };
-            let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", page.len());
-            let _ = stream.write_all(&[head.as_bytes(), &page].concat());
+        for stream in listener.incoming().map_while(Result::ok) {
+            answer(stream, &told);
         }
     });
     (base, page)
+}
+
+fn answer(mut stream: impl Read + Write, told: &Page) {
+    let (mut head, mut octet) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") && stream.read_exact(&mut octet).is_ok() {
+        head.push(octet[0]);
+    }
+    let head = String::from_utf8_lossy(&head).to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    let _ = stream.read_exact(&mut body);
+    let page = told.lock().unwrap().clone();
+    let status = if page.is_empty() { "503 Service Unavailable" } else { "200 OK" };
+    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", page.len());
+    let _ = stream.write_all(&[head.as_bytes(), &page].concat());
+}
+
+/// The same behind TLS; with the authority of its certificate.
+fn secure_responder() -> (String, Page, Vec<u8>) {
+    let now = UnixMillis::now(); // as TLS takes it
+    let (from, to) = (now.plus_seconds(-3_600), now.plus_seconds(3_600));
+    let key = || SigningKey::generate(SignatureAlgorithm::EcdsaP256Sha256).unwrap();
+    let (root_key, own_key) = (SigningKey::from_pkcs8(&key()).unwrap(), key());
+    let (root, own) =
+        (Subject::named("services", "test"), Subject { ips: &[[127, 0, 0, 1]], ..Subject::named("ocsp", "test") });
+    let spki = |key: &SigningKey| key.public_key().to_spki();
+    let by = Issuer::root(&root_key, &root);
+    let root = issue::certificate(&by, &root, &spki(&root_key), Use::Root, from, to).unwrap();
+    let authority = Certificate::parse(&root).unwrap();
+    let by = Issuer::of(&root_key, &authority);
+    let leaf =
+        issue::certificate(&by, &own, &spki(&SigningKey::from_pkcs8(&own_key).unwrap()), Use::TlsServer, from, to)
+            .unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.into()], rustls_pki_types::PrivatePkcs8KeyDer::from(own_key.to_vec()).into())
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (base, page) = (format!("https://{}/ocsp", listener.local_addr().unwrap()), Page::default());
+    let told = page.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let session = rustls::ServerConnection::new(config.clone()).unwrap();
+            answer(rustls::StreamOwned::new(session, stream), &told);
+        }
+    });
+    (base, page, root)
 }
 
 struct Party {
@@ -118,8 +158,8 @@ fn responders(world: &World, url: &str, max_age_s: Option<i64>, file: &Path) -> 
     let known = kept(file, std::slice::from_ref(&issuer), NOW);
     let asked = Asked::new(vec![(url.to_owned(), issuer)], max_age_s);
     let status = Arc::new(CertificateStatus::new(asked, known));
-    let client = Client::new(&ClientTls::new(&[], None).unwrap());
-    (Responders::new(client, status.clone(), file.to_owned()), status)
+    let client = Arc::new(Client::new(&ClientTls::new(&[], None).unwrap()));
+    (Responders::new(move || client.clone(), status.clone(), file.to_owned()), status)
 }
 
 #[tokio::test]
@@ -207,4 +247,33 @@ async fn answers_outlive_a_restart_and_nothing_else_in_their_file_counts() {
     let other = World::new();
     let (_, status) = responders(&other, &url, None, &file);
     assert_eq!(status.known().all().len(), 0, "its issuer has no responder any more");
+}
+
+/// The authority that vouches for a responder's address may come with a later version of the directory.
+#[tokio::test]
+async fn a_responder_is_asked_under_the_anchors_in_force() {
+    let (world, (url, page, authority)) = (World::new(), secure_responder());
+    let folder = tempfile::tempdir().unwrap();
+    let status = {
+        let asked = Asked::new(vec![(url, world.signers.certificate.clone())], None);
+        Arc::new(CertificateStatus::new(asked, Answers::default()))
+    };
+    let client = |anchors: &[Vec<u8>]| {
+        let anchors: Vec<_> = anchors.iter().map(|der| der.clone().into()).collect();
+        Arc::new(Client::new(&ClientTls::new(&anchors, None).unwrap()))
+    };
+    let in_force = Arc::new(Mutex::new(client(&[])));
+    let own = in_force.clone();
+    let responders = Responders::new(move || own.lock().unwrap().clone(), status.clone(), file(folder.path()));
+    *page.lock().unwrap() = world.answer(&Answer::Good, NOW);
+    let mut now = NOW;
+    for (name, anchors, want) in
+        [("a stranger's address", vec![], false), ("an address of ours", vec![authority], true)]
+    {
+        *in_force.lock().unwrap() = client(&anchors);
+        now = now.plus_seconds(AGAIN_S);
+        world.judge(&status, now);
+        responders.round(now).await;
+        assert_eq!(world.judge(&status, now).0 == Indication::TotalPassed, want, "{name}");
+    }
 }
