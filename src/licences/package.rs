@@ -34,6 +34,8 @@ pub(super) struct Package<'p, S> {
 /// Most signatures of a package: each has a verdict with all it covers and its seal's picture, and digests what it names in its own
 /// algorithm. Documents with a seal on every page have one signature for all of them.
 const SIGNATURES: usize = 64;
+/// Most files that they cover, all together: each is told of each signature.
+const COVERED: usize = 65_536;
 
 /// Examines a package whose archive is open already.
 pub(super) fn examine<S: Source>(archive: Archive<S>, profile: &Profile, report: &mut Report) -> Result<(), Finding> {
@@ -57,7 +59,7 @@ pub(super) fn examine<S: Source>(archive: Archive<S>, profile: &Profile, report:
     let sm3 = digests(&archive).map_err(broken)?;
     let package = Package { archive, profile, sm3 };
     let ids: HashSet<&str> = listed.iter().map(|l| l.id.as_str()).collect();
-    let mut own = HashSet::new();
+    let (mut own, mut covered) = (HashSet::new(), 0);
     for line in &listed {
         for mut signature in examine::signature(&package, line, &mut own) {
             if let Some(base) = &line.relative
@@ -67,7 +69,13 @@ pub(super) fn examine<S: Source>(archive: Archive<S>, profile: &Profile, report:
                 signature.findings.push(Finding::doubt(4, "SIG_RELATIVE_MISSING", why, ofd::shown(base)));
             }
             signature.conclude();
+            covered += signature.covered.len();
             report.signatures.push(signature);
+        }
+        if covered > COVERED {
+            let why = SubIndication::SigConstraintsFailure;
+            let detail = format!("more than {COVERED} references");
+            return Err(Finding::doubt(5, "SIG_TOO_MANY", why, detail));
         }
     }
     own.extend(lists);
