@@ -22,8 +22,8 @@ enum Shape {
 /// Members of an entry, by name: the same tables that the manual is written from.
 static ENTRY: LazyLock<Shape> = LazyLock::new(|| {
     let mut members = vec![
-        ("case", Shape::Object(vec![("id", Shape::Hex(32)), ("prev", Shape::Hex(64)), ("seq", Shape::Number)])),
-        ("enc", Shape::Object(vec![("alg", Shape::Word), ("box", Shape::Base64), ("kid", Shape::Word)])),
+        ("case", object(vec![("id", Shape::Hex(32)), ("prev", Shape::Hex(64)), ("seq", Shape::Number)])),
+        ("enc", object(vec![("alg", Shape::Word), ("box", Shape::Base64), ("kid", Shape::Word)])),
         ("facts", Shape::Words),
         ("kind", Shape::Word),
         ("nonce", Shape::Hex(64)),
@@ -41,14 +41,20 @@ static ENTRY: LazyLock<Shape> = LazyLock::new(|| {
             None => members.push((name, part(fields))),
         }
     }
-    Shape::Object(members)
+    object(members)
 });
+
+/// In the order of canonical JSON, so that an object and its table are read side by side.
+fn object(mut members: Vec<(&'static str, Shape)>) -> Shape {
+    members.sort_unstable_by_key(|(name, _)| *name);
+    Shape::Object(members)
+}
 
 fn part(fields: &'static [(&'static str, &'static str, &'static str)]) -> Shape {
     let member = |(name, kind, _): &(&'static str, &'static str, &'static str)| {
         (name.trim_start_matches("r#"), shape(&kind.replace(' ', "")))
     };
-    Shape::Object(fields.iter().map(member).collect())
+    object(fields.iter().map(member).collect())
 }
 
 fn shape(kind: &str) -> Shape {
@@ -90,6 +96,10 @@ pub(super) fn inside<'a>(name: &str, bytes: &'a [u8], each: Each<'_, 'a>) -> Res
 
 fn whole<'a>(bytes: &'a [u8], shape: &Shape, each: Each<'_, 'a>) -> Result<(), Unjudged> {
     let Shape::Object(members) = shape else { return Err(Unjudged::Unknown) };
+    // Canonical words have nothing to escape.
+    if memchr::memchr(b'\\', bytes).is_some() {
+        return Err(Unjudged::Malformed("an escape in a string"));
+    }
     let mut scan = Scan { bytes, at: 0 };
     scan.object(members, each)?;
     if scan.at == bytes.len() { Ok(()) } else { Err(Unjudged::Malformed("octets after the object")) }
@@ -111,12 +121,12 @@ impl<'a> Scan<'a> {
         if self.is_next(octet) { Ok(()) } else { Err(Unjudged::Malformed("not canonical JSON")) }
     }
 
-    /// What stands between quotes. Canonical words have nothing to escape.
+    /// What stands between quotes.
     fn text(&mut self) -> Result<&'a [u8], Unjudged> {
         self.must(b'"')?;
         let rest = &self.bytes[self.at..];
-        let end = memchr::memchr2(b'"', b'\\', rest).filter(|end| rest[*end] == b'"');
-        let text = &rest[..end.ok_or(Unjudged::Malformed("a string with an escape, or without end"))?];
+        let end = memchr::memchr(b'"', rest).ok_or(Unjudged::Malformed("a string without end"))?;
+        let text = &rest[..end];
         self.at += text.len() + 1;
         Ok(text)
     }
@@ -133,7 +143,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn object(&mut self, members: &[(&'static str, Shape)], each: Each<'_, 'a>) -> Result<(), Unjudged> {
+    fn object(&mut self, mut members: &[(&'static str, Shape)], each: Each<'_, 'a>) -> Result<(), Unjudged> {
         self.must(b'{')?;
         let mut before: &[u8] = b"";
         if self.is_next(b'}') {
@@ -141,7 +151,12 @@ impl<'a> Scan<'a> {
         }
         loop {
             let name = self.next_name(&mut before)?;
-            let member = members.iter().find(|(known, _)| known.as_bytes() == name).ok_or(Unjudged::Unknown)?;
+            let place = members.iter().position(|(known, _)| known.as_bytes() >= name);
+            let (member, after) = place.and_then(|at| members[at..].split_first()).ok_or(Unjudged::Unknown)?;
+            if member.0.as_bytes() != name {
+                return Err(Unjudged::Unknown);
+            }
+            members = after;
             let begin = self.at;
             self.value(&member.1)?;
             let value = &self.bytes[begin..self.at];
@@ -170,13 +185,13 @@ impl<'a> Scan<'a> {
             Shape::Word => check(is_word(self.text()?), "not a plain word, or a personal number in clear"),
             Shape::Hex(digits) => {
                 let text = self.text()?;
-                let is_hex = text.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+                let is_hex = all(text, |b| b.is_ascii_digit() | (b'a'..=b'f').contains(&b));
                 check(text.len() == *digits && is_hex, "not a digest, pseudonym or nonce")
             }
             Shape::Number => self.number(),
             Shape::Base64 => {
-                let is_plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
-                check(self.text()?.iter().all(is_plain), "not base64")
+                let is_plain = |b: u8| b.is_ascii_alphanumeric() | matches!(b, b'+' | b'/' | b'=');
+                check(all(self.text()?, is_plain), "not base64")
             }
             Shape::Object(members) => self.object(members, &mut |_, _| {}),
             Shape::List(of) => {
@@ -204,16 +219,29 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// Whether all octets are like that. Looks at each, which is quicker than to stop early: they mostly are.
+fn all(text: &[u8], like: impl Fn(u8) -> bool) -> bool {
+    text.iter().fold(true, |so_far, b| so_far & like(*b))
+}
+
+/// Digits that a personal number has at least, one behind the other.
+const DIGITS: u32 = 11;
+
 /// As [`Word::new`] would take it; what cannot hold a personal number is not looked at twice.
 fn is_word(text: &[u8]) -> bool {
-    let (mut run, mut longest, mut is_plain) = (0u32, 0, true);
+    let is_plain = (1..=128).contains(&text.len()) && all(text, |b| b.is_ascii_graphic());
+    let digits: u32 = text.iter().map(|b| u32::from(b.is_ascii_digit())).sum();
+    if is_plain && (digits < DIGITS || longest_run(text) < DIGITS) {
+        return true;
+    }
+    std::str::from_utf8(text).is_ok_and(|text| Word::new(text).is_ok())
+}
+
+fn longest_run(text: &[u8]) -> u32 {
+    let (mut run, mut longest) = (0, 0);
     for b in text {
         run = if b.is_ascii_digit() { run + 1 } else { 0 };
         longest = longest.max(run);
-        is_plain &= b.is_ascii_graphic();
     }
-    match is_plain && longest < 11 {
-        true => (1..=128).contains(&text.len()),
-        false => std::str::from_utf8(text).is_ok_and(|text| Word::new(text).is_ok()),
-    }
+    longest
 }
