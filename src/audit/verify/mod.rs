@@ -19,6 +19,7 @@ mod report;
 mod sample;
 mod segments;
 mod set;
+mod shown;
 mod sparse;
 mod state;
 mod tree;
