@@ -184,6 +184,11 @@ fn containers_of_others() {
     let changed: [(&str, &[u8]); 3] = [simple[0], ("a.txt", b"b"), simple[2]];
     assert_eq!(run(&changed, true), s(TotalFailed, Some("CMS_DIGEST_MISMATCH")));
     assert_eq!(run(&[&simple[..], &[("b.txt", b"b")]].concat(), true), s(TotalFailed, Some("ASIC_S_FILES")));
+    for (number, want) in [(64, s(TotalPassed, None)), (65, s(Indeterminate, Some("SIG_TOO_MANY")))] {
+        let names: Vec<_> = (0..number).map(|n| format!("META-INF/signature{n}.p7s")).collect();
+        let all: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &over[..])).collect();
+        assert_eq!(run(&[&simple[..2], &all].concat(), true), want, "{number} signatures");
+    }
 }
 
 /// What goes between gateways is judged by the same examination.

@@ -9,7 +9,7 @@
 use super::examine::{Form, form};
 use super::profile::Profile;
 use super::report::{Format, Report, SignatureVerdict};
-use super::signed_data::{self, Octets, Ranges};
+use super::signed_data::{self, Known, Named, Octets, Ranges};
 use super::verdict::{Finding, SubIndication::*};
 use super::verify::whole;
 use super::{ofd, seals, ses};
@@ -30,11 +30,12 @@ pub(super) fn examine<S: Source>(
     let octets = whole(source, ofd::BLOB_MAX).map_err(|e| Finding::format(1, "FILE_UNREADABLE", e.to_string()))?;
     let der = if octets.first() == Some(&b'-') { armoured(&octets)? } else { octets };
     let size = content.map(|c| c.size().map_err(|e| Finding::format(1, "CONTENT_UNREADABLE", e.to_string())));
-    let ranges = match (content, size.transpose()?) {
-        (Some(content), Some(size)) => Some(Ranges(content, vec![(0, size)])),
+    let known = Known::default();
+    let named = match (content, size.transpose()?) {
+        (Some(content), Some(size)) => Some(Named(CONTENT, Ranges(content, vec![(0, size)]), &known)),
         _ => None,
     };
-    let content = ranges.as_ref().map(|r| r as &dyn Octets);
+    let content = named.as_ref().map(|named| named as &dyn Octets);
     match form(&der) {
         Form::Cms => {
             report.format = Format::Cms;
@@ -99,7 +100,7 @@ fn seal_signature(
     match content {
         None => verdict.findings.push(Finding::doubt(4, "CONTENT_MISSING", SignedDataNotFound, "")),
         Some(content) => {
-            let digests = signed_data::digests(content, &[DigestAlgorithm::Sm3]);
+            let digests = content.digests(&[DigestAlgorithm::Sm3]);
             let mut digests = digests.map_err(|e| Finding::format(1, "CONTENT_UNREADABLE", e.to_string()))?;
             sm3 = digests.pop().map(|(_, digest)| digest);
             verdict.covered.push((CONTENT.to_owned(), Vec::new()));

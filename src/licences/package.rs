@@ -11,13 +11,12 @@
 //! that the verdict does not depend on the order in which things are computed.
 
 use std::collections::{HashMap, HashSet};
-use std::io::Read;
 
 use super::examine;
 use super::ofd::{self, ENTRANCE, Listed};
 use super::profile::{CoverageRule, Profile};
-use super::report::{Coverage, Report, SignatureVerdict};
-use super::suite;
+use super::report::{Coverage, Report, SignatureVerdict, few_covered, few_signatures};
+use super::signed_data::{Known, Named, Octets, Unpacked};
 use super::verdict::{Finding, Indication, SubIndication};
 use super::{data, verdict};
 use crate::formats::zip::{Archive, Source, ZipError};
@@ -29,13 +28,9 @@ pub(super) struct Package<'p, S> {
     pub profile: &'p Profile,
     /// SM3 of every file: each is read once, for CRC and digest together.
     pub sm3: HashMap<String, Vec<u8>>,
+    /// By the other algorithms, as signatures ask for them.
+    known: Known,
 }
-
-/// Most signatures of a package: each has a verdict with all it covers and its seal's picture, and digests what it names in its own
-/// algorithm. Documents with a seal on every page have one signature for all of them.
-const SIGNATURES: usize = 64;
-/// Most files that they cover, all together: each is told of each signature.
-const COVERED: usize = 65_536;
 
 /// Examines a package whose archive is open already.
 pub(super) fn examine<S: Source>(archive: Archive<S>, profile: &Profile, report: &mut Report) -> Result<(), Finding> {
@@ -52,12 +47,9 @@ pub(super) fn examine<S: Source>(archive: Archive<S>, profile: &Profile, report:
         report.findings.extend(report.data.findings());
         return Ok(());
     }
-    if listed.len() > SIGNATURES {
-        let why = SubIndication::SigConstraintsFailure;
-        return Err(Finding::doubt(3, "SIG_TOO_MANY", why, format!("{} listed, at most {SIGNATURES}", listed.len())));
-    }
+    few_signatures(listed.len())?;
     let sm3 = digests(&archive).map_err(broken)?;
-    let package = Package { archive, profile, sm3 };
+    let package = Package { archive, profile, sm3, known: Known::default() };
     let ids: HashSet<&str> = listed.iter().map(|l| l.id.as_str()).collect();
     let (mut own, mut covered) = (HashSet::new(), 0);
     for line in &listed {
@@ -72,11 +64,7 @@ pub(super) fn examine<S: Source>(archive: Archive<S>, profile: &Profile, report:
             covered += signature.covered.len();
             report.signatures.push(signature);
         }
-        if covered > COVERED {
-            let why = SubIndication::SigConstraintsFailure;
-            let detail = format!("more than {COVERED} references");
-            return Err(Finding::doubt(5, "SIG_TOO_MANY", why, detail));
-        }
+        few_covered(covered)?;
     }
     own.extend(lists);
     report.coverage = coverage(&package, &report.signatures, &own, entrance.bodies.len());
@@ -126,15 +114,9 @@ const MISSING: (Indication, SubIndication) = (Indication::Indeterminate, SubIndi
 
 fn digests<S: Source>(archive: &Archive<S>) -> Result<HashMap<String, Vec<u8>>, ZipError> {
     let mut out = HashMap::new();
-    let mut buf = vec![0; 32 << 10];
     for entry in archive.entries() {
-        let (mut reader, mut hasher) = (archive.reader(entry), Hasher::new(DigestAlgorithm::Sm3));
-        loop {
-            match reader.read(&mut buf).map_err(ZipError::from_io)? {
-                0 => break,
-                n => hasher.update(&buf[..n]),
-            }
-        }
+        let mut hasher = Hasher::new(DigestAlgorithm::Sm3);
+        archive.each(entry, &mut |piece| hasher.update(piece))?;
         if !entry.is_folder() {
             out.insert(entry.name.clone(), hasher.finish());
         }
@@ -180,11 +162,10 @@ impl<S: Source> Package<'_, S> {
             return Ok(Some(sm3 == digest));
         }
         let entry = self.archive.find(file).ok_or_else(|| verdict::Finding::format(1, "ZIP_MISSING_ENTRY", file))?;
-        let mut reader = self.archive.reader(entry);
-        let actual = suite::digest_stream(algorithm, &mut reader).map_err(|e| {
+        let found = Named(file, Unpacked(&self.archive, entry), &self.known).digests(&[algorithm]).map_err(|e| {
             let e = ZipError::from_io(e);
             Finding::format(1, e.code(), e.to_string())
         })?;
-        Ok(Some(actual == digest))
+        Ok(Some(found.iter().all(|(_, actual)| actual == digest)))
     }
 }

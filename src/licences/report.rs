@@ -135,6 +135,26 @@ impl SignatureVerdict {
     }
 }
 
+/// Most signatures of a file: each has a verdict with all it covers and its seal's picture. Documents with a seal on every page
+/// have one signature for all of them.
+const SIGNATURES: usize = 64;
+/// Most files that they cover, all together: each is told of each signature.
+const COVERED: usize = 65_536;
+
+/// Fails beyond [`SIGNATURES`].
+pub(super) fn few_signatures(number: usize) -> Result<(), Finding> {
+    let detail = || format!("{number} listed, at most {SIGNATURES}");
+    let many = number > SIGNATURES;
+    if many { Err(Finding::doubt(3, "SIG_TOO_MANY", SubIndication::SigConstraintsFailure, detail())) } else { Ok(()) }
+}
+
+/// Fails beyond [`COVERED`].
+pub(super) fn few_covered(number: usize) -> Result<(), Finding> {
+    let detail = || format!("more than {COVERED} references");
+    let many = number > COVERED;
+    if many { Err(Finding::doubt(5, "SIG_TOO_MANY", SubIndication::SigConstraintsFailure, detail())) } else { Ok(()) }
+}
+
 /// Most findings of one signature or file: more than a person reads, and little memory. A file can bring forth any number.
 const FINDINGS_MAX: usize = 500;
 

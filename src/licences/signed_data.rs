@@ -5,7 +5,9 @@
 //! attributes with the digest of Signature.xml; (c) as (b), with two names for the content type. The mathematics is
 //! [`crate::trust::cms`]'s; here is said what each way of failing means for a package.
 
-use std::io::{self, Read};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
 
 use super::profile::Profile;
 use super::report::SignatureVerdict;
@@ -95,11 +97,66 @@ fn one(profile: &Profile, xml: &[u8], data: &SignedData, signer: &SignerInfo, ve
 
 /// What a signature is over: octets that need not be in memory.
 pub(super) trait Octets {
+    fn size(&self) -> u64;
+
     /// Hands on all octets in order.
     fn each(&self, take: &mut dyn FnMut(&[u8])) -> io::Result<()>;
+
+    /// Digests by several algorithms at once.
+    fn digests(&self, by: &[DigestAlgorithm]) -> io::Result<Vec<(DigestAlgorithm, Vec<u8>)>> {
+        let mut hashers: Vec<_> = by.iter().map(|a| (*a, Hasher::new(*a))).collect();
+        self.each(&mut |piece| hashers.iter_mut().for_each(|(_, hasher)| hasher.update(piece)))?;
+        Ok(hashers.into_iter().map(|(a, hasher)| (a, hasher.finish())).collect())
+    }
+}
+
+/// Digests of one file's contents, by name and algorithm: however many signatures name a part, it is digested once.
+#[derive(Default)]
+pub(super) struct Known(RefCell<HashMap<(String, DigestAlgorithm), Vec<u8>>>);
+
+/// Octets whose digests are remembered under a name.
+pub(super) struct Named<'a, O>(pub &'a str, pub O, pub &'a Known);
+
+impl<O: Octets> Octets for Named<'_, O> {
+    fn size(&self) -> u64 {
+        self.1.size()
+    }
+
+    fn each(&self, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        self.1.each(take)
+    }
+
+    fn digests(&self, by: &[DigestAlgorithm]) -> io::Result<Vec<(DigestAlgorithm, Vec<u8>)>> {
+        let Self(name, octets, Known(known)) = self;
+        let key = |by: &DigestAlgorithm| ((*name).to_owned(), *by);
+        let new: Vec<_> = by.iter().copied().filter(|by| !known.borrow().contains_key(&key(by))).collect();
+        if !new.is_empty() {
+            let digests = octets.digests(&new)?;
+            known.borrow_mut().extend(digests.into_iter().map(|(by, digest)| (key(&by), digest)));
+        }
+        Ok(by.iter().map(|by| (*by, known.borrow()[&key(by)].clone())).collect())
+    }
+}
+
+impl<O: Octets + ?Sized> Octets for &O {
+    fn size(&self) -> u64 {
+        (**self).size()
+    }
+
+    fn each(&self, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        (**self).each(take)
+    }
+
+    fn digests(&self, by: &[DigestAlgorithm]) -> io::Result<Vec<(DigestAlgorithm, Vec<u8>)>> {
+        (**self).digests(by)
+    }
 }
 
 impl Octets for [u8] {
+    fn size(&self) -> u64 {
+        self.len() as u64
+    }
+
     fn each(&self, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
         take(self);
         Ok(())
@@ -110,6 +167,10 @@ impl Octets for [u8] {
 pub(super) struct Ranges<'a, S: ?Sized>(pub &'a S, pub Vec<(u64, u64)>);
 
 impl<S: Source + ?Sized> Octets for Ranges<'_, S> {
+    fn size(&self) -> u64 {
+        self.1.iter().map(|(_, len)| len).fold(0, |all, len| all.saturating_add(*len))
+    }
+
     fn each(&self, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
         self.1.iter().try_for_each(|(from, len)| in_pieces(self.0, *from, *len, take))
     }
@@ -119,29 +180,17 @@ impl<S: Source + ?Sized> Octets for Ranges<'_, S> {
 pub(super) struct Unpacked<'a, S>(pub &'a Archive<S>, pub &'a Entry);
 
 impl<S: Source> Octets for Unpacked<'_, S> {
+    fn size(&self) -> u64 {
+        self.1.size
+    }
+
     fn each(&self, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
-        let (mut reader, mut buf) = (self.0.reader(self.1), vec![0; 32 << 10]);
-        loop {
-            match reader.read(&mut buf)? {
-                0 => return Ok(()),
-                n => take(&buf[..n]),
-            }
-        }
+        self.0.each(self.1, take).map_err(ZipError::into_io)
     }
 }
 
-/// Digests by several algorithms at once.
-pub(super) fn digests(
-    content: &(impl Octets + ?Sized),
-    by: &[DigestAlgorithm],
-) -> io::Result<Vec<(DigestAlgorithm, Vec<u8>)>> {
-    let mut hashers: Vec<_> = by.iter().map(|a| (*a, Hasher::new(*a))).collect();
-    content.each(&mut |piece| hashers.iter_mut().for_each(|(_, hasher)| hasher.update(piece)))?;
-    Ok(hashers.into_iter().map(|(a, hasher)| (a, hasher.finish())).collect())
-}
-
 /// Most octets signed without attributes: such a signature is over the octets themselves, and needs them in memory.
-const WHOLE_MAX: usize = 8 << 20;
+const WHOLE_MAX: u64 = 8 << 20;
 
 /// Steps 8 to 20 of one signer over `content`, or over what is inside when there is none.
 pub(super) fn over(
@@ -159,27 +208,26 @@ pub(super) fn over(
         conclude(profile, data, signer, &data.verify_one(signer, None, Content::Inside), verdict);
         return Ok(());
     };
-    let found = digests(content, &[signer.digest, DigestAlgorithm::Sm3]).map_err(unreadable)?;
+    let mut by = vec![signer.digest];
+    // Some have the SM3 of what is signed for a content: only then it is asked for.
+    if data.content.is_some() && signer.digest != DigestAlgorithm::Sm3 {
+        by.push(DigestAlgorithm::Sm3);
+    }
+    let found = content.digests(&by).map_err(unreadable)?;
     let mut whole = Vec::new();
-    let is_digest = data.content.as_ref().is_some_and(|inside| *inside == found[1].1);
+    let is_digest = found.iter().any(|(by, digest)| {
+        *by == DigestAlgorithm::Sm3 && data.content.as_ref().is_some_and(|inside| inside == digest)
+    });
     let verified = if is_digest {
         // As in OFD: the content inside is the SM3 of what is signed.
         verdict.findings.push(Finding::note(9, "CMS_CONTENT_IS_DIGEST", ""));
         data.verify_one(signer, None, Content::Inside)
     } else if signer.signed.is_some() {
         data.verify_one(signer, None, Content::Digests(&found[..1]))
+    } else if content.size() > WHOLE_MAX {
+        return Err(Finding::doubt(9, "CMS_CONTENT_TOO_BIG", SignedDataNotFound, "signed without attributes"));
     } else {
-        let mut fits = true;
-        let mut keep = |piece: &[u8]| {
-            fits &= whole.len() + piece.len() <= WHOLE_MAX;
-            if fits {
-                whole.extend_from_slice(piece);
-            }
-        };
-        content.each(&mut keep).map_err(unreadable)?;
-        if !fits {
-            return Err(Finding::doubt(9, "CMS_CONTENT_TOO_BIG", SignedDataNotFound, "signed without attributes"));
-        }
+        content.each(&mut |piece| whole.extend_from_slice(piece)).map_err(unreadable)?;
         data.verify_one(signer, None, Content::Bytes(&whole))
     };
     conclude(profile, data, signer, &verified, verdict);
@@ -223,4 +271,41 @@ pub(super) fn conclude(
     // A signer is named even if the signature does not hold: all findings are told.
     let Some(cert) = data.certificate_of(signer) else { return };
     trusted::judge(profile, Role::Signer, cert, (&data.along(signer)).into(), &times, verdict);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    struct Counted(Cell<u32>);
+
+    impl Octets for Counted {
+        fn size(&self) -> u64 {
+            6
+        }
+
+        fn each(&self, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+            self.0.set(self.0.get() + 1);
+            take(b"octets");
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_file_is_digested_once_by_each_algorithm_however_many_signatures_name_it() {
+        use DigestAlgorithm::*;
+        let (known, counted) = (Known::default(), Counted(Cell::new(0)));
+        let named = |name| Named(name, &counted, &known);
+        for (name, by, read) in [
+            ("a", &[Sm3][..], 1),
+            ("a", &[Sm3], 1),
+            ("a", &[Sha256, Sm3, Sha512], 2), // both in one pass
+            ("a", &[Sha512, Sha256, Sm3], 2),
+            ("b", &[Sm3], 3), // another file
+        ] {
+            let want: Vec<_> = by.iter().map(|by| (*by, by.of(b"octets"))).collect();
+            assert_eq!((named(name).digests(by).unwrap(), counted.0.get()), (want, read), "{name} {by:?}");
+        }
+    }
 }

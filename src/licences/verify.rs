@@ -106,6 +106,9 @@ fn digest_of_all<S: Source>(source: &S) -> io::Result<Digest> {
     Ok(Digest(context.finish().as_ref().try_into().map_err(|_| io::ErrorKind::InvalidData)?))
 }
 
+/// Octets handed on at once.
+const PIECE: usize = 64 << 10;
+
 /// Hands on a range of octets in pieces of bounded size.
 pub(super) fn in_pieces<S: Source + ?Sized>(
     source: &S,
@@ -113,7 +116,11 @@ pub(super) fn in_pieces<S: Source + ?Sized>(
     len: u64,
     take: &mut dyn FnMut(&[u8]),
 ) -> io::Result<()> {
-    let (mut at, end, mut buf) = (from, from.saturating_add(len), vec![0; 64 << 10]);
+    if let Some(octets) = source.slice(from, len) {
+        octets.chunks(PIECE).for_each(take);
+        return Ok(());
+    }
+    let (mut at, end, mut buf) = (from, from.saturating_add(len), vec![0; PIECE]);
     while at < end {
         let n = (end - at).min(buf.len() as u64) as usize;
         source.read_at(at, &mut buf[..n])?;

@@ -1,5 +1,7 @@
 //! The central directory and the local headers, which must tell the same story.
 
+use std::borrow::Cow;
+
 use super::names::shown;
 use super::{Entry, Finding, Limits, Source, ZipError, names};
 
@@ -26,8 +28,7 @@ pub(super) fn read<S: Source>(source: &S, limits: &Limits) -> Result<(Vec<Entry>
     // Offsets count from the archive's own start, which vendors' octets may have moved.
     let start = end.at.checked_sub(end.size).ok_or(ZipError::Directory("larger than the file"))?;
     let shift = start.checked_sub(end.offset).ok_or(ZipError::Directory("offset beyond its place"))?;
-    let mut raw = vec![0; end.size as usize];
-    source.read_at(start, &mut raw)?;
+    let raw = octets(source, start, end.size)?;
 
     let mut entries = Vec::new();
     let mut heads = Vec::new();
@@ -54,6 +55,16 @@ pub(super) fn read<S: Source>(source: &S, limits: &Limits) -> Result<(Vec<Entry>
     Ok((entries, findings))
 }
 
+/// Octets of a source, copied only where they do not lie in memory.
+fn octets<S: Source>(source: &S, from: u64, len: u64) -> Result<Cow<'_, [u8]>, ZipError> {
+    if let Some(octets) = source.slice(from, len) {
+        return Ok(Cow::Borrowed(octets));
+    }
+    let mut octets = vec![0; len as usize];
+    source.read_at(from, &mut octets)?;
+    Ok(Cow::Owned(octets))
+}
+
 struct End {
     /// Where the directory ends.
     at: u64,
@@ -67,8 +78,7 @@ fn find_end<S: Source>(source: &S, size: u64, findings: &mut Vec<Finding>) -> Re
         return Err(ZipError::NoEnd);
     }
     let tail_at = size.saturating_sub(TAIL);
-    let mut tail = vec![0; (size - tail_at) as usize];
-    source.read_at(tail_at, &mut tail)?;
+    let tail = octets(source, tail_at, size - tail_at)?;
     // The last of them that has room for a whole record.
     let room = tail.len() - END_LEN as usize + END.len();
     let at = memchr::memmem::rfind(&tail[..room], &END).ok_or(ZipError::NoEnd)?;
@@ -288,8 +298,7 @@ fn local<S: Source>(
     let (name_len, extra_len) = (u64::from(c.u16()?), u64::from(c.u16()?));
     let data_at = entry.header_at + 30 + name_len + extra_len;
     let data_end = data_at.checked_add(entry.packed).filter(|&end| end <= directory_at).ok_or_else(beyond)?;
-    let mut rest = vec![0; (name_len + extra_len) as usize];
-    source.read_at(entry.header_at + 30, &mut rest)?;
+    let rest = octets(source, entry.header_at + 30, name_len + extra_len)?;
     let (name, extra) = rest.split_at(name_len as usize);
     if name != head.raw_name || unicode_path(extra, name).is_some_and(|path| path != entry.name.as_bytes()) {
         return Err(ZipError::LocalName(shown(&entry.name)));

@@ -1,5 +1,6 @@
 //! One entry's data, unpacked while it is read, checked at its end.
 
+use std::borrow::Cow;
 use std::io::{self, Read};
 
 use flate2::{Decompress, FlushDecompress, Status};
@@ -8,16 +9,18 @@ use super::names::shown;
 use super::{Entry, Source, ZipError};
 
 const WINDOW: usize = 16 << 10;
+/// Octets handed on at once: few enough to be in the nearest cache still when they are digested.
+const PIECE: usize = 32 << 10;
 
 /// Streams one entry: never gives more octets than the directory declares, and fails instead of ending when size,
 /// CRC or packed size do not hold.
 pub struct EntryReader<'a, S> {
     source: &'a S,
     entry: &'a Entry,
-    /// Packed octets not yet fetched.
+    /// Packed octets not yet fetched: none where the source lies in memory.
     left: u64,
     at: u64,
-    window: Vec<u8>,
+    window: Cow<'a, [u8]>,
     used: usize,
     inflate: Option<Decompress>,
     ended: bool,
@@ -27,12 +30,13 @@ pub struct EntryReader<'a, S> {
 
 impl<'a, S: Source> EntryReader<'a, S> {
     pub(super) fn new(source: &'a S, entry: &'a Entry) -> Self {
+        let inside = source.slice(entry.data_at, entry.packed);
         Self {
             source,
             entry,
-            left: entry.packed,
+            left: if inside.is_some() { 0 } else { entry.packed },
             at: entry.data_at,
-            window: Vec::new(),
+            window: Cow::Borrowed(inside.unwrap_or_default()),
             used: 0,
             inflate: (!entry.stored).then(|| Decompress::new(false)),
             ended: false,
@@ -50,8 +54,9 @@ impl<'a, S: Source> EntryReader<'a, S> {
             return Ok(());
         }
         let n = self.left.min(WINDOW as u64);
-        self.window.resize(n as usize, 0);
-        self.source.read_at(self.at, &mut self.window)?;
+        let window = self.window.to_mut();
+        window.resize(n as usize, 0);
+        self.source.read_at(self.at, window)?;
         (self.used, self.at, self.left) = (0, self.at + n, self.left - n);
         Ok(())
     }
@@ -85,20 +90,35 @@ impl<'a, S: Source> EntryReader<'a, S> {
             }
         }
     }
-}
 
-impl<S: Source> Read for EntryReader<'_, S> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if buf.is_empty() {
-            return Ok(0);
+    /// Hands on all octets, and does not copy what is stored and lies in memory.
+    pub fn each(mut self, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        if let (None, 0, Cow::Borrowed(all)) = (&self.inflate, self.left, &self.window) {
+            let all = *all;
+            self.used = all.len();
+            for piece in all.chunks(PIECE) {
+                self.count(piece)?;
+                take(piece);
+            }
+            return self.count(&[]);
         }
-        let n = self.step(buf)?;
-        self.given += n as u64;
-        self.crc.update(&buf[..n]);
+        let mut buf = vec![0; self.entry.size.clamp(1, PIECE as u64) as usize];
+        loop {
+            match self.read(&mut buf)? {
+                0 => return Ok(()),
+                n => take(&buf[..n]),
+            }
+        }
+    }
+
+    /// Counts what is given, and checks all of it once nothing more is.
+    fn count(&mut self, given: &[u8]) -> io::Result<()> {
+        self.given += given.len() as u64;
+        self.crc.update(given);
         if self.given > self.entry.size {
             return Err(self.damaged("longer than declared"));
         }
-        if n == 0 {
+        if given.is_empty() {
             if self.given != self.entry.size {
                 return Err(self.damaged("shorter than declared"));
             }
@@ -109,6 +129,17 @@ impl<S: Source> Read for EntryReader<'_, S> {
                 return Err(self.damaged("CRC"));
             }
         }
+        Ok(())
+    }
+}
+
+impl<S: Source> Read for EntryReader<'_, S> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        let n = self.step(buf)?;
+        self.count(&buf[..n])?;
         Ok(n)
     }
 }

@@ -16,6 +16,7 @@ mod writer;
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 pub use entry::EntryReader;
 pub use writer::{DosTime, Packing, Writer};
@@ -26,6 +27,10 @@ pub trait Source {
     fn size(&self) -> io::Result<u64>;
     /// Fills `buf` from `offset`; an error when there are fewer octets.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
+    /// The octets themselves, where they lie in memory and are there: then nobody copies them.
+    fn slice(&self, _offset: u64, _len: u64) -> Option<&[u8]> {
+        None
+    }
 }
 
 impl Source for [u8] {
@@ -33,10 +38,12 @@ impl Source for [u8] {
         Ok(self.len() as u64)
     }
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let from = usize::try_from(offset).ok();
-        let part = from.and_then(|from| self.get(from..from.checked_add(buf.len())?));
-        buf.copy_from_slice(part.ok_or(io::ErrorKind::UnexpectedEof)?);
+        buf.copy_from_slice(self.slice(offset, buf.len() as u64).ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
+    }
+    fn slice(&self, offset: u64, len: u64) -> Option<&[u8]> {
+        let from = usize::try_from(offset).ok()?;
+        self.get(from..from.checked_add(usize::try_from(len).ok()?)?)
     }
 }
 
@@ -47,6 +54,9 @@ impl Source for Vec<u8> {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         self.as_slice().read_at(offset, buf)
     }
+    fn slice(&self, offset: u64, len: u64) -> Option<&[u8]> {
+        self.as_slice().slice(offset, len)
+    }
 }
 
 impl Source for bytes::Bytes {
@@ -55,6 +65,9 @@ impl Source for bytes::Bytes {
     }
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         self.as_ref().read_at(offset, buf)
+    }
+    fn slice(&self, offset: u64, len: u64) -> Option<&[u8]> {
+        self.as_ref().slice(offset, len)
     }
 }
 
@@ -73,6 +86,9 @@ impl<S: Source + ?Sized> Source for &S {
     }
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         (**self).read_at(offset, buf)
+    }
+    fn slice(&self, offset: u64, len: u64) -> Option<&[u8]> {
+        (**self).slice(offset, len)
     }
 }
 
@@ -191,7 +207,7 @@ impl ZipError {
     }
 
     /// Carries an archive error through `std::io::Read`.
-    fn into_io(self) -> io::Error {
+    pub fn into_io(self) -> io::Error {
         match self {
             Self::Io(e) => e,
             other => io::Error::new(io::ErrorKind::InvalidData, other),
@@ -273,6 +289,21 @@ pub struct Archive<S> {
     entries: Vec<Entry>,
     by_name: HashMap<String, usize>,
     findings: Vec<Finding>,
+    kept: Mutex<Kept>,
+}
+
+/// Small entries, unpacked and found right, by where their data begin: an examination looks at the same dozen again and again.
+#[derive(Debug, Default)]
+struct Kept {
+    entries: HashMap<u64, Arc<[u8]>>,
+    octets: usize,
+}
+
+impl Kept {
+    /// Largest entry that is kept: lists, signatures and seals, not pictures of pages.
+    const ENTRY: u64 = 64 << 10;
+    /// Most octets of all together.
+    const ALL: usize = 1 << 20;
 }
 
 impl<S: Source> Archive<S> {
@@ -283,7 +314,7 @@ impl<S: Source> Archive<S> {
     pub fn open(source: S, limits: &Limits) -> Result<Self, ZipError> {
         let (entries, findings) = directory::read(&source, limits)?;
         let by_name = entries.iter().enumerate().map(|(n, e)| (e.name.clone(), n)).collect();
-        Ok(Self { source, entries, by_name, findings })
+        Ok(Self { source, entries, by_name, findings, kept: Mutex::default() })
     }
 
     /// In the order of the central directory, folders included.
@@ -305,7 +336,7 @@ impl<S: Source> Archive<S> {
         self.by_name.get(name).map(|&n| &self.entries[n])
     }
 
-    /// Streams an entry. The reader's last `read` fails if size or CRC do not hold.
+    /// Streams an entry; see [`Archive::each`]. The reader's last `read` fails if size or CRC do not hold.
     pub fn reader<'a>(&'a self, entry: &'a Entry) -> EntryReader<'a, S> {
         EntryReader::new(&self.source, entry)
     }
@@ -318,14 +349,42 @@ impl<S: Source> Archive<S> {
         }
         // The declared size is a claim: let the buffer grow with what really comes.
         let mut bytes = Vec::with_capacity(entry.size.min(64 << 10) as usize);
-        io::Read::read_to_end(&mut self.reader(entry), &mut bytes).map_err(ZipError::from_io)?;
+        self.each(entry, &mut |piece| bytes.extend_from_slice(piece))?;
         Ok(bytes)
+    }
+
+    /// Hands on all octets of an entry, in pieces of bounded size. Small entries are unpacked once, and kept.
+    ///
+    /// # Errors
+    /// When the entry is damaged, which may be after its last piece.
+    pub fn each(&self, entry: &Entry, take: &mut dyn FnMut(&[u8])) -> Result<(), ZipError> {
+        if entry.size > Kept::ENTRY {
+            return self.reader(entry).each(take).map_err(ZipError::from_io);
+        }
+        let kept = self.kept().entries.get(&entry.data_at).cloned();
+        if let Some(kept) = kept {
+            take(&kept);
+            return Ok(());
+        }
+        let mut whole = Vec::with_capacity(entry.size as usize);
+        self.reader(entry).each(&mut |piece| whole.extend_from_slice(piece)).map_err(ZipError::from_io)?;
+        take(&whole);
+        let mut kept = self.kept();
+        if kept.octets + whole.len() <= Kept::ALL {
+            kept.octets += whole.len();
+            kept.entries.insert(entry.data_at, whole.into());
+        }
+        Ok(())
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     /// Reads all data once, for size and CRC of every entry.
     pub fn check_all(&self) -> Result<(), ZipError> {
         for entry in &self.entries {
-            io::copy(&mut self.reader(entry), &mut io::sink()).map_err(ZipError::from_io)?;
+            self.each(entry, &mut |_| {})?;
         }
         Ok(())
     }
@@ -344,7 +403,7 @@ impl<S: Source> Archive<S> {
             let set = (0..8).map(|bit| 1 << bit).filter(|bit| octet[0] & bit != 0);
             for bit in set {
                 let without = Patched { source: &self.source, at: last, octet: octet[0] & !bit };
-                if io::copy(&mut EntryReader::new(&without, entry), &mut io::sink()).is_ok() {
+                if EntryReader::new(&without, entry).each(&mut |_| {}).is_ok() {
                     return Ok(Some(entry));
                 }
             }

@@ -70,6 +70,59 @@ fn streamed_entries_have_descriptors_and_come_back() {
     assert_eq!(Archive::open(file, &Limits::default()).unwrap().read("a", 1 << 20).unwrap(), text);
 }
 
+/// Octets that do not lie in memory, as far as a reader can tell.
+struct Elsewhere<'a>(&'a [u8]);
+
+impl Source for Elsewhere<'_> {
+    fn size(&self) -> io::Result<u64> {
+        self.0.size()
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(offset, buf)
+    }
+}
+
+#[test]
+fn where_the_octets_lie_makes_no_difference() {
+    fn all<S: Source>(source: S, whole: bool) -> Result<Vec<Vec<u8>>, String> {
+        let zip = Archive::open(source, &Limits::default()).map_err(|e| e.to_string())?;
+        let one = |entry: &Entry| {
+            let mut out = Vec::new();
+            match whole {
+                true => zip.read(&entry.name, u64::MAX).map_err(|e| e.to_string()),
+                false => zip.reader(entry).read_to_end(&mut out).map_err(|e| e.to_string()).map(|_| out),
+            }
+        };
+        let first: Vec<_> = zip.files().map(one).collect::<Result<_, _>>()?;
+        let again: Vec<_> = zip.files().map(one).collect::<Result<_, _>>()?;
+        assert_eq!(first, again, "small ones were kept");
+        Ok(first)
+    }
+    let (small, noise) =
+        (b"one two three ".repeat(9), (0..70_000u32).map(|n| (n.wrapping_mul(n) >> 7) as u8).collect::<Vec<_>>());
+    let files: [(&str, Packing, &[u8]); 5] = [
+        ("small", Packing::Stored, &small),
+        ("packed", Packing::Deflated, &small),
+        ("big", Packing::Stored, &noise),
+        ("big packed", Packing::Deflated, &noise),
+        ("empty", Packing::Stored, b""),
+    ];
+    let good = archive(&files);
+    assert_eq!(all(&good[..], true).unwrap(), files.map(|(_, _, octets)| octets.to_vec()));
+    for at in (0..good.len()).filter(|at| *at < 300 || at % 997 == 0 || good.len() - at < 400) {
+        let mut bent = good.clone();
+        bent[at] ^= 4;
+        let want = all(&bent[..], false);
+        for (got, how) in [
+            (all(&bent[..], true), "in memory, whole"),
+            (all(Elsewhere(&bent), false), "elsewhere, streamed"),
+            (all(Elsewhere(&bent), true), "elsewhere, whole"),
+        ] {
+            assert_eq!(got, want, "octet {at}, {how}");
+        }
+    }
+}
+
 #[test]
 fn what_two_readers_could_understand_differently_is_refused() {
     let good = archive(&[("aaaa", Packing::Stored, b"1234"), ("bbbb", Packing::Deflated, b"5678")]);

@@ -17,8 +17,8 @@ mod stamps;
 
 use super::ofd::{self, shown};
 use super::profile::{CoverageRule, Profile};
-use super::report::{Format, Report, SignatureVerdict};
-use super::signed_data::{self, Octets, Unpacked};
+use super::report::{Format, Report, SignatureVerdict, few_covered, few_signatures};
+use super::signed_data::{self, Known, Named, Octets, Unpacked};
 use super::verdict::{Finding, Indication, SubIndication::*};
 use crate::formats::xml::{self, XmlError};
 use crate::formats::zip::{Archive, Entry, Source, ZipError};
@@ -75,17 +75,21 @@ pub(super) fn examine<S: Source>(archive: &Archive<S>, profile: &Profile, report
         own.extend(part.manifest.clone());
         own.insert(part.signature.clone());
     }
-    let proven = stamps::examine(archive, &stamps, profile, report);
+    few_signatures(parts.len())?;
+    let (known, mut covered) = (Known::default(), 0);
+    let proven = stamps::examine(archive, &stamps, &known, profile, report);
     for part in &parts {
         let mut verdict = SignatureVerdict::blank(profile, &shown(&part.signature), &part.signature, "Sign");
         verdict.proven_at = proven.earliest(&part.signature);
-        let further = signature(archive, part, profile, &mut verdict).unwrap_or_else(|finding| {
+        let further = signature(archive, part, &known, profile, &mut verdict).unwrap_or_else(|finding| {
             verdict.findings.push(finding);
             Vec::new()
         });
         verdict.conclude();
+        covered += verdict.covered.len() + further.iter().map(|other| other.covered.len()).sum::<usize>();
         report.signatures.push(verdict);
         report.signatures.extend(further);
+        few_covered(covered)?;
     }
     others(archive, &own, report);
     if parts.is_empty() && !report.findings.iter().any(|f| f.outcome.is_some()) {
@@ -174,12 +178,13 @@ fn name_of(uri: Option<&str>, place: &str) -> Result<String, Finding> {
 fn signature<S: Source>(
     archive: &Archive<S>,
     part: &Part,
+    known: &Known,
     profile: &Profile,
     verdict: &mut SignatureVerdict,
 ) -> Result<Vec<SignatureVerdict>, Finding> {
     if let Some(name) = &part.manifest {
         verdict.file.clone_from(name);
-        references(archive, name, verdict)?;
+        references(archive, name, known, verdict)?;
     }
     let Some(entry) = archive.find(&part.signature) else {
         return Err(Finding::doubt(4, "SIGNED_VALUE_MISSING", SignedDataNotFound, shown(&part.signature)));
@@ -198,13 +203,13 @@ fn signature<S: Source>(
         (Some(name), _) => {
             let bytes = archive.read(name, XML_MAX).map_err(damaged)?;
             let mut judge = |signer: &SignerInfo, verdict: &mut SignatureVerdict| {
-                signed_data::over(profile, &data, signer, Some(&Plain(&bytes)), verdict)
+                signed_data::over(profile, &data, signer, Some(&bytes.as_slice()), verdict)
             };
             signed_data::each_signer(&data, verdict, &mut judge)
         }
         (None, Some(name)) => {
             let file = archive.find(name).ok_or_else(|| Finding::format(1, "ZIP_MISSING_ENTRY", shown(name)))?;
-            let content = Unpacked(archive, file);
+            let content = Named(name, Unpacked(archive, file), known);
             verdict.covered.push((name.clone(), Vec::new()));
             let mut judge = |signer: &SignerInfo, verdict: &mut SignatureVerdict| {
                 signed_data::over(profile, &data, signer, Some(&content), verdict)
@@ -215,16 +220,13 @@ fn signature<S: Source>(
     }
 }
 
-struct Plain<'a>(&'a [u8]);
-
-impl Octets for Plain<'_> {
-    fn each(&self, take: &mut dyn FnMut(&[u8])) -> std::io::Result<()> {
-        self.0.each(take)
-    }
-}
-
 /// Steps 4 to 7: every file of a manifest.
-fn references<S: Source>(archive: &Archive<S>, place: &str, verdict: &mut SignatureVerdict) -> Result<(), Finding> {
+fn references<S: Source>(
+    archive: &Archive<S>,
+    place: &str,
+    known: &Known,
+    verdict: &mut SignatureVerdict,
+) -> Result<(), Finding> {
     let root = manifest(archive, place)?;
     let mut seen = HashSet::new();
     for reference in root.all("DataObjectReference") {
@@ -248,7 +250,7 @@ fn references<S: Source>(archive: &Archive<S>, place: &str, verdict: &mut Signat
             verdict.findings.push(Finding::doubt(4, "REF_FILE_MISSING", SignedDataNotFound, shown(&name)));
             continue;
         };
-        let found = signed_data::digests(&Unpacked(archive, entry), &[algorithm]);
+        let found = Named(&name, Unpacked(archive, entry), known).digests(&[algorithm]);
         let found = found.map_err(|e| damaged(ZipError::from_io(e)))?;
         if found.first().is_some_and(|(_, found)| *found == digest) {
             verdict.covered.push((name, digest));

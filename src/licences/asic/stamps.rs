@@ -13,6 +13,7 @@ use std::collections::HashSet;
 use super::super::ofd::{self, shown};
 use super::super::profile::Profile;
 use super::super::report::{Report, SignatureVerdict};
+use super::super::signed_data::Known;
 use super::super::verdict::Finding;
 use super::super::when;
 use super::{Part, XML_MAX, damaged, references};
@@ -37,6 +38,7 @@ impl Proven {
 pub(super) fn examine<S: Source>(
     archive: &Archive<S>,
     stamps: &[Part],
+    known: &Known,
     profile: &Profile,
     report: &mut Report,
 ) -> Proven {
@@ -53,7 +55,7 @@ pub(super) fn examine<S: Source>(
     for (part, token) in order {
         let mut verdict = SignatureVerdict::blank(profile, &shown(&part.signature), &part.signature, "DocTimeStamp");
         (verdict.format, verdict.proven_at) = ("RFC3161", proven.earliest(&part.signature));
-        match token.and_then(|token| stamp(archive, part, &token, profile, &mut verdict)) {
+        match token.and_then(|token| stamp(archive, part, &token, known, profile, &mut verdict)) {
             Ok((names, at)) => {
                 verdict.proven_at = Some(at);
                 proven.0.push((names, at));
@@ -71,12 +73,13 @@ fn stamp<S: Source>(
     archive: &Archive<S>,
     part: &Part,
     token: &[u8],
+    known: &Known,
     profile: &Profile,
     verdict: &mut SignatureVerdict,
 ) -> Result<(HashSet<String>, UnixMillis), Finding> {
     let manifest = part.manifest.as_deref().unwrap_or_default();
     let mut listed = SignatureVerdict::blank(profile, "", "", "");
-    references(archive, manifest, &mut listed)?;
+    references(archive, manifest, known, &mut listed)?;
     if let Some(finding) = listed.findings.pop() {
         return Err(finding);
     }

@@ -11,8 +11,8 @@
 use super::examine::{Form, form};
 use super::ofd::shown;
 use super::profile::Profile;
-use super::report::{Report, SignatureVerdict};
-use super::signed_data::{self, Ranges};
+use super::report::{Report, SignatureVerdict, few_signatures};
+use super::signed_data::{self, Octets, Ranges};
 use super::verdict::{Finding, Indication, SubIndication::*};
 use super::{seals, ses, times, when};
 use crate::formats::ber;
@@ -25,9 +25,21 @@ use crate::trust::crl::Crl;
 use crate::trust::ocsp::Response;
 use crate::trust::suite::DigestAlgorithm;
 
+/// Most octets that all signatures of a document are over: each digests the document anew up to its own end. Ten seconds of work.
+const SIGNED_MAX: u64 = 4 << 30;
+
 pub(super) fn examine<S: Source>(source: &S, profile: &Profile, report: &mut Report) -> Result<(), Finding> {
     let document = Document::open(source).map_err(|e| broken(&e))?;
     let signatures = document.signatures().map_err(|e| broken(&e))?;
+    few_signatures(signatures.len())?;
+    if signatures.iter().map(|s| s.end).fold(0, u64::saturating_add) > SIGNED_MAX.max(document.size()) {
+        return Err(Finding::doubt(
+            3,
+            "SIG_TOO_MANY",
+            SigConstraintsFailure,
+            format!("over more than {SIGNED_MAX} octets"),
+        ));
+    }
     if !signatures.iter().any(|s| s.kind == Kind::Signature) {
         report.findings.push(Finding::doubt(3, "NOT_SIGNED", SignedDataNotFound, ""));
     }
@@ -157,7 +169,7 @@ fn judge<S: Source>(
 }
 
 fn digest<S: Source>(octets: &Ranges<'_, S>, by: DigestAlgorithm) -> Result<Vec<u8>, Finding> {
-    let mut found = signed_data::digests(octets, &[by]).map_err(|e| {
+    let mut found = octets.digests(&[by]).map_err(|e| {
         let e = ZipError::from_io(e);
         Finding::format(1, "FILE_UNREADABLE", e.to_string())
     })?;
@@ -174,7 +186,7 @@ fn stamp<S: Source>(
     verdict.format = "RFC3161";
     let octets = ranges(source, signature);
     let of = |by| {
-        let mut found = signed_data::digests(&octets, &[by])?;
+        let mut found = octets.digests(&[by])?;
         Ok(found.pop().map(|(_, digest)| digest).unwrap_or_default())
     };
     let at = when::time_stamp(profile, value(signature)?, &of, verdict)?;

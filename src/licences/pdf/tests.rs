@@ -315,6 +315,27 @@ fn further_signatures_may_add_what_they_need_and_nothing_else() {
 }
 
 #[test]
+fn as_many_signatures_as_are_judged() {
+    let nobody = Profile::new(at("2026-03-01T00:00:00Z"));
+    let mut pdf = fill(document(signature(PADES)), &|_| vec![0x30, 0]);
+    let mut fields = String::new();
+    for number in 2..=65 {
+        let (field, value) = (100 + number, 200 + number);
+        fields += &format!(" {field} 0 R");
+        let objects = [
+            (4, format!("<</Fields[5 0 R{fields}]/SigFlags 3>>")),
+            (field, format!("<</FT/Sig/T({number})/V {value} 0 R>>")),
+            (value, signature(PADES)),
+        ];
+        pdf = fill(update(&pdf, &objects), &|_| vec![0x30, 0]);
+        if number >= 64 {
+            let (_, code) = code(&pdf, &nobody);
+            assert_eq!(code == Some("SIG_TOO_MANY"), number == 65, "{number} signatures: {code:?}");
+        }
+    }
+}
+
+#[test]
 fn dates_of_signatures() {
     for (text, want) in [
         ("D:20260213100000+08'00'", Some("2026-02-13T02:00:00.000Z")),
