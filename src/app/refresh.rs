@@ -16,6 +16,7 @@ use crate::federation::Directory;
 use crate::gateway::Rooms;
 use crate::gateway::changes::{self, Cause, Part};
 use crate::gateway::issuers::Endpoints;
+use crate::identity::book::IssuerBook;
 use crate::identity::keys::IssuerKeys;
 use crate::identity::refresh::{RefreshAction, RefreshEvent, RefreshLimits, RefreshPolicy};
 use crate::terms::UnixMillis;
@@ -33,8 +34,8 @@ const WAIT: Duration = Duration::from_secs(5);
 const SMALL: usize = 256 * 1024;
 const LARGE: usize = 32 << 20;
 
-/// Fetches under way, by issuer.
-type Fetches = JoinSet<(String, Result<(IssuerKeys, Endpoints), String>)>;
+/// Fetches under way, each with the entry that it is for.
+type Fetches = JoinSet<(crate::federation::Issuer, Result<(IssuerKeys, Endpoints), String>)>;
 
 /// Key sets of one issuer, and when to look at them again.
 struct Issuer {
@@ -62,15 +63,22 @@ pub async fn keys(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
                 Ok(client) => rooms.services.client.store(Arc::new(client)),
                 Err(error) => tracing::error!(error, "no client for issuers"),
             }
+            addresses(&rooms, |all| {
+                all.retain(|name, _| directory.issuers.iter().any(|issuer| issuer.issuer == *name))
+            });
             trusted = Some(directory.version);
         }
         known.retain(|name, _| directory.issuers.iter().any(|issuer| issuer.issuer == *name));
         for entry in &directory.issuers {
             let issuer = known.entry(entry.issuer.clone());
             let issuer = issuer.or_insert_with(|| Issuer { entry: entry.clone(), policy: RefreshPolicy::new(LIMITS) });
-            // Other algorithms or another address: what was read under the old ones is read anew.
-            if issuer.entry.algorithms != entry.algorithms || issuer.entry.discovery != entry.discovery {
+            // Elsewhere, or of other algorithms: what was read there counts no more, and nothing is sent there.
+            if !issuer.entry.has_keys_of(entry) {
                 *issuer = Issuer { entry: entry.clone(), policy: RefreshPolicy::new(LIMITS) };
+                issuer.publish(&rooms);
+                addresses(&rooms, |all| {
+                    all.remove(&entry.issuer);
+                });
             }
             step(&rooms, issuer, RefreshEvent::Tick, now, &mut fetches);
         }
@@ -82,19 +90,18 @@ pub async fn keys(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
                     step(&rooms, issuer, RefreshEvent::UnknownKid, now, &mut fetches);
                 }
             }
-            Some(Ok((name, fetched))) = fetches.join_next() => {
-                let Some(issuer) = known.get_mut(&name) else { continue };
+            Some(Ok((entry, fetched))) = fetches.join_next() => {
+                // What was asked for at the old place and comes late is nobody's.
+                let Some(issuer) = known.get_mut(&entry.issuer).filter(|now| now.entry.has_keys_of(&entry)) else { continue };
                 let event = match fetched {
                     Ok((keys, endpoints)) => {
-                        rooms.services.endpoints.rcu(|all| {
-                            let mut all = (**all).clone();
-                            all.insert(name.clone(), endpoints.clone());
-                            all
+                        addresses(&rooms, |all| {
+                            all.insert(entry.issuer.clone(), endpoints.clone());
                         });
                         RefreshEvent::Fetched(keys)
                     }
                     Err(error) => {
-                        tracing::warn!(issuer = name, error, "key set not fetched; the known one stays");
+                        tracing::warn!(issuer = entry.issuer, error, "key set not fetched; the known one stays");
                         RefreshEvent::Failed
                     }
                 };
@@ -109,14 +116,42 @@ fn step(rooms: &Arc<Rooms>, issuer: &mut Issuer, event: RefreshEvent, now: UnixM
         RefreshAction::Nothing => {}
         RefreshAction::Fetch => {
             let (client, entry) = (rooms.services.client.load_full(), issuer.entry.clone());
-            fetches.spawn(async move { (entry.issuer.clone(), fetch_keys(&client, &entry).await) });
+            fetches.spawn(async move {
+                let fetched = fetch_keys(&client, &entry).await;
+                (entry, fetched)
+            });
         }
-        RefreshAction::Publish => {
-            let (name, keys) = (&issuer.entry.issuer, issuer.policy.keys());
-            // A newer directory may put another book in place meanwhile: the keys go into that one.
-            rooms.issuers.rcu(|book| (**book).clone().with_keys(name, keys.clone()));
-        }
+        RefreshAction::Publish => issuer.publish(rooms),
     }
+}
+
+impl Issuer {
+    /// A newer directory may put another book in place meanwhile: the keys go into that one, and out of it a tick later where
+    /// that directory has the issuer elsewhere.
+    fn publish(&self, rooms: &Rooms) {
+        let keys = self.policy.keys();
+        rooms.issuers.rcu(|book| (**book).clone().with_keys(&self.entry.issuer, keys.clone()));
+    }
+}
+
+/// Changes where issuers answer.
+fn addresses(rooms: &Rooms, change: impl Fn(&mut BTreeMap<String, Endpoints>)) {
+    rooms.services.endpoints.rcu(|all| {
+        let mut all = (**all).clone();
+        change(&mut all);
+        all
+    });
+}
+
+/// `book`, made from the directory `new`, with the keys that are `known` of issuers found where they were under `old`. Of one
+/// that moved none counts any more, at once: a move may be the answer to a key place that fell into wrong hands.
+pub fn with_known_keys(book: IssuerBook, known: &IssuerBook, old: &Directory, new: &Directory) -> IssuerBook {
+    let stayed = |name: &str| {
+        let of = |directory: &'_ Directory| directory.issuers.iter().find(|i| i.issuer == name).cloned();
+        of(old).zip(of(new)).is_some_and(|(old, new)| new.has_keys_of(&old))
+    };
+    let stayed = known.issuers().filter(|issuer| stayed(&issuer.entry.issuer));
+    stayed.fold(book, |book, issuer| book.with_keys(&issuer.entry.issuer, issuer.keys.clone()))
 }
 
 async fn fetch_keys(client: &Client, issuer: &crate::federation::Issuer) -> Result<(IssuerKeys, Endpoints), String> {
@@ -188,8 +223,7 @@ async fn newer(
     }
     // All of it is made before any of it counts.
     let book = wire::book(&directory, &rooms.me.id)?;
-    let known = rooms.issuers.load_full();
-    let book = known.issuers().fold(book, |book, issuer| book.with_keys(&issuer.entry.issuer, issuer.keys.clone()));
+    let book = with_known_keys(book, &rooms.issuers.load(), &rooms.directory.load(), &directory);
     let (peers, tls) = (wire::peers(config, &directory)?, wire::api_tls(config, &directory)?);
     let file = &config.directory.file;
     let part = file.with_extension("part");
@@ -205,4 +239,34 @@ async fn newer(
     changes::settle(rooms, &changed).await.map_err(|e| e.to_string())?;
     rooms.keys_wanted.notify_one();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::demo::{directory, lay};
+    use crate::identity::keys::IssuerKeys;
+
+    #[test]
+    fn keys_of_a_place_that_was_left_count_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let world = lay(folder.path(), 20_000, None).unwrap();
+        let old = directory::read(&world, UnixMillis::now()).unwrap();
+        let name = old.issuers[0].issuer.clone();
+        let known = wire::book(&old, "gw-440305").unwrap().with_keys(&name, Some(IssuerKeys::default()));
+        type Change = fn(&mut crate::federation::Issuer);
+        let rows: [(&str, Change, bool); 5] = [
+            ("nothing of it", |_| {}, true),
+            ("for how long it speaks", |issuer| issuer.max_lifetime_s = 60, true),
+            ("where it is", |issuer| issuer.discovery.push_str("/2"), false),
+            ("how it signs", |issuer| issuer.algorithms.truncate(1), false),
+            ("its name: it is another", |issuer| issuer.issuer.push_str("/2"), false),
+        ];
+        for (what, change, goes_on) in rows {
+            let mut new = old.clone();
+            change(&mut new.issuers[0]);
+            let book = with_known_keys(wire::book(&new, "gw-440305").unwrap(), &known, &old, &new);
+            assert_eq!(book.get(&new.issuers[0].issuer).unwrap().keys.is_some(), goes_on, "{what}");
+        }
+    }
 }

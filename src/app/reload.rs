@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
 use super::config::Config;
+use super::refresh;
 use super::snapshot::{self, Snapshot};
 use super::wire;
 use crate::gateway::Rooms;
@@ -120,10 +121,8 @@ impl Reloader {
 
     fn put(&self, snapshot: Snapshot) {
         let rooms = &self.rooms;
-        let known = rooms.issuers.load_full();
-        let book = known
-            .issuers()
-            .fold(snapshot.book, |book, issuer| book.with_keys(&issuer.entry.issuer, issuer.keys.clone()));
+        let (known, old) = (rooms.issuers.load(), rooms.directory.load());
+        let book = refresh::with_known_keys(snapshot.book, &known, &old, &snapshot.directory);
         rooms.rates.rcu(|rates| rates.reloaded(&snapshot.contracts));
         rooms.contracts.store(Arc::new(snapshot.contracts));
         rooms.catalogue.store(snapshot.catalogue);

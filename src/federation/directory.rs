@@ -305,6 +305,11 @@ impl Member {
 }
 
 impl Issuer {
+    /// Whether its keys are where `other`'s are, and read under the same algorithms.
+    pub fn has_keys_of(&self, other: &Self) -> bool {
+        self.issuer == other.issuer && self.discovery == other.discovery && self.algorithms == other.algorithms
+    }
+
     pub fn speaks_for(&self, place: RegionCode) -> bool {
         self.places.is_empty() || self.places.iter().any(|own| place.lies_in(*own))
     }

@@ -81,17 +81,18 @@ impl Issuers {
         Self { names, keys, sets, mood, fetched, _stop: stop }
     }
 
-    /// The federation operator lists them: the second for citizens, the third for staff of Jiyuan.
-    fn list(&self, house: &House<'_>) {
+    /// The federation operator lists them: the second for citizens, found at `place`, the third for staff of Jiyuan.
+    fn list(&self, house: &House<'_>, place: &str) {
         let mut directory =
             tongban::app::demo::directory::read(&house.world, UnixMillis::now()).expect("the directory");
+        directory.issuers.retain(|issuer| !self.names.contains(&issuer.issuer));
         let like = directory.issuers[0].clone();
         for (name, population, places) in
             [(&self.names[0], "citizen", vec![]), (&self.names[1], "staff", vec!["419001".parse().expect("a place")])]
         {
             let mut issuer = like.clone();
             issuer.issuer.clone_from(name);
-            issuer.discovery = format!("{name}/.well-known/openid-configuration");
+            issuer.discovery = format!("{name}/{place}");
             issuer.algorithms = vec!["ES256".into(), "RS256".into()];
             issuer.populations = vec![population.to_owned()];
             issuer.places = places;
@@ -142,7 +143,7 @@ async fn until(portal: &Window, token: &str, status: u16) -> Answer {
 
 pub async fn all(house: &House<'_>) {
     let issuers = Issuers::start(house).await;
-    issuers.list(house);
+    issuers.list(house, ".well-known/openid-configuration");
     let portal = house.federation.anybody(0);
     until(&portal, &issuers.token(house, 0, "lisi", json!({})), 200).await;
     let mut rows = confused(house, &issuers, &portal).await;
@@ -151,6 +152,7 @@ pub async fn all(house: &House<'_>) {
     judged(house, &rows);
     flood(house, &issuers, &portal).await;
     away(house, &issuers, &portal, &good).await;
+    moved(house, &issuers, &portal, &good).await;
 }
 
 /// Issuers that speak in each other's names, for others' people, for others' places.
@@ -300,4 +302,23 @@ async fn away(house: &House<'_>, issuers: &Issuers, portal: &Window, good: &Sign
         assert_eq!(portal.get("/v1/cases", &first).await.status, 200, "{mood:?}: other issuers' people");
     }
     issuers.is(Mood::Well);
+}
+
+/// An issuer that the directory finds elsewhere: no key of the old place counts, whether the new one answers or not.
+async fn moved(house: &House<'_>, issuers: &Issuers, portal: &Window, old: &SigningKey) {
+    let token = |key: &SigningKey| issuers.signed(key, &issuers.claims(house, 0, "lisi", json!({})));
+    until(portal, &token(old), 200).await;
+    issuers.is(Mood::Fails);
+    issuers.list(house, "elsewhere");
+    for after in ["at once", "a second later", "two seconds later"] {
+        let answer = portal.get("/v1/cases", &bearer(&token(old))).await;
+        assert_eq!((answer.status, &answer.json["code"]), (503, &json!("TB-IDN-0022")), "{after}: {}", answer.text());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let new = SigningKey::generate(Algorithm::ES256).unwrap().named("of-the-new-place");
+    issuers.sets.lock().expect("whole")[0] = jwks(&[&new]).expect("a set");
+    issuers.is(Mood::Well);
+    until(portal, &token(&new), 200).await;
+    let answer = portal.get("/v1/cases", &bearer(&token(old))).await;
+    assert_eq!((answer.status, &answer.json["code"]), (401, &json!("TB-IDN-0005")), "{}", answer.text());
 }
