@@ -6,6 +6,8 @@ mod schema;
 
 use federation::{Answer, Federation, Headers};
 use serde_json::{Value, json};
+use tongban::app::demo::tokens::Options;
+use tongban::app::demo::{World, token_for};
 
 /// Holds an answer to what the description says of this operation.
 fn holds(document: &Value, method: &str, template: &str, answer: &Answer) {
@@ -390,6 +392,12 @@ async fn nobody_sees_more_than_their_part(federation: &Federation) {
         ("tongban-subject-token", citizen.clone()),
     ];
     let alone = |who: &str| vec![("authorization", format!("Bearer {}", federation.token(who)))];
+    let at_level = |level| {
+        let world = World::open(federation.folder.path()).expect("the demonstration's folder");
+        let options = Options { level: Some(level), ..Options::default() };
+        let token = token_for(&world, "zhangsan", &options).expect("a token");
+        vec![at_counter[0].clone(), ("tongban-subject-token", token)]
+    };
     let case = federation.file(&window, &at_counter, "419001", None).await;
     let no = case.json["case"].as_str().unwrap_or_else(|| panic!("{}", case.text())).to_owned();
     let material = format!("/v1/cases/{no}/documents/materials/id.ofd");
@@ -416,12 +424,17 @@ async fn nobody_sees_more_than_their_part(federation: &Federation) {
     let consent = "/v1/verify?purpose=counter&consent=true";
     for (who, client, headers, status) in [
         ("the holder at the counter", &window, at_counter.clone(), 200),
+        ("the holder, never verified, at the counter", &window, at_level(1), 403),
+        ("the holder, verified against the register, at the counter", &window, at_level(2), 200),
         ("the holder alone", &portal, alone("citizen"), 200),
         ("a clerk without the holder", &window, alone("clerk"), 403),
         ("somebody else", &portal, alone("lisi"), 403),
     ] {
         let answer = client.send("POST", consent, &headers, card()).await;
         assert_eq!(answer.status, status, "{who}: {}", answer.text());
+        let challenge = answer.headers.get("www-authenticate").map(|line| line.to_str().expect("ASCII").to_owned());
+        let step_up = challenge.is_some_and(|line| line.contains("insufficient_user_authentication"));
+        assert_eq!(step_up, who.contains("never verified"), "{who}: {}", answer.text());
     }
 }
 

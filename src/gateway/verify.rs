@@ -9,18 +9,19 @@
 use std::sync::Arc;
 
 use super::desk::Seen;
+use super::door;
 use super::facts;
 use super::ledger::{self, Trace};
 use super::lookup::{self, Asking};
 use super::prove::{VaultFile, judged_by};
 use super::rooms::Rooms;
 use super::status::{Said, said};
-use super::who::{Person, PersonKind, Terminal};
+use super::who::{Person, Terminal};
 use crate::audit::Kind;
 use crate::audit::entry::{Evidence, Subject};
 use crate::exchange::{ExchangeError, Kept, Key};
 use crate::licences::{self, NotUsable, Report, names};
-use crate::policy::{Ask, LicenceCheck, LicenceFacts};
+use crate::policy::{Ask, Denial, LicenceCheck, LicenceFacts};
 use crate::terms::{Explain, Refusal, ResidentId, Told};
 
 /// Type of a paper that names none, or of a file that cannot be read, as the rules see it.
@@ -91,7 +92,11 @@ pub async fn ask(verifying: &Verifying<'_>, rooms: &Arc<Rooms>) -> Result<(Repor
     let (trust, report) =
         report.await.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))?;
     rooms.certificate_status.notice(&report, now);
-    let permit = rooms.policies.decide(&asked(verifying, rooms, &report), now).map_err(|denial| denial.refusal())?;
+    let ask = asked(verifying, rooms, &report);
+    // It is the holder who can mend a level that is too low.
+    let holder = verifying.subject.unwrap_or(verifying.person);
+    let denied = |denial: Denial| door::step_up(rooms, holder, &ask, denial.refusal());
+    let permit = rooms.policies.decide(&ask, now).map_err(denied)?;
     let in_force = in_force(verifying, rooms, &report).await?;
     let (word, why) = in_force.words();
     let mut entry = verifying
@@ -174,9 +179,10 @@ fn asked(verifying: &Verifying<'_>, rooms: &Rooms, report: &Report) -> Ask {
     // Covered by a seal or not: whom a file names decides who may see it.
     let datum = |name| report.data.data.iter().find(|datum| datum.name == name).map_or("", |d| d.value.as_str());
     let holder_code = datum(names::HOLDER_CODE);
-    let stands_there =
-        verifying.subject.and_then(|subject| subject.resident.as_ref()).is_some_and(|id| id.reveal() == holder_code);
-    let staff = person.kind == PersonKind::Staff;
+    let is_holder = |person: &&Person| person.resident.as_ref().is_some_and(|id| id.reveal() == holder_code);
+    let stands_there = verifying.subject.filter(is_holder);
+    let staff = person.kind.is_staff();
+    let consent = verifying.consent && staff && (stands_there.is_some() || holder_code.is_empty());
     let holder = match holder_code.parse::<ResidentId>() {
         Ok(resident) => rooms.pseudonyms.resident(&resident).to_string(),
         // A paper that names nobody is nobody's secret: whoever holds it may have its seal verified.
@@ -192,6 +198,7 @@ fn asked(verifying: &Verifying<'_>, rooms: &Rooms, report: &Report) -> Ask {
         licence: LicenceFacts { id: verifying.kept.digest.to_string(), licence_type: licence_type.to_owned(), holder },
         purpose: verifying.purpose.clone(),
         case: verifying.case.map(Seen::link),
-        consent: verifying.consent && staff && (stands_there || holder_code.is_empty()),
+        consent,
+        consent_level: stands_there.filter(|_| consent).map(|holder| holder.level),
     })
 }

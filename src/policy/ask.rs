@@ -260,6 +260,9 @@ pub struct LicenceCheck {
     /// The holder consented, or gave a one-time use code (用证码).
     #[serde(default)]
     pub consent: bool,
+    /// Real-name level of the session in which the holder consents; none where it is no session's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent_level: Option<u8>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -424,13 +427,13 @@ impl Ask {
             Self::ReceiveFromPeer(a) => Some((a.item.min_level, Some(a.item.max_level_age_min))),
             Self::Pass(a) => Some((a.route.min_level, Some(a.route.max_level_age_min))),
             Self::Step(a) if matches!(a.act, CaseAct::Read | CaseAct::Withdraw) => Some((OWN_LEVEL, None)),
-            Self::List(_) | Self::ReadLog(_) => Some((OWN_LEVEL, None)),
+            Self::List(_) | Self::ReadLog(_) | Self::VerifyLicence(_) => Some((OWN_LEVEL, None)),
             _ => None,
         }
     }
 }
 
-/// The level that the shipped rules want of whoever reads, lists or withdraws what is their own.
+/// The level that the shipped rules want of whoever reads, lists or withdraws what is their own, or consents.
 const OWN_LEVEL: u8 = 2;
 
 impl Ask {

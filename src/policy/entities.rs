@@ -246,6 +246,9 @@ impl Facts {
                 ]);
                 let mut context = record([("consent", flag(a.consent))]);
                 optional(&mut context, "purpose", a.purpose.as_deref())?;
+                if let Some(level) = a.consent_level {
+                    context.insert("consentLevel".to_owned(), number(level));
+                }
                 if let Some(c) = &a.case {
                     context.insert("case".to_owned(), case_link(c)?);
                 }
