@@ -56,6 +56,8 @@ fn book(key: &SigningKey) -> IssuerBook {
         populations: vec![Kind::Citizen],
         reach: Reach::Everywhere,
         acr_levels: [("urn:l3".to_owned(), 3)].into(),
+        amr_levels: Default::default(),
+        roles: Default::default(),
         actors: vec![],
         binding: BindingRule::Optional,
         max_lifetime_s: 3_600,

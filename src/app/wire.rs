@@ -493,7 +493,12 @@ pub fn book(directory: &Directory, me: &str) -> Result<IssuerBook, Wrong> {
     let entries = directory.issuers.iter().map(|issuer| {
         let populations = issuer.populations.iter().flat_map(|word| match word.as_str() {
             "citizen" => vec![PersonKind::Citizen],
-            "staff" => vec![PersonKind::Clerk, PersonKind::Outlet, PersonKind::Auditor, PersonKind::Operator],
+            "clerk" => vec![PersonKind::Clerk],
+            "outlet" => vec![PersonKind::Outlet],
+            "staff" => vec![PersonKind::Clerk, PersonKind::Outlet],
+            // Whoever reads logs or gives orders is said to, never understood to.
+            "auditor" => vec![PersonKind::Auditor],
+            "operator" => vec![PersonKind::Operator],
             "machine" => vec![PersonKind::System],
             _ => Vec::new(),
         });
@@ -506,11 +511,13 @@ pub fn book(directory: &Directory, me: &str) -> Result<IssuerBook, Wrong> {
             profile: issuer.profile,
             claims: issuer.claims.clone(),
             populations: populations.collect(),
+            roles: issuer.roles.iter().cloned().collect(),
             reach: match issuer.places.is_empty() {
                 true => Reach::Everywhere,
                 false => Reach::Within(issuer.places.iter().map(|p| p.division()).collect()),
             },
             acr_levels: issuer.levels.clone(),
+            amr_levels: issuer.methods.clone(),
             actors: issuer.actors.clone(),
             binding: issuer.binding,
             max_lifetime_s: issuer.max_lifetime_s as i64,
@@ -518,4 +525,33 @@ pub fn book(directory: &Directory, me: &str) -> Result<IssuerBook, Wrong> {
         }
     });
     IssuerBook::new(entries).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::demo::{directory, lay};
+
+    #[test]
+    fn an_issuer_speaks_for_whom_the_directory_says() {
+        use PersonKind::{Auditor, Citizen, Clerk, Operator, Outlet, System};
+        let folder = tempfile::tempdir().unwrap();
+        let world = lay(folder.path(), 20_000, None).unwrap();
+        let mut told = directory::read(&world, UnixMillis::now()).unwrap();
+        for (words, kinds) in [
+            (vec!["citizen"], vec![Citizen]),
+            (vec!["clerk"], vec![Clerk]),
+            (vec!["outlet"], vec![Outlet]),
+            (vec!["staff"], vec![Clerk, Outlet]), // as older directories say it; nobody who audits or commands
+            (vec!["auditor", "operator"], vec![Auditor, Operator]),
+            (vec!["machine"], vec![System]),
+            (vec!["citizen", "king"], vec![Citizen]),
+        ] {
+            told.issuers[0].populations = words.iter().map(|word| (*word).to_owned()).collect();
+            let book = book(&told, "gw-440305").unwrap();
+            assert_eq!(book.issuers().next().unwrap().entry.populations, kinds, "{words:?}");
+        }
+        told.issuers[0].populations = vec!["king".to_owned()];
+        assert!(book(&told, "gw-440305").is_err(), "for nobody");
+    }
 }

@@ -101,11 +101,18 @@ pub struct Issuer {
     /// Where its discovery document is; TLS anchors are those of the directory.
     pub discovery: String,
     pub algorithms: Vec<String>,
-    /// `citizen`, `staff`, `machine`.
+    /// `citizen`, `clerk`, `outlet` (employees of partner outlets), `auditor`, `operator`, `machine`; `staff` is the two that
+    /// work at desks. Another word grants nothing.
     pub populations: Vec<String>,
+    /// Which roles its tokens may give; any when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
     pub places: Vec<RegionCode>,
     /// `acr` value → real-name level 1–4.
     pub levels: BTreeMap<String, u8>,
+    /// Methods of `amr`, one or several joined with `+` → real-name level 1–4.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub methods: BTreeMap<String, u8>,
     pub max_lifetime_s: u64,
     /// `at_jwt` (RFC 9068), or `oidc` for issuers whose access tokens are plain JWTs.
     #[serde(default = "at_jwt")]

@@ -75,7 +75,7 @@ pub async fn document(
 }
 
 fn may_see_materials(person: &Person) -> bool {
-    matches!(person.kind, PersonKind::Citizen | PersonKind::Staff)
+    person.kind == PersonKind::Citizen || person.kind.is_staff()
 }
 
 /// Everything about a case, for whoever has been let in.

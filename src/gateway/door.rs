@@ -258,7 +258,9 @@ pub(super) fn person(caller: &Caller) -> Person {
     Person {
         kind: match caller.kind() {
             Kind::Citizen => PersonKind::Citizen,
-            Kind::Clerk | Kind::Outlet | Kind::System => PersonKind::Staff,
+            Kind::Clerk => PersonKind::Clerk,
+            Kind::Outlet => PersonKind::Outlet,
+            Kind::System => PersonKind::System,
             Kind::Auditor => PersonKind::Auditor,
             Kind::Operator => PersonKind::Operator,
         },

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
-use super::who::{Person, PersonKind, Terminal, WRONG_KIND};
+use super::who::{Person, Terminal, WRONG_KIND};
 use crate::audit::entry::Outcome;
 use crate::audit::{Committed, Kind};
 use crate::identity::delegation::DelegationError;
@@ -103,7 +103,7 @@ pub async fn mark(
 ) -> Result<Committed, Refusal> {
     let whose = notice.of.as_deref().unwrap_or(&person.subject);
     let wrong = |why: &str| Refusal::new(&WRONG_KIND, why);
-    if person.kind != PersonKind::Staff {
+    if !person.kind.is_staff() {
         return Err(wrong("only staff have posts"));
     }
     if whose != person.subject && !person.roles.contains(&Role::Head) {

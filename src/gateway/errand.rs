@@ -195,7 +195,7 @@ pub async fn exchange(
     let claims = exchange::exchange(&subject, &actor, &request, now).map_err(|e| no(&e, door, rooms))?;
     acting.paper = grant.as_ref().map(|_| paper_of(&citizen, rooms));
     acting.behalf = Some(behalf(&citizen, &acting, grant.as_ref().map(|g| g.paper()), terminal, rooms));
-    let present = wanted.present && enrolled && acting.kind == PersonKind::Staff;
+    let present = wanted.present && enrolled && acting.kind.is_staff();
     let ask = Ask::ExchangeToken(Exchange {
         who: facts::who(rooms, &acting, terminal, true, present, now),
         gateway: rooms.me.id.clone(),

@@ -79,8 +79,8 @@ pub fn who(
         (PersonKind::Citizen, _) => Kind::Citizen,
         (PersonKind::Auditor, _) => Kind::Auditor,
         (PersonKind::Operator, _) => Kind::Operator,
-        (PersonKind::Staff, Terminal::Outlet { .. }) => Kind::Outlet,
-        (PersonKind::Staff, _) => Kind::Clerk,
+        (_, Terminal::Outlet { .. }) => Kind::Outlet,
+        (PersonKind::Clerk | PersonKind::Outlet | PersonKind::System, _) => Kind::Clerk,
     };
     let id = match (kind, terminal) {
         (Kind::Citizen | Kind::Agent, _) => person.pseudonym(rooms).to_string(),

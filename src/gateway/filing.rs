@@ -16,7 +16,7 @@ use super::ledger::{self, Trace};
 use super::lookup::Asking;
 use super::rooms::Rooms;
 use super::spending::OneUse;
-use super::who::{Person, PersonKind, Terminal};
+use super::who::{Person, Terminal};
 use crate::audit::entry::{Entry, ItemRef, Jurisdiction};
 use crate::audit::{Committed, Kind};
 use crate::catalogue::items::Item;
@@ -111,7 +111,7 @@ pub struct Known {
 impl Known {
     /// The applicant stands at the counter, as staff there state; nobody states it of themselves.
     pub fn present(&self) -> bool {
-        self.filing.request.present && self.actor.kind == PersonKind::Staff && self.terminal.region().is_some()
+        self.filing.request.present && self.actor.kind.is_staff() && self.terminal.region().is_some()
     }
 }
 

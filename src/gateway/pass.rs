@@ -180,7 +180,7 @@ fn handoff(rooms: &Rooms, system: &System, asker: &Asker<'_>, now: UnixMillis) -
                 PersonKind::Citizen => person.pseudonym(rooms).to_string(),
                 _ => person.id.clone(), // by number, as a peer names staff
             },
-            format!("{:?}", person.kind).to_lowercase(),
+            person.kind.word().to_owned(),
             person.level,
             terminal.word(rooms),
             of.map(|person| Of { sub: person.pseudonym(rooms).to_string(), level: person.level }),

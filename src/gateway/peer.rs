@@ -129,7 +129,7 @@ pub fn vouch(
         digest: body,
         place: rooms.me.region,
         actor: called(rooms, audience, actor),
-        actor_kind: format!("{:?}", actor.kind).to_lowercase(),
+        actor_kind: actor.kind.word().to_owned(),
         level: actor.level,
         level_at: actor.level_at,
         terminal: terminal.to_owned(),

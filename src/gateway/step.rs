@@ -101,7 +101,7 @@ pub async fn seal(
 /// Somebody of the authority or in the applicant's place, as we vouch for one.
 fn official(by: &str, now: UnixMillis) -> Person {
     Person {
-        kind: PersonKind::Staff,
+        kind: PersonKind::Clerk,
         subject: by.to_owned(),
         id: by.to_owned(),
         issuer: String::new(),

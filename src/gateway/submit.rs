@@ -58,7 +58,7 @@ fn known(arrival: Arrival, rooms: &Rooms) -> Result<Known, Refusal> {
         return Err(Refusal::new(&WRONG_KIND, "the applicant's token is not that of a citizen with a resident number"));
     }
     let (actor, window) = match (clerk, window) {
-        (Some(clerk), Some(window)) if clerk.kind == PersonKind::Staff => (clerk, window),
+        (Some(clerk), Some(window)) if clerk.kind.is_staff() => (clerk, window),
         // An agent comes through the portal, under a paper that has been judged for this filing.
         (Some(agent), None) if agent.paper.is_some() => (agent, rooms.me.region),
         (Some(_), _) => {

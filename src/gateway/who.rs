@@ -150,14 +150,21 @@ impl Terminal {
     /// # Errors
     /// `TB-GW-0101` without an enrolled terminal, `TB-GW-0104` at somebody else's.
     pub fn takes(&self, person: &Person) -> Result<(), Refusal> {
-        if person.kind != PersonKind::Staff {
+        if !person.kind.is_staff() && person.kind != PersonKind::System {
             return Ok(());
         }
-        let (org, must, region) = match self {
-            Self::Window(window) => (window.org.as_deref().unwrap_or(&window.id), window.org.is_some(), window.region),
-            Self::Outlet { contract, .. } => (contract.outlet.as_str(), true, contract.region),
+        let (org, must, region, kind) = match self {
+            Self::Window(window) => {
+                let org = window.org.as_deref();
+                (org.unwrap_or(&window.id), org.is_some(), window.region, PersonKind::Clerk)
+            }
+            Self::Outlet { contract, .. } => (contract.outlet.as_str(), true, contract.region, PersonKind::Outlet),
             _ => return Err(Refusal::new(&NO_TERMINAL, "staff act at enrolled terminals only")),
         };
+        // Who speaks for an outlet's employees does not speak for clerks.
+        if person.kind != kind {
+            return Err(Refusal::new(&NOT_YOUR_DESK, "a window is for clerks, an outlet for its employees"));
+        }
         match person.org.as_deref() {
             Some(own) if own == org => {}
             None if !must => {}
@@ -238,9 +245,30 @@ pub fn minutes_between(earlier: UnixMillis, later: UnixMillis) -> u32 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PersonKind {
     Citizen,
-    Staff,
+    Clerk,
+    /// An employee of a partner outlet.
+    Outlet,
+    /// Software that acts in nobody's name: at no desk.
+    System,
     Auditor,
     Operator,
+}
+
+impl PersonKind {
+    /// Who works at a desk, a window's or an outlet's.
+    pub fn is_staff(self) -> bool {
+        matches!(self, Self::Clerk | Self::Outlet)
+    }
+
+    /// As peers and departments are told; at which kind of desk somebody works, the terminal says.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Citizen => "citizen",
+            Self::Clerk | Self::Outlet | Self::System => "staff",
+            Self::Auditor => "auditor",
+            Self::Operator => "operator",
+        }
+    }
 }
 
 /// A person whose token has been checked.
@@ -301,17 +329,18 @@ impl Person {
     /// As the log names who acted. Staff by number, citizens by pseudonym.
     pub fn actor(&self, rooms: &Rooms, terminal: &Terminal) -> Actor {
         let word = |text: &str| Word::new(text).ok();
-        let staff = matches!(self.kind, PersonKind::Staff | PersonKind::Operator | PersonKind::Auditor);
+        let staff = self.kind != PersonKind::Citizen;
         Actor {
             assurance: Some(self.level),
             issuer: word(&self.issuer),
             kind: word(match (self.kind, terminal) {
                 (PersonKind::Citizen, _) if self.paper.is_some() => "agent",
                 (PersonKind::Citizen, _) => "citizen",
-                (PersonKind::Staff, Terminal::Outlet { .. }) => "proxy-point",
-                (PersonKind::Staff, _) => "clerk",
                 (PersonKind::Auditor, _) => "auditor",
                 (PersonKind::Operator, _) => "operator",
+                (_, Terminal::Outlet { .. }) => "proxy-point",
+                (PersonKind::Clerk | PersonKind::Outlet, _) => "clerk",
+                (PersonKind::System, _) => "system",
             }),
             org: self.org.as_deref().and_then(|o| o.parse().ok()),
             pid: (!staff).then(|| self.pseudonym(rooms)),

@@ -1,6 +1,6 @@
 //! The book of issuers: who may speak, for whom, where, how strongly, and how their claims are named.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -179,10 +179,17 @@ pub struct IssuerEntry {
     pub claims: ClaimNames,
     /// Whom it may speak for. A token that does not say its kind gets the only one listed.
     pub populations: Vec<Kind>,
+    /// Roles that its tokens may give; any when empty.
+    #[serde(default)]
+    pub roles: BTreeSet<String>,
     pub reach: Reach,
     /// `acr` → real-name level 0..=4. What is not listed is level 0.
     #[serde(default)]
     pub acr_levels: BTreeMap<String, u8>,
+    /// Methods (`amr`, RFC 8176) → level: one word, or several joined with `+` that must all be there. The highest level
+    /// that `acr` or methods give is the session's.
+    #[serde(default)]
+    pub amr_levels: BTreeMap<String, u8>,
     /// Subjects that may stand in `act`, as `sub` values of this issuer or `iss#sub`.
     #[serde(default)]
     pub actors: Vec<String>,
@@ -194,6 +201,15 @@ pub struct IssuerEntry {
     /// Clock difference forgiven, in seconds, on both sides.
     #[serde(default = "leeway")]
     pub leeway_s: i64,
+}
+
+impl IssuerEntry {
+    /// Real-name level of a session with this `acr` that was proven by these methods.
+    pub(super) fn level(&self, acr: &str, methods: &BTreeSet<String>) -> u8 {
+        let shown = |all: &str| all.split('+').all(|one| methods.contains(one));
+        let by_method = self.amr_levels.iter().filter(|(all, _)| shown(all)).map(|(_, level)| *level);
+        by_method.chain(self.acr_levels.get(acr).copied()).max().unwrap_or(0).min(4)
+    }
 }
 
 fn max_lifetime() -> i64 {
@@ -253,8 +269,11 @@ impl IssuerBook {
             if entry.populations.is_empty() {
                 return wrong("no population");
             }
-            if entry.acr_levels.values().any(|level| *level > 4) {
+            if entry.acr_levels.values().chain(entry.amr_levels.values()).any(|level| *level > 4) {
                 return wrong("level above 4");
+            }
+            if entry.amr_levels.keys().any(|methods| methods.split('+').any(str::is_empty)) {
+                return wrong("a method without a name");
             }
             if !(0..=120).contains(&entry.leeway_s) || !(1..=86_400).contains(&entry.max_lifetime_s) {
                 return wrong("leeway 0 to 120 s, lifetime 1 to 86400 s");

@@ -174,8 +174,12 @@ impl Caller {
         }
         // A list, a number or an unknown word proves nothing: level 0, and the step-up answer tells what is wanted.
         let acr = claims.get("acr").and_then(Value::as_str).unwrap_or_default();
+        let methods = words(claims.get("amr")).unwrap_or_default();
         let resident = text(claims, &entry.claims.resident)?;
         let resident = resident.map(|n| n.parse().map_err(|_| TokenMalformed("resident number"))).transpose()?;
+        let mut roles = words(claims.get(&entry.claims.roles))?;
+        // Token software names roles of its own beside ours: what the issuer may not give is none, and no mistake.
+        roles.retain(|role| entry.roles.is_empty() || entry.roles.contains(role));
         let scopes = match claims.get("scope") {
             Some(Value::Array(_)) => return Err(TokenMalformed("scope is not a text")), // RFC 9068 §2.2.3
             scope => words(scope)?,
@@ -190,12 +194,12 @@ impl Caller {
             name: text(claims, &entry.claims.name)?.map(cleaned),
             resident,
             contact: contact(&entry.claims, claims),
-            level: entry.acr_levels.get(acr).copied().unwrap_or(0).min(4),
-            method: words(claims.get("amr")).ok().filter(|m| !m.is_empty()).map(|m| Vec::from_iter(m).join("+")),
+            level: entry.level(acr, &methods),
+            method: (!methods.is_empty()).then(|| Vec::from_iter(methods).join("+")),
             proven_at: time("auth_time")?.unwrap_or(UnixMillis(0)),
             org: word(&entry.claims.org)?,
             divisions,
-            roles: words(claims.get(&entry.claims.roles))?,
+            roles,
             scopes,
             token,
             jti: word("jti")?,

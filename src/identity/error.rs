@@ -241,7 +241,12 @@ impl Challenge<'_> {
             IdentityError::DpopNonce => ("use_dpop_nonce", String::new()),
             IdentityError::AcrInsufficient { max_age_s, acr_values, .. } => {
                 let age = max_age_s.map_or(String::new(), |age| format!(", max_age=\"{age}\""));
-                ("insufficient_user_authentication", format!(", acr_values=\"{}\"{age}", quoted(acr_values)))
+                // An issuer that tells levels by method only has no value to ask it for.
+                let acr = match acr_values.as_str() {
+                    "" => String::new(),
+                    values => format!(", acr_values=\"{}\"", quoted(values)),
+                };
+                ("insufficient_user_authentication", format!("{acr}{age}"))
             }
             IdentityError::ScopeMissing(scope) => ("insufficient_scope", format!(", scope=\"{}\"", quoted(scope))),
             IdentityError::ActNotAllowed(_) => return None,

@@ -56,6 +56,7 @@ pub async fn all(house: &House<'_>) {
     }
     rows.extend(carriage(house, &forge, &portal).await);
     rows.extend(bindings(house, &portal).await);
+    rows.extend(kinds(house, &forge).await);
     let good = forge.claim(json!({}));
     assert_eq!(portal.get("/v1/cases", &bearer(&good)).await.status, 200, "what is not bent is good");
     judged(house, &rows);
@@ -84,6 +85,26 @@ pub fn judged(house: &House<'_>, rows: &[Row]) {
     println!("{} attacks refused, each with its code and its line", rows.len());
     let output = fs::read_to_string(house.world.gateway_log(0)).unwrap_or_default();
     assert!(!output.contains("eyJ"), "a token stands in the gateway's own log");
+}
+
+/// What a token says that somebody is, beyond what its issuer may say, or than the desk is for.
+async fn kinds(house: &House<'_>, forge: &Forge) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for (what, user, client, kind, code) in [
+        ("an outlet's employee at a window", "C-0001", "W-440305-01", "outlet", "TB-GW-0104"),
+        ("a clerk at an outlet", "E-9001", "bank-440305-01", "clerk", "TB-GW-0104"),
+        ("an operator whom the directory lets nobody make", "C-0001", "W-440305-01", "operator", "TB-IDN-0011"),
+        ("a machine at a window", "C-0001", "W-440305-01", "system", "TB-IDN-0011"),
+    ] {
+        let own = claims(&token_for(&house.world, user, &Options::default()).expect("a token"));
+        let signed = |claims: &Value| bearer(&forge.key.sign_with(&forge.header(), claims).expect("signed"));
+        let client = house.federation.client(client, 0);
+        let answer = client.get("/v1/cases", &signed(&own)).await;
+        assert_eq!(answer.status, 200, "{what}: as they are: {}", answer.text());
+        let fresh = json!({ "kind": kind, "jti": random_id().unwrap() });
+        rows.push((what.to_owned(), client.get("/v1/cases", &signed(&changed(own, &fresh))).await, code));
+    }
+    rows
 }
 
 /// Form, signature and claims: rows 1 to 28.

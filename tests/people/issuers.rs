@@ -192,6 +192,18 @@ async fn confused(house: &House<'_>, issuers: &Issuers, portal: &Window) -> Vec<
             "TB-IDN-0011",
         ),
         ("an issuer of citizens about staff", &window, issuers.token(house, 0, "C-0001", json!({})), "TB-IDN-0011"),
+        (
+            "an issuer of staff about an auditor",
+            &window,
+            issuers.token(house, 1, "A-0001", json!({"places": ["419001"], "division": ["419001"]})),
+            "TB-IDN-0011",
+        ),
+        (
+            "an issuer of staff about an operator",
+            &window,
+            issuers.token(house, 1, "C-0002", json!({"kind": "operator"})),
+            "TB-IDN-0011",
+        ),
         ("an issuer of staff about a citizen", portal, issuers.token(house, 1, "zhangsan", json!({})), "TB-IDN-0011"),
         (
             "an issuer of one place about staff of another",

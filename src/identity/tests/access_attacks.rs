@@ -316,6 +316,54 @@ fn levels_and_scopes() {
     assert_eq!(word(step_up(&caller, &WORLD.book, 3, Some(120), NOW.plus_seconds(1))), "acr_insufficient");
 }
 
+/// What `acr` leaves open, `amr` may tell; no word of it is guessed at.
+#[test]
+fn levels_by_method() {
+    let mut issuer = entry(CITIZENS, Algorithm::ES256, &[Kind::Citizen], Reach::Everywhere);
+    issuer.amr_levels =
+        [("pwd", 1), ("otp+pwd", 2), ("face", 3)].map(|(methods, level)| (methods.to_owned(), level)).into();
+    let book = IssuerBook::new([issuer]).unwrap().with_keys(CITIZENS, Some(keys_of(&[&WORLD.citizens])));
+    for (acr, amr, level) in [
+        (json!("urn:l2"), json!(null), 2),
+        (json!(null), json!(["face"]), 3),
+        (json!("urn:l2"), json!(["face"]), 3),
+        (json!("urn:l4"), json!(["pwd"]), 4),
+        (json!("elsewhere"), json!(["pwd", "otp"]), 2), // in any order
+        (json!(null), json!(["otp"]), 0),               // half of what is listed
+        (json!(null), json!(["Face"]), 0),
+        (json!(null), json!(["face2"]), 0),
+        (json!(null), json!("face"), 3), // as a text, which some issuers send
+        (json!(null), json!({"face": true}), 0),
+        (json!(null), json!(["face", 7]), 0),
+        (json!(null), json!([]), 0),
+    ] {
+        let claims = with(citizen(), json!({ "acr": acr, "amr": amr }));
+        let token = WORLD.citizens.access_token(&claims).unwrap();
+        let caller = check(&token, &bearer(), &book, NOW).unwrap().caller;
+        assert_eq!(caller.level(), level, "{acr} {amr}");
+    }
+    let none = IdentityError::AcrInsufficient { have: 1, want: 3, max_age_s: None, acr_values: String::new() };
+    let refusal = none.refusal(&Challenge { realm: "tongban", ..Challenge::default() });
+    assert!(!refusal.headers[0].1.contains("acr_values"), "{}", refusal.headers[0].1);
+}
+
+/// Roles that an issuer may not give count for nothing, and cost nothing.
+#[test]
+fn roles_that_may_be_given() {
+    for (may, says, has) in [
+        (vec![], json!(["window", "approver"]), vec!["approver", "window"]),
+        (vec!["window"], json!(["window", "approver", "default-roles-x"]), vec!["window"]),
+        (vec!["window"], json!("approver"), vec![]),
+    ] {
+        let mut issuer = entry(STAFF, Algorithm::EdDSA, &[Kind::Clerk], Reach::Everywhere);
+        issuer.roles = may.iter().map(|role| (*role).to_owned()).collect();
+        let book = IssuerBook::new([issuer]).unwrap().with_keys(STAFF, Some(keys_of(&[&WORLD.staff])));
+        let token = WORLD.staff.access_token(&with(clerk(), json!({ "roles": says }))).unwrap();
+        let caller = check(&token, &bearer(), &book, NOW).unwrap().caller;
+        assert_eq!(caller.roles().iter().map(String::as_str).collect::<Vec<_>>(), has, "{may:?} {says}");
+    }
+}
+
 /// Row 24: who acts for whom.
 #[test]
 fn chains_of_actors() {

@@ -94,12 +94,15 @@ fn sets_as_a_whole() {
 fn entries_that_make_no_sense() {
     let base = || entry("https://x.example", ES256, &[Kind::Citizen], Reach::Everywhere);
     type Change = fn(&mut IssuerEntry);
-    let changes: [Change; 8] = [
+    let changes: [Change; 11] = [
         |e| e.algorithms.push(jsonwebtoken::Algorithm::HS256),
         |e| e.algorithms.clear(),
         |e| e.audiences.clear(),
         |e| e.populations.clear(),
         |e| e.acr_levels.extend([("x".to_owned(), 5)]),
+        |e| e.amr_levels.extend([("face".to_owned(), 5)]),
+        |e| e.amr_levels.extend([("".to_owned(), 1)]),
+        |e| e.amr_levels.extend([("face+".to_owned(), 1)]),
         |e| e.leeway_s = 121,
         |e| e.max_lifetime_s = 0,
         |e| e.issuer.clear(),

@@ -8,7 +8,7 @@ mod logged_out;
 mod one_token_for_two;
 mod vectors;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use jsonwebtoken::Algorithm;
@@ -65,8 +65,10 @@ pub fn entry(issuer: &str, algorithm: Algorithm, populations: &[Kind], reach: Re
         profile: Profile::AtJwt,
         claims: ClaimNames::default(),
         populations: populations.to_vec(),
+        roles: BTreeSet::new(),
         reach,
         acr_levels: BTreeMap::from(levels.map(|(acr, level)| (acr.to_owned(), level))),
+        amr_levels: BTreeMap::new(),
         actors: vec![
             "clerk-7".into(),
             format!("{STAFF}#clerk-8"),
