@@ -23,6 +23,7 @@ mod loose;
 pub mod make;
 pub mod material;
 pub mod ofd;
+mod opened;
 mod package;
 mod pdf;
 mod profile;

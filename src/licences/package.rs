@@ -14,6 +14,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::examine;
 use super::ofd::{self, ENTRANCE, Listed};
+use super::opened;
 use super::profile::{CoverageRule, Profile};
 use super::report::{Coverage, Report, SignatureVerdict, few_covered, few_signatures};
 use super::signed_data::{Known, Named, Octets, Unpacked};
@@ -73,6 +74,7 @@ pub(super) fn examine<S: Source>(archive: Archive<S>, profile: &Profile, report:
         let why = SubIndication::SigConstraintsFailure;
         report.findings.push(Finding::doubt(21, "UNSIGNED_FILES", why, names.join(", ")));
     }
+    report.findings.extend(opened::check(&package.archive, &entrance.bodies, &report.coverage));
     if package.archive.find("OFDEntries.xml").is_some() {
         // GM/T 0099: it lists names only, and proves nothing about contents.
         report.findings.push(Finding::note(21, "PACKAGE_INTEGRITY_FILE", "OFDEntries.xml"));

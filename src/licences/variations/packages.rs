@@ -17,6 +17,38 @@ fn listing(draft: &mut Draft, more: usize) {
 fn bodies_signatures_and_coverage() {
     check(&[
         ("OFD.xml left out", |_, d| d.uncovered = vec!["OFD.xml"], None),
+        (
+            "OFD.xml left out, and pointed to a signed page",
+            |_, d| unsigned_root(d, "Doc_0/Pages/Page_0/Content.xml"),
+            Some("OFD_ROOT_UNSIGNED"),
+        ),
+        (
+            "OFD.xml left out, and pointed to a signature's own file",
+            |_, d| unsigned_root(d, "Doc_0/Signs/Signatures.xml"),
+            Some("OFD_ROOT_UNSIGNED"),
+        ),
+        ("OFD.xml left out, and pointed nowhere", |_, d| unsigned_root(d, "../x.xml"), Some("OFD_ROOT_UNSIGNED")),
+        (
+            "OFD.xml left out, two signed documents to point to",
+            |_, d| {
+                d.uncovered = vec!["OFD.xml"];
+                d.files.push(("Doc_0/Document_1.xml", b"<ofd:Document><ofd:Pages/></ofd:Document>".to_vec()));
+            },
+            Some("OFD_ROOT_UNSIGNED"),
+        ),
+        (
+            "two signed documents, OFD.xml signed",
+            |_, d| d.files.push(("Doc_0/Document_1.xml", b"<ofd:Document><ofd:Pages/></ofd:Document>".to_vec())),
+            None,
+        ),
+        (
+            "OFD.xml left out, a document of another kind attached",
+            |_, d| {
+                d.uncovered = vec!["OFD.xml"];
+                d.files.push(("Doc_0/Attachs/pay.xml", b"<Document xmlns=\"urn:iso:std:iso:20022\"/>".to_vec()));
+            },
+            None,
+        ),
         ("a page left out", |_, d| d.uncovered = vec!["Doc_0/Pages/Page_0/Content.xml"], Some("UNSIGNED_FILES")),
         ("two documents", |_, d| d.second_body = true, None),
         (
@@ -209,6 +241,12 @@ fn with_parts(d: &mut Draft) {
     ] {
         d.files.push((name, text.as_bytes().to_vec()));
     }
+}
+
+/// OFD.xml that nobody signed, and its document changed afterwards.
+fn unsigned_root(d: &mut Draft, root: &'static str) {
+    d.uncovered = vec!["OFD.xml"];
+    d.edit("OFD.xml", move |text| text.replace("Doc_0/Document.xml", root).into_bytes());
 }
 
 fn versions(d: &mut Draft) {
