@@ -75,16 +75,22 @@ pub(super) fn applied(
     let within = Some((seal.valid_from, seal.valid_to));
     let times =
         when::times(profile, verdict, claimed, within, signature.time_stamp.as_slice(), signature.signature.octets);
-    if let Some(cert) = signer {
-        trusted::judge(profile, Role::Signer, &cert, Brought::default(), &times, verdict);
+    if let Some(cert) = &signer {
+        trusted::judge(profile, Role::Signer, cert, Brought::default(), &times, verdict);
     }
     if let Some(cert) = maker {
         trusted::judge(profile, Role::Maker, &cert, Brought::default(), &times, verdict);
-        if signature.signer == seal.maker && !profile.anchors.makers.iter().any(|a| a.der() == seal.maker) {
-            // A body that makes its own seal is not a seal maker, whoever certified it.
-            verdict.findings.push(Finding::doubt(17, "MAKER_NOT_AUTHORISED", ChainConstraintsFailure, "signer"));
-        }
+        verdict.findings.extend(self_made(profile, signer.as_ref(), &cert));
     }
+}
+
+/// Step 17: a body that makes its own seal is no seal maker, whoever certified it, unless it is trusted as a maker and not
+/// as a signer alike. Nothing in a certificate tells makers from signers; only who is trusted for what does.
+fn self_made(profile: &Profile, signer: Option<&Certificate>, maker: &Certificate) -> Option<Finding> {
+    let among = |anchors: &[Certificate]| anchors.iter().any(|anchor| anchor.der() == maker.der());
+    let own = signer.is_some_and(|signer| signer.spki() == maker.spki());
+    let told_apart = among(&profile.anchors.makers) && !among(&profile.anchors.signers);
+    (own && !told_apart).then(|| Finding::doubt(17, "MAKER_NOT_AUTHORISED", ChainConstraintsFailure, "signer"))
 }
 
 /// A seal that is not applied to anything (`.esl`): is it a genuine one, and in use at the time of validation?

@@ -13,7 +13,7 @@ use crate::trust::certificate::Certificate;
 use crate::trust::cms::Along;
 use crate::trust::crl::{Crl, Revoked};
 use crate::trust::ocsp::Response;
-use crate::trust::path::{self, PathError, Purpose, Question, Status, Survey};
+use crate::trust::path::{self, PathError, Purpose, Question, Rule, Status, Survey};
 
 /// Whose certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,11 @@ struct Codes {
     word: &'static str,
     no_chain: &'static str,
     key_usage: &'static str,
+    purpose: &'static str,
+    authority: &'static str,
+    names: &'static str,
+    critical: &'static str,
+    key: &'static str,
     revoked: &'static str,
     no_status: &'static str,
     expired: &'static str,
@@ -48,6 +53,11 @@ impl Role {
                 word: "signer",
                 no_chain: "SIGNER_NO_CHAIN",
                 key_usage: "SIGNER_KEY_USAGE",
+                purpose: "SIGNER_EXTENDED_KEY_USAGE",
+                authority: "SIGNER_IS_AUTHORITY",
+                names: "SIGNER_NAME_CONSTRAINTS",
+                critical: "SIGNER_CRITICAL_EXTENSION",
+                key: "SIGNER_KEY",
                 revoked: "SIGNER_REVOKED",
                 no_status: "SIGNER_NO_REVOCATION_DATA",
                 expired: "SIGNER_EXPIRED",
@@ -56,6 +66,11 @@ impl Role {
                 word: "maker",
                 no_chain: "MAKER_NO_CHAIN",
                 key_usage: "MAKER_KEY_USAGE",
+                purpose: "MAKER_EXTENDED_KEY_USAGE",
+                authority: "MAKER_IS_AUTHORITY",
+                names: "MAKER_NAME_CONSTRAINTS",
+                critical: "MAKER_CRITICAL_EXTENSION",
+                key: "MAKER_KEY",
                 revoked: "MAKER_REVOKED",
                 no_status: "MAKER_NO_REVOCATION_DATA",
                 expired: "MAKER_EXPIRED",
@@ -64,6 +79,11 @@ impl Role {
                 word: "tsa",
                 no_chain: "TIMESTAMP_NO_CHAIN",
                 key_usage: "TIMESTAMP_KEY_USAGE",
+                purpose: "TIMESTAMP_EXTENDED_KEY_USAGE",
+                authority: "TIMESTAMP_IS_AUTHORITY",
+                names: "TIMESTAMP_NAME_CONSTRAINTS",
+                critical: "TIMESTAMP_CRITICAL_EXTENSION",
+                key: "TIMESTAMP_KEY",
                 revoked: "TIMESTAMP_REVOKED",
                 no_status: "TIMESTAMP_NO_REVOCATION_DATA",
                 expired: "TIMESTAMP_EXPIRED",
@@ -157,9 +177,17 @@ pub(super) fn judge(
     verdict.certificates.push(facts);
 }
 
-/// Step 17.
+/// Step 17: by which rule it is no certificate for this.
 fn unfit(codes: &Codes, error: &PathError) -> Finding {
-    Finding::doubt(17, codes.key_usage, ChainConstraintsFailure, error.to_string())
+    let (code, why) = match error {
+        PathError::Constraint { rule: Rule::Purpose, .. } => (codes.purpose, ChainConstraintsFailure),
+        PathError::Constraint { rule: Rule::Authority, .. } => (codes.authority, ChainConstraintsFailure),
+        PathError::Constraint { rule: Rule::Names, .. } => (codes.names, ChainConstraintsFailure),
+        PathError::Constraint { rule: Rule::Critical, .. } => (codes.critical, ChainConstraintsFailure),
+        PathError::Suite { .. } => (codes.key, CryptoConstraintsFailure),
+        _ => (codes.key_usage, ChainConstraintsFailure),
+    };
+    Finding::doubt(17, code, why, error.to_string())
 }
 
 /// What is known of a certificate before its chain is.

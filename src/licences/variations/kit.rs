@@ -37,9 +37,9 @@ pub fn party_of(key: SigningKey, name: &str, purpose: Use) -> Party {
     Party { key, cert: Certificate::parse(&der).unwrap() }
 }
 
-/// A party's certificate with another inside, signed again by the party itself.
-pub fn resigned(party: &Party, change: impl Fn(&mut Vec<Vec<u8>>)) -> Vec<u8> {
-    let mut whole = Reader::new(party.cert.der()).sequence().unwrap();
+/// A certificate with another inside, signed again.
+pub fn resigned(by: &SigningKey, cert: &Certificate, change: impl Fn(&mut Vec<Vec<u8>>)) -> Vec<u8> {
+    let mut whole = Reader::new(cert.der()).sequence().unwrap();
     let (mut inside, algorithm) = (whole.sequence().unwrap(), whole.element().unwrap().full);
     let mut parts = Vec::new();
     while !inside.is_empty() {
@@ -47,7 +47,7 @@ pub fn resigned(party: &Party, change: impl Fn(&mut Vec<Vec<u8>>)) -> Vec<u8> {
     }
     change(&mut parts);
     let tbs = write::sequence(&parts);
-    let signature = write::bit_string(&party.key.sign(&tbs).unwrap());
+    let signature = write::bit_string(&by.sign(&tbs).unwrap());
     write::sequence(&[tbs, algorithm.to_vec(), signature])
 }
 

@@ -4,10 +4,11 @@
 //! ```text
 //!  values    seals and seal signatures: strings, lists, algorithms, encodings     times     how a time is written
 //!  plain     SignedData in the place of a seal                                    text      XML, locations, digests' names
-//!  packages  documents, signatures, coverage, archives                            papers    PDF
+//!  packages  documents, signatures, coverage, archives                            parties   certificates, and who is trusted for what
 //! ```
 
 mod packages;
+mod parties;
 mod plain;
 mod text;
 mod times;

@@ -117,6 +117,23 @@ pub struct Fault {
     pub error: PathError,
 }
 
+/// What a certificate keeps to, of a chain that does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Key usage: what the key may do (RFC 5280 §4.2.1.3).
+    KeyUsage,
+    /// Extended key usage: what the certificate is for (§4.2.1.12).
+    Purpose,
+    /// Who is an authority, and how far down (§4.2.1.9).
+    Authority,
+    /// Name constraints (§4.2.1.10).
+    Names,
+    /// Critical extensions, all understood (§4.2).
+    Critical,
+    /// The profile of certificates for TLS.
+    Profile,
+}
+
 /// Why there is no chain to rely on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
@@ -129,7 +146,7 @@ pub enum PathError {
     #[error("{certificate}: {error}")]
     Suite { certificate: String, error: SuiteError },
     #[error("{certificate}: {why}")]
-    Constraint { certificate: String, why: &'static str },
+    Constraint { certificate: String, rule: Rule, why: &'static str },
     #[error("{certificate}: not valid at {at}")]
     Validity { certificate: String, at: UnixMillis },
     #[error("{certificate}: revoked at {since}")]
@@ -218,8 +235,8 @@ impl From<Exhausted> for Stop {
     }
 }
 
-fn no<T>(certificate: &Certificate, why: &'static str) -> Result<T, Stop> {
-    Err(Stop::No(PathError::Constraint { certificate: certificate.subject_text(), why }))
+fn no<T>(certificate: &Certificate, rule: Rule, why: &'static str) -> Result<T, Stop> {
+    Err(Stop::No(PathError::Constraint { certificate: certificate.subject_text(), rule, why }))
 }
 
 /// Finds a path and judges it, with at most [`DEFAULT_DEPTH`] authorities between leaf and anchor.
@@ -351,7 +368,7 @@ impl Search<'_, '_> {
                 faults.extend(fault(place, understood(certificate))?);
             }
         }
-        faults.extend(fault(0, leaf(question.leaf, question.purpose))?);
+        faults.extend(fault(0, leaf(question.leaf, question.purpose, self.chain.len() == 1))?);
         let (place, held) = authorities(&self.chain, question.purpose);
         faults.extend(fault(place, held)?);
         if matches!(question.purpose, Purpose::TlsServer | Purpose::TlsClient) {
@@ -392,6 +409,8 @@ const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
 const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
 const TIME_STAMPING: &str = "1.3.6.1.5.5.7.3.8";
 const ANY_USE: &str = "2.5.29.37.0";
+/// Uses that have nothing to do with papers.
+const NO_PAPERS: [&str; 3] = [SERVER_AUTH, TIME_STAMPING, super::ocsp::OCSP_SIGNING];
 
 /// The extended use a purpose needs, if it needs one.
 fn extended_use(purpose: Purpose) -> Option<&'static str> {
@@ -408,7 +427,7 @@ fn extended_use(purpose: Purpose) -> Option<&'static str> {
 /// # Errors
 /// [`PathError::Constraint`], or [`PathError::Suite`] for a key that is none.
 pub fn fit(certificate: &Certificate, purpose: Purpose) -> Result<(), PathError> {
-    leaf(certificate, purpose).map_err(|stop| match stop {
+    leaf(certificate, purpose, false).map_err(|stop| match stop {
         Stop::No(error) => error,
         Stop::Work => PathError::TooMuchWork(certificate.subject_text()),
     })
@@ -418,12 +437,14 @@ fn understood(certificate: &Certificate) -> Result<(), Stop> {
     if certificate.extensions.unknown_critical.is_empty() {
         Ok(())
     } else {
-        no(certificate, "a critical extension that is not understood")
+        no(certificate, Rule::Critical, "a critical extension that is not understood")
     }
 }
 
-fn leaf(leaf: &Certificate, purpose: Purpose) -> Result<(), Stop> {
+/// `anchor` tells whether it is trusted for itself.
+fn leaf(leaf: &Certificate, purpose: Purpose, anchor: bool) -> Result<(), Stop> {
     understood(leaf)?;
+    let signs_papers = matches!(purpose, Purpose::Signer | Purpose::SealMaker | Purpose::LicenceIssuer);
     // Real seal certificates carry more bits than they need: what counts is that a signing bit is among them. The
     // encipherment half of a dual pair has none.
     let bits = match purpose {
@@ -432,19 +453,27 @@ fn leaf(leaf: &Certificate, purpose: Purpose) -> Result<(), Stop> {
         _ => KeyUsage::DIGITAL_SIGNATURE | KeyUsage::NON_REPUDIATION,
     };
     if leaf.extensions.key_usage.is_some_and(|usage| !usage.has(bits)) {
-        return no(leaf, "a key that is not for signing");
+        return no(leaf, Rule::KeyUsage, "a key that is not for signing");
     }
     if let Some(wanted) = extended_use(purpose) {
         let uses = leaf.extensions.extended_key_usage.as_deref().unwrap_or_default();
         if !uses.iter().any(|u| u == wanted) {
-            return no(leaf, "a certificate that is not for this purpose");
+            return no(leaf, Rule::Purpose, "a certificate that is not for this purpose");
         }
     }
-    if leaf.extensions.name_constraints.is_some() && !leaf.is_ca() {
-        return no(leaf, "name constraints in a certificate that is no authority");
+    // Signers' certificates say nothing of their use, or name mail, clients, documents or codes of their maker's own:
+    // ETSI EN 319 412 asks for none. What is for other ends only signs no papers.
+    if let (true, Some(uses)) = (signs_papers, &leaf.extensions.extended_key_usage)
+        && uses.iter().all(|u| NO_PAPERS.contains(&u.as_str()))
+    {
+        return no(leaf, Rule::Purpose, "a certificate that is for another purpose only");
     }
-    if leaf.is_ca() && purpose == Purpose::TimeStamping {
-        return no(leaf, "an authority's certificate where an end entity's must be");
+    if leaf.extensions.name_constraints.is_some() && !leaf.is_ca() {
+        return no(leaf, Rule::Names, "name constraints in a certificate that is no authority");
+    }
+    // Who made a certificate for itself often called itself an authority: where it is trusted for itself, nobody is misled.
+    if leaf.is_ca() && (purpose == Purpose::TimeStamping || signs_papers && !anchor) {
+        return no(leaf, Rule::Authority, "an authority's certificate where an end entity's must be");
     }
     match leaf.public_key() {
         Ok(_) => Ok(()),
@@ -467,18 +496,18 @@ fn authorities(chain: &[&Certificate], purpose: Purpose) -> (usize, Result<(), S
         let self_issued = authority.subject() == authority.issuer();
         let old_root = anchor && !tls && self_issued && authority.version() < 3;
         if !ca && !old_root {
-            return (n, no(authority, "an issuer that is no authority"));
+            return (n, no(authority, Rule::Authority, "an issuer that is no authority"));
         }
         if extensions.key_usage.is_some_and(|usage| !usage.has(KeyUsage::KEY_CERT_SIGN)) && (tls || !anchor) {
-            return (n, no(authority, "an authority whose key is not for certificates"));
+            return (n, no(authority, Rule::KeyUsage, "an authority whose key is not for certificates"));
         }
         if depth.is_some_and(|most| below > most) {
-            return (n, no(authority, "more authorities than one above allows"));
+            return (n, no(authority, Rule::Authority, "more authorities than one above allows"));
         }
         if let (Some(wanted), Some(uses), false) = (extended_use(purpose), &extensions.extended_key_usage, anchor)
             && !uses.iter().any(|u| u == wanted || u == ANY_USE)
         {
-            return (n, no(authority, "an authority that is not for this purpose"));
+            return (n, no(authority, Rule::Purpose, "an authority that is not for this purpose"));
         }
         if !self_issued {
             below += 1;

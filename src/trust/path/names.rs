@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Stop, Work, no};
+use super::{Rule, Stop, Work, no};
 use crate::trust::certificate::{ALT_NAMES, AltName, Certificate, NameConstraints};
 use crate::trust::name;
 
@@ -15,7 +15,7 @@ pub(super) fn check(chain: &[&Certificate], work: &mut Work) -> Result<(), Stop>
     for (above, authority) in chain.iter().enumerate().skip(1) {
         let Some(constraints) = &authority.extensions.name_constraints else { continue };
         if constraints.permitted.is_empty() && constraints.excluded.is_empty() {
-            return no(authority, "name constraints that constrain nothing");
+            return no(authority, Rule::Names, "name constraints that constrain nothing");
         }
         for (n, certificate) in chain[..above].iter().enumerate() {
             if n > 0 && certificate.subject() == certificate.issuer() {
@@ -23,7 +23,7 @@ pub(super) fn check(chain: &[&Certificate], work: &mut Work) -> Result<(), Stop>
             }
             // Names nobody can read may be anything.
             if certificate.extensions.unreadable.iter().any(|oid| oid == ALT_NAMES) {
-                return no(certificate, "alternative names that cannot be read, below name constraints");
+                return no(certificate, Rule::Names, "alternative names that cannot be read, below name constraints");
             }
             for name in all_names(certificate) {
                 judge(certificate, &name, constraints, work)?;
@@ -48,19 +48,19 @@ fn all_names(certificate: &Certificate) -> Vec<AltName> {
 fn judge(of: &Certificate, name: &AltName, constraints: &NameConstraints, work: &mut Work) -> Result<(), Stop> {
     for base in constraints.excluded.iter().filter(|base| same_form(name, base)) {
         work.comparison()?;
-        if within(name, base, true).or_else(|why| no(of, why))? {
-            return no(of, "a name that the authority must not give out");
+        if within(name, base, true).or_else(|why| no(of, Rule::Names, why))? {
+            return no(of, Rule::Names, "a name that the authority must not give out");
         }
     }
     let mut asked = false;
     for base in constraints.permitted.iter().filter(|base| same_form(name, base)) {
         work.comparison()?;
         asked = true;
-        if within(name, base, false).or_else(|why| no(of, why))? {
+        if within(name, base, false).or_else(|why| no(of, Rule::Names, why))? {
             return Ok(());
         }
     }
-    if asked { no(of, "a name outside what the authority may give out") } else { Ok(()) }
+    if asked { no(of, Rule::Names, "a name outside what the authority may give out") } else { Ok(()) }
 }
 
 fn same_form(a: &AltName, b: &AltName) -> bool {

@@ -3,7 +3,7 @@
 //! Profile of RFC 5280 §4.2 for conforming authorities: key identifiers present, criticality as the RFC says, an end
 //! certificate that is no authority, an anchor whose own certificate is in order.
 
-use super::{PathError, Stop, names, no};
+use super::{PathError, Rule, Stop, names, no};
 use crate::trust::certificate::{ALT_NAMES, Certificate, KeyUsage};
 use crate::trust::suite::PublicKey;
 
@@ -17,37 +17,37 @@ pub(super) fn check(chain: &[&Certificate]) -> Result<(), Stop> {
         let anchor = n + 1 == chain.len();
         let self_issued = certificate.subject() == certificate.issuer();
         if is_critical(SUBJECT_KEY_ID) || is_critical(AUTHORITY_KEY_ID) {
-            return no(certificate, "a key identifier that is marked critical");
+            return no(certificate, Rule::Profile, "a key identifier that is marked critical");
         }
         if n > 0 && extensions.subject_key_id.is_none() {
-            return no(certificate, "an authority without a key identifier");
+            return no(certificate, Rule::Profile, "an authority without a key identifier");
         }
         // An anchor is given by name and key: who else once signed it does not matter.
         if !anchor && !self_issued && extensions.authority_key_id.is_none() {
-            return no(certificate, "a certificate that does not name its issuer's key");
+            return no(certificate, Rule::Profile, "a certificate that does not name its issuer's key");
         }
         if anchor && self_issued {
             let own =
                 extensions.authority_key_id.as_ref().is_none_or(|id| extensions.subject_key_id.as_ref() == Some(id));
             if !own || extensions.authority_by_serial {
-                return no(certificate, "a root that names another authority above it");
+                return no(certificate, Rule::Profile, "a root that names another authority above it");
             }
         }
         if !extensions.unreadable.is_empty() {
-            return no(certificate, "an extension that cannot be read");
+            return no(certificate, Rule::Profile, "an extension that cannot be read");
         }
         if !names::are_well_formed(certificate) {
-            return no(certificate, "an alternative name that is not well formed");
+            return no(certificate, Rule::Profile, "an alternative name that is not well formed");
         }
         const EMPTY_NAME: [u8; 2] = [0x30, 0];
         if n == 0 && is_critical(ALT_NAMES) && certificate.subject() != EMPTY_NAME {
-            return no(certificate, "critical alternative names beside a subject");
+            return no(certificate, Rule::Profile, "critical alternative names beside a subject");
         }
         if n == 0 && certificate.is_ca() {
-            return no(certificate, "an authority's certificate at the end of a chain");
+            return no(certificate, Rule::Profile, "an authority's certificate at the end of a chain");
         }
         if n == 0 && extensions.key_usage.is_some_and(|usage| usage.has(KeyUsage::KEY_CERT_SIGN)) {
-            return no(certificate, "a key for certificates in a certificate that is no authority");
+            return no(certificate, Rule::Profile, "a key for certificates in a certificate that is no authority");
         }
         let key = certificate
             .public_key()
@@ -55,7 +55,7 @@ pub(super) fn check(chain: &[&Certificate]) -> Result<(), Stop> {
         if let PublicKey::Rsa(key) = key
             && !PublicKey::rsa_bits(&key).is_some_and(|bits| bits.is_multiple_of(8))
         {
-            return no(certificate, "an RSA key of an odd length");
+            return no(certificate, Rule::Profile, "an RSA key of an odd length");
         }
     }
     Ok(())
