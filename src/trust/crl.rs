@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use super::certificate::{Certificate, CertificateError, KeyUsage};
+use super::name;
 use super::suite::{Identifier, SignatureAlgorithm, SuiteError};
 use crate::formats::der::{Reader, tag};
 use crate::terms::{Digest, UnixMillis};
@@ -162,7 +163,8 @@ impl List {
     /// Whether `issuer` made this list: same name, allowed to sign lists, and the signature verifies under its key. A
     /// namesake's list counts for nothing.
     pub fn is_by(&self, issuer: &Certificate) -> Result<bool, SuiteError> {
-        if self.issuer != issuer.subject() || issuer.extensions.key_usage.is_some_and(|ku| !ku.has(KeyUsage::CRL_SIGN))
+        if !name::same(&self.issuer, issuer.subject())
+            || issuer.extensions.key_usage.is_some_and(|ku| !ku.has(KeyUsage::CRL_SIGN))
         {
             return Ok(false);
         }

@@ -9,6 +9,7 @@
 
 use super::certificate::Certificate;
 use super::cms::{self, Along, CmsError, Content, SignedData};
+use super::name;
 use super::suite::{DigestAlgorithm, Signer, SuiteError};
 use crate::formats::der::{DerError, Reader, tag, write};
 use crate::terms::{Explain, Next, Told, UnixMillis, refusal::tolds};
@@ -234,7 +235,7 @@ impl Token {
             return Err(TimeStampError::Form("a token has one signer"));
         };
         let mut candidates = known.iter().filter(|c| match &signer.id {
-            cms::SignerId::IssuerSerial(issuer, serial) => c.issuer() == issuer && c.serial() == serial,
+            cms::SignerId::IssuerSerial(issuer, serial) => c.serial() == serial && name::same(c.issuer(), issuer),
             cms::SignerId::KeyId(id) => c.extensions.subject_key_id.as_ref() == Some(id),
         });
         let verified = self.data.verify_one(signer, candidates.next(), Content::Inside)?;

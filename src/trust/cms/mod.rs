@@ -18,6 +18,7 @@ pub use make::{Spelling, TimeStamp, sign_detached, sign_detached_with};
 pub use verify::{Content, Signed, Verified, verify_detached};
 
 use super::certificate::{Certificate, CertificateError};
+use super::name;
 use super::suite::{DigestAlgorithm, Identifier, SignatureAlgorithm, SuiteError};
 use crate::formats::ber;
 use crate::formats::der::{DerError, Element, Reader, tag, write};
@@ -268,7 +269,7 @@ impl SignedData {
     /// The certificate of a signer, if it is inside.
     pub fn certificate_of(&self, signer: &SignerInfo) -> Option<&Certificate> {
         self.certificates.iter().find(|c| match &signer.id {
-            SignerId::IssuerSerial(issuer, serial) => c.issuer() == issuer && c.serial() == serial,
+            SignerId::IssuerSerial(issuer, serial) => c.serial() == serial && name::same(c.issuer(), issuer),
             SignerId::KeyId(id) => c.extensions.subject_key_id.as_ref() == Some(id),
         })
     }

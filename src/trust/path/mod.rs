@@ -23,6 +23,7 @@ pub use revocation::{Revocation, Status};
 
 use super::certificate::{Certificate, KeyUsage};
 use super::crl::Crl;
+use super::name;
 use super::ocsp::Response;
 use super::suite::SuiteError;
 use crate::terms::{Explain, Next, Told, UnixMillis, refusal::tolds};
@@ -389,15 +390,14 @@ fn fault(place: usize, held: Result<(), Stop>) -> Result<Option<Fault>, Exhauste
     }
 }
 
-/// Issuer name octet for octet, and key identifiers equal where both are given.
+/// Key identifiers equal where both are given, and the issuer's name.
 fn names_fit(child: &Certificate, issuer: &Certificate) -> bool {
     const EMPTY_NAME: [u8; 2] = [0x30, 0];
-    child.issuer() == issuer.subject()
-        && child.issuer() != EMPTY_NAME
-        && match (&child.extensions.authority_key_id, &issuer.extensions.subject_key_id) {
-            (Some(named), Some(own)) => named == own,
-            _ => true,
-        }
+    let keys = match (&child.extensions.authority_key_id, &issuer.extensions.subject_key_id) {
+        (Some(named), Some(own)) => named == own,
+        _ => true,
+    };
+    keys && child.issuer() != EMPTY_NAME && name::same(child.issuer(), issuer.subject())
 }
 
 /// The same name with the same key adds nothing to a chain but length.

@@ -137,9 +137,9 @@ fn in_domain(host: &str, base: &str, wildcard: bool) -> bool {
         && host[host.len() - base.len()..].eq_ignore_ascii_case(base)
 }
 
-/// Attributes of a Name for comparison: case and outer blanks do not count.
+/// Attributes of a Name for comparison.
 fn folded(name: &[u8]) -> Vec<(String, String)> {
-    name::attributes(name).into_iter().map(|a| (a.oid, a.value.trim().to_lowercase())).collect()
+    name::attributes(name).into_iter().map(|a| (a.oid, name::folded(&a.value))).collect()
 }
 
 fn uri_host(uri: &str) -> Option<&str> {
@@ -203,6 +203,7 @@ pub fn speaks_for(certificate: &Certificate, host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::der::write;
 
     #[test]
     fn trees_of_names() {
@@ -210,6 +211,10 @@ mod tests {
         let mail = |t: &str| AltName::Email(t.into());
         let uri = |t: &str| AltName::Uri(t.into());
         let ip = |o: &[u8]| AltName::Ip(o.to_vec());
+        let directory = |text: &str| {
+            let pair = write::sequence(&[write::oid("2.5.4.10"), write::utf8(text)]);
+            AltName::Directory(write::sequence(&[write::set_of(&[pair])]))
+        };
         for (name, base, permitted, excluded) in [
             (dns("a.gov.cn"), dns("gov.cn"), true, true),
             (dns("GOV.cn"), dns("gov.cn"), true, true),
@@ -228,6 +233,8 @@ mod tests {
             (uri("https://a.gov.cn:8443/x"), uri(".gov.cn"), true, true),
             (uri("https://u@gov.cn/a.gov.cn"), uri("gov.cn"), true, true),
             (uri("https://x.cn?gov.cn"), uri("gov.cn"), false, false),
+            (directory("Gov  Body"), directory("gov body"), true, true),
+            (directory("Gov Body 2"), directory("gov body"), false, false),
             (ip(&[10, 1, 2, 3]), ip(&[10, 0, 0, 0, 255, 0, 0, 0]), true, true),
             (ip(&[11, 1, 2, 3]), ip(&[10, 0, 0, 0, 255, 0, 0, 0]), false, false),
         ] {

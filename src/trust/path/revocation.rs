@@ -4,6 +4,7 @@ use super::{Exhausted, Fault, PathError, Question, Work};
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::{Crl, Revoked};
+use crate::trust::name;
 use crate::trust::ocsp::{Answer, By};
 
 /// How much must be known about revocation. Unknown is never the same as valid: it is either refused or reported.
@@ -102,7 +103,7 @@ impl Said {
 impl<'a> Lists<'a> {
     fn of(issuer: &Certificate, crls: &'a [Crl], work: &mut Work) -> Result<Self, Exhausted> {
         let mut all: Vec<&Crl> = Vec::new();
-        for crl in crls.iter().filter(|crl| crl.issuer() == issuer.subject()) {
+        for crl in crls.iter().filter(|crl| name::same(crl.issuer(), issuer.subject())) {
             let octets = if crl.is_known_by(issuer) { 0 } else { crl.der().len() };
             for _ in 0..=octets / OCTETS_A_SIGNATURE {
                 work.signature()?;

@@ -63,6 +63,46 @@ fn chains_of_both_suites_and_what_breaks_them() {
     }
 }
 
+/// Authorities write their name in one way in their own certificate and in another in those they issue (RFC 5280 §7.1).
+#[test]
+fn a_name_in_two_spellings_is_one() {
+    let sm2 = SignatureAlgorithm::Sm2Sm3;
+    let root = make(None, sm2, "Root", Use::Root, (-1, 365));
+    let (key, other) = (make(None, sm2, "leaf", Use::Signer, (-1, 365)).key, Subject::named(" ROOT", "Test"));
+    let spelt = Issuer { signer: &root.key, name: Issuer::root(&root.key, &other).name };
+    assert_ne!(spelt.name, root.certificate.subject());
+    let (from, to) = (UnixMillis(NOW.0 - DAY_MS), UnixMillis(NOW.0 + DAY_MS));
+    let der =
+        issue::certificate(&spelt, &Subject::named("leaf", "x"), &key.public_key().to_spki(), Use::Signer, from, to);
+    let leaf = Made { key, certificate: Certificate::parse(&der.unwrap()).unwrap() };
+    assert_eq!(ask(&leaf, &[], &root, Purpose::Signer).map(|path| path.chain.len()), Ok(2));
+    let foreign = make(None, sm2, "Root 2", Use::Root, (-1, 365));
+    assert!(ask(&leaf, &[], &foreign, Purpose::Signer).is_err());
+    // What is said of it is found under either spelling.
+    let entry = [(leaf.certificate.serial().to_vec(), from)];
+    let own = Issuer::of(&root.key, &root.certificate);
+    let revoked = Answer::Revoked(Revoked { serial: entry[0].0.clone(), at: from, reason: None });
+    let by: (&dyn Signer, &Certificate) = (&root.key, &root.certificate);
+    let answer = ocsp::respond(by, &entry[0].0, &revoked, from, to).unwrap();
+    for (crls, answers) in [
+        (vec![issue::crl(&own, &entry, 1, from, to).unwrap()], vec![]),
+        (vec![issue::crl(&spelt, &entry, 1, from, to).unwrap()], vec![]),
+        (vec![], vec![answer]),
+    ] {
+        let got = judge(&Question {
+            leaf: &leaf.certificate,
+            intermediates: &[],
+            anchors: std::slice::from_ref(&root.certificate),
+            purpose: Purpose::Signer,
+            at: NOW,
+            crls: &crls.iter().map(|der| Crl::parse(der).unwrap()).collect::<Vec<_>>(),
+            ocsp: &answers.iter().map(|der| Response::parse(der).unwrap()).collect::<Vec<_>>(),
+            revocation: Revocation::IfAvailable,
+        });
+        assert!(matches!(got, Err(PathError::Revoked { .. })), "{got:?}");
+    }
+}
+
 #[test]
 fn unknown_is_not_valid_and_revoked_is_revoked() {
     let sm2 = SignatureAlgorithm::Sm2Sm3;

@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
-use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
 
@@ -139,6 +139,15 @@ impl TokenKey {
             [] => return Err("no private key of that name that may sign".to_owned()),
             _ => return Err("several keys fit: name one (object=…, id=…)".to_owned()),
         };
+        let of_certificate = if matches!(public, PublicKey::Rsa(_)) { KeyType::RSA } else { KeyType::EC };
+        let kinds = session.get_attributes(key, &[AttributeType::KeyType]).unwrap_or_default();
+        if let [Attribute::KeyType(kind)] = kinds[..]
+            && kind != of_certificate
+        {
+            let wrong =
+                format!("the key in the token ({kind}) is of another kind than the certificate's ({of_certificate})");
+            return Err(wrong);
+        }
         let opened = Self { public, algorithm, key, session: Mutex::new(session), _module: module };
         const TRIAL: &[u8] = b"does this key belong to this certificate?";
         let signature = opened.sign(TRIAL).map_err(|e| e.to_string())?;
