@@ -191,6 +191,46 @@ fn containers_of_others() {
     }
 }
 
+/// Names of files that a URI has to spell otherwise, and those who do not.
+#[test]
+fn names_in_manifests() {
+    const P7S: &str = "META-INF/signature001.p7s";
+    let signer = party_of(key(SignatureAlgorithm::EcdsaP256Sha256), "签名人", Use::Signer);
+    let run = |uri: &str, names: &[&str]| {
+        let one = manifest(P7S, DigestAlgorithm::Sha256, &[(uri, b"a")]);
+        let p7s = signed(&signer, &one, Spelling::International);
+        let files = [("META-INF/ASiCManifest.xml", &one[..]), (P7S, &p7s)];
+        let files = names.iter().map(|name| (*name, &b"a"[..])).chain(files);
+        let files: Vec<_> = files.map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).collect();
+        code(&pack(&files, &Shape::default()), None, &profile(&signer)).2
+    };
+    for (uri, names, want) in [
+        ("a%231.txt", &["a#1.txt"][..], None),
+        ("why%3F.txt", &["why?.txt"], None),
+        ("10%3A30.txt", &["10:30.txt"], None),
+        ("100%25.txt", &["100%.txt"], None),
+        ("a%2520b.txt", &["a%20b.txt"], None),
+        ("./a%20b.txt", &["a b.txt"], None),
+        ("%e6%96%87.txt", &["文.txt"], None),
+        ("文 b.txt", &["文 b.txt"], None),
+        ("a#1.txt", &["a#1.txt"], None),
+        ("a?.txt", &["a?.txt"], None),
+        ("100%.txt", &["100%.txt"], None),
+        ("a%20b.txt", &["a%20b.txt"], None),
+        // Both are there: the standard's reading counts, and the other is signed by nobody.
+        ("a%20b.txt", &["a%20b.txt", "a b.txt"], Some("UNSIGNED_FILES")),
+        ("a.txt#part", &["a.txt"], Some("REF_LOC_SHAPE")),
+        ("%2e%2e/a.txt", &["a.txt"], Some("REF_LOC_SHAPE")),
+        ("x%5ca.txt", &["a.txt"], Some("REF_LOC_SHAPE")),
+        ("file:a.txt", &["a.txt"], Some("REF_LOC_SHAPE")),
+        ("https://example.cn/a.txt", &["a.txt"], Some("REF_LOC_SHAPE")),
+        ("%ff.txt", &["a.txt"], Some("REF_LOC_SHAPE")),
+        ("b.txt", &["a.txt"], Some("REF_FILE_MISSING")),
+    ] {
+        assert_eq!(run(uri, names), want, "{uri} {names:?}");
+    }
+}
+
 /// What goes between gateways is judged by the same examination.
 #[test]
 fn containers_of_our_own() {

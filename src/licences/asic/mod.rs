@@ -124,7 +124,7 @@ fn extended<S: Source>(archive: &Archive<S>) -> Result<Vec<Part>, Finding> {
     for entry in archive.files().filter(|e| is_manifest(&e.name, &MANIFESTS)) {
         let root = manifest(archive, &entry.name)?;
         let reference = root.one("SigReference").map_err(|e| bad_xml(&entry.name, &e))?;
-        let signature = name_of(reference.attr("URI"), &entry.name)?;
+        let signature = name_of(archive, reference.attr("URI"), &entry.name)?;
         if parts.iter().any(|p| p.signature == signature) {
             // Which of the two would a reader take for what was signed?
             return Err(Finding::format(2, "ASIC_TWO_MANIFESTS", shown(&signature)));
@@ -148,30 +148,43 @@ fn damaged(error: ZipError) -> Finding {
     Finding::format(1, error.code(), error.to_string())
 }
 
-/// The entry that a URI names: relative to the root of the container, percent-encoded (§4.4.3.2).
-fn name_of(uri: Option<&str>, place: &str) -> Result<String, Finding> {
+/// The entry that a URI names: relative to the root of the container, percent-encoded (§4.4.3.2). A few producers write names
+/// as they are, which is taken only where the standard's reading names nothing.
+fn name_of<S: Source>(archive: &Archive<S>, uri: Option<&str>, place: &str) -> Result<String, Finding> {
     let uri = uri.ok_or_else(|| Finding::format(5, "ASIC_REFERENCE", shown(place)))?;
-    let wrong = || Finding::format(5, "REF_LOC_SHAPE", shown(uri));
+    // What follows is a query or fragment, and no part of a name.
+    let decoded = (!uri.contains(['#', '?'])).then(|| decoded(uri)).flatten();
+    let (standard, literal) = (decoded.as_deref().and_then(normal), normal(uri));
+    let there = [standard, literal].into_iter().flatten().find(|name| archive.find(name).is_some());
+    // Nothing of that name: a scheme would lead out of the container.
+    let name = there.or(standard.filter(|name| !name.contains(':')));
+    name.map(str::to_owned).ok_or_else(|| Finding::format(5, "REF_LOC_SHAPE", shown(uri)))
+}
+
+fn decoded(uri: &str) -> Option<String> {
     let (mut octets, mut rest) = (Vec::new(), uri.as_bytes());
     while let [first, tail @ ..] = rest {
         rest = match (first, tail) {
             (b'%', [high, low, tail @ ..]) => {
-                let digit = |b: &u8| char::from(*b).to_digit(16).ok_or_else(wrong);
+                let digit = |b: &u8| char::from(*b).to_digit(16);
                 octets.push((digit(high)? * 16 + digit(low)?) as u8);
                 tail
             }
+            (b'%', _) => return None,
             _ => {
                 octets.push(*first);
                 tail
             }
         };
     }
-    let name = String::from_utf8(octets).map_err(|_| wrong())?;
-    let name = name.strip_prefix("./").or(name.strip_prefix('/')).unwrap_or(&name);
-    if name.split('/').any(|part| matches!(part, "" | "." | "..")) || name.contains(['\\', ':', '#', '?']) {
-        return Err(wrong());
-    }
-    Ok(name.to_owned())
+    String::from_utf8(octets).ok()
+}
+
+/// The path from the root, if it stays below it.
+fn normal(path: &str) -> Option<&str> {
+    let path = path.strip_prefix("./").or(path.strip_prefix('/')).unwrap_or(path);
+    let wrong = path.contains('\\') || path.split('/').any(|part| matches!(part, "" | "." | ".."));
+    (!wrong).then_some(path)
 }
 
 /// Steps 4 to 20.
@@ -230,7 +243,7 @@ fn references<S: Source>(
     let root = manifest(archive, place)?;
     let mut seen = HashSet::new();
     for reference in root.all("DataObjectReference") {
-        let name = name_of(reference.attr("URI"), place)?;
+        let name = name_of(archive, reference.attr("URI"), place)?;
         if !seen.insert(name.clone()) {
             return Err(Finding::format(5, "REF_DUPLICATE", shown(&name)));
         }
