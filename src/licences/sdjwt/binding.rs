@@ -22,6 +22,13 @@ pub struct Binding {
     pub max_age_s: i64,
 }
 
+impl Binding {
+    /// Whether the holder is asked now, and not a kept file judged later.
+    fn is_asked(&self) -> bool {
+        self.required || self.nonce.is_some() || self.audience.is_some()
+    }
+}
+
 impl Default for Binding {
     fn default() -> Self {
         Self { required: false, audience: None, nonce: None, max_age_s: 300 }
@@ -41,7 +48,7 @@ pub(super) fn examine(
 ) {
     let asked = &profile.binding;
     if signature.is_empty() {
-        if asked.required || asked.nonce.is_some() || asked.audience.is_some() {
+        if asked.is_asked() {
             findings.push(Finding::doubt(12, "VC_BINDING_MISSING", SigConstraintsFailure, ""));
         } else if claims.contains_key("cnf") {
             findings.push(Finding::note(12, "VC_BINDING_MISSING", "anyone may have sent it"));
@@ -110,8 +117,8 @@ fn judge(profile: &Profile, claims: &Map<String, Value>, presented: &str, bound:
                 out.push(Finding::doubt(14, "VC_BINDING_IN_FUTURE", SigConstraintsFailure, at.to_string()));
             } else if age_s > asked.max_age_s {
                 // A kept file is judged later; only where the holder is asked now does age matter.
-                let outcome = (asked.required || asked.nonce.is_some())
-                    .then_some((super::super::Indication::Indeterminate, SigConstraintsFailure));
+                let outcome =
+                    asked.is_asked().then_some((super::super::Indication::Indeterminate, SigConstraintsFailure));
                 out.push(Finding { step: 14, code: "VC_BINDING_OLD", outcome, detail: format!("{age_s} s") });
             }
         }

@@ -222,23 +222,18 @@ fn issuer(
     trusted::judge(profile, Role::Signer, leaf, brought, times, verdict);
 }
 
-/// Step 12: a certificate that names web addresses speaks for no issuer of another address. One without any is judged by
-/// its chain alone, and its subject is the issuer.
+/// Step 12: a certificate speaks for the addresses that it names, and for no other issuer. A credential that names no issuer
+/// is that of the certificate's subject.
 fn named(leaf: &Certificate, issuer: &str) -> Option<Finding> {
-    let host = issuer.split_once("://").and_then(|(_, rest)| rest.split(['/', ':', '?', '#']).next());
-    let mut any = false;
-    for name in &leaf.extensions.alt_names {
-        let fits = match name {
-            AltName::Uri(uri) => uri.trim_end_matches('/') == issuer.trim_end_matches('/'),
-            AltName::Dns(dns) => host.is_some_and(|host| host.eq_ignore_ascii_case(dns)),
-            _ => continue,
-        };
-        if fits {
-            return None;
-        }
-        any = true;
-    }
-    any.then(|| Finding::doubt(12, "VC_ISSUER_NAME", SigConstraintsFailure, shown(issuer)))
+    let place = issuer.split_once("://").and_then(|(_, rest)| rest.split(['/', '?', '#']).next());
+    let host = place.filter(|place| !place.contains('@')).and_then(|place| place.split(':').next());
+    let fits = |name: &AltName| match name {
+        AltName::Uri(uri) => uri.trim_end_matches('/') == issuer.trim_end_matches('/'),
+        AltName::Dns(dns) => host.is_some_and(|host| host.eq_ignore_ascii_case(dns)),
+        _ => false,
+    };
+    let any = leaf.extensions.alt_names.iter().any(fits);
+    (!any).then(|| Finding::doubt(12, "VC_ISSUER_NAME", SigConstraintsFailure, shown(issuer)))
 }
 
 /// Step 18 for the credential itself (draft-ietf-oauth-status-list).

@@ -9,7 +9,7 @@ use super::super::profile::Profile;
 use super::super::report::{SignatureVerdict, TimeBasis};
 use super::super::trusted::{self, Brought, Role};
 use super::super::when::Times;
-use super::date;
+use super::{date, named};
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
 use crate::trust::jose::{self, Jws};
@@ -98,6 +98,10 @@ impl StatusList {
         let Some((leaf, others)) = self.chain.split_first() else { return Err("nobody known signed the list".into()) };
         let key = leaf.public_key().map_err(|e| e.to_string())?;
         jws.verify(&key).map_err(|e| e.to_string())?;
+        // Whoever else has a certificate does not say which credentials are good.
+        if named(leaf, &self.uri).is_some() && issuer.is_none_or(|issuer| named(leaf, issuer).is_some()) {
+            return Err("the list's signer speaks neither for the list nor for the issuer".to_owned());
+        }
         let times = Times { claimed: None, proven: None, judged_at: profile.at, basis: TimeBasis::Now };
         let mut verdict = SignatureVerdict::blank(profile, "", "", "Sign");
         let brought = Brought { certificates: others, ..Brought::default() };

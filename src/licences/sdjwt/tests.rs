@@ -6,10 +6,12 @@ use flate2::{Compression, write::ZlibEncoder};
 use serde_json::{Value, json};
 use std::io::Write as _;
 
-use super::super::variations::kit::{at, party_of};
+use super::super::variations::kit::{Party, at, party_of};
 use super::super::*;
 use crate::terms::{ResidentId, UnixMillis};
-use crate::trust::issue::Use;
+use crate::trust::certificate::Certificate;
+use crate::trust::crl::Crl;
+use crate::trust::issue::{self, Issuer, Subject, Use};
 use crate::trust::jose::{sign, to_jwk};
 use crate::trust::suite::{DigestAlgorithm, SignatureAlgorithm, Signer, SigningKey};
 
@@ -97,6 +99,10 @@ impl World {
 
     /// A list of two bits each.
     fn token(&self, statuses: &[u8], more: Value) -> String {
+        self.token_of(&json!({ "typ": "statuslist+jwt" }), statuses, more)
+    }
+
+    fn token_of(&self, header: &Value, statuses: &[u8], more: Value) -> String {
         let mut packed = ZlibEncoder::new(Vec::new(), Compression::best());
         let octets = statuses.chunks(4).map(|four| four.iter().rev().fold(0, |octet, s| octet << 2 | s));
         packed.write_all(&octets.collect::<Vec<_>>()).unwrap();
@@ -104,8 +110,7 @@ impl World {
         let mut claims =
             json!({ "sub": LIST, "iat": at(NOW).seconds() - 60, "status_list": { "bits": 2, "lst": lst } });
         claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let header = json!({ "typ": "statuslist+jwt" }).as_object().unwrap().clone();
-        sign(&self.issuer, &header, claims.to_string().as_bytes()).unwrap()
+        sign(&self.issuer, header.as_object().unwrap(), claims.to_string().as_bytes()).unwrap()
     }
 }
 
@@ -276,29 +281,100 @@ fn the_holder_is_asked_for_this_occasion() {
         draft.bound = draft.bound.filter(|_| bound);
         assert_eq!(code(&verify("vc", world.present(draft), &profile)), want);
     }
-    let mut late = asked(None, Some("n-1"), true);
-    late.at = UnixMillis(late.at.0 + 600_000);
-    assert_eq!(code(&verify("vc", world.present(world.draft()), &late)), Some("VC_BINDING_OLD"));
+    // Ten minutes later: too late where the holder is asked, whatever is asked; a kept file is judged at any time.
+    for (mut late, want) in [
+        (asked(None, Some("n-1"), false), Some("VC_BINDING_OLD")),
+        (asked(Some("urn:window"), None, false), Some("VC_BINDING_OLD")),
+        (asked(None, None, true), Some("VC_BINDING_OLD")),
+        (asked(None, None, false), None),
+    ] {
+        late.at = UnixMillis(late.at.0 + 600_000);
+        assert_eq!(code(&verify("vc", world.present(world.draft()), &late)), want);
+    }
+}
+
+/// Somebody with certificates of these names under one authority.
+fn certified(pkcs8: &[u8], authority: &Party, (dns, uris): (&[&str], &[&str])) -> Certificate {
+    let key = SigningKey::from_pkcs8(pkcs8).unwrap();
+    let subject = Subject { dns, uris, ..Subject::named("发证机关", "测试") };
+    let by = Issuer::of(&authority.key, &authority.cert);
+    let (from, to) = (at("2025-01-01T00:00:00Z"), at("2035-01-01T00:00:00Z"));
+    let der = issue::certificate(&by, &subject, &key.public_key().to_spki(), Use::Signer, from, to).unwrap();
+    Certificate::parse(&der).unwrap()
 }
 
 #[test]
-fn certificates_in_the_header_need_a_chain() {
+fn certificates_in_the_header_need_a_chain_and_speak_for_whom_they_name() {
     let mut world = World::new();
     world.profile.issuer_keys.clear();
     let pkcs8 = SigningKey::generate(SignatureAlgorithm::EcdsaP256Sha256).unwrap();
     world.issuer = SigningKey::from_pkcs8(&pkcs8).unwrap();
-    let issuer = party_of(SigningKey::from_pkcs8(&pkcs8).unwrap(), "发证机关", Use::Signer);
-    let other = party_of(key(SignatureAlgorithm::EcdsaP256Sha256), "发证机关", Use::Signer);
+    let ca = party_of(key(SignatureAlgorithm::EcdsaP256Sha256), "根", Use::Root);
     let mut trusting = world.profile.clone();
-    trusting.anchors.signers = vec![issuer.cert.clone()];
-    for (certificate, profile, want) in [
-        (&issuer.cert, &trusting, None),
-        (&issuer.cert, &world.profile, Some("NO_ANCHORS")),
-        (&other.cert, &trusting, Some("VC_SIGNATURE")),
+    trusting.anchors.signers = vec![ca.cert.clone()];
+    let other = SigningKey::generate(SignatureAlgorithm::EcdsaP256Sha256).unwrap();
+    let named = |names| certified(&pkcs8, &ca, names);
+    let (by_uri, nameless) = (named((&[], &[ISSUER])), named((&[], &[])));
+    let wrong = Some("VC_ISSUER_NAME");
+    for (name, certificate, profile, iss, want) in [
+        ("its address", &by_uri, &trusting, Some(ISSUER), None),
+        ("its host", &named((&["licences.example.cn"], &[])), &trusting, Some(ISSUER), None),
+        ("nobody trusted", &by_uri, &world.profile, Some(ISSUER), Some("NO_ANCHORS")),
+        (
+            "another's certificate",
+            &certified(&other, &ca, (&[], &[ISSUER])),
+            &trusting,
+            Some(ISSUER),
+            Some("VC_SIGNATURE"),
+        ),
+        ("another host", &named((&["example.cn"], &[])), &trusting, Some(ISSUER), wrong),
+        ("another address", &by_uri, &trusting, Some("https://other.example"), wrong),
+        ("before an @", &named((&["example.cn"], &[])), &trusting, Some("https://example.cn:1@other.example"), wrong),
+        ("no names at all", &nameless, &trusting, Some(ISSUER), wrong),
+        ("no names, for its subject", &nameless, &trusting, None, None),
     ] {
         let mut draft = world.draft();
         draft.header["x5c"] = json!([STANDARD.encode(certificate.der())]);
-        assert_eq!(code(&verify("vc", world.present(draft), profile)), want);
+        draft.claims["iss"] = json!(iss);
+        if iss.is_none() {
+            draft.claims.as_object_mut().unwrap().remove("iss");
+        }
+        let report = verify("vc", world.present(draft), profile);
+        assert_eq!(code(&report), want, "{name}: {}", report.to_text());
+    }
+}
+
+/// Under one authority, who may say which credentials are good?
+#[test]
+fn a_list_is_signed_for_its_issuer_or_its_own_address() {
+    let world = World::new();
+    let ca = party_of(key(SignatureAlgorithm::EcdsaP256Sha256), "根", Use::Root);
+    let pkcs8 = SigningKey::generate(SignatureAlgorithm::EcdsaP256Sha256).unwrap();
+    let lister = World { issuer: SigningKey::from_pkcs8(&pkcs8).unwrap(), ..World::new() };
+    for (names, want) in [
+        ((&["licences.example.cn"][..], &[][..]), None),
+        ((&[], &[LIST]), None),
+        ((&[], &[ISSUER]), None),
+        ((&["other.example"], &[]), Some("VC_NO_STATUS")),
+        ((&[], &[]), Some("VC_NO_STATUS")),
+    ] {
+        let certificate = certified(&pkcs8, &ca, names);
+        let mut profile = world.profile.clone();
+        profile.anchors.signers = vec![ca.cert.clone()];
+        profile.revocation = Revocation::Require;
+        profile.crls = vec![
+            Crl::parse(
+                &issue::crl(&Issuer::of(&ca.key, &ca.cert), &[], 1, at(NOW), at("2027-01-01T00:00:00Z")).unwrap(),
+            )
+            .unwrap(),
+        ];
+        let header = json!({ "typ": "statuslist+jwt", "x5c": [STANDARD.encode(certificate.der())] });
+        let list = lister.token_of(&header, &[0, 0], json!({}));
+        profile.status_lists = vec![StatusList::parse(list.as_bytes()).unwrap()];
+        let mut draft = world.draft();
+        draft.claims["status"] = json!({ "status_list": { "idx": 1, "uri": LIST } });
+        let report = verify("vc", world.present(draft), &profile);
+        assert_eq!(code(&report), want, "{names:?}: {}", report.to_text());
     }
 }
 
