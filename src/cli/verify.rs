@@ -2,6 +2,8 @@
 //!
 //! Exit codes: 0 all passed, 1 something failed, 2 something could not be confirmed (or the call was wrong).
 
+mod files;
+
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -13,11 +15,13 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 
+use files::{Found, Item};
+
 use super::picture::Way;
 use crate::formats::zip::{Archive, Source};
 use crate::licences::{
     CoverageRule, Finding, Indication, IssuerKey, Profile, Report, Revocation, StatusList, SubIndication, TimeBasis,
-    verify_with,
+    unreadable, verify_with,
 };
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
@@ -186,48 +190,22 @@ pub fn run(args: VerifyArgs) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let (mut files, mut unreadable) = (Vec::new(), false);
-    for path in &args.files {
-        if let Err(error) = collect(path, true, &mut files) {
-            eprintln!("tongban verify: {}: {error}", path.display());
-            unreadable = true;
-        }
+    let found = Found::of(&args.files);
+    if let Some(told) = found.left_out() {
+        eprintln!("tongban verify: {told}");
     }
     let with_folder = args.files.iter().any(|path| path.is_dir());
-    let worst = examine_all(&files, &judge, args.json, with_folder);
+    let worst = examine_all(&found.items, &judge, args.json, with_folder);
     match worst {
-        _ if unreadable => ExitCode::from(2),
+        _ if found.items.iter().any(|item| item.refused.is_some()) => ExitCode::from(2),
         None | Some(Indication::Indeterminate) => ExitCode::from(2),
         Some(Indication::TotalPassed) => ExitCode::SUCCESS,
         Some(Indication::TotalFailed) => ExitCode::from(1),
     }
 }
 
-/// What folders are searched for; a detached signature has to be named with its content.
-const ENDINGS: [&str; 9] = ["ofd", "pdf", "asice", "sce", "asics", "scs", "esl", "sd-jwt", "sdjwt"];
-
-/// Files named are taken as they are; of folders, those with an ending of [`ENDINGS`], in order of name.
-fn collect(path: &Path, named: bool, out: &mut Vec<PathBuf>) -> io::Result<()> {
-    if path.as_os_str() == "-" {
-        out.push(path.to_owned());
-        return Ok(());
-    }
-    let kind = if named { std::fs::metadata(path)? } else { std::fs::symlink_metadata(path)? };
-    if kind.is_dir() {
-        let mut entries: Vec<PathBuf> =
-            std::fs::read_dir(path)?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
-        entries.sort();
-        return entries.iter().try_for_each(|entry| collect(entry, false, out));
-    }
-    let known = path.extension().is_some_and(|e| ENDINGS.iter().any(|ending| e.eq_ignore_ascii_case(ending)));
-    if named || kind.is_file() && known {
-        out.push(path.to_owned());
-    }
-    Ok(())
-}
-
 /// All cores take files from one list; results are printed in the order of the list.
-fn examine_all(files: &[PathBuf], judge: &Judge, json: bool, with_folder: bool) -> Option<Indication> {
+fn examine_all(files: &[Item], judge: &Judge, json: bool, with_folder: bool) -> Option<Indication> {
     let bar = if with_folder && io::stderr().is_terminal() {
         let bar = ProgressBar::new(files.len() as u64);
         bar.set_style(
@@ -247,8 +225,8 @@ fn examine_all(files: &[PathBuf], judge: &Judge, json: bool, with_folder: bool) 
             scope.spawn(|| {
                 loop {
                     let n = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(path) = files.get(n) else { break };
-                    let report = examine(path, judge);
+                    let Some(item) = files.get(n) else { break };
+                    let report = examine(item, judge);
                     bar.inc(1);
                     let mut printer = printer.lock().unwrap_or_else(|e| e.into_inner());
                     bar.suspend(|| printer.take(n, &report));
@@ -311,12 +289,15 @@ fn spooled() -> io::Result<File> {
     if taken > STDIN_MAX { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(file) }
 }
 
-fn examine(path: &Path, judge: &Judge) -> Report {
-    let name = path.display().to_string();
-    let opened = if path.as_os_str() == "-" { spooled() } else { File::open(path) };
+fn examine(item: &Item, judge: &Judge) -> Report {
+    let name = item.path.display().to_string();
+    if let Some(why) = &item.refused {
+        return unreadable(&name, why, &judge.profile);
+    }
+    let opened = if item.path.as_os_str() == "-" { spooled() } else { files::open(&item.path) };
     match opened {
         Ok(file) => judged(&name, &file, judge),
-        Err(_) => judged(&name, &Vec::new(), judge), // reported as a file that is no archive
+        Err(error) => unreadable(&name, &error.to_string(), &judge.profile),
     }
 }
 
@@ -525,18 +506,20 @@ mod tests {
     }
 
     #[test]
-    fn folders_give_their_signed_files_in_order() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["b.ofd", "a.OFD", "c.txt", "d.pdf"] {
-            std::fs::write(folder.path().join(name), b"").unwrap();
-        }
-        std::os::unix::fs::symlink(folder.path(), folder.path().join("loop")).unwrap();
-        let mut files = Vec::new();
-        collect(folder.path(), true, &mut files).unwrap();
-        let names: Vec<_> = files.iter().filter_map(|f| f.file_name()?.to_str()).collect();
-        assert_eq!(names, ["a.OFD", "b.ofd", "d.pdf"]);
+    fn what_cannot_be_read_is_told_of_and_not_confirmed() {
+        let item = |name: &str, refused: Option<&str>| Item { path: name.into(), refused: refused.map(str::to_owned) };
         let judge = Judge { profile: Profile::new(UnixMillis(0)), container: ContainerArg::Any, content: None };
-        let worst = examine_all(&files, &judge, true, false);
-        assert_eq!(worst, Some(Indication::TotalFailed)); // empty files are no archives
+        for (item, code) in [
+            (item("/no/such.ofd", None), "FILE_UNREADABLE"),
+            (item("/dev/null", None), "FILE_UNREADABLE"),
+            (item("x.ofd", Some("a link")), "FILE_UNREADABLE"),
+        ] {
+            let report = examine(&item, &judge);
+            assert_eq!((report.indication, report.code), (Indication::Indeterminate, Some(code)), "{item:?}");
+            assert_eq!(report.file, item.path.display().to_string());
+        }
+        let empty = tempfile::NamedTempFile::new().unwrap();
+        let report = examine(&item(empty.path().to_str().unwrap(), None), &judge);
+        assert_eq!(report.indication, Indication::TotalFailed, "an empty file is there, and no archive");
     }
 }

@@ -50,11 +50,11 @@ pub use data::{Datum, LicenceData, NoDatum, names};
 pub use judge::{Holder, LicenceError, Need, VerifiedLicence, judge};
 pub use material::Material;
 pub use profile::{Anchors, CoverageRule, Profile, Revocation};
-pub use report::{CertificateFacts, Coverage, Format, Report, SealFacts, SignatureVerdict, TimeBasis};
+pub use report::{CertificateFacts, Coverage, Format, Report, SealFacts, SignatureVerdict, TimeBasis, visible};
 pub use sdjwt::{Binding, IssuerKey, ListError, StatusList};
 pub use status::{NotUsable, Status};
 pub use verdict::{Finding, Indication, Outcome, SubIndication};
-pub use verify::{detached, verify, verify_with};
+pub use verify::{detached, unreadable, verify, verify_with};
 
 use crate::terms::Told;
 

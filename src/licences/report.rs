@@ -1,5 +1,6 @@
 //! The report on one file: made for a clerk, a script and a court alike.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -322,7 +323,7 @@ impl Report {
         let mut out = String::new();
         let (zh, en) = self.sentence();
         let mut line = |depth: usize, text: &str| {
-            let _ = writeln!(out, "{:1$}{text}", "", depth * 2);
+            let _ = writeln!(out, "{:1$}{2}", "", depth * 2, visible(text));
         };
         let sub = self.sub_indication.map(|s| format!(" / {s}")).unwrap_or_default();
         let code = self.code.map(|c| format!(" ({c})")).unwrap_or_default();
@@ -367,6 +368,19 @@ impl Report {
         }
         out
     }
+}
+
+/// Names and values from outside, for a terminal: what would steer it, or turn the direction of writing, is spelt out.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(steers) {
+        return text.into();
+    }
+    let spelt = |c: char| if steers(c) { c.escape_unicode().to_string() } else { c.into() };
+    text.chars().map(spelt).collect::<String>().into()
 }
 
 fn finding_json(f: &Finding) -> Value {
@@ -435,4 +449,27 @@ fn signature_json(s: &SignatureVerdict) -> Value {
         "covered": s.covered.iter().map(|(name, _)| name).collect::<Vec<_>>(),
         "findings": s.findings.iter().map(finding_json).collect::<Vec<_>>(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_steers_the_terminal() {
+        for (text, want) in [
+            ("证照.ofd", "证照.ofd"),
+            ("a\u{1b}[2Jb", "a\\u{1b}[2Jb"),
+            ("a\r\n\u{9b}", "a\\u{d}\\u{a}\\u{9b}"),
+            ("fdp.\u{202e}dfo", "fdp.\\u{202e}dfo"),
+        ] {
+            assert_eq!(visible(text), want);
+        }
+        let report = crate::licences::unreadable("\u{1b}]0;x\u{7}.ofd", "not there\n", &Profile::new(UnixMillis(0)));
+        let text = report.to_text();
+        assert!(
+            text.lines().all(|line| !line.contains(char::is_control)) && text.contains("\\u{1b}]0;x\\u{7}.ofd"),
+            "{text}"
+        );
+    }
 }

@@ -15,7 +15,7 @@ use std::io;
 
 use super::profile::Profile;
 use super::report::{Coverage, Format, Report, SignatureVerdict, bound, conclude};
-use super::verdict::{Finding, Indication};
+use super::verdict::{Finding, Indication, SubIndication::SignedDataNotFound};
 use super::{asic, data, examine, limits, loose, package, pdf, sdjwt};
 use crate::formats::zip::{Archive, Source, ZipError};
 use crate::terms::Digest;
@@ -29,19 +29,7 @@ pub fn verify<S: Source>(name: &str, source: S, profile: &Profile) -> Report {
 
 /// As [`verify`], with the content that a detached signature is over.
 pub fn verify_with<S: Source>(name: &str, source: S, content: Option<&dyn Source>, profile: &Profile) -> Report {
-    let mut report = Report {
-        file: name.to_owned(),
-        format: Format::Unknown,
-        sha256: digest_of_all(&source).ok(),
-        at: profile.at,
-        indication: Indication::TotalPassed,
-        sub_indication: None,
-        code: None,
-        signatures: Vec::new(),
-        findings: Vec::new(),
-        coverage: Coverage::default(),
-        data: data::LicenceData::default(),
-    };
+    let mut report = Report { sha256: digest_of_all(&source).ok(), ..blank(name, profile) };
     if let Err(finding) = by_format(source, content, profile, &mut report) {
         report.findings.push(finding);
     }
@@ -53,6 +41,31 @@ pub fn verify_with<S: Source>(name: &str, source: S, content: Option<&dyn Source
     (report.indication, report.sub_indication, report.code) = conclude(all);
     bound(&mut report.findings);
     report
+}
+
+/// The report on a file that is not there, or cannot be opened: nothing is known of it, and so nothing is confirmed.
+pub fn unreadable(name: &str, why: &str, profile: &Profile) -> Report {
+    let mut report = blank(name, profile);
+    report.findings.push(Finding::doubt(1, "FILE_UNREADABLE", SignedDataNotFound, why));
+    (report.indication, report.sub_indication, report.code) = conclude(report.findings.iter());
+    report
+}
+
+/// Nothing is known yet.
+fn blank(name: &str, profile: &Profile) -> Report {
+    Report {
+        file: name.to_owned(),
+        format: Format::Unknown,
+        sha256: None,
+        at: profile.at,
+        indication: Indication::TotalPassed,
+        sub_indication: None,
+        code: None,
+        signatures: Vec::new(),
+        findings: Vec::new(),
+        coverage: Coverage::default(),
+        data: data::LicenceData::default(),
+    }
 }
 
 fn by_format<S: Source>(
