@@ -510,6 +510,8 @@ fn authority(key: SigningKey, cert: Certificate) -> String {
 fn a_time_stamp_proves_when() {
     let place = Place::new();
     place.party("signer", SignatureAlgorithm::Sm2Sm3);
+    place.party("maker", SignatureAlgorithm::Sm2Sm3);
+    let (maker, maker_cert) = (place.text("maker.key"), place.text("maker.pem"));
     let (paper, key, cert) = (place.paper("paper.ofd"), place.text("signer.key"), place.text("signer.pem"));
     let pkcs8 = SigningKey::generate(SignatureAlgorithm::Sm2Sm3).expect("a key");
     let tsa = SigningKey::from_pkcs8(&pkcs8).expect("a key");
@@ -519,10 +521,12 @@ fn a_time_stamp_proves_when() {
     let der = certificate(&Issuer::root(&tsa, &subject), &subject, &spki, Use::TimeStamping, from, to).expect("made");
     let tsa_cert = place.write("tsa.cer", &der);
     let (esl, sealed) = (place.text("seal.esl"), place.text("sealed.ofd"));
-    good(&["seal", "esl", "--id", "1", "--name", "章", "--signer", &cert, "--key", &key, "--cert", &cert, "-o", &esl]);
+    let made = ["seal", "esl", "--id", "1", "--name", "章", "--signer", &cert, "--key", &maker, "--cert", &maker_cert];
+    good(&[&made[..], &["-o", &esl]].concat());
     let url = authority(tsa, Certificate::parse(&der).expect("a certificate"));
     good(&["seal", "ofd", &paper, "--seal", &esl, "--key", &key, "--cert", &cert, "--tsa", &url, "-o", &sealed]);
-    let said = good(&["verify", &sealed, "--anchor", &cert, "--tsa-anchor", &tsa_cert, "--time-basis", "timestamp"]);
+    let trusted = ["--signer-anchor", &cert, "--maker-anchor", &maker_cert, "--tsa-anchor", &tsa_cert];
+    let said = good(&[&["verify", &sealed, "--time-basis", "timestamp"][..], &trusted].concat());
     assert!(said.contains("proven") && said.contains("(timestamp)"), "{said}");
     let nobody = place.text("no.ofd");
     let line = ["seal", "ofd", &paper, "--key", &key, "--cert", &cert, "--tsa", "http://127.0.0.1:1/", "-o", &nobody];
