@@ -47,8 +47,11 @@ enum Compared<'a> {
     Other(&'a [u8]),
 }
 
-/// For each RDN its attributes in one order, as those of a SET have none. `None` for what is no Name.
-fn compared(name: &[u8]) -> Option<Vec<Vec<(&[u8], Compared<'_>)>>> {
+/// Attributes of one RDN in one order, as those of a SET have none.
+type Rdn<'a> = Vec<(&'a [u8], Compared<'a>)>;
+
+/// `None` for what is no Name.
+fn compared(name: &[u8]) -> Option<Vec<Rdn<'_>>> {
     let mut whole = Reader::new(name);
     let (mut rdns, mut out) = (whole.sequence().ok()?, Vec::new());
     while !rdns.is_empty() {
