@@ -1,7 +1,8 @@
 //! Entries a second of the audit log against raw append + fdatasync of the same disk in the same run.
 //!
 //! `cargo bench --bench audit [-- SECONDS]`; the folder is made below `TONGBAN_BENCH_DIR` or the temporary directory,
-//! and stays when `TONGBAN_BENCH_KEEP` is set.
+//! and stays when `TONGBAN_BENCH_KEEP` is set. With `TONGBAN_BENCH_ENTRIES`, one log of so many entries, three of each case, is
+//! written and verified instead: what a verifier of years has before it.
 
 use std::fs::File;
 use std::io::Write;
@@ -19,23 +20,35 @@ fn main() {
     let base = std::env::var_os("TONGBAN_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
     let dir = base.join(format!("tongban-bench-{}", std::process::id()));
     std::fs::create_dir_all(&dir).expect("a folder for the bench");
-    println!("entry: {} bytes encoded", sample(0).encode().expect("a sample encodes").max_len() - 200);
+    if let Some(entries) = std::env::var("TONGBAN_BENCH_ENTRIES").ok().and_then(|text| text.parse::<u64>().ok()) {
+        let folder = dir.join("log");
+        log(&folder, 256, move |n, _| n < entries / 256, 3).print("256", 1.0);
+        println!("{} with the key {}", folder.display(), signer().verifier(KeyKind::Ed25519));
+        verification(&folder);
+        tidy(&dir);
+        return;
+    }
+    println!("entry: {} bytes encoded", sample(0, 8).encode().expect("a sample encodes").max_len() - 200);
     let encode = Instant::now();
     let n = 20_000;
-    (0..n).for_each(|n| drop(std::hint::black_box(sample(n).encode())));
+    (0..n).for_each(|n| drop(std::hint::black_box(sample(n, 8).encode())));
     println!("build and encode: {:.2} us an entry", encode.elapsed().as_secs_f64() * 1e6 / n as f64);
     println!("{:>12} {:>10} {:>7} {:>9} {:>9} {:>8}", "callers", "entries/s", "x raw", "p50 us", "p99 us", "CPU us");
     let raw = raw(&dir, run);
     raw.print("raw", raw.rate);
     for callers in [1, 16, 64, 256] {
         let folder = dir.join(format!("log-{callers}"));
-        log(&folder, callers, run).print(&callers.to_string(), raw.rate);
+        log(&folder, callers, move |_, elapsed| elapsed < run, 8).print(&callers.to_string(), raw.rate);
         if callers == 256 {
             verification(&folder);
         }
     }
+    tidy(&dir);
+}
+
+fn tidy(dir: &Path) {
     if std::env::var_os("TONGBAN_BENCH_KEEP").is_none() {
-        std::fs::remove_dir_all(&dir).expect("the bench's folder goes");
+        std::fs::remove_dir_all(dir).expect("the bench's folder goes");
     }
 }
 
@@ -89,7 +102,13 @@ fn signer() -> Signer {
     Signer::from_seed("bench.example/gw/1", &[7; 32]).expect("a fixed seed makes a key")
 }
 
-fn log(dir: &Path, callers: u64, run: Duration) -> Figures {
+/// `go_on`: whether a caller that has written so many entries in that time writes one more.
+fn log(
+    dir: &Path,
+    callers: u64,
+    go_on: impl Fn(u64, Duration) -> bool + Copy + Send + 'static,
+    of_a_case: u64,
+) -> Figures {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime");
     let log = Log::open(dir, OpenOptions::new(signer())).expect("a new log");
@@ -99,9 +118,9 @@ fn log(dir: &Path, callers: u64, run: Duration) -> Figures {
             let log = log.clone();
             tokio::spawn(async move {
                 let mut latencies = Vec::new();
-                let mut n = caller << 32;
-                while start.elapsed() < run {
-                    let entry = sample(n);
+                let mut n = 0;
+                while go_on(n, start.elapsed()) {
+                    let entry = sample(caller << 32 | n, of_a_case);
                     n += 1;
                     let at = Instant::now();
                     log.append(&entry).await.expect("the log takes it");
@@ -143,10 +162,10 @@ fn word(text: &str) -> Option<Word> {
     Word::new(text).ok()
 }
 
-/// An entry as a gateway writes it for a passed request; every eighth entry has the same case.
-fn sample(n: u64) -> Entry {
+/// An entry as a gateway writes it for a passed request; so many have the same case.
+fn sample(n: u64, of_a_case: u64) -> Entry {
     let mut case = [0; 16];
-    case[..8].copy_from_slice(&(n / 8).to_le_bytes());
+    case[..8].copy_from_slice(&(n / of_a_case).to_le_bytes());
     let trace = Word::new(&format!("{n:032x}")).expect("hexadecimal is a word");
     Entry::new(Kind::DataRead, UnixMillis(1_771_000_000_000))
         .trace(trace)
