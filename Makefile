@@ -1,6 +1,6 @@
 # Two commands for a newcomer: `cargo run --release -- demo` and `make test`.
 
-.PHONY: test lint demo docs fuzz-smoke
+.PHONY: test lint demo docs fuzz-check fuzz-smoke
 
 # Everything, once SoftHSM2 and poppler are there: unit tests, whole-system tests through real sockets, policy cases; on SQLite and on a real PostgreSQL, with a
 # real identity provider and a real object storage (npm's oidc-provider and s3rver, installed into target/; Node from Debian where it is missing),
@@ -22,6 +22,11 @@ demo:
 # Rewrites the documents that are generated from the code; tests fail while they are out of date.
 docs:
 	UPDATE_DOCS=1 cargo test --lib -- docs_errors_page_is_current manual
+
+# Fuzz targets are a workspace of their own: nothing else tells that they still fit the code. Two minutes after `lint`, whose work it uses.
+fuzz-check:
+	tests/tools/need c++ g++ "whether fuzz targets compile"
+	cargo check --manifest-path fuzz/Cargo.toml --target-dir target --locked
 
 # Every fuzz target for a few seconds, from seeds made here. Installs cargo-fuzz where it is missing; needs a C++ compiler.
 FUZZ_SECONDS ?= 5

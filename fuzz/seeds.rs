@@ -2,20 +2,23 @@
 //!
 //! Usage: `cargo run --example fuzz-seeds [FOLDER]`, `fuzz/corpus` by default.
 
+#[path = "seeds/texts.rs"]
+mod texts;
+
 use std::error::Error;
 use std::path::PathBuf;
 
-use tongban::audit::note;
-use tongban::formats::der::write;
+use tongban::formats::der::{self, write};
 use tongban::formats::zip::{DosTime, Packing, Writer};
+use tongban::licences::make::specimen::{Form, Kind, Making, Pki};
 use tongban::licences::make::{Paper, PaperKind, SealSpec, make_seal, seal};
 use tongban::terms::UnixMillis;
 use tongban::trust::asic::{self, Part};
 use tongban::trust::certificate::Certificate;
 use tongban::trust::cms::{self, Spelling};
 use tongban::trust::issue::{self, Issuer, Subject, Use};
-use tongban::trust::suite::{DigestAlgorithm, SignatureAlgorithm, Signer, SigningKey};
-use tongban::trust::{jose, ocsp, pem, timestamp};
+use tongban::trust::suite::{SignatureAlgorithm, Signer, SigningKey};
+use tongban::trust::{jose, ocsp, pem, request, timestamp};
 
 const AT: UnixMillis = UnixMillis(1_790_000_000_000);
 const YEAR_MS: i64 = 365 * 86_400_000;
@@ -41,7 +44,7 @@ fn party(algorithm: SignatureAlgorithm, purpose: Use) -> Done<Party> {
 
 fn main() -> Done<()> {
     let folder = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "fuzz/corpus".to_owned()));
-    let keep = |target: &str, name: &str, octets: &[u8]| -> Done<()> {
+    let keep: Keep<'_> = &|target, name, octets| {
         let folder = folder.join(target);
         std::fs::create_dir_all(&folder)?;
         Ok(std::fs::write(folder.join(name), octets)?)
@@ -57,11 +60,19 @@ fn main() -> Done<()> {
         }
         let issuer = Issuer::of(&root.key, &root.certificate);
         let revoked = [(signer.certificate.serial().to_vec(), AT)];
-        keep("crl", suite, &issue::crl(&issuer, &revoked, 1, AT, UnixMillis(AT.0 + YEAR_MS))?)?;
+        let list = issue::crl(&issuer, &revoked, 1, AT, UnixMillis(AT.0 + YEAR_MS))?;
+        keep("crl", suite, &list)?;
         let by: (&dyn Signer, &Certificate) = (&root.key, &root.certificate);
         let answer =
             ocsp::respond(by, signer.certificate.serial(), &ocsp::Answer::Good, AT, UnixMillis(AT.0 + YEAR_MS))?;
         keep("ocsp", suite, &answer)?;
+        // Signed by itself, and the answer by it: what is taken, without anybody else.
+        let by: (&dyn Signer, &Certificate) = (&signer.key, &signer.certificate);
+        let own = ocsp::respond(by, signer.certificate.serial(), &ocsp::Answer::Good, AT, UnixMillis(AT.0 + YEAR_MS))?;
+        let pair = write::sequence(&[signer.certificate.der(), &own]);
+        keep("answers", suite, &write::sequence(&[pair]))?;
+        keep("request", suite, &request::make(&signer.key)?)?;
+        trust_list(keep, suite, &root.certificate, &list)?;
         let request = timestamp::Request::over(algorithm.digest(), b"message", [7; 8]);
         let stamps = std::slice::from_ref(&tsa.certificate);
         let response = timestamp::respond(&request, &tsa.key, stamps, "1.2.3", 1, AT)?;
@@ -73,14 +84,57 @@ fn main() -> Done<()> {
             let signed = cms::sign_detached_with(&signer.key, chain, &digest, Some(AT), spelling, None)?;
             keep("cms", &format!("{suite}-{name}"), &signed)?;
             keep("ofd", &format!("{suite}-{name}-p7s"), &signed)?;
-            keep("pdf", &format!("{suite}-{name}"), &pdf(&signed))?;
+            keep("pdf", &format!("{suite}-{name}"), &pdf(&signed, &[]))?;
+            let store = [("CRLs", &list[..]), ("OCSPs", &answer), ("Certs", root.certificate.der())];
+            keep("pdf", &format!("{suite}-{name}-dss"), &pdf(&signed, &store))?;
+            keep("ber", &format!("{suite}-{name}"), &streamed(&signed))?;
         }
         let parts = vec![Part::whole("a.json", "application/json", b"{}")];
         keep("asic", suite, &asic::seal(Vec::new(), parts, &signer.key, chain, AT)?)?;
     }
-    sealed(&keep)?;
-    credential(&keep)?;
-    texts(&keep)
+    sealed(keep)?;
+    credential(keep)?;
+    specimens(keep)?;
+    texts::all(keep)
+}
+
+/// Test material of every form and variation.
+fn specimens(keep: Keep<'_>) -> Done<()> {
+    let pki = Pki::new(AT)?;
+    let kind = Kind { name: "测试", type_code: "11100000DT0000131P001", body: false, dated: true };
+    let making = Making { pki: &pki, kind, holder: "甲" };
+    for form in Form::ALL {
+        let target = if form == Form::SdJwt { "credential" } else { form.word() };
+        for variation in form.variations() {
+            keep(target, variation.name, &making.file(form, variation)?)?;
+        }
+    }
+    for (name, octets, _) in pki.files()? {
+        match name.as_str() {
+            "list.jwt" => keep("status_list", "list", &octets)?,
+            "issuer.json" => keep("credential", "issuer", &octets)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// `trust.toml`, and the file that it names behind a NUL.
+fn trust_list(keep: Keep<'_>, suite: &str, anchor: &Certificate, list: &[u8]) -> Done<()> {
+    let whole = |text: &str, file: &[u8]| [text.as_bytes(), &[0], file].concat();
+    let anchor = pem::encode("CERTIFICATE", anchor.der());
+    let text = "[[anchor]]\nfile = \"a.pem\"\npurposes = [\"signer\", \"licence_issuer\"]\ndivisions = [\"440000\"]\n\
+                licence_types = [\"11100000MB\"]\nfrom = \"2026-01-01\"\nto = \"2027-12-31\"\n";
+    keep("trust_list", &format!("{suite}-anchor"), &whole(text, anchor.as_bytes()))?;
+    keep("trust_list", &format!("{suite}-crl"), &whole("[[crl]]\nfile = \"a.crl\"\n", list))
+}
+
+/// A SignedData as encoders write it that sign while they write: the outermost lengths are not told.
+fn streamed(der: &[u8]) -> Vec<u8> {
+    let Ok(whole) = der::only(der) else { return Vec::new() };
+    let mut inside = whole.inside();
+    let (Ok(kind), Ok(content)) = (inside.element(), inside.element()) else { return Vec::new() };
+    [&[0x30, 0x80][..], kind.full, &[content.tag, 0x80], content.content, &[0; 4]].concat()
 }
 
 /// A credential with a disclosure, and four numbers for the curve.
@@ -134,51 +188,35 @@ fn sealed(keep: Keep<'_>) -> Done<()> {
     keep("zip", "folder", &writer.finish()?)
 }
 
-/// A signed PDF of the smallest kind; the value is a signature over something else.
-fn pdf(value: &[u8]) -> Vec<u8> {
+/// A signed PDF of the smallest kind; the value is a signature over something else. `store` is what validation needs.
+fn pdf(value: &[u8], store: &[(&str, &[u8])]) -> Vec<u8> {
     let hex: String = value.iter().map(|b| format!("{b:02x}")).collect();
     let mut out = b"%PDF-1.7\n".to_vec();
     let mut table = "xref\n0 1\n0000000000 65535 f\r\n".to_owned();
     let head = "<</Type/Sig/SubFilter/ETSI.CAdES.detached/Contents";
-    for number in 1..=3 {
+    let lists: String = store.iter().zip(5..).map(|((name, _), number)| format!("/{name}[{number} 0 R]")).collect();
+    let vri = "/VRI<</0123456789ABCDEF0123456789ABCDEF01234567<</CRL[5 0 R]>>>>";
+    let own = [
+        format!("<</Type/Catalog/AcroForm<</Fields[2 0 R]>>{}>>", if store.is_empty() { "" } else { "/DSS 4 0 R" }),
+        "<</FT/Sig/T(a)/V 3 0 R>>".to_owned(),
+        String::new(),
+        format!("<</Type/DSS{lists}{}>>", if store.is_empty() { "" } else { vri }),
+    ];
+    let stream = |der: &[u8]| [format!("<</Length {}>>stream\n", der.len()).as_bytes(), der, b"\nendstream"].concat();
+    let objects = own.map(String::into_bytes).into_iter().chain(store.iter().map(|(_, der)| stream(der)));
+    let mut size = 1;
+    for (number, mut object) in (1..).zip(objects) {
         table += &format!("{number} 1\n{:010} 00000 n\r\n", out.len());
-        let body = match number {
-            1 => "<</Type/Catalog/AcroForm<</Fields[2 0 R]>>>>".to_owned(),
-            2 => "<</FT/Sig/T(a)/V 3 0 R>>".to_owned(),
-            _ => {
-                let from = out.len() + "3 0 obj\n".len() + head.len();
-                format!("{head}<{hex}>/ByteRange[0 {from} {} 20]>>", from + hex.len() + 2)
-            }
-        };
-        out.extend(format!("{number} 0 obj\n{body}\nendobj\n").into_bytes());
+        if number == 3 {
+            let from = out.len() + "3 0 obj\n".len() + head.len();
+            object = format!("{head}<{hex}>/ByteRange[0 {from} {} 20]>>", from + hex.len() + 2).into_bytes();
+        }
+        out.extend(format!("{number} 0 obj\n").into_bytes());
+        out.extend(object);
+        out.extend(b"\nendobj\n");
+        size = number + 1;
     }
     let start = out.len();
-    out.extend(format!("{table}trailer\n<</Size 4/Root 1 0 R>>\nstartxref\n{start}\n%%EOF\n").into_bytes());
+    out.extend(format!("{table}trailer\n<</Size {size}/Root 1 0 R>>\nstartxref\n{start}\n%%EOF\n").into_bytes());
     out
-}
-
-/// Seeds that are texts.
-fn texts(keep: Keep<'_>) -> Done<()> {
-    keep(
-        "xml",
-        "prefix",
-        "<?xml version='1.0'?><o:a xmlns:o='u' b='&lt;'>证<c/><![CDATA[d]]>&#x4e2d;</o:a>".as_bytes(),
-    )?;
-    let utf16: Vec<u8> = "\u{feff}<a>证照</a>".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    keep("xml", "utf16", &utf16)?;
-    keep(
-        "der",
-        "times",
-        &write::sequence(&[write::generalized_time(AT), write::certificate_time(AT), write::small(300)]),
-    )?;
-    keep("json", "object", br#"{"a":[1,2.5,-3e2,"\u4e2d",true,null],"b":{"c":""}}"#)?;
-    keep("token", "jwt", b"eyJhbGciOiJFUzI1NiIsImtpZCI6ImEiLCJ0eXAiOiJhdCtqd3QifQ.eyJpc3MiOiJhIn0.AAAA")?;
-    keep("policy", "rule", b"@id(\"a\") permit(principal, action, resource) when { context.a == 1 };")?;
-    let key = note::Signer::from_seed("example.com/log", &[7; 32])?;
-    let digest = DigestAlgorithm::Sha256.of(b"");
-    let root: String = pem::encode("X", &digest).lines().nth(1).unwrap_or_default().to_owned();
-    keep("note", "checkpoint", key.sign(&format!("example.com/log\n1\n{root}\n")).as_bytes())?;
-    keep("tile", "full", b"tile/0/x001/234")?;
-    keep("tile", "partial", b"tile/1/000.p/7")?;
-    keep("tile", "hashes", &[&[0, 2][..], &[7; 64]].concat())
 }

@@ -8,7 +8,7 @@
 
 pub mod api;
 pub mod guard;
-mod heads;
+pub mod heads;
 pub mod host;
 pub mod log;
 pub mod openapi;
