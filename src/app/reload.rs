@@ -100,7 +100,7 @@ impl Reloader {
         let changes = changes::announce(&self.rooms, &snapshot.parts, cause, now).await;
         let changes = changes.map_err(|e| NotReloaded::NotOnRecord(e.to_string()))?;
         let at_next_start = at_next_start(&self.started, &config);
-        self.put(snapshot);
+        self.put(snapshot, now);
         self.rooms.people.store(Arc::new(config.people.clone()));
         self.rooms.bounds.store(Arc::new(wire::bounds(&config)));
         for places in &self.places {
@@ -119,7 +119,7 @@ impl Reloader {
         Ok(Reloaded { changes, at_next_start })
     }
 
-    fn put(&self, snapshot: Snapshot) {
+    fn put(&self, snapshot: Snapshot, now: UnixMillis) {
         let rooms = &self.rooms;
         let (known, old) = (rooms.issuers.load(), rooms.directory.load());
         let book = refresh::with_known_keys(snapshot.book, &known, &old, &snapshot.directory);
@@ -138,7 +138,7 @@ impl Reloader {
         rooms.issuers.store(Arc::new(book));
         rooms.peers.store(Arc::new(snapshot.peers));
         rooms.systems.store(Arc::new(snapshot.systems));
-        rooms.certificate_status.ask(snapshot.asked);
+        rooms.certificate_status.ask(snapshot.asked, now);
         self.auditors.store(Arc::new(snapshot.auditors));
         self.api_tls.store(snapshot.api_tls);
         // What was looked up was looked up under the old rules and registers.

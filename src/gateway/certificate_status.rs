@@ -47,6 +47,8 @@ pub struct CertificateStatus {
     asked: ArcSwap<Asked>,
     /// A certificate's status is needed that nobody has told yet.
     pub wanted: Notify,
+    /// Others are asked from now on: whoever waits for an answer of the old ones waits in vain.
+    pub replaced: Notify,
 }
 
 impl CertificateStatus {
@@ -55,12 +57,21 @@ impl CertificateStatus {
         Self { asked: ArcSwap::from_pointee(asked), answers: Mutex::new(known), ..Self::default() }
     }
 
-    /// From now on these are asked. What others said of their issuers' certificates is forgotten with them: nobody would
-    /// ask them again.
-    pub fn ask(&self, asked: Asked) {
-        let asked = Arc::new(asked);
-        self.known().keep(&asked.issuers);
-        self.asked.store(asked);
+    /// From now on these are asked, at once where an issuer's responder is another one. What others said of their issuers'
+    /// certificates is forgotten with them: nobody would ask them again.
+    pub fn ask(&self, asked: Asked, now: UnixMillis) {
+        let (old, asked) = (self.asked(), Arc::new(asked));
+        let moved = |issuer: &&Certificate| old.responder(issuer) != asked.responder(issuer);
+        let moved: Vec<_> = asked.issuers.iter().filter(moved).collect();
+        let mut known = self.known();
+        known.keep(&asked.issuers);
+        known.ask_anew(&moved, now);
+        drop(known);
+        let changes = !moved.is_empty() || old.issuers.len() != asked.issuers.len();
+        self.asked.store(asked.clone());
+        if changes {
+            self.replaced.notify_waiters();
+        }
         self.wanted.notify_one();
     }
 

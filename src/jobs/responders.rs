@@ -86,8 +86,16 @@ impl Responders {
             }
             tokio::select! {
                 () = stopped(&mut stop) => return,
-                () = self.round(UnixMillis::now()) => {}
+                () = self.turn(UnixMillis::now()) => {}
             }
+        }
+    }
+
+    /// A round, cut short when others are to be asked: an answer that is on its way is asked for again, of them.
+    async fn turn(&self, now: UnixMillis) {
+        tokio::select! {
+            () = self.status.replaced.notified() => {}
+            () = self.round(now) => {}
         }
     }
 

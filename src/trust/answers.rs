@@ -110,6 +110,13 @@ impl Answers {
         Ok(())
     }
 
+    /// Asks about certificates of these issuers as soon as may be: somebody else answers for them now. What is known stays.
+    pub fn ask_anew(&mut self, issuers: &[&Certificate], now: UnixMillis) {
+        for met in self.met.values_mut().filter(|met| issuers.contains(&&met.issuer)) {
+            met.due = met.due.min(now);
+        }
+    }
+
     /// Forgets certificates whose issuer is none of these.
     pub fn keep(&mut self, issuers: &[Certificate]) {
         self.met.retain(|_, met| issuers.contains(&met.issuer));

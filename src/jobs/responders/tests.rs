@@ -197,6 +197,39 @@ async fn unknown_is_not_valid_until_the_responder_has_told() {
     }
 }
 
+/// A responder that is moved in the configuration is asked at its new address at once: neither the pause after a failure nor
+/// an answer that never comes is waited for.
+#[tokio::test]
+async fn another_responder_is_asked_at_once() {
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let good = |page: &Page| *page.lock().unwrap() = world.answer(&Answer::Good, NOW);
+    let passes = |status: &CertificateStatus| world.judge(status, NOW).0 == Indication::TotalPassed;
+    let issuer = || world.signers.certificate.clone();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap(); // takes connections and says nothing
+    let silent = format!("http://{}/ocsp", silent.local_addr().unwrap());
+    for (name, old) in [("away", responder().0), ("silent", silent)] {
+        let (responders, status) = responders(&world, &old, None, &file(&folder.path().join(name)));
+        let (new, page) = responder();
+        good(&page);
+        assert!(!passes(&status), "{name}: nobody has told yet");
+        let begun = std::time::Instant::now();
+        let change = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            status.ask(Asked::new(vec![(old.clone(), issuer())], None), NOW); // the same: nothing is asked anew
+            assert!(status.known().due(NOW, AGAIN_S).is_empty(), "{name}");
+            status.ask(Asked::new(vec![(new, issuer())], None), NOW);
+        };
+        tokio::join!(responders.turn(NOW), change);
+        responders.turn(NOW).await;
+        assert!(passes(&status), "{name}");
+        assert!(begun.elapsed() < WAIT / 2, "{name}: {:?}", begun.elapsed());
+        // Whoever nobody answers for any more is forgotten.
+        status.ask(Asked::new(Vec::new(), None), NOW);
+        assert!(!passes(&status) && status.known().all().is_empty(), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn answers_grow_old_before_they_end_where_the_policy_says_so() {
     let (world, (url, page)) = (World::new(), responder());
