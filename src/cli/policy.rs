@@ -103,6 +103,31 @@ impl From<io::Error> for Trouble {
     }
 }
 
+/// What an operator named and we cannot read.
+#[derive(Clone, Copy)]
+enum Named {
+    Request,
+    Records,
+}
+
+impl Named {
+    /// Says that it cannot be read, why, and what would do.
+    fn unread(self, path: &Path, why: impl std::fmt::Display) -> Trouble {
+        let (what, mend) = match self {
+            Self::Request => (
+                "请求文件读不了 · the request cannot be read",
+                "写法见 policies/cases/requests.toml 的 [base.…] · the [base.…] of policies/cases/requests.toml show the form",
+            ),
+            Self::Records => (
+                "判定记录读不了 · the records cannot be read",
+                "指定网关的数据目录（gateway.data），或每行一条 JSON 的文件 · name a gateway's data folder (gateway.data), or a file \
+                 with one JSON record a line",
+            ),
+        };
+        Trouble::Said(format!("{what}\n  {}: {}\n    → {mend}", path.display(), why.to_string().trim_end()))
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Paint(bool);
 
@@ -145,7 +170,26 @@ fn test(out: &mut impl Write, paint: Paint, dir: Option<&Path>, verbose: bool) -
         }
     }
     summary(out, paint, &set, &run)?;
+    let unread = dir.map(unread_files).unwrap_or_default();
+    if !unread.is_empty() {
+        let names = unread.join(", ");
+        writeln!(out, "{}", paint.bad(&format!("不读取的文件 · files that nobody reads: {names}")))?;
+    }
     Ok(run.passed() && !run.outcomes.is_empty())
+}
+
+/// What lies in a policy folder and is neither schema, rules, cases nor a page about them: a rule file whose name is misspelt
+/// would otherwise be missed by nobody.
+fn unread_files(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let names = entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path().is_dir()));
+    let read = |name: &str, is_dir: bool| match is_dir {
+        true => name == "cases",
+        false => [".cedar", ".cedarschema", ".md"].iter().any(|end| name.ends_with(end)),
+    };
+    let mut unread: Vec<_> = names.filter(|(name, is_dir)| !read(name, *is_dir)).map(|(name, _)| name).collect();
+    unread.sort();
+    unread
 }
 
 fn summary(out: &mut impl Write, paint: Paint, set: &PolicySet, run: &CaseRun) -> io::Result<()> {
@@ -215,20 +259,20 @@ fn show(out: &mut impl Write, paint: Paint, finding: &Finding<'_>) -> io::Result
 
 fn read_ask(path: &Path) -> Result<Ask, Trouble> {
     use io::Read;
-    let said = |what: String| Trouble::Said(format!("{}: {what}", path.display()));
+    let unread = |why: &dyn std::fmt::Display| Named::Request.unread(path, why);
     let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(|e| said(e.to_string()))?;
-    file.take(REQUEST_MAX_BYTES).read_to_string(&mut text).map_err(|e| said(e.to_string()))?;
+    let file = std::fs::File::open(path).map_err(|e| unread(&e))?;
+    file.take(REQUEST_MAX_BYTES).read_to_string(&mut text).map_err(|e| unread(&e))?;
     if text.trim_start().starts_with('{') {
-        serde_json::from_str(&text).map_err(|e| said(e.to_string()))
+        serde_json::from_str(&text).map_err(|e| unread(&e))
     } else {
-        toml::from_str(&text).map_err(|e| said(e.to_string()))
+        toml::from_str(&text).map_err(|e| unread(&e))
     }
 }
 
 fn replayed(out: &mut impl Write, paint: Paint, path: &Path, dir: Option<&Path>) -> Result<bool, Trouble> {
     let set = load(dir)?;
-    let said = |what: String| Trouble::Said(format!("{}: {what}", path.display()));
+    let said = |what: String| Named::Records.unread(path, what);
     let mut lines = io::BufReader::new(std::fs::File::open(path).map_err(|e| said(e.to_string()))?);
     let (mut counts, mut unchanged, mut number) = ([0usize; 3], 0usize, 0usize);
     while let Some(line) = bounded_line(&mut lines).map_err(|e| said(format!("line {}: {e}", number + 1)))? {
@@ -299,6 +343,50 @@ mod tests {
             text.contains("✓ 结婚登记须双方到场：网点代收被拒") && text.contains("全部通过 · all passed"),
             "{text}"
         );
+    }
+
+    /// What an operator may get wrong, and what they are told: in both languages, with what would do.
+    #[test]
+    fn mistakes_of_operators_are_told_with_the_mend() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let none = dir.path().join("none");
+        let said = |outcome: Result<bool, Trouble>| match outcome {
+            Err(Trouble::Said(text)) => text,
+            _ => panic!("it was read"),
+        };
+        let out = || Vec::new();
+        for (path, why) in [
+            (none.clone(), "No such file"),
+            (file("word.toml", "ask = \"administr\""), "unknown variant `administr`"),
+            (file("short.json", "{\"ask\": \"file\"}"), "missing field"),
+        ] {
+            let text = said(explain(&mut out(), Paint(false), &path, None));
+            assert!(
+                text.contains(why) && text.contains("请求文件读不了 · the request") && text.contains("→ 写法见"),
+                "{text}"
+            );
+        }
+        std::fs::create_dir(dir.path().join("empty")).unwrap();
+        let text = said(past::replay(&mut out(), Paint(false), &dir.path().join("empty"), None));
+        assert!(text.contains("判定记录读不了 · the records") && text.contains("gateway.data"), "{text}");
+        let text = said(replayed(&mut out(), Paint(false), &file("records", "nonsense\n"), None));
+        assert!(text.contains("line 1") && text.contains("一条 JSON"), "{text}");
+
+        // Rules without cases are good rules without cases; a file that nobody reads is named.
+        let own = dir.path().join("own");
+        std::fs::create_dir(&own).unwrap();
+        for (name, text) in PolicySet::embedded().unwrap().sources() {
+            std::fs::write(own.join(name), text).unwrap();
+        }
+        std::fs::write(own.join("95-rest.cedar.txt"), "forbid (principal, action, resource);").unwrap();
+        let (done, text) = quiet(|out| test(out, Paint(false), Some(&own), false));
+        assert!(!done && text.contains("没有案例 · there are no cases"), "{text}");
+        assert!(text.contains("不读取的文件 · files that nobody reads: 95-rest.cedar.txt\n"), "{text}");
     }
 
     #[test]

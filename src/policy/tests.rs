@@ -37,6 +37,28 @@ fn every_shipped_case_comes_out_and_every_rule_is_shown() {
     assert_eq!(names.len(), run.outcomes.len(), "two cases of one name");
 }
 
+/// A rule that was only ever shown to say no may say no to everybody, and the other way round: each is in the scope of a
+/// request that goes through and of one that does not.
+#[test]
+fn every_rule_is_shown_both_ways() {
+    let (mut through, mut refused) = (BTreeSet::new(), BTreeSet::new());
+    for outcome in &RUN.outcomes {
+        let seen = match outcome.want {
+            Want::Permit(_) => &mut through,
+            Want::Deny(_) => &mut refused,
+        };
+        let findings = SHIPPED.explain(&outcome.ask).unwrap_or_else(|e| panic!("{}: {e}", outcome.en));
+        seen.extend(findings.iter().filter(|f| f.in_scope).map(|f| f.rule.id.to_string()));
+    }
+    let all = || SHIPPED.rules().iter().map(|rule| rule.id.to_string());
+    let missing = |seen: &BTreeSet<String>| all().filter(|id| !seen.contains(id)).collect::<Vec<_>>();
+    assert_eq!(missing(&through), NEVER_THROUGH, "rules without a request that goes through");
+    assert_eq!(missing(&refused), Vec::<String>::new(), "rules without a request that is refused");
+}
+
+/// Rules whose scope nobody gets through: there is nothing that these people may do.
+const NEVER_THROUGH: [&str; 2] = ["operators-never-handle", "outlet-never-decides"];
+
 /// Whoever is told no is told which rule speaks, in both languages, and what to do next.
 #[test]
 fn every_denial_names_its_rule_and_its_sentence() {

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::Path;
 
-use super::{Paint, Trouble, counted, load, told};
+use super::{Named, Paint, Trouble, counted, load, told};
 use crate::cli::again::{self, Archive};
 use crate::cli::audit::each_entry;
 use crate::policy::Ask;
@@ -57,7 +57,7 @@ pub fn replay(out: &mut impl Write, paint: Paint, data: &Path, dir: Option<&Path
         }
         Ok(())
     });
-    walked.map_err(Trouble::Said)??;
+    walked.map_err(|why| Named::Records.unread(&data.join("log"), why))??;
     let same = counted(out, unchanged, counts)?;
     if missing > 0 {
         writeln!(out, "无原始请求 · questions that were not kept: {missing}")?;
@@ -75,7 +75,7 @@ pub fn replay(out: &mut impl Write, paint: Paint, data: &Path, dir: Option<&Path
 
 /// All questions that were kept.
 fn questions(folder: &Path) -> Result<HashMap<Digest, Ask>, Trouble> {
-    let said = |e: std::io::Error| Trouble::Said(format!("{}: {e}", folder.display()));
+    let said = |e: std::io::Error| Named::Records.unread(folder, e);
     let mut all = HashMap::new();
     for entry in std::fs::read_dir(folder).map_err(said)? {
         let path = entry.map_err(said)?.path();
