@@ -844,7 +844,7 @@ async fn windows_with_a_mandate(house: &House<'_>) {
         ),
         ("a power of attorney", act(&last, "accept", &paper).await, "TB-IDN-0102"),
         ("a veto", act(&last, "not_accept", &mandate).await, "TB-GW-0103"),
-        ("a decision", act(&last, "grant", &mandate).await, "TB-GW-0103"),
+        ("a decision that it does not list", act(&last, "grant", &mandate).await, "TB-IDN-0107"),
         ("nonsense", act(&last, "accept", "a.b.c").await, "TB-IDN-0101"),
     ] {
         assert_eq!(answer.json["code"], code, "{what}: {}", answer.text());

@@ -127,6 +127,17 @@ impl Reading<'_> {
         .ok()
     }
 
+    /// Items that windows list, against the catalogue.
+    fn stationed(&mut self, catalogue: &Catalogue) {
+        let listed = self.config.windows.iter().flat_map(|window| window.items.iter().flatten());
+        for listed in listed.filter(|listed| !catalogue.items.contains_key(&listed.one.item)) {
+            let file = self.config.source.file.display().to_string();
+            let wrong = format!("{} is not in the catalogue", listed.one.item);
+            self.faults.mistakes.add(&file, listed.line, "window.item.code", wrong, "write an item of the catalogue");
+            self.faults.note(Kind::AdminConfig);
+        }
+    }
+
     fn contracts(&mut self, catalogue: &Catalogue) -> Option<Contracts> {
         match wire::contracts(self.config, catalogue) {
             Ok(contracts) => Some(contracts),
@@ -289,6 +300,9 @@ pub fn read(config: &Config, have: Option<u64>, now: UnixMillis) -> Result<Snaps
     let (systems, asked) = (reading.systems(), reading.asked());
     let file = config.source.file.as_path();
     let windows = reading.take(Kind::AdminConfig, ("window", file, "a fingerprint"), wire::windows(config));
+    if let Some(catalogue) = &catalogue {
+        reading.stationed(catalogue);
+    }
     let auditors = reading.take(Kind::AdminConfig, ("auditor", file, "a fingerprint"), wire::auditors(config));
     let trusted = directory.as_ref().and_then(|directory| {
         let place = ("directory.file", config.directory.file.as_path(), "have the operator mend it");

@@ -249,8 +249,13 @@ pub fn lists(file: &Path, anchors: &[Certificate]) -> Result<Vec<Crl>, Wrong> {
 /// Our own windows, by certificate.
 pub fn windows(config: &Config) -> Result<HashMap<Digest, Window>, Wrong> {
     let known = config.windows.iter().map(|window| {
-        let known =
-            Window { id: window.id.clone(), name: window.name.clone(), region: window.region, org: window.org.clone() };
+        let known = Window {
+            id: window.id.clone(),
+            name: window.name.clone(),
+            region: window.region,
+            org: window.org.clone(),
+            items: window.items.as_ref().map(|list| list.iter().map(|listed| listed.one).collect()),
+        };
         Ok((digest(&window.certificate)?, known))
     });
     known.collect()

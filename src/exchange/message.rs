@@ -70,6 +70,9 @@ pub struct Dossier {
     /// The collecting point saw the applicant in person, as its clerk states.
     #[serde(default)]
     pub present: bool,
+    /// To be served first (绿色通道): for whoever orders a queue, and for no check.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub priority: bool,
     pub received_at: UnixMillis,
     /// What the applicant filled in.
     #[serde(default)]

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD as B64;
 use serde::Deserialize;
 
 use super::ledger::{self, Trace};
-use super::rooms::Rooms;
+use super::rooms::{Rooms, System};
 use super::step::{self, Inbox, Moved, Saying};
 use super::who::{Terminal, WRONG_KIND};
 use super::{facts, keep, papers};
@@ -75,27 +75,12 @@ pub async fn order(
     no: CaseNo,
     order: Order,
 ) -> Result<Done, Refusal> {
-    let office = terminal.office();
-    let office =
-        office.ok_or_else(|| Refusal::new(&WRONG_KIND, "only an enrolled approval system acts for an authority"))?;
-    let (record, key) = {
-        let mut tx = rooms.store.read().await?;
-        let record = records::load(&mut tx, no).await?.filter(|r| r.side != "collecting");
-        (record.ok_or(ExchangeError::NoCase)?, case_key(rooms, &mut tx, no).await?)
-    };
-    let dossier = record.dossier(&key)?;
-    // Not yours and not there are one answer.
-    if !dossier.owner.lies_in(office.region) || office.authority.as_str() != dossier.authority {
-        return Err(ExchangeError::NoCase.into());
-    }
+    let (office, Owned { record, key, dossier }) = owned(rooms, terminal, no).await?;
     let permit = match case_act(order.act) {
         None => return Err(Refusal::new(&WRONG_KIND, "offices do not do this")),
         Some(act) => {
             let catalogue = rooms.catalogue.load();
-            let mut who = Who::new(WhoKind::Department, &order.by);
-            who.org = Some(office.authority.to_string());
-            who.places = vec![office.region];
-            who.roles = vec![Role::Accept, Role::Examine, Role::Approve, Role::Issue];
+            let who = official(office, &order.by);
             let mut step = Ask::step(act, who, facts::case(&record, &dossier, catalogue.items.get(&dossier.item)));
             step.complete = true;
             step.grant = order.act == Act::Grant;
@@ -107,6 +92,43 @@ pub async fn order(
     let line = keep::act_line(trace, rooms, terminal, no);
     let ready = Ready { record, key, dossier, once: None };
     ready.carry_out(rooms, trace.at, order, line.dec(ledger::allowed(&permit))).await
+}
+
+/// A case of an office.
+pub(super) struct Owned {
+    pub record: Record,
+    pub key: Key,
+    pub dossier: Dossier,
+}
+
+/// The case that an office's system names, where it is the office's. Not yours and not there are one answer.
+pub(super) async fn owned<'t>(
+    rooms: &Rooms,
+    terminal: &'t Terminal,
+    no: CaseNo,
+) -> Result<(&'t System, Owned), Refusal> {
+    let office = terminal.office();
+    let office =
+        office.ok_or_else(|| Refusal::new(&WRONG_KIND, "only an enrolled approval system acts for an authority"))?;
+    let (record, key) = {
+        let mut tx = rooms.store.read().await?;
+        let record = records::load(&mut tx, no).await?.filter(|r| r.side != "collecting");
+        (record.ok_or(ExchangeError::NoCase)?, case_key(rooms, &mut tx, no).await?)
+    };
+    let dossier = record.dossier(&key)?;
+    if !dossier.owner.lies_in(office.region) || office.authority.as_str() != dossier.authority {
+        return Err(ExchangeError::NoCase.into());
+    }
+    Ok((office, Owned { record, key, dossier }))
+}
+
+/// The official whom an office's system names: which of its staff may do what, the office knows.
+pub(super) fn official(office: &System, by: &str) -> Who {
+    let mut who = Who::new(WhoKind::Department, by);
+    who.org = Some(office.authority.to_string());
+    who.places = vec![office.region];
+    who.roles = vec![Role::Accept, Role::Examine, Role::Approve, Role::Issue];
+    who
 }
 
 /// A case, and a yes to the act on it.

@@ -14,7 +14,8 @@ use super::who::{NO_SUBJECT, Person, PersonKind, Terminal, WRONG_KIND};
 use super::{door, facts, keep, onward};
 use crate::audit::Kind;
 use crate::audit::entry::{Evidence, Outcome, Subject};
-use crate::exchange::message::{Dossier, Stored};
+use crate::catalogue::words::Mode;
+use crate::exchange::message::{Collector, Dossier, Stored};
 use crate::exchange::outbox::{self, Delivery};
 use crate::exchange::records::{self, EventRow, Record, Whose};
 use crate::exchange::vault::Reading;
@@ -308,6 +309,8 @@ pub fn view(seen: &Seen, masking: Option<&Masking>) -> Value {
         "item": {"code": d.item, "name": d.item_name},
         "window": d.window, "owner": d.owner, "authority": d.authority_name,
         "applicant": {"name": d.applicant.name, "code": code},
+        "priority": d.priority,
+        "first_handler": first_handler(d),
         "received_at": d.received_at.to_string(),
         "accepted_at": seen.record.case.accepted_at.map(|t| t.to_string()),
         "materials": d.materials.iter().map(|m| json!({
@@ -324,6 +327,14 @@ pub fn view(seen: &Seen, masking: Option<&Masking>) -> Value {
         "events": seen.events.iter().map(event).collect::<Vec<_>>(),
         "deliveries": seen.deliveries.iter().map(delivery).collect::<Vec<_>>(),
     })
+}
+
+/// Who was asked first and answers for the case until it is over (首问负责): the clerk at the counter; nobody where a person
+/// files alone.
+fn first_handler(d: &Dossier) -> Value {
+    let Collector { kind, id, name, clerk } = &d.collector;
+    let staff = (kind != "portal" && d.mode != Mode::Online.word()).then_some(clerk);
+    json!({ "at": format!("{kind}:{id}"), "name": name, "staff": staff })
 }
 
 /// How a sealed message of the case fares: a clerk sees that it has not arrived, and why.

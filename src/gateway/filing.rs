@@ -46,6 +46,10 @@ pub struct Request {
     /// clerk's number, and to the owner. Of no account in what a citizen files alone.
     #[serde(default)]
     pub present: bool,
+    /// The clerk asks that the applicant be served first (绿色通道). The owner sees it; nothing is checked less for it, and the
+    /// rules are not told. Of no account in what a citizen files alone.
+    #[serde(default)]
+    pub priority: bool,
     /// What the applicant filled in.
     #[serde(default)]
     pub form: Value,
@@ -111,7 +115,16 @@ pub struct Known {
 impl Known {
     /// The applicant stands at the counter, as staff there state; nobody states it of themselves.
     pub fn present(&self) -> bool {
-        self.filing.request.present && self.actor.kind.is_staff() && self.terminal.region().is_some()
+        self.filing.request.present && self.is_at_counter()
+    }
+
+    /// The applicant is to be served first, as staff at the counter state.
+    pub fn priority(&self) -> bool {
+        self.filing.request.priority && self.is_at_counter()
+    }
+
+    fn is_at_counter(&self) -> bool {
+        self.actor.kind.is_staff() && self.terminal.region().is_some()
     }
 }
 

@@ -105,7 +105,12 @@ async fn on_record(
             ..Leaf::default()
         })
         .out(Outcome { status: Some(202), receipt: ledger::word(&made.receipt_number), ..Outcome::default() });
-    let key = &proven.allowed.placed.known.key;
+    let known = &proven.allowed.placed.known;
+    let entry = match (known.priority(), ledger::word("priority"), ledger::word("yes")) {
+        (true, Some(name), Some(yes)) => entry.fact(name, yes),
+        _ => entry,
+    };
+    let key = &known.key;
     let entry = ledger::telling(entry, rooms, case.no, key, Some(&dossier.applicant), None)?;
     let committed = rooms.log.append(&entry).await?;
     mark_logged(rooms, case.no, case.seq, committed.index).await?;
@@ -228,6 +233,7 @@ fn dossier(proven: &Proven, rooms: &Rooms) -> Dossier {
         authority_name: placed.owner.office.name.clone(),
         applicant: minimal::applicant(&known.citizen, &item.map_or_else(Attribute::minimal, |i| i.attributes.clone())),
         present: known.present(),
+        priority: known.priority(),
         received_at: known.trace.at,
         form: known.filing.request.form.clone(),
         materials: materials.clone(),

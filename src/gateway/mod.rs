@@ -13,6 +13,7 @@ mod agents;
 pub mod certificate_status;
 pub mod changes;
 pub mod consents;
+pub mod contacts;
 pub mod decisions;
 pub mod desk;
 pub mod door;
@@ -47,6 +48,7 @@ mod shred;
 pub mod sign_in;
 pub mod spending;
 pub mod standing;
+pub mod stationed;
 mod status;
 pub mod statuses;
 pub mod step;
@@ -79,6 +81,7 @@ pub fn tolds() -> Vec<&'static Told> {
         enrol::TOLDS,
         strangers::TOLDS,
         standing::TOLDS,
+        stationed::TOLDS,
         minimal::TOLDS,
     ]
     .concat()

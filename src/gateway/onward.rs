@@ -10,7 +10,6 @@
 use std::sync::Arc;
 
 use super::ledger::Trace;
-use super::registry::WINDOW_ACTS;
 use super::rooms::Rooms;
 use super::spending::Spending;
 use super::step::{self, Moved, Saying, To, Under};
@@ -55,9 +54,9 @@ pub fn is_wish(act: Act) -> bool {
     matches!(act, Act::Withdraw | Act::ConfirmDelivery)
 }
 
-/// Whether a window of a collecting gateway may ask for an act under the owner's mandate.
+/// Whether a window of a collecting gateway may ask for an act under the owner's mandate: decisions are made where the case is.
 pub fn is_mandated(act: Act) -> bool {
-    WINDOW_ACTS.contains(&act.word())
+    matches!(act, Act::Accept | Act::RequestSupplement)
 }
 
 /// Steps the case and makes the act's paper.

@@ -62,7 +62,7 @@ const WORD_MAX: usize = 256;
 const PAGE: i64 = 200;
 /// What an agent may do under a power of attorney, and a window under a mandate.
 const AGENT_ACTS: [&str; 4] = ["file", "read", "withdraw", "collect"];
-pub const WINDOW_ACTS: [&str; 2] = ["accept", "request_supplement"];
+pub const WINDOW_ACTS: [&str; 4] = ["accept", "request_supplement", "begin_review", "grant"];
 
 words! {
     /// Kinds of paper.

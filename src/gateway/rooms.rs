@@ -20,6 +20,7 @@ use super::lookup::changed::Askers;
 use super::material::Materials;
 use super::orders::Operators;
 use super::sign_in::SignIn;
+use super::stationed::Stationed;
 use super::statuses::Statuses;
 use super::strangers::Strangers;
 pub use super::systems::{System, SystemKind, Systems};
@@ -76,6 +77,8 @@ pub struct Window {
     pub region: RegionCode,
     /// Organisation that tokens of its staff name; the window's id when absent, if a token names any.
     pub org: Option<String>,
+    /// Items it takes, where it does not take every item whose scope reaches it.
+    pub items: Option<Vec<Stationed>>,
 }
 
 /// A key with the certificates that vouch for it.

@@ -14,12 +14,12 @@ use super::filing::{Allowed, Arrival, Kept, Known, Placed};
 use super::intake::Upload;
 use super::rooms::Rooms;
 use super::who::{NO_SUBJECT, PersonKind, Terminal, WRONG_KIND};
-use super::{door, facts, keep, minimal, prove};
+use super::{door, facts, keep, minimal, prove, stationed};
 use crate::catalogue::owner::{Choice, PlaceFacts};
 use crate::catalogue::words::Mode;
 use crate::partners::{self, Allowed as OutletAllowed, ItemTerms, QuotaPlan};
 use crate::policy::Ask;
-use crate::terms::Refusal;
+use crate::terms::{OutletKind, Refusal};
 
 /// The whole story.
 pub async fn submit(arrival: Arrival, rooms: &Arc<Rooms>) -> Result<Kept, Refusal> {
@@ -64,11 +64,17 @@ fn known(arrival: Arrival, rooms: &Rooms) -> Result<Known, Refusal> {
         (Some(_), _) => {
             return Err(Refusal::new(&WRONG_KIND, "only staff at an enrolled window or outlet file for others"));
         }
+        // Nobody sits at a self-service terminal: whoever stands there has signed in and files alone.
+        (None, Some(window)) if is_self_service(&terminal) => (citizen.clone(), window),
         // A portal is the gateway's own: where the citizen lives is a fact about the owner, not about the window.
         (None, None) => (citizen.clone(), rooms.me.region),
         (None, Some(_)) => return Err(Refusal::new(&super::who::NO_SUBJECT, "no token of the clerk")),
     };
     Ok(Known { trace, terminal, actor, citizen, window, filing, key, idempotency, once, paper })
+}
+
+fn is_self_service(terminal: &Terminal) -> bool {
+    matches!(terminal, Terminal::Outlet { contract, .. } if contract.kind == OutletKind::Terminal)
 }
 
 /// Whose? By the item's owner rule; a wrong guess is never forwarded.
@@ -98,12 +104,15 @@ fn placed(known: Known, rooms: &Rooms) -> Result<Placed, Refusal> {
     Ok(placed)
 }
 
-/// May they? First the contract of an outlet, then the rules.
+/// May they? First the list of a window or the contract of an outlet, then the rules.
 fn allowed(placed: Placed, rooms: &Rooms) -> Result<Allowed, Refusal> {
     let known = &placed.known;
     let now = known.trace.at;
     let catalogue = rooms.catalogue.load();
     let item = catalogue.item(known.filing.request.item)?;
+    if let Terminal::Window(window) = &known.terminal {
+        stationed::ask(window.items.as_deref(), item.code, now)?;
+    }
     let outlet = match &known.terminal {
         Terminal::Outlet { contract, terminal } => {
             rooms.rates.load().take(contract, terminal)?;

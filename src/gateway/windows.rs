@@ -56,7 +56,7 @@ pub async fn under_mandate(
     };
     let act = case_act(order.act).filter(|_| WINDOW_ACTS.contains(&order.act.word()));
     let act = act.ok_or_else(|| Refusal::new(&WRONG_KIND, "windows do not do this"))?;
-    let (record, key) = {
+    let (mut record, key) = {
         let mut tx = rooms.store.read().await?;
         let record = records::load(&mut tx, no).await?;
         (record.ok_or(ExchangeError::NoCase)?, case_key(rooms, &mut tx, no).await?)
@@ -66,6 +66,11 @@ pub async fn under_mandate(
     let collected = record.side == "collecting";
     if collected && record.collector != terminal.word(rooms) {
         return Err(ExchangeError::NoCase.into());
+    }
+    // On the spot is where it was received: at a gateway that both collected the case and owns it.
+    let decides = matches!(order.act, Act::BeginReview | Act::Grant);
+    if decides && record.side != "both" {
+        return Err(Refusal::new(&WRONG_KIND, "it is decided at the gateway that received the case and owns it"));
     }
     let asked = mandates::Act::of_window(order.act, &dossier, no);
     let grant = if collected {
@@ -93,6 +98,8 @@ pub async fn under_mandate(
         let committed = rooms.log.append(&line.out(Outcome { status: Some(202), ..Outcome::default() })).await?;
         return Ok(Done { case: record.case, committed, here: false });
     }
+    // One person does it all (首席事务代表): the rules have said yes to just this, for an immediate item.
+    record.case.one_hand |= decides;
     let order = Order { act: order.act, by: person.id.clone(), note: order.note, ground: None, result: None };
     Ready { record, key, dossier, once: grant.once() }.carry_out(rooms, trace.at, order, line).await
 }
@@ -121,6 +128,7 @@ pub(super) fn mandated(
     let (live, item_listed, act_listed) = (true, true, true);
     step.mandate = Some(Mandate { authority: grant.from().to_owned(), live, item_listed, act_listed });
     step.complete = item.is_some_and(|i| facts::complete(&i.materials, &dossier.materials, &dossier.facts));
+    step.grant = act == CaseAct::Decide; // a window has no word for a no
     step.reasons = note.is_some_and(|n| !n.trim().is_empty());
     step.ground = Ground::None;
     rooms.policies.decide(&Ask::Step(step), at).map_err(|denial| denial.refusal())

@@ -39,6 +39,8 @@ pub enum Call {
     Jwks,
     Duty,
     WindowAct,
+    Contact,
+    OfficeContact,
     PaperGive,
     PaperList,
     PaperRevoke,
@@ -91,6 +93,7 @@ routes! {
     POST "/v1/cases/{no}/withdraw" Withdraw Person "撤回" "Withdraw a case before it is decided";
     POST "/v1/cases/{no}/delivery" Deliver Person "出件送达" "Hand out what was decided, and say how";
     POST "/v1/cases/{no}/acts" WindowAct Person "窗口授权办理" "A window acts for the owner, under its mandate";
+    POST "/v1/cases/{no}/contacts" Contact Person "接触登记" "A clerk puts a contact with the applicant on record: the person sees it";
     GET "/v1/cases/{no}/documents/{*path}" Document Person "下载文书" "Fetch a receipt, paper or material of a case";
     POST "/v1/verify" Verify Person "核验证照" "Verify a licence or sealed paper";
     GET "/v1/me/lookups" AboutMe Person "谁查过我" "Who looked up what about me, when and why: for the person alone";
@@ -110,6 +113,7 @@ routes! {
     GET "/v1/openapi.json" OpenApi Anyone "接口说明" "This interface as OpenAPI 3.1";
     GET "/v1/errors" Errors Anyone "错误代码" "All codes with their sentences";
     POST "/office/v1/cases/{no}/acts" OfficeAct Office "部门办理" "An approval system acts on a case: accept, review, decide";
+    POST "/office/v1/cases/{no}/contacts" OfficeContact Office "部门接触登记" "An approval system puts a contact of an official with the applicant on record";
     POST "/peer/v1/messages" PeerMessage Peer "接收案卷" "Take a sealed message of another gateway";
     POST "/peer/v1/lookups" PeerLookup Peer "跨区域数据查询" "Answer a lookup of another gateway";
     POST "/peer/v1/changes" PeerChange Peer "跨区域数据变更" "Take another gateway's word that shared data changed";

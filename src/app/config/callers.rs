@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::keys::{KeyPair, fingerprint};
+use crate::gateway::stationed::Stationed;
 use crate::terms::strict_toml::Table;
 use crate::terms::words::words;
-use crate::terms::{CreditCode, RegionCode};
+use crate::terms::{CreditCode, Day, RegionCode};
 
 /// Days that a terminal's certificate lives.
 const TERMINAL_DAYS: u32 = 30;
@@ -20,6 +21,27 @@ pub struct Window {
     pub org: Option<String>,
     /// SHA-256 of the client certificate, 64 hexadecimal digits.
     pub certificate: String,
+    /// Items it takes; every item whose scope reaches it when absent.
+    pub items: Option<Vec<Listed>>,
+}
+
+/// An item at a window, and the line that says so.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed {
+    pub one: Stationed,
+    pub line: usize,
+}
+
+impl Listed {
+    fn read(t: &Table<'_, '_>) -> Option<Self> {
+        let code = t.need_parse("code", "12 digits of the catalogue");
+        let (from, to) = (t.parse::<Day>("from", "a day, e.g. 2026-01-01"), t.parse::<Day>("to", "a day"));
+        if from.zip(to).is_some_and(|(from, to)| to < from) {
+            t.wrong("to", "is before the first day", "write the last day of the period");
+        }
+        t.done();
+        Some(Self { one: Stationed { item: code?, from, to }, line: t.line() })
+    }
 }
 
 impl Window {
@@ -31,8 +53,20 @@ impl Window {
         }
         let certificate = fingerprint(t, "certificate");
         let org = t.str("org").map(str::to_owned);
+        let items: Option<Vec<_>> = t.has("item").then(|| t.tables("item").iter().map(Listed::read).collect());
         t.done();
-        Some(Self { id: id?.to_owned(), name: name?.to_owned(), region: region?, org, certificate: certificate? })
+        let items = match items {
+            Some(items) => Some(items.into_iter().collect::<Option<_>>()?),
+            None => None,
+        };
+        Some(Self {
+            id: id?.to_owned(),
+            name: name?.to_owned(),
+            region: region?,
+            org,
+            certificate: certificate?,
+            items,
+        })
     }
 }
 

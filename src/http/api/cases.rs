@@ -19,7 +19,7 @@ use crate::gateway::lookup::{self, Asking};
 use crate::gateway::submit;
 use crate::gateway::verify::{self, InForce, Verifying};
 use crate::gateway::who::{NO_SUBJECT, Person, PersonKind, Terminal, WRONG_KIND};
-use crate::gateway::{about_me, act, enrol, intake, streaming, windows};
+use crate::gateway::{about_me, act, contacts, enrol, intake, streaming, windows};
 use crate::http::problem::json_response;
 use crate::http::{CONTENT, NOT_FOUND};
 use crate::licences;
@@ -348,6 +348,20 @@ pub async fn window_act(asked: &Asked, no: CaseNo, request: Request<Body>) -> Re
     });
     // As with a wish: the owner has been asked, and the case moves when its answer comes.
     Ok(json_response(if done.here { StatusCode::OK } else { StatusCode::ACCEPTED }, &told))
+}
+
+/// A clerk's word about a contact with the applicant.
+pub async fn contact(asked: &Asked, no: CaseNo, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    let contact: contacts::Contact = input::json(request, input::JSON_MAX).await?;
+    let committed = contacts::at_window(&asked.rooms, &viewer(asked)?, no, &contact).await?;
+    Ok(ok(&json!({ "case": no, "leaf": ledger::receipt(&asked.rooms, committed) })))
+}
+
+/// An office's word about a contact of one of its officials.
+pub async fn office_contact(asked: &Asked, no: CaseNo, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    let contact: contacts::Contact = input::json(request, input::JSON_MAX).await?;
+    let committed = contacts::of_office(&asked.rooms, &asked.trace, &asked.terminal, no, &contact).await?;
+    Ok(ok(&json!({ "case": no, "leaf": ledger::receipt(&asked.rooms, committed) })))
 }
 
 pub async fn office_act(asked: &Asked, no: CaseNo, request: Request<Body>) -> Result<Response<Body>, Refusal> {

@@ -289,6 +289,8 @@ async fn dispatch(
         Call::Withdraw => cases::withdraw(&asked, case()?).await,
         Call::Deliver => cases::deliver(&asked, case()?, request).await,
         Call::WindowAct => cases::window_act(&asked, case()?, request).await,
+        Call::Contact => cases::contact(&asked, case()?, request).await,
+        Call::OfficeContact => cases::office_contact(&asked, case()?, request).await,
         Call::Document => cases::document(&asked, case()?, param("path")).await,
         Call::Verify => cases::verify(&asked, request).await,
         Call::AboutMe => cases::about_me(&asked).await,

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::words::{any, closed, flag, list, number, one_of, text};
 use crate::exchange::Act;
+use crate::gateway::contacts;
 use crate::gateway::desk::Way;
 use crate::gateway::registry::{PaperWord, WINDOW_ACTS};
 use crate::http::routes::Call;
@@ -95,6 +96,12 @@ pub fn body(call: Call) -> Option<(&'static str, Value)> {
             ]))
         }
         Call::WindowAct => json(closed(&[("act", one_of(WINDOW_ACTS)), ("note?", text()), ("mandate", text())])),
+        Call::Contact | Call::OfficeContact => {
+            let way = one_of(contacts::Way::ALL.iter().map(|way| way.word()));
+            let mut members = vec![("way", way), ("alone", flag()), ("note?", text())];
+            members.extend((call == Call::OfficeContact).then(|| ("by", text())));
+            json(closed(&members))
+        }
         Call::Deliver => json(closed(&[
             ("way", one_of(Way::ALL.iter().map(|way| way.word()))),
             ("substitute?", text()),
@@ -178,6 +185,7 @@ fn filing() -> Value {
         ("places?", json!({ "type": "object", "additionalProperties": text() })),
         ("owner?", closed(&[("region", text()), ("reason", text())])),
         ("present?", flag()),
+        ("priority?", flag()),
         ("consent?", flag()),
         ("consent_paper?", text()),
         ("form?", any()),

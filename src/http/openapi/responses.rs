@@ -84,6 +84,9 @@ pub fn good(call: Call) -> Vec<(&'static str, &'static str, Option<Value>)> {
             let done = ("200", JSON, acted());
             if call == Call::WindowAct { vec![done, ("202", JSON, acted())] } else { vec![done] }
         }
+        Call::Contact | Call::OfficeContact => {
+            vec![("200", JSON, Some(closed(&[("case", text()), ("leaf", leaf())])))]
+        }
         Call::PeerMessage => vec![("200", JSON, Some(closed(&[("receipt", text())])))],
         Call::PeerLookup => {
             vec![("200", JSON, Some(closed(&[("fields", json!({ "type": "object" })), ("version", text())])))]
@@ -245,6 +248,8 @@ fn case() -> Value {
         ("owner", text()),
         ("authority", text()),
         ("applicant", closed(&[("name", text()), ("code", text())])),
+        ("priority", flag()),
+        ("first_handler", closed(&[("at", text()), ("name", text()), ("staff", or_null(text()))])),
         ("received_at", time()),
         ("accepted_at", or_null(time())),
         ("materials", list(material)),
@@ -266,13 +271,14 @@ fn about_me() -> Value {
     ]);
     let line = closed(&[
         ("at", time()),
-        ("what", one_of(["data", "licence", "case"])),
+        ("what", one_of(["data", "licence", "case", "contact"])),
         ("resource", or_null(text())),
         ("name", or_null(text())),
         ("who", who),
         ("why", why),
         ("from", or_null(text())),
         ("result", or_null(text())),
+        ("contact", or_null(closed(&[("way", text()), ("name", text()), ("alone", flag())]))),
         ("leaf", leaf()),
     ]);
     closed(&[("lookups", list(line)), ("before", or_null(time()))])
