@@ -315,6 +315,18 @@ async fn who_looked_me_up(federation: &Federation) {
     assert_eq!((&household["what"], &household["name"]), (&json!("data"), &json!("户籍成员与迁移信息")));
     assert_eq!(household["why"]["item"], "002009901000");
     assert_eq!(household["why"]["purpose"], "case");
+    // One from the cache is a look like any other, and so is one that was refused.
+    let again = federation.file(&window, &both, "419001", None).await;
+    let no = again.json["case"].as_str().unwrap_or_else(|| panic!("{}", again.text())).to_owned();
+    let ask = json!({"resource": "DR-HH", "case": no}).to_string().into_bytes();
+    let refused = window.send("POST", "/v1/lookups", &both, Some(("application/json", ask))).await;
+    assert_eq!(code(&refused), (403, "TB-POL-0501"), "{}", refused.text());
+    let newer = portal[0].get("/v1/me/lookups", &own("citizen")).await;
+    let newer = newer.json["lookups"].as_array().unwrap().clone();
+    for (member, want) in [("from", "cached"), ("result", "refused")] {
+        let found = newer.iter().filter(by_window).any(|line| line["resource"] == "DR-HH" && line[member] == want);
+        assert!(found, "{want}: {newer:#?}");
+    }
     for what in ["licence", "case"] {
         assert!(lines.iter().filter(by_window).any(|line| line["what"] == what), "{what}: {}", mine.json);
     }
@@ -337,6 +349,7 @@ async fn who_looked_me_up(federation: &Federation) {
         ("a clerk", &window, vec![clerk.clone()], (403, "TB-GW-0103")),
         ("a clerk with the person's token beside", &window, both.clone(), (403, "TB-GW-0103")),
         ("an auditor", &portal[0], own("auditor"), (403, "TB-GW-0103")),
+        ("an operator, made up by the issuer of clerks", &portal[0], operator_token(federation), (401, "")),
         ("nobody", &portal[0], Headers::new(), (401, "TB-ID-0101")),
     ] {
         let answer = client.get("/v1/me/lookups", &headers).await;
@@ -347,6 +360,22 @@ async fn who_looked_me_up(federation: &Federation) {
     let earlier = portal[0].get(&earlier, &own("citizen")).await;
     let older = |line: &Value| line["at"].as_str() < household["at"].as_str();
     assert!(earlier.json["lookups"].as_array().unwrap().iter().all(older), "{}", earlier.json);
+}
+
+/// A token of an operator: a clerk's, changed and signed by the issuer of staff.
+fn operator_token(federation: &Federation) -> Headers {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
+    use tongban::app::demo::{World, jws, tokens};
+    let world = World::open(federation.folder.path()).expect("the demonstration's folder");
+    let key = tongban::trust::suite::load_key(&world.federation().join(format!("{}.key", tokens::STAFF)));
+    let clerk = federation.token("C-0001");
+    let claims = B64.decode(clerk.split('.').nth(1).expect("claims")).expect("base64url");
+    let mut claims: Value = serde_json::from_slice(&claims).expect("JSON");
+    claims["kind"] = "operator".into();
+    claims["sub"] = "op-1".into();
+    let token = jws::token(&key.expect("a key"), "at+jwt", json!({"kid": tokens::STAFF}), &claims).expect("a token");
+    vec![("authorization", format!("Bearer {token}"))]
 }
 
 /// The time of an entry, as the API writes times.

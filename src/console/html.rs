@@ -47,7 +47,11 @@ fn looked_up(looked: &Value) -> String {
             };
             let what = match line["what"].as_str() {
                 Some("licence") => "证照核验".to_owned(),
+                Some("data") if line["result"] == "refused" => {
+                    format!("{}（被拒绝 <small>refused</small>）", text("/name"))
+                }
                 Some("data") => text("/name"),
+                Some("contact") => format!("接触：{}", text("/contact/name")),
                 _ => "办件".to_owned(),
             };
             let why = format!("{} {}", text("/why/item_name"), text("/why/purpose"));

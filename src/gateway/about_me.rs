@@ -1,12 +1,13 @@
 //! The citizen's view: who looked up what about me, when and why. From the log, for the person alone.
 //!
 //! ```text
-//!  log ─▶ entries about a person: data read, licence verified, case looked at ─▶ a row each, by pseudonym
+//!  log ─▶ entries about a person: data read, licence verified, case looked at, contact, look refused ─▶ a row by pseudonym
 //!  the person's own token ─▶ pseudonym ─▶ rules (about = myself) ─▶ what is not in the rows yet ─▶ page
 //! ```
 //! The rows are an index and can be made again from the log; each names the line it was made from, so that it can be checked.
 //! Each replica reads its own log in the background; what another one wrote is there within the time of a round.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -16,7 +17,7 @@ use sqlx::Row;
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
 use super::who::{Person, PersonKind, Terminal, WRONG_KIND};
-use super::{door, facts};
+use super::{contacts, door, facts};
 use crate::audit::Kind;
 use crate::audit::entry::Outcome;
 use crate::catalogue::Catalogue;
@@ -47,6 +48,8 @@ struct Line {
     subj: Option<Subj>,
     #[serde(default)]
     req: Option<Req>,
+    #[serde(default)]
+    facts: BTreeMap<String, serde::de::IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -76,8 +79,8 @@ impl About {
         // A case is looked at by reading it; what moves it stands in its own history.
         let looked = line.req.and_then(|req| req.method).is_some_and(|method| method == "GET");
         let counts = match line.kind.as_str() {
-            kind if kind == Kind::DataRead.word() || kind == Kind::LicenceCheck.word() => true,
-            kind => kind == Kind::CaseEvent.word() && looked,
+            kind if [Kind::DataRead, Kind::LicenceCheck, Kind::Deny].iter().any(|own| own.word() == kind) => true,
+            kind => kind == Kind::CaseEvent.word() && (looked || line.facts.contains_key(contacts::FACT)),
         };
         let subject = line.subj.and_then(|subj| subj.pid).filter(|_| counts)?;
         let leaf = crate::audit::merkle::leaf_hash(bytes).to_string();
@@ -231,9 +234,11 @@ pub async fn page(
 /// One line in words: who, what, why.
 fn told(entry: &Value, me: &str, catalogue: &Catalogue, lang: Lang) -> Value {
     let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str);
+    let refused = text("/kind") == Some(Kind::Deny.word());
     let what = match text("/kind") {
-        Some(kind) if kind == Kind::DataRead.word() => "data",
+        Some(kind) if refused || kind == Kind::DataRead.word() => "data",
         Some(kind) if kind == Kind::LicenceCheck.word() => "licence",
+        _ if text("/facts/contact").is_some() => "contact",
         _ => "case",
     };
     let id = text("/ev/0/type").filter(|_| what == "data");
@@ -248,12 +253,15 @@ fn told(entry: &Value, me: &str, catalogue: &Catalogue, lang: Lang) -> Value {
         "resource": id,
         "name": name,
         "who": {
-            "kind": text("/actor/kind"), "at": text("/actor/terminal"), "staff": text("/actor/staff"),
+            "kind": text("/actor/kind"), "at": text("/actor/terminal"), "staff": text("/actor/staff").or(text("/facts/by")),
             "myself": text("/actor/pid") == Some(me),
         },
         "why": { "purpose": text("/why/purpose"), "basis": text("/why/basis"), "item": item, "item_name": item_name },
         "from": text("/ev/0/age").filter(|_| what == "data"),
-        "result": text("/up/result"),
+        "result": if refused { Some("refused") } else { text("/up/result") },
+        "contact": text("/facts/contact").and_then(|way| way.parse::<contacts::Way>().ok()).map(|way| json!({
+            "way": way, "name": way.name(lang), "alone": text("/facts/alone") == Some("yes"),
+        })),
     })
 }
 
@@ -269,6 +277,12 @@ mod tests {
             (json!({"kind": "licence.check", "ts": 1, "subj": {"pid": "aa"}}), Some("aa")),
             (json!({"kind": "case.event", "ts": 1, "subj": {"pid": "aa"}, "req": {"method": "GET"}}), Some("aa")),
             (json!({"kind": "case.event", "ts": 1, "subj": {"pid": "aa"}, "req": {"method": "POST"}}), None),
+            (
+                json!({"kind": "case.event", "ts": 1, "subj": {"pid": "aa"}, "facts": {"contact": "telephone"}}),
+                Some("aa"),
+            ),
+            (json!({"kind": "deny", "ts": 1, "subj": {"pid": "aa"}}), Some("aa")), // a look that was refused
+            (json!({"kind": "deny", "ts": 1}), None),
             (json!({"kind": "data.read", "ts": 1}), None),
             (json!({"kind": "audit.read", "ts": 1, "subj": {"pid": "aa"}}), None),
             (json!([]), None),

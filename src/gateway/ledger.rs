@@ -2,7 +2,9 @@
 
 use super::rooms::Rooms;
 use super::who::{Person, Terminal};
-use crate::audit::entry::{Decision, Entry, LogKey, Named, Node, Outcome, Personal, Purpose, Request};
+use crate::audit::entry::{
+    Decision, Entry, Evidence, ItemRef, LogKey, Named, Node, Outcome, Personal, Purpose, Request, Subject,
+};
 use crate::audit::{AuditError, Committed, Kind, Word};
 use crate::exchange::Key;
 use crate::exchange::message::Applicant;
@@ -118,9 +120,17 @@ pub async fn deny(
             ..Decision::default()
         })
         .out(Outcome { status: Some(refusal.status), ..Outcome::default() });
-    // Under which paper somebody wanted to act.
-    if let Some(consent) = digest("paper") {
-        entry = entry.why(Purpose { consent: Some(consent), ..Purpose::default() });
+    // Under which paper somebody wanted to act, and at whose data they wanted to look.
+    let (consent, about) = (digest("paper"), refusal.about.as_deref());
+    if consent.is_some() || about.is_some() {
+        let purpose = about.and_then(|about| about.purpose.as_deref()).and_then(word);
+        entry = entry.why(Purpose { consent, purpose, ..Purpose::default() });
+    }
+    if let Some(about) = about {
+        entry = entry
+            .subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: about.subject.parse().ok() })
+            .item(ItemRef { code: about.item, ..ItemRef::default() })
+            .evidence(Evidence { r#type: word(&about.resource), ..Evidence::default() });
     }
     if let Some(case) = case {
         entry = entry.case(rooms.pseudonyms.case(case));

@@ -89,16 +89,36 @@ pub struct Refusal {
     pub members: Vec<(&'static str, serde_json::Value)>,
     /// Header lines of the answer, e.g. `WWW-Authenticate`.
     pub headers: Vec<(&'static str, String)>,
+    /// What was refused, where a person should be able to see it; for the line in the log, not for the answer.
+    pub about: Option<Box<About>>,
+}
+
+/// A refused look at somebody's data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// Pseudonym of the person.
+    pub subject: String,
+    /// What was asked for.
+    pub resource: String,
+    pub purpose: Option<String>,
+    pub item: Option<super::ItemCode>,
 }
 
 impl Refusal {
     pub fn new(told: &'static Told, detail: impl Into<String>) -> Self {
-        Self { told, status: told.status, detail: detail.into(), members: Vec::new(), headers: Vec::new() }
+        Self { told, status: told.status, detail: detail.into(), members: Vec::new(), headers: Vec::new(), about: None }
     }
 
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<serde_json::Value>) -> Self {
         self.members.push((name, value.into()));
+        self
+    }
+
+    /// The same, about somebody.
+    #[must_use]
+    pub fn about(mut self, about: About) -> Self {
+        self.about = Some(Box::new(about));
         self
     }
 

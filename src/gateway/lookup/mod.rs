@@ -31,6 +31,7 @@ use crate::lookups::{
     Answer, BAD_ANSWER, Fact, Keeping, LookupError, NO_PROVIDER, Question, UNKNOWN_SUBJECT, provider,
 };
 use crate::policy::{AnswerForm, Ask, CaseLink, DataResource, Lookup, Permit, SharingClass, Who};
+use crate::terms::refusal::About;
 use crate::terms::{CaseNo, Digest, ItemCode, LicenceId, Refusal, RegionCode, ResidentId, UnixMillis};
 
 /// Fields of the status of a licence.
@@ -104,7 +105,7 @@ fn described(catalogue: &Catalogue, id: &str, place: RegionCode, status: bool) -
 
 /// Asks, from cache or provider, and keeps the line.
 pub async fn ask(asking: &Asking<'_>, rooms: &Arc<Rooms>) -> Result<Fact, Refusal> {
-    let permit = permitted(asking, rooms)?;
+    let permit = permitted(asking, rooms).map_err(|refusal| refusal.about(about(asking, rooms)))?;
     let question = question(asking, rooms)?;
     let keeping = keeping(rooms, asking.resource);
     // The peer's line, where this very request went to it; who got the same answer from the cache did not ask the peer.
@@ -137,6 +138,16 @@ fn question(asking: &Asking<'_>, rooms: &Rooms) -> Result<Question, Refusal> {
         fields: wanted(&rooms.catalogue.load(), asking.resource, asking.fields.as_ref()),
         source,
     })
+}
+
+/// What a refusal was about: the person sees who tried.
+fn about(asking: &Asking<'_>, rooms: &Rooms) -> About {
+    About {
+        subject: rooms.pseudonyms.resident(asking.subject).to_string(),
+        resource: asking.resource.to_owned(),
+        purpose: asking.purpose.map(str::to_owned),
+        item: asking.item,
+    }
 }
 
 fn permitted(asking: &Asking<'_>, rooms: &Rooms) -> Result<Permit, Refusal> {
@@ -177,7 +188,7 @@ async fn fetch(
     let item = asking.item.ok_or_else(|| LookupError::NoProvider(asking.resource.to_owned()))?;
     let down = |why: String| LookupError::Down { resource: asking.resource.to_owned(), why };
     if rooms.is_ours(asking.place) {
-        let about = About { subject: asking.subject, licence: asking.licence.map(LicenceId::as_str) };
+        let about = Whom { subject: asking.subject, licence: asking.licence.map(LicenceId::as_str) };
         return local(rooms, asking.place, item, case, about, question).await;
     }
     let remote = Remote {
@@ -221,7 +232,7 @@ fn peers_code(refusal: &Refusal) -> Option<&str> {
 }
 
 /// What a provider is told of whom and what it is asked about.
-struct About<'a> {
+struct Whom<'a> {
     subject: &'a ResidentId,
     licence: Option<&'a str>,
 }
@@ -232,7 +243,7 @@ async fn local(
     place: RegionCode,
     item: ItemCode,
     case: Option<CaseNo>,
-    about: About<'_>,
+    about: Whom<'_>,
     question: &Question,
 ) -> Result<Answer, LookupError> {
     let system = rooms.system_for(SystemKind::Provider, place, |s| s.resources.contains(&question.resource));

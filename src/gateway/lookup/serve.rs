@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{About, described, local, status_word};
+use super::{Whom, described, local, status_word};
 use crate::audit::entry::{Evidence, ItemRef, Purpose, Subject};
 use crate::audit::{Committed, Kind};
 use crate::catalogue::Catalogue;
@@ -17,7 +17,8 @@ use crate::gateway::rooms::Rooms;
 use crate::gateway::standing::{self, Stated};
 use crate::gateway::who::Terminal;
 use crate::lookups::{Answer, LookupError, Question};
-use crate::policy::{AnswerForm, Ask, CaseLink, Kind as WhoKind, Lookup, Who};
+use crate::policy::{AnswerForm, Ask, CaseLink, Denial, Kind as WhoKind, Lookup, Who};
+use crate::terms::refusal::About;
 use crate::terms::{CaseNo, ItemCode, LicenceId, Refusal, RegionCode, ResidentId};
 
 /// A lookup as it travels to the gateway of the place.
@@ -167,7 +168,14 @@ pub async fn serve(
         consent: agreed.is_some(),
         requester: remote.requester,
     });
-    let permit = rooms.policies.decide(&ask, trace.at).map_err(|denial| denial.refusal())?;
+    let about = || About {
+        subject: pid.to_string(),
+        resource: remote.resource.clone(),
+        purpose: Some(remote.purpose.clone()),
+        item: Some(remote.item),
+    };
+    let denied = |denial: Denial| denial.refusal().about(about());
+    let permit = rooms.policies.decide(&ask, trace.at).map_err(denied)?;
     let question = Question {
         resource: remote.resource.clone(),
         subject: pid.to_string(),
@@ -176,7 +184,7 @@ pub async fn serve(
         source: rooms.me.id.clone(),
     };
     rooms.askers.note(&remote.resource, &pid.to_string(), peer);
-    let about = About { subject: &subject, licence: remote.licence.as_ref().map(LicenceId::as_str) };
+    let about = Whom { subject: &subject, licence: remote.licence.as_ref().map(LicenceId::as_str) };
     let answer = local(rooms, remote.place, remote.item, remote.case, about, &question).await;
     // Data are here, not handed out: now the registrar has the last word, and spends what is for one use.
     if let (Some(agreed), Ok(_)) = (&agreed, &answer) {
