@@ -368,11 +368,15 @@ async fn signed_out(federation: &Federation) {
             "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
         })
     };
-    for (aud, status) in [("gw-419001", 401), ("gw-440305", 200)] {
-        let token = jws::token(&key, "logout+jwt", json!({"kid": tokens::CITIZENS}), &claims(aud)).unwrap();
+    let mut endless = claims("gw-440305");
+    endless.as_object_mut().unwrap().remove("exp");
+    let good = claims("gw-440305");
+    for (claims, status) in [(&claims("gw-419001"), 400), (&endless, 400), (&good, 200), (&good, 200)] {
+        let token = jws::token(&key, "logout+jwt", json!({"kid": tokens::CITIZENS}), claims).unwrap();
         let form = ("application/x-www-form-urlencoded", format!("logout_token={token}").into_bytes());
         let answer = anybody.send("POST", "/v1/backchannel-logout", &Headers::new(), Some(form)).await;
-        assert_eq!(answer.status, status, "{aud}: {}", answer.text());
+        assert_eq!(answer.status, status, "{claims}: {}", answer.text());
+        assert_eq!(answer.header("cache-control"), "no-store");
     }
     let refused = anybody.get("/v1/cases", &citizen).await;
     assert_eq!((refused.status, refused.json["code"].as_str()), (401, Some("TB-IDN-0013")), "{}", refused.text());

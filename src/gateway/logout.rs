@@ -17,7 +17,7 @@ use crate::terms::{Refusal, UnixMillis};
 const SESSION: &str = "session";
 const SUBJECT: &str = "subject";
 
-/// Takes a logout token.
+/// Takes a logout token; one that came before changes nothing.
 ///
 /// # Errors
 /// As of an access token, or the store's.
@@ -27,7 +27,7 @@ pub async fn take(rooms: &Arc<Rooms>, trace: &Trace, token: &str) -> Result<(), 
     let people = rooms.people.load_full();
     let client = people.sign_in.as_ref().map(|s| (s.issuer.as_str(), s.credentials.client_id.as_str()));
     let end = LogoutToken::read_as(token, &book, client, trace.at).map_err(refused)?;
-    let until = trace.at.plus_seconds(end.tokens_live_s);
+    let until = trace.at.plus_seconds(end.remember_s);
     let mut tx = rooms.store.begin().await?;
     // A session where one is named; else everything of the subject issued so far.
     let (kind, id) = match (&end.session, &end.subject) {
@@ -35,10 +35,12 @@ pub async fn take(rooms: &Arc<Rooms>, trace: &Trace, token: &str) -> Result<(), 
         (None, Some(subject)) => (SUBJECT, subject),
         (None, None) => return Err(refused(IdentityError::TokenMalformed("nobody is named"))),
     };
-    if once::first_use(&mut tx, &format!("logout:{}:{}", end.issuer, end.jti), until).await? {
-        let row = revoked::Revoked { kind: kind.into(), issuer: end.issuer.clone(), id: id.clone(), at: end.issued };
-        revoked::add(&mut tx, &row, until).await?;
+    if !once::first_use(&mut tx, &format!("logout:{}:{}", end.issuer, end.jti), until).await? {
+        // Sent again, by an issuer that missed our answer or by somebody who overheard it: done once, and on record.
+        return Ok(());
     }
+    let row = revoked::Revoked { kind: kind.into(), issuer: end.issuer.clone(), id: id.clone(), at: end.issued };
+    revoked::add(&mut tx, &row, until).await?;
     tx.commit(()).await?;
     refresh(rooms, trace.at).await?;
     let actor = Actor { kind: ledger::word("issuer"), issuer: ledger::word(&end.issuer), ..Actor::default() };

@@ -22,8 +22,9 @@ pub struct LogoutToken {
     pub issued: UnixMillis,
     pub subject: Option<String>,
     pub session: Option<String>,
-    /// Longest life of this issuer's access tokens, in seconds: until then the end must be remembered.
-    pub tokens_live_s: i64,
+    /// How long the end and the notice of it must be remembered, in seconds: as long as an access token of this issuer may
+    /// live, or this token come again.
+    pub remember_s: i64,
 }
 
 impl LogoutToken {
@@ -73,14 +74,14 @@ impl LogoutToken {
         if !audiences(&claims)?.iter().any(|aud| entry.audiences.contains(aud) || client == Some(aud.as_str())) {
             return Err(IdentityError::TokenAudience("somebody else"));
         }
-        let missing = IdentityError::TokenMalformed("iat, jti, and sub or sid are needed");
+        let missing = IdentityError::TokenMalformed("iat, exp, jti, and sub or sid are needed");
         let issued = seconds(&claims, "iat")?.ok_or_else(|| missing.clone())?;
+        let expires = seconds(&claims, "exp")?.ok_or_else(|| missing.clone())?;
         let (at, leeway) = (now.seconds(), entry.leeway_s);
         if issued > at.saturating_add(leeway) {
             return Err(IdentityError::TokenNotYet);
         }
-        let ended = seconds(&claims, "exp")?.is_some_and(|exp| at >= exp.saturating_add(leeway));
-        if ended || at.saturating_sub(issued) > AGE_S {
+        if at >= expires.saturating_add(leeway) || at.saturating_sub(issued) > AGE_S {
             return Err(IdentityError::TokenExpired);
         }
         let member = |name| Ok::<_, IdentityError>(text(&claims, name)?.map(str::to_owned));
@@ -94,7 +95,8 @@ impl LogoutToken {
             issued: UnixMillis(issued.saturating_mul(1_000)),
             subject,
             session,
-            tokens_live_s: entry.max_lifetime_s.saturating_add(leeway),
+            // A notice that is still young must be known again, too.
+            remember_s: entry.max_lifetime_s.max(AGE_S).saturating_add(leeway),
         })
     }
 }

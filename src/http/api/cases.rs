@@ -390,5 +390,7 @@ pub async fn logout(asked: &Asked, request: Request<Body>) -> Result<Response<Bo
     let token = form.split('&').find_map(|pair| pair.strip_prefix("logout_token="));
     let token = token.ok_or_else(|| Refusal::new(&CONTENT, "logout_token is missing"))?;
     crate::gateway::logout::take(&asked.rooms, &asked.trace, token).await?;
-    Ok(ok(&json!({})))
+    let mut answer = ok(&json!({}));
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store")); // §2.8
+    Ok(answer)
 }

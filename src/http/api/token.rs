@@ -44,7 +44,7 @@ async fn form(asked: &Asked, request: Request<Body>) -> Result<BTreeMap<String, 
 
 /// Whether a route speaks OAuth, in its refusals too.
 pub fn is_oauth(route: &str) -> bool {
-    matches!(route, "/v1/token" | "/v1/revoke")
+    matches!(route, "/v1/token" | "/v1/revoke" | "/v1/backchannel-logout")
 }
 
 /// A refusal as RFC 6749 §5.2 has it, with our own members beside: 400 or 401, an `error` that client libraries know, and a

@@ -20,7 +20,7 @@ fn a_logout_token_is_what_the_issuer_says_of_a_session() {
     let good = read(&logout(|_| {}, "logout+jwt")).unwrap();
     assert_eq!((good.subject.as_deref(), good.session.as_deref()), (Some("p-1"), Some("s-1")));
     type Change = fn(&mut Value);
-    let rows: [(&str, Change, Result<(), &str>); 11] = [
+    let rows: [(&str, Change, Result<(), &str>); 15] = [
         ("logout+jwt", |c| _ = c.as_object_mut().unwrap().remove("sid"), Ok(())),
         ("JWT", |_| {}, Ok(())),
         ("at+jwt", |_| {}, Err("token_type")),
@@ -30,6 +30,10 @@ fn a_logout_token_is_what_the_issuer_says_of_a_session() {
         ("logout+jwt", |c| c["iss"] = json!(STAFF), Err("token_alg")),
         ("logout+jwt", |c| c["iat"] = json!(NOW.seconds() - 400), Err("token_expired")),
         ("logout+jwt", |c| c["iat"] = json!(NOW.seconds() + 60), Err("token_not_yet")),
+        ("logout+jwt", |c| _ = c.as_object_mut().unwrap().remove("iat"), Err("token_malformed")),
+        ("logout+jwt", |c| _ = c.as_object_mut().unwrap().remove("exp"), Err("token_malformed")), // §2.4: required
+        ("logout+jwt", |c| c["exp"] = json!("soon"), Err("token_malformed")),
+        ("logout+jwt", |c| c["exp"] = json!(NOW.seconds() - 10), Err("token_expired")),
         ("logout+jwt", |c| _ = c.as_object_mut().unwrap().remove("jti"), Err("token_malformed")),
         (
             "logout+jwt",
