@@ -329,7 +329,8 @@ fn is_access_token(issuer: &Issuer, typ: Option<&str>, claims: &Object) -> Resul
         (Profile::AtJwt, _) => Err(IdentityError::TokenType("not at+jwt")),
         (Profile::Oidc, None | Some("jwt" | "at+jwt")) => {
             let id_token = ["nonce", "at_hash", "c_hash", "s_hash", "events"].iter().any(|c| claims.contains_key(*c));
-            let marked = text(claims, "scope")?.is_some() || claims.get("token_use") == Some(&Value::from("access"));
+            let scoped = text(claims, "scope")?.is_some() || claims.contains_key("scp");
+            let marked = scoped || claims.get("token_use") == Some(&Value::from("access"));
             if id_token || !marked { Err(IdentityError::TokenType("not an access token")) } else { Ok(()) }
         }
         (Profile::Oidc, Some(_)) => Err(IdentityError::TokenType("another kind of token")),

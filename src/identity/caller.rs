@@ -182,6 +182,8 @@ impl Caller {
         roles.retain(|role| entry.roles.is_empty() || entry.roles.contains(role));
         let scopes = match claims.get("scope") {
             Some(Value::Array(_)) => return Err(TokenMalformed("scope is not a text")), // RFC 9068 §2.2.3
+            // Some vendors list them under a name of their own.
+            None => words(claims.get("scp"))?,
             scope => words(scope)?,
         };
         let time = |name: &str| seconds(claims, name).map(|at| at.map(UnixMillis::from_seconds));

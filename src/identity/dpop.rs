@@ -92,6 +92,14 @@ pub fn check(
     if iat > now.seconds() + leeway_s || iat < now.seconds() - AGE_S - leeway_s {
         return Err(DpopInvalid("iat"));
     }
+    // Nobody must say them; who does, means them (RFC 7519 §4.1.4, §4.1.5).
+    let bound = |name| seconds(&claims, name).map_err(|_| DpopInvalid(name));
+    if bound("exp")?.is_some_and(|exp| now.seconds() >= exp.saturating_add(leeway_s)) {
+        return Err(DpopInvalid("exp"));
+    }
+    if bound("nbf")?.is_some_and(|nbf| nbf > now.seconds() + leeway_s) {
+        return Err(DpopInvalid("nbf"));
+    }
     let jti = member("jti").filter(|jti| !jti.is_empty() && jti.len() <= 256).ok_or(DpopInvalid("jti"))?;
     let ath = jose::encode(&Digest::of(token.as_bytes()).0);
     match claims.contains_key("ath") {
@@ -108,7 +116,8 @@ pub fn check(
 }
 
 /// RFC 9449 §4.3 (9), RFC 3986 §6.2: no query and fragment, scheme and host in lower case, no default port, `/` for an
-/// empty path, percent-escapes in upper case and only where needed. `None` for anything but http(s) or with user data.
+/// empty path, percent-escapes in upper case and only where needed, no dot segments. `None` for anything but http(s) or with
+/// user data.
 fn normal(url: &str) -> Option<String> {
     let url = url.split(['?', '#']).next()?;
     let (scheme, rest) = url.split_once("://")?;
@@ -123,7 +132,24 @@ fn normal(url: &str) -> Option<String> {
         return None;
     }
     let host = host.to_ascii_lowercase();
-    Some(format!("{scheme}://{}{}", host.strip_suffix(port).unwrap_or(&host), escapes(path)?))
+    Some(format!("{scheme}://{}{}", host.strip_suffix(port).unwrap_or(&host), without_dots(&escapes(path)?)))
+}
+
+/// RFC 3986 §5.2.4, of a path that begins with `/`.
+fn without_dots(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            "." => {}
+            ".." => drop(kept.pop()),
+            other => kept.push(other),
+        }
+        if segments.peek().is_none() && matches!(segment, "." | "..") {
+            kept.push("");
+        }
+    }
+    format!("/{}", kept.join("/"))
 }
 
 fn escapes(path: &str) -> Option<String> {
@@ -158,7 +184,14 @@ mod tests {
             ("https://gw.example:8443/v1", "https://gw.example/v1", false),
             ("https://gw.example/V1", "https://gw.example/v1", false), // paths have case
             ("https://gw.example/v1/", "https://gw.example/v1", false),
-            ("https://gw.example/../v1", "https://gw.example/v1", false),
+            ("https://gw.example/../v1", "https://gw.example/v1", true),
+            ("https://gw.example/a/./b/%2e%2E/v1", "https://gw.example/a/v1", true),
+            ("https://gw.example/v1/..", "https://gw.example/", true),
+            ("https://gw.example/v1/.", "https://gw.example/v1/", true),
+            ("https://gw.example/a/..%2Fv1", "https://gw.example/v1", false), // no segment of dots
+            ("https://gw.example//v1", "https://gw.example/v1", false),
+            ("http://gw.example:80/v1", "http://gw.example/v1", true),
+            ("http://gw.example:443/v1", "http://gw.example/v1", false), // the default port of another scheme
         ] {
             assert_eq!(normal(left) == normal(right), same, "{left} {right}");
         }

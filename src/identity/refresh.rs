@@ -24,7 +24,8 @@ pub struct RefreshLimits {
     pub retry_s: i64,
     /// A fetch without an answer counts as failed after this.
     pub timeout_s: i64,
-    /// A key that left the document is still taken for this long, so that tokens signed just before rotation pass.
+    /// A key that left the document is still taken for this long, so that tokens signed just before rotation pass; no longer
+    /// where the issuer goes away meanwhile, although the keys that are in the document go on until `stale_s`.
     pub overlap_s: i64,
 }
 

@@ -300,6 +300,17 @@ fn levels_and_scopes() {
         let got = ask(json!({"scope": scope}), Expect { scopes: &[wanted], ..Expect::default() });
         assert_eq!(word(got), want, "{scope:?} for {wanted}");
     }
+    for (scope, scp, want) in [
+        (json!(null), json!(["cases", "lookups:read"]), "ok"), // as other vendors say it
+        (json!(null), json!("cases"), "ok"),
+        (json!("lookups:read"), json!(["cases"]), "scope_missing"), // where both are there, the standard's counts
+        (json!(["cases"]), json!(null), "token_malformed"),
+        (json!(null), json!([7]), "token_malformed"),
+        (json!(null), json!(["cases lookups"]), "scope_missing"), // one word of a list is one scope
+    ] {
+        let got = ask(json!({"scope": scope, "scp": scp}), Expect { scopes: &["cases"], ..Expect::default() });
+        assert_eq!(word(got), want, "scope {scope}, scp {scp}");
+    }
     let clerks = Expect { kinds: &[Kind::Clerk], ..Expect::default() };
     assert_eq!(word(ask(json!({}), clerks)), "scope_missing");
     let low =

@@ -58,6 +58,13 @@ fn a_proof_fits_one_request_one_token_one_key() {
         (json!({}), json!({"iat": now + 11}), "dpop_invalid"),
         (json!({}), json!({"iat": now.to_string()}), "dpop_invalid"),
         (json!({}), json!({"iat": null}), "dpop_invalid"),
+        (json!({}), json!({"exp": now + 30}), "ok"),
+        (json!({}), json!({"exp": now - 9}), "ok"), // within the leeway
+        (json!({}), json!({"exp": now - 10}), "dpop_invalid"),
+        (json!({}), json!({"exp": "later"}), "dpop_invalid"),
+        (json!({}), json!({"nbf": now + 11}), "dpop_invalid"),
+        (json!({}), json!({"htu": "https://gw.440305.example/v1/%63ases#top"}), "ok"),
+        (json!({}), json!({"htu": "https://gw.440305.example:8443/v1/cases"}), "dpop_invalid"),
         (json!({}), json!({"jti": null}), "dpop_invalid"),
         (json!({}), json!({"jti": ""}), "dpop_invalid"),
         (json!({}), json!({"jti": "j".repeat(257)}), "dpop_invalid"),

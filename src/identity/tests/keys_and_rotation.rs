@@ -193,6 +193,28 @@ fn rotation_overlaps() {
     assert_eq!(kids(&policy), BTreeSet::from([new.kid().to_owned()]));
 }
 
+/// A key that left its document right before the issuer went away ends with its overlap: an outage lengthens no stay.
+#[test]
+fn a_key_that_left_right_before_an_outage() {
+    let (old, new) = (SigningKey::generate(ES256).unwrap(), SigningKey::generate(ES256).unwrap());
+    let mut policy = RefreshPolicy::new(LIMITS);
+    policy.step(RefreshEvent::Tick, NOW);
+    policy.step(set(&[&old]), NOW);
+    policy.step(set(&[&new]), NOW.plus_seconds(300));
+    let mut published = Vec::new();
+    for s in 301..=4_000 {
+        let now = NOW.plus_seconds(s);
+        match policy.step(RefreshEvent::Tick, now) {
+            RefreshAction::Fetch => assert_ne!(policy.step(RefreshEvent::Failed, now), RefreshAction::Fetch),
+            RefreshAction::Publish => published.push(s),
+            RefreshAction::Nothing => {}
+        }
+        let has = |key: &SigningKey| policy.keys().is_some_and(|keys| keys.kids().any(|kid| kid == key.kid()));
+        assert_eq!((has(&old), has(&new)), (s < 900, s <= 3_900), "{s} s");
+    }
+    assert_eq!(published, [900, 3_901], "the book is told of each end");
+}
+
 proptest! {
     /// Whatever happens in whatever order: never two fetches in flight within the timeout, never stale keys.
     #[test]
