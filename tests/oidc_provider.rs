@@ -357,6 +357,18 @@ async fn opaque_and_revoked(house: &House) {
     println!("a revocation was honoured after {} ms; the bound is 2 s", took.as_millis());
     let answer = portal.get("/v1/cases", &bearer("nobodys-opaque-token")).await;
     assert_eq!((answer.status, answer.json["code"].as_str()), (401, Some("TB-IDN-0013")), "{}", answer.text());
+    // Guesses cost the issuer little, and others nothing.
+    let known = house.token("opaque-app", "zhangsan", None).await;
+    until(&portal, &bearer(&known), 200).await;
+    let (before, since, mut refused) = (house.counts("introspection").await, Instant::now(), 0);
+    for n in 0..300 {
+        let answer = portal.get("/v1/cases", &bearer(&format!("guess-{n}"))).await;
+        refused += usize::from((answer.status, answer.json["code"].as_str()) == (429, Some("TB-IDN-0025")));
+    }
+    let most = 200 + 20 * (1 + since.elapsed().as_secs());
+    let asked = house.counts("introspection").await - before;
+    assert!(asked <= most && (refused > 0 || most >= 300), "asked {asked} times, {refused} refused, {most} at most");
+    assert_eq!(portal.get("/v1/cases", &bearer(&known)).await.status, 200, "a token that was good goes on");
     let odd = portal.get("/v1/cases", &bearer(&"x".repeat(5_000))).await;
     assert_eq!((odd.status, odd.json["code"].as_str()), (401, Some("TB-IDN-0002")), "{}", odd.text());
 }

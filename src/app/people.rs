@@ -13,6 +13,7 @@
 //! issuer = "https://id.example"
 //! client_id = "gw-440305"
 //! client_secret_file = "certs/id.secret"
+//! token_prefix = "id_"
 //! ```
 
 use std::path::Path;
@@ -20,7 +21,8 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use crate::gateway::duty::Pair;
-use crate::gateway::issuers::{Credentials, Introspected};
+use crate::gateway::issuers::Credentials;
+use crate::gateway::opaque::Introspected;
 use crate::gateway::rooms::PeopleRules;
 use crate::gateway::sign_in::SignIn;
 use crate::identity::book::{BindingRule, Kind};
@@ -69,13 +71,22 @@ pub(super) fn read(root: &Table<'_, '_>, base: &Path) -> PeopleRules {
     }
     for table in root.tables("introspection") {
         let believed_s = table.int("believed_s", 1..=60).unwrap_or(BELIEVED_S);
+        let prefix = table.str("token_prefix").unwrap_or_default().to_owned();
+        let callers =
+            table.list::<String>("callers", "terminals, e.g. [\"window:W-1\", \"portal\"]").unwrap_or_default();
         let (issuer, credentials) = (table.need_str("issuer"), credentials(&table, base));
         table.done();
-        rules.introspected.extend(issuer.zip(credentials).map(|(issuer, credentials)| Introspected {
-            issuer: issuer.to_owned(),
-            credentials,
-            believed_s,
-        }));
+        let Some((issuer, credentials)) = issuer.zip(credentials) else { continue };
+        let one = Introspected { issuer: issuer.to_owned(), credentials, believed_s, prefix, callers };
+        if let Some(other) = rules.introspected.iter().find(|other| other.overlaps(&one)) {
+            table.wrong(
+                "issuer",
+                format_args!("and {}: a token might be either's, and is shown to one only", other.issuer),
+                "tell them apart by token_prefix or callers",
+            );
+        } else {
+            rules.introspected.push(one);
+        }
     }
     if let Some(table) = root.table("sign_in") {
         let (issuer, credentials) = (table.need_str("issuer"), credentials(&table, base));
@@ -149,6 +160,26 @@ mod tests {
         assert_eq!(good.bindings.clients["desk"], BindingRule::Dpop);
         assert_eq!(good.bindings.kinds[&Kind::Outlet], BindingRule::Certificate);
         assert_eq!(good.posts, [Pair { first: "i#a".into(), deputy: "i#b".into() }]);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("s"), "secret").unwrap();
+        let two = |first: &str, second: &str| {
+            let one = |issuer: &str, hint: &str| {
+                format!(
+                    "[[introspection]]\nissuer = \"{issuer}\"\nclient_id = \"c\"\nclient_secret_file = \"s\"\n{hint}\n"
+                )
+            };
+            let text = one("https://i", first) + &one("https://j", second);
+            let read = File::read("x.toml", &text, |root| {
+                let rules = super::read(root, folder.path());
+                root.done();
+                Some(rules)
+            });
+            read.map(|rules| rules.introspected.len()).map_err(|mistakes| mistakes.to_string())
+        };
+        assert!(two("", "").is_err_and(|told| told.contains("https://i")), "either's");
+        assert_eq!(two("token_prefix = \"i_\"", "token_prefix = \"j_\""), Ok(2));
+        assert_eq!(two("callers = [\"window:W-1\"]", "callers = [\"portal\"]"), Ok(2));
+        assert!(two("callers = [\"portal\"]", "").is_err());
         for bad in [
             "[identity]\ndpop_nonce = true\n",
             "[[binding]]\nrule = \"dpop\"\n",

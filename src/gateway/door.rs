@@ -1,5 +1,6 @@
 //! From headers to people: tokens are checked, proofs are used up, and the keys of issuers are looked after.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -7,13 +8,16 @@ use http::HeaderMap;
 use super::duty;
 use super::errand::{self, Errand};
 use super::ledger::Trace;
+use super::opaque::{PORTAL, Source};
 use super::rooms::Rooms;
+use super::strangers::network;
 use super::who::{Person, PersonKind, Terminal, WRONG_KIND};
 use crate::identity::access::{self, Caller, Checked, Expect, Presented, Verdict};
 use crate::identity::book::Kind;
 use crate::identity::dpop;
 use crate::identity::error::{Challenge, IdentityError};
 use crate::identity::exchanged::{self, Exchanged};
+use crate::identity::jose::Object;
 use crate::policy::{Ask, Post, Role};
 use crate::terms::{Digest, Refusal, UnixMillis};
 
@@ -30,7 +34,16 @@ pub struct Door<'a> {
     /// Scheme, authority and path.
     pub url: &'a str,
     pub certificate: Option<Digest>,
+    pub from: From<'a>,
     pub now: UnixMillis,
+}
+
+/// Who stands at the door, for the sake of tokens that do not say whose they are.
+#[derive(Clone, Copy)]
+pub enum From<'a> {
+    Terminal(&'a Terminal, IpAddr),
+    /// A session at a page, begun at this issuer.
+    Session(&'a str),
 }
 
 /// Who comes: who acts, for whom, and on which errand where one token of ours speaks for both.
@@ -202,6 +215,22 @@ impl Door<'_> {
         Ok(exchanged)
     }
 
+    async fn introspected(&self, rooms: &Rooms, token: &str) -> Result<Arc<Object>, IdentityError> {
+        let whom = rooms.people.load_full();
+        let (terminal, address) = match self.from {
+            From::Session(issuer) => {
+                return rooms.services.introspect(token, &whom.introspected, &Source::Session { issuer }).await;
+            }
+            From::Terminal(terminal, address) => (terminal, address),
+        };
+        let word = match terminal {
+            Terminal::Unknown => PORTAL.to_owned(),
+            known => known.word(rooms),
+        };
+        let key = self.certificate.unwrap_or_else(|| Digest::of(network(address).to_string().as_bytes()));
+        rooms.services.introspect(token, &whom.introspected, &Source::Caller { terminal: &word, key }).await
+    }
+
     async fn check(&self, rooms: &Arc<Rooms>, token: &str, presented: &Presented<'_>) -> Result<Checked, Refusal> {
         let dpop =
             presented.scheme.eq_ignore_ascii_case("dpop") || (presented.token_endpoint && !presented.proofs.is_empty());
@@ -213,17 +242,14 @@ impl Door<'_> {
             rooms.verdicts.check(token, presented, &book, &expect, &**ended, self.now)
         };
         let checked = match judge() {
-            _ if is_opaque(token) => {
-                let whom = rooms.people.load_full();
-                match rooms.services.introspect(token, &whom.introspected).await {
-                    Err(error) => Err(error),
-                    Ok(claims) => {
-                        let (book, ended) = (rooms.issuers.load(), rooms.ended.load());
-                        let verdict = Verdict::introspected(token, &claims, &book);
-                        verdict.and_then(|verdict| verdict.judge(token, presented, &expect, &**ended, self.now))
-                    }
+            _ if is_opaque(token) => match self.introspected(rooms, token).await {
+                Err(error) => Err(error),
+                Ok(claims) => {
+                    let (book, ended) = (rooms.issuers.load(), rooms.ended.load());
+                    let verdict = Verdict::introspected(token, &claims, &book);
+                    verdict.and_then(|verdict| verdict.judge(token, presented, &expect, &**ended, self.now))
                 }
-            }
+            },
             Err(error) if error.needs().is_some() => {
                 // A newer key set may help; the refresher limits how often it is asked for.
                 rooms.keys_wanted.notify_one();

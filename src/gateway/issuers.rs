@@ -1,8 +1,9 @@
 //! Issuers as services: where they answer, and what they say of a token that only they can read (RFC 7662).
 //!
 //! ```text
-//!  discovery (in the background) ─▶ Endpoints          opaque token ─▶ asked a moment ago? ─▶ issuer ─▶ claims, or inactive
-//!                                                                        └─ for `believed_s`, and no longer
+//!  discovery (in the background) ─▶ Endpoints
+//!  opaque token ─▶ whose may it be? ─▶ asked a moment ago? ─▶ not too many unknown ones from there? ─▶ issuer ─▶ claims, or inactive
+//!                   the one issuer, or nobody   └─ for `believed_s`, and no longer
 //! ```
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use moka::future::Cache;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::opaque::{Introspected, Source, Unknown, whose};
 use crate::identity::jose::Object;
 use crate::identity::{IdentityError, strict};
 use crate::terms::Digest;
@@ -30,7 +32,7 @@ const ANSWER_MAX: usize = 64 << 10;
 /// Longest opaque token, in octets.
 pub const OPAQUE_MAX: usize = 4_096;
 /// Answers remembered, at most.
-const REMEMBERED: u64 = 20_000;
+pub(super) const REMEMBERED: u64 = 20_000;
 /// How often an issuer is asked again when it does not answer.
 const SILENT: Duration = Duration::from_secs(1);
 
@@ -81,15 +83,6 @@ pub fn encoded(text: &str) -> String {
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
-/// An issuer whose opaque tokens we have it read.
-#[derive(Clone, Debug)]
-pub struct Introspected {
-    pub issuer: String,
-    pub credentials: Credentials,
-    /// How long an answer is believed, in seconds: the bound within which a revocation is honoured.
-    pub believed_s: u32,
-}
-
 /// What an issuer said of a token: whose it is and its claims, or that it is not active.
 type Said = Result<Arc<Object>, IdentityError>;
 
@@ -98,6 +91,7 @@ pub struct Issuers {
     pub client: ArcSwap<Client>,
     pub endpoints: ArcSwap<BTreeMap<String, Endpoints>>,
     answers: Cache<Digest, (Said, Duration)>,
+    unknown: Unknown,
 }
 
 /// Each answer lives as long as it is believed.
@@ -120,42 +114,46 @@ impl Issuers {
             client: ArcSwap::from_pointee(client),
             endpoints: ArcSwap::default(),
             answers: Cache::builder().max_capacity(REMEMBERED).expire_after(Believed).build(),
+            unknown: Unknown::new(),
         }
     }
 
-    /// Claims of an opaque token. Equal questions at one time are one call; an answer is believed for `believed_s`, a no as
-    /// long, silence for a second.
+    /// Claims of an opaque token, from the one issuer in `whom` that may have made it. Equal questions at one time are one
+    /// call; an answer is believed for `believed_s`, a no as long, silence for a second.
     ///
     /// # Errors
-    /// `token_malformed` for what cannot be a token, `token_revoked` for one that is not active, `issuer_silent` when no
-    /// issuer could be asked.
-    pub async fn introspect(&self, token: &str, whom: &[Introspected]) -> Said {
+    /// `token_malformed` for what cannot be a token of any of them, `token_revoked` for one that is not active,
+    /// `too_many_unknown` for a caller with many unknown ones, `issuer_silent` when the issuer gave no answer.
+    pub async fn introspect(&self, token: &str, whom: &[Introspected], from: &Source<'_>) -> Said {
         let octet = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=');
-        if whom.is_empty() || token.len() > OPAQUE_MAX || !token.bytes().all(octet) {
+        if token.len() > OPAQUE_MAX || !token.bytes().all(octet) {
             return Err(IdentityError::TokenMalformed("not three parts"));
         }
-        let key = Digest::of(token.as_bytes());
-        self.answers.get_with(key, self.ask(token, whom)).await.0
+        let one = whose(token, whom, from).ok_or(IdentityError::TokenMalformed("not three parts"))?;
+        // Whose it is depends on who brings it: another issuer's answer is another answer.
+        let key = Digest::of(format!("{}\n{token}", one.issuer).as_bytes());
+        let asked = async {
+            self.unknown.take(&key, from)?;
+            let (said, lives) = self.ask(token, one).await;
+            if said.is_ok() {
+                self.unknown.was_active(key).await;
+            }
+            Ok((said, lives))
+        };
+        // A share that is used up is an answer to nobody else's question: it is not remembered.
+        self.answers.try_get_with(key, asked).await.map_err(|e: Arc<IdentityError>| (*e).clone())?.0
     }
 
-    async fn ask(&self, token: &str, whom: &[Introspected]) -> (Said, Duration) {
-        let mut said = Err(IdentityError::TokenRevoked);
-        for one in whom {
-            let believed = Duration::from_secs(u64::from(one.believed_s));
-            match self.call(token, one).await {
-                Ok(Some(claims)) => return (Ok(Arc::new(claims)), believed),
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::warn!(issuer = one.issuer, error, "a token could not be introspected");
-                    said = Err(IdentityError::IssuerSilent { issuer: one.issuer.clone() });
-                }
+    async fn ask(&self, token: &str, one: &Introspected) -> (Said, Duration) {
+        let believed = Duration::from_secs(u64::from(one.believed_s));
+        match self.call(token, one).await {
+            Ok(Some(claims)) => (Ok(Arc::new(claims)), believed),
+            Ok(None) => (Err(IdentityError::TokenRevoked), believed),
+            Err(error) => {
+                tracing::warn!(issuer = one.issuer, error, "a token could not be introspected");
+                (Err(IdentityError::IssuerSilent { issuer: one.issuer.clone() }), SILENT)
             }
         }
-        let lives = match &said {
-            Err(IdentityError::IssuerSilent { .. }) => SILENT,
-            _ => Duration::from_secs(u64::from(whom.iter().map(|one| one.believed_s).min().unwrap_or_default())),
-        };
-        (said, lives)
     }
 
     /// One question (RFC 7662 §2); `None` for a token that is not active.

@@ -35,6 +35,7 @@ pub mod material;
 mod minimal;
 pub mod multipart;
 pub mod onward;
+pub mod opaque;
 pub mod orders;
 mod papers;
 pub mod pass;

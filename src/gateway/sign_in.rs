@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Request, header};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::door::{Door, person};
+use super::door::{Door, From, person};
 use super::issuers::{Credentials, Endpoints, encoded};
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
@@ -253,7 +253,7 @@ pub async fn finish(
         let client = &settings.credentials.client_id;
         id_token::read(&tokens.id_token, &settings.issuer, client, &begun.nonce, &book, now).map_err(|e| fail(&e))?
     };
-    let checked = judge(rooms, &tokens.access_token, now).await?;
+    let checked = judge(rooms, &tokens.access_token, &who.issuer, now).await?;
     let caller = &checked.caller;
     if caller.issuer() != who.issuer || caller.subject() != who.subject {
         return Err(fail(&IdentityError::TokenMalformed("the two tokens are of two people")));
@@ -339,9 +339,15 @@ async fn redeem(
 }
 
 /// The session's access token, as of any caller.
-async fn judge(rooms: &Arc<Rooms>, token: &str, now: UnixMillis) -> Result<crate::identity::access::Checked, Refusal> {
+async fn judge(
+    rooms: &Arc<Rooms>,
+    token: &str,
+    issuer: &str,
+    now: UnixMillis,
+) -> Result<crate::identity::access::Checked, Refusal> {
     let headers = HeaderMap::new();
-    let door = Door { headers: &headers, method: "GET", url: "", certificate: None, now };
+    let from = From::Session(issuer);
+    let door = Door { headers: &headers, method: "GET", url: "", certificate: None, from, now };
     door.bearer(rooms, token).await
 }
 
@@ -356,7 +362,7 @@ pub async fn visitor(rooms: &Arc<Rooms>, headers: &HeaderMap, now: UnixMillis) -
     let ended = kept.sid.as_deref().is_some_and(|sid| rooms.ended.load().is_session_ended(&kept.issuer, sid));
     let judged = match ended {
         true => None,
-        false => match judge(rooms, &kept.access_token, now).await {
+        false => match judge(rooms, &kept.access_token, &kept.issuer, now).await {
             Ok(checked) => Some(checked),
             Err(refusal) if refusal.told.status == 503 => return Err(refusal),
             Err(_) => None,

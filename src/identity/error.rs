@@ -57,6 +57,8 @@ tolds! {
         "暂时无法取得签发方的公钥，请稍后再试。", "The issuer's keys cannot be had at the moment: try again shortly.", Next::TryLater;
     pub const ISSUER_SILENT = "TB-IDN-0024", 503,
         "暂时无法向签发方核验登录，请稍后再试。", "The issuer cannot be asked about this sign-in at the moment: try again shortly.", Next::TryLater;
+    pub const TOO_MANY_UNKNOWN = "TB-IDN-0025", 429,
+        "未知登录凭证的核验过于频繁，请稍后再试。", "Too many sign-ins that no issuer knows came from here: wait a moment, and check the software that sends them.", Next::TryLater;
     /// A fault of our own side: a key that cannot sign.
     pub const CANNOT_SIGN = "TB-IDN-0023", 500,
         "平台签名密钥暂不可用，请联系运维人员。", "The platform's signing key cannot be used: ask the operator.", Next::AskOperator;
@@ -115,6 +117,9 @@ pub enum IdentityError {
     /// A token only its issuer can read, and no answer of the issuer.
     #[error("{issuer} does not answer")]
     IssuerSilent { issuer: String },
+    /// More tokens that only their issuers can read, and that were never active, than one caller may have them asked about.
+    #[error("too many unknown tokens from one caller")]
+    TooManyUnknown,
     #[error("cannot sign: {0}")]
     CannotSign(&'static str),
 }
@@ -146,6 +151,7 @@ impl IdentityError {
             Self::TwoCredentials => "two_credentials",
             Self::KeysUnavailable { .. } => "keys_unavailable",
             Self::IssuerSilent { .. } => "issuer_silent",
+            Self::TooManyUnknown => "too_many_unknown",
             Self::CannotSign(_) => "cannot_sign",
         }
     }
@@ -199,6 +205,7 @@ impl Explain for IdentityError {
             Self::TwoCredentials => &TWO_CREDENTIALS,
             Self::KeysUnavailable { .. } => &KEYS_UNAVAILABLE,
             Self::IssuerSilent { .. } => &ISSUER_SILENT,
+            Self::TooManyUnknown => &TOO_MANY_UNKNOWN,
             Self::CannotSign(_) => &CANNOT_SIGN,
         }
     }
@@ -234,6 +241,7 @@ impl Challenge<'_> {
             IdentityError::TwoCredentials
             | IdentityError::KeysUnavailable { .. }
             | IdentityError::IssuerSilent { .. }
+            | IdentityError::TooManyUnknown
             | IdentityError::CannotSign(_) => {
                 return None;
             }

@@ -20,7 +20,7 @@ use super::serve::Connection;
 use super::{MEDIA, METHOD, NOT_FOUND, guard, openapi, problem, watch};
 use crate::exchange::ExchangeError;
 use crate::gateway::desk::Viewer;
-use crate::gateway::door::{Door, People, required};
+use crate::gateway::door::{Door, From, People, required};
 use crate::gateway::errand::{Errand, OTHER_ERRAND};
 use crate::gateway::ledger::{self, Trace};
 use crate::gateway::who::{NO_TERMINAL, Person, Terminal, WRONG_KIND};
@@ -183,7 +183,7 @@ async fn handle(
         Who::Person => {
             // Issuers and their keys come from the directory: one that ran out vouches for nobody.
             rooms.directory.load().in_force(trace.at)?;
-            let door = door(&asked.headers, &method, &url, &connection, trace.at);
+            let door = door(&asked.headers, &method, &url, (&asked.terminal, &connection), trace.at);
             let act = act(found.route.call);
             let People { caller, subject, errand } = door.people(rooms, trace, &asked.terminal, act).await?;
             (asked.caller, asked.subject, asked.errand) = (caller, subject, errand);
@@ -198,8 +198,8 @@ async fn handle(
     }
     // A token request brings its people in its body.
     if matches!(found.route.call, Call::Token | Call::Revoke) {
-        let headers = asked.headers.clone();
-        let door = door(&headers, &method, &url, &connection, trace.at);
+        let (headers, terminal) = (asked.headers.clone(), asked.terminal.clone());
+        let door = door(&headers, &method, &url, (&terminal, &connection), trace.at);
         return match found.route.call {
             Call::Token => token::exchange(&asked, &door, request).await,
             _ => token::revoke(&asked, &door, request).await,
@@ -212,11 +212,11 @@ fn door<'a>(
     headers: &'a HeaderMap,
     method: &'a str,
     url: &'a str,
-    connection: &Connection,
+    (terminal, connection): (&'a Terminal, &Connection),
     now: UnixMillis,
 ) -> Door<'a> {
     let certificate = connection.client.first().map(|c| Digest::of(c));
-    Door { headers, method, url, certificate, now }
+    Door { headers, method, url, certificate, from: From::Terminal(terminal, connection.remote.ip()), now }
 }
 
 /// What is done with a token for two people; the rest people do with their own.
