@@ -612,8 +612,26 @@ async fn lists(federation: &Federation) {
     operator.reload();
     assert_eq!(overdue(), "1");
     assert_eq!(code(&federation.client("W-440305-01", 0).get("/v1/cases", &clerk).await), (403, "TB-PAR-0102"));
-    operator.write("tongban.toml", &config);
-    operator.reload();
+    // Where lists are required, one that is past its date, or not there, lets nobody in of that authority.
+    let required = |text: &str| text.replacen("client_anchors =", "client_lists_required = true\nclient_anchors =", 1);
+    let lacking = || {
+        let metrics = tools::plain(federation.told["gateways"][0]["metrics"].as_str().expect("an address"), "/metrics");
+        metrics.lines().any(|line| line == "tongban_required_lists_lacking 1")
+    };
+    for (what, text, good_for_s, want) in [
+        ("past its date", required(&with), -30, (503, "TB-GW-0106")),
+        ("in date", required(&with), 86_400, (202, "")),
+        ("not there", required(&config), 86_400, (503, "TB-GW-0106")),
+        ("not there, and not required", config.clone(), 86_400, (202, "")),
+    ] {
+        list("clients", good_for_s);
+        operator.write("tongban.toml", &text);
+        operator.reload();
+        assert_eq!(code(&counter.file(federation).await), want, "{what}");
+        assert_eq!(lacking(), want.0 == 503, "{what}");
+        let stranger = federation.anybody(0).get("/v1/items", &Headers::new()).await;
+        assert_eq!(stranger.status, 200, "{what}: who shows no certificate is nobody's client: {}", stranger.text());
+    }
     assert_eq!(federation.client("W-440305-01", 0).get("/v1/cases", &clerk).await.status, 200);
 }
 

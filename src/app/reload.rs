@@ -102,6 +102,7 @@ impl Reloader {
         let at_next_start = at_next_start(&self.started, &config);
         self.put(snapshot, now);
         self.rooms.people.store(Arc::new(config.people.clone()));
+        self.rooms.lists_required.store(Arc::new(config.lists_required));
         self.rooms.bounds.store(Arc::new(wire::bounds(&config)));
         for places in &self.places {
             places.set(config.limits.connections as usize);

@@ -150,6 +150,7 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
         operators: ArcSwap::from_pointee(operators),
         enrolment: ArcSwap::from_pointee(enrolment),
         client_lists: ArcSwap::from_pointee(client_lists),
+        lists_required: ArcSwap::from_pointee(config.lists_required),
         materials,
         certificate_status: Arc::new(CertificateStatus::new(asked, answers)),
         statuses: ArcSwap::from_pointee(kept),

@@ -25,10 +25,12 @@ use super::stationed::Stationed;
 use super::statuses::Statuses;
 use super::strangers::Strangers;
 pub use super::systems::{System, SystemKind, Systems};
+use super::who::has_current;
 use super::word::Voice;
 use crate::audit::{Log, Pseudonymiser};
 use crate::catalogue::Catalogue;
 use crate::exchange::{Key, Vault};
+use crate::federation::directory::Octets;
 use crate::federation::{Directory, FederationError};
 use crate::identity::IdentityError;
 use crate::identity::book::{Bindings, IssuerBook};
@@ -146,6 +148,15 @@ pub struct PeopleRules {
     pub sign_in: Option<SignIn>,
 }
 
+/// Whose authorities must have a revocation list that is in date.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListsRequired {
+    /// Clients of our own authorities: windows, outlets, departments, auditors.
+    pub clients: bool,
+    /// Other members' gateways.
+    pub members: bool,
+}
+
 /// One client for each peer, which trusts that peer's TLS authority and no one else's: no member of the federation can
 /// stand in for another.
 #[derive(Default)]
@@ -250,6 +261,8 @@ pub struct Rooms {
     pub enrolment: ArcSwap<Option<Authority>>,
     /// Revocation lists of our own clients' authorities.
     pub client_lists: ArcSwap<Vec<Crl>>,
+    /// Who is let in only while the list of their authority is there and in date.
+    pub lists_required: ArcSwap<ListsRequired>,
     /// Whom seals and licences are judged by, beside the directory.
     pub trusted: ArcSwap<Trusted>,
     /// What verdicts were reached by.
@@ -375,6 +388,18 @@ impl Rooms {
         (overdue(&self.client_lists.load()), overdue(self.directory.load().revocation_lists()))
     }
 
+    /// Authorities whose clients, or members, are refused because no list of theirs is in date.
+    pub fn lists_lacking(&self, now: UnixMillis) -> usize {
+        let (required, lists) = (self.lists_required.load(), self.client_lists.load());
+        let (anchors, directory) = (self.client_anchors.load(), self.directory.load());
+        let clients = anchors.iter().filter(|_| required.clients);
+        let clients = clients.filter(|anchor| !has_current(&lists, anchor.subject(), now)).count();
+        let others = directory.members.iter().filter(|member| required.members && member.id != self.me.id);
+        let of = |octets: &Octets| Certificate::parse(&octets.0).ok();
+        let members = others.flat_map(|member| &member.tls_anchors).filter_map(of);
+        clients + members.filter(|anchor| !has_current(directory.revocation_lists(), anchor.subject(), now)).count()
+    }
+
     /// Counts and states that operators watch.
     pub async fn gauges(self: &Arc<Self>) -> BTreeMap<&'static str, i64> {
         let mut gauges = BTreeMap::new();
@@ -393,6 +418,7 @@ impl Rooms {
         gauges.insert("tongban_catalogue_current", i64::from(self.catalogue_is_current()));
         let (clients, directory) = self.lists_overdue(UnixMillis::now());
         gauges.insert("tongban_client_lists_overdue", clients as i64);
+        gauges.insert("tongban_required_lists_lacking", self.lists_lacking(UnixMillis::now()) as i64);
         gauges.insert("tongban_directory_lists_overdue", directory as i64);
         gauges.insert("tongban_directory_version", self.directory.load().version as i64);
         if let Ok(mut tx) = self.store.read().await

@@ -9,6 +9,8 @@ use crate::policy;
 use crate::terms::refusal::tolds;
 use crate::terms::{Attributes, Digest, Next, Refusal, RegionCode, ResidentId, UnixMillis};
 use crate::trust::certificate::Certificate;
+use crate::trust::crl::Crl;
+use crate::trust::name;
 use crate::trust::path::{PathError, Purpose, Question, Revocation, judge};
 
 tolds! {
@@ -31,6 +33,11 @@ tolds! {
     pub const NOT_YOUR_DESK = "TB-GW-0104", 403,
         "您不是该窗口或网点的工作人员，请使用本单位的终端。",
         "You do not work for this window or outlet: use a terminal of your own organisation.",
+        Next::AskOperator;
+    /// Whether a certificate was revoked cannot be known, and this gateway lets nobody in on trust.
+    pub const NO_LIST = "TB-GW-0106", 503,
+        "签发机构的证书吊销列表缺失或已过期，暂不能核实终端证书，请联系运维人员。",
+        "The revocation list of this certificate's authority is missing or out of date, so that it cannot be let in: tell the operator.",
         Next::AskOperator;
 }
 
@@ -60,7 +67,7 @@ impl Terminal {
     ) -> Result<Self, Refusal> {
         let Some(leaf) = chain.first() else { return Ok(Self::Unknown) };
         let fingerprint = Digest::of(leaf);
-        standing(rooms, leaf)?;
+        standing(rooms, leaf, now)?;
         if let Some(window) = rooms.windows.load().get(&fingerprint) {
             return Ok(Self::Window(window.clone()));
         }
@@ -112,6 +119,10 @@ impl Terminal {
         let member = directory.member(id).ok_or_else(|| wrong(format!("no member {id}")))?;
         let anchors: Vec<_> = member.tls_anchors.iter().filter_map(|a| Certificate::parse(&a.0).ok()).collect();
         under(rooms, certificate, chain, &anchors, now).map_err(|e| wrong(format!("{id}: {e}")))?;
+        let required = rooms.lists_required.load().members;
+        if required && !has_current(directory.revocation_lists(), certificate.issuer(), now) {
+            return Err(Refusal::new(&NO_LIST, format!("{id}: no current list of its authority in the directory")));
+        }
         Ok(Self::Peer(id.to_owned()))
     }
 
@@ -190,10 +201,10 @@ impl Terminal {
 /// authorities names it. Asked at each request: a connection that is open gives no right.
 ///
 /// # Errors
-/// `TB-PAR-0102`.
-pub fn standing(rooms: &Rooms, leaf: &[u8]) -> Result<(), Refusal> {
-    let (stopped, lists) = (rooms.stopped.load(), rooms.client_lists.load());
-    if stopped.spares_certificates() && lists.is_empty() {
+/// `TB-PAR-0102`; `TB-GW-0106` where lists are required, and that of an authority of ours is not there or past its date.
+pub fn standing(rooms: &Rooms, leaf: &[u8], now: UnixMillis) -> Result<(), Refusal> {
+    let (stopped, lists, required) = (rooms.stopped.load(), rooms.client_lists.load(), rooms.lists_required.load());
+    if stopped.spares_certificates() && lists.is_empty() && !required.clients {
         return Ok(());
     }
     let fingerprint = Digest::of(leaf);
@@ -206,11 +217,23 @@ pub fn standing(rooms: &Rooms, leaf: &[u8]) -> Result<(), Refusal> {
         return dead("its terminal was revoked by an operator");
     }
     // That the lists are by our authorities was seen when they were taken.
-    let mut own = lists.iter().filter(|list| list.issuer() == certificate.issuer());
+    let mut own = lists.iter().filter(|list| name::same(list.issuer(), certificate.issuer()));
     if own.any(|list| list.entry(certificate.serial()).is_some()) {
         return dead("on its authority's list");
     }
+    let is_ours =
+        || rooms.client_anchors.load().iter().any(|anchor| name::same(anchor.subject(), certificate.issuer()));
+    if required.clients && is_ours() && !has_current(&lists, certificate.issuer(), now) {
+        return Err(Refusal::new(&NO_LIST, format!("certificate {fingerprint}: no current list of its authority")));
+    }
     Ok(())
+}
+
+/// Whether there is a whole list of this authority that is not past its date. One without a date is never out of date, and so
+/// proves nothing about today.
+pub fn has_current(lists: &[Crl], authority: &[u8], now: UnixMillis) -> bool {
+    let mut own = lists.iter().filter(|list| name::same(list.issuer(), authority) && list.partial().is_none());
+    own.any(|list| list.next_update().is_some_and(|next| next > now))
 }
 
 /// Whether a client's certificate was issued under one of these authorities, and is not revoked as far as is known.

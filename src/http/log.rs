@@ -180,7 +180,7 @@ impl LogDoor {
         guard::check(&request)?;
         let (auditor, certificate) =
             known.ok_or_else(|| Refusal::new(&ENTRIES, "no certificate of an auditor or a mirror"))?;
-        connection.client.first().map_or(Ok(()), |leaf| standing(&self.rooms, leaf))?;
+        connection.client.first().map_or(Ok(()), |leaf| standing(&self.rooms, leaf, UnixMillis::now()))?;
         self.desk.take(&auditor.id)?;
         let (head, body) = request.into_parts();
         let body = whole(body, search::MAX_REQUEST);
@@ -269,7 +269,7 @@ impl LogDoor {
             let auditor = auditors.get(&print)?;
             Some((auditor, print))
         });
-        let dead = client.first().and_then(|leaf| standing(&self.rooms, leaf).err());
+        let dead = client.first().and_then(|leaf| standing(&self.rooms, leaf, UnixMillis::now()).err());
         let judged = match (known, dead) {
             (Some(_), Some(refusal)) => Err(refusal),
             (Some((auditor, _)), None) => self.decide(auditor, None, None, now),

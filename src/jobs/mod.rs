@@ -106,6 +106,13 @@ fn overdue(rooms: &Rooms, now: UnixMillis) {
             "REVOCATION LISTS of tls.client_lists are past their date: put newer ones there, reload"
         );
     }
+    let lacking = rooms.lists_lacking(now);
+    if lacking > 0 {
+        tracing::error!(
+            authorities = lacking,
+            "REVOCATION LISTS that are required are missing or past their date: whom these authorities certified is refused"
+        );
+    }
     if directory > 0 {
         tracing::error!(
             lists = directory,

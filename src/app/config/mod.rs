@@ -9,7 +9,7 @@ mod sources;
 
 use std::path::{Path, PathBuf};
 
-use crate::gateway::rooms::PeopleRules;
+use crate::gateway::rooms::{ListsRequired, PeopleRules};
 use crate::terms::Mistakes;
 use crate::terms::strict_toml::{File, Table};
 
@@ -32,6 +32,8 @@ pub struct Config {
     pub client_anchors: PathBuf,
     /// Revocation lists of those authorities, PEM or DER.
     pub client_lists: Vec<PathBuf>,
+    /// Whose lists must be there and in date.
+    pub lists_required: ListsRequired,
     pub seals: Seals,
     /// Signs assertions to peers and hand-off tokens to departments (P-256); its public half is in the directory.
     pub assertion: KeyPair,
@@ -160,8 +162,12 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
     let tls = section("tls").and_then(|t| {
         let (pair, anchors) = (KeyPair::read(&t, base), t.need_str("client_anchors"));
         let lists = t.list::<String>("client_lists", "files of revocation lists").unwrap_or_default();
+        let required = ListsRequired {
+            clients: t.bool("client_lists_required").unwrap_or(false),
+            members: t.bool("member_lists_required").unwrap_or(false),
+        };
         t.done();
-        Some((pair?, at(anchors?), lists.iter().map(|list| at(list)).collect()))
+        Some((pair?, at(anchors?), lists.iter().map(|list| at(list)).collect(), required))
     });
     let seals = section("seals").and_then(|t| Seals::read(&t, base));
     let assertion = section("assertion").and_then(|t| {
@@ -183,7 +189,7 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
     let partners = root.str("partners").map(at);
     let trust = root.table("trust").map_or_else(|| Some(Trust::default()), |t| Trust::read(&t, base));
     root.done();
-    let (tls, client_anchors, client_lists) = tls?;
+    let (tls, client_anchors, client_lists, lists_required) = tls?;
     Some(Config {
         source: Source::default(),
         gateway: gateway?,
@@ -191,6 +197,7 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         tls,
         client_anchors,
         client_lists,
+        lists_required,
         seals: seals?,
         assertion: assertion?,
         log: log?,
