@@ -1,5 +1,6 @@
 //! The demonstration as its user sees it: the whole walk on real sockets, then what an auditor finds in its folders.
 
+mod lines;
 mod tools;
 
 use std::fs;
@@ -23,6 +24,11 @@ fn one_case_across_provinces_and_what_is_refused() {
         let proven = audit(folder.path(), gateway);
         assert_eq!(proven.status.code(), Some(0), "{}", text(&proven));
     }
+
+    let logs = ["gw-440305", "gw-419001"].map(|id| folder.path().join(id).join("data/log").display().to_string());
+    let shown = logs.map(|log| text(&tongban(&["audit", "show", &log])));
+    let lines: Vec<_> = shown.iter().flat_map(|log| log.lines()).map(|line| serde_json::from_str(line)).collect();
+    lines::check(&lines.into_iter().collect::<Result<Vec<_>, _>>().expect("lines of JSON"));
 
     // Started again on the same folder, everything goes on: no log broken, keys and cases kept.
     let again = walk(folder.path(), base, &[]);

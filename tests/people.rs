@@ -534,7 +534,11 @@ async fn an_agent_with_a_paper(house: &House<'_>) {
     let stranger = portal.get(&path, &phone.headers(&portal, "GET", &path, &agent)).await;
     assert_eq!(stranger.status, 404, "the agent alone has no case: {}", stranger.text());
     let line = house.lines("case.event").into_iter().rev().find(|l| l["actor"]["kind"] == "agent");
-    assert_eq!(line.expect("an agent on record")["behalf"]["relation"], "agent");
+    let line = line.expect("an agent on record");
+    assert_eq!(line["behalf"]["relation"], "agent");
+    assert_eq!(line["behalf"]["pid"], line["subj"]["pid"], "for whom is about whom");
+    assert!(line["actor"]["pid"].is_string() && line["actor"]["pid"] != line["subj"]["pid"], "{line}");
+    assert!(line["behalf"]["mandate"].is_string(), "{line}");
 
     // Withdrawing twice under a paper for one act: the first wish is on its way, and the paper is used up with it.
     let once = house.paper("poa-10", "zhangsan", "lisi", |w| w.uses = Uses::Once);

@@ -4,6 +4,7 @@
 //!  tongban.toml ─▶ Config ─▶ check (every mistake at once) ─▶ wire rooms ─▶ listeners + jobs ─▶ drain
 //! ```
 
+mod build;
 pub mod config;
 pub mod demo;
 mod local;

@@ -90,7 +90,7 @@ async fn asked_and_told(config: &Config, log: &Log, order: &Order) -> Result<Com
     }
     let recovered = log.checkpoint();
     let actor = Actor { kind: Word::new("operator").ok(), staff: Some(order.by.clone()), ..Actor::default() };
-    let node = Node { name: Word::new(&config.gateway.id).ok(), ..Node::default() };
+    let node = Node { name: Word::new(&config.gateway.id).ok() };
     let mut entry = Entry::new(Kind::Lifecycle, UnixMillis::now()).node(node).actor(actor);
     let facts = [
         ("event", "recover".to_owned()),

@@ -333,6 +333,7 @@ pub fn read(config: &Config, have: Option<u64>, now: UnixMillis) -> Result<Snaps
                 Part::new("directory", Kind::SnapshotLoad, directory.digest()),
                 Part::new("contracts", Kind::PartnerChange, contracts.version()),
             ];
+            parts.extend(super::build::digest().map(|digest| Part::new("build", Kind::AdminConfig, digest)));
             parts.push(Part::new("trust", Kind::SnapshotLoad, trusted.list.digest()));
             parts.extend(key_parts(config, &keys));
             let authority = enrolment.as_ref().map(|authority| authority.certificate.fingerprint());

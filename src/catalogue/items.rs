@@ -102,8 +102,14 @@ impl Item {
     /// Whether the item's entry names this data resource, or asks for a licence of this type, whose status its issuer
     /// knows; without that no lookup is justified.
     pub fn may_look_up(&self, resource: &str) -> bool {
+        self.needs(resource).is_some()
+    }
+
+    /// The number of the material that a resource or licence is looked up for.
+    pub fn needs(&self, resource: &str) -> Option<u8> {
         let looked_up = |source| matches!(source, Source::Shared | Source::Licence);
-        self.materials.iter().any(|m| looked_up(m.source) && m.reference.as_deref() == Some(resource))
+        let mut all = self.materials.iter();
+        Some(all.find(|m| looked_up(m.source) && m.reference.as_deref() == Some(resource))?.no)
     }
 }
 

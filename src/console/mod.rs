@@ -43,7 +43,7 @@ pub async fn answer(rooms: Arc<Rooms>, request: Request<Body>, connection: Conne
         _ => return api::answer(rooms, request, connection).await,
     }
     let method = if request.method() == Method::POST { "POST" } else { "GET" };
-    let trace = Trace { id: api::new_trace(), method, route, at: UnixMillis::now() };
+    let trace = Trace::new(api::new_trace(), method, route, UnixMillis::now());
     let from = connection.remote.ip();
     let mut who = None;
     let mut response = match page(&rooms, request, &trace, &mut who).await {
@@ -54,7 +54,7 @@ pub async fn answer(rooms: Arc<Rooms>, request: Request<Body>, connection: Conne
             {
                 return dressed(html::refusal(&flood, &trace.id), &flood, &rooms);
             }
-            match ledger::deny(&rooms, &trace, who.as_ref(), &Terminal::Unknown, None, &refusal).await {
+            match ledger::deny(&rooms, &trace, who.as_ref(), &Terminal::Unknown, &refusal).await {
                 Ok(_) => dressed(html::refusal(&refusal, &trace.id), &refusal, &rooms),
                 Err(error) => {
                     let refusal = Refusal::from(error);

@@ -49,6 +49,8 @@ struct Line {
     #[serde(default)]
     req: Option<Req>,
     #[serde(default)]
+    ev: Vec<serde::de::IgnoredAny>,
+    #[serde(default)]
     facts: BTreeMap<String, serde::de::IgnoredAny>,
 }
 
@@ -79,7 +81,9 @@ impl About {
         // A case is looked at by reading it; what moves it stands in its own history.
         let looked = line.req.and_then(|req| req.method).is_some_and(|method| method == "GET");
         let counts = match line.kind.as_str() {
-            kind if [Kind::DataRead, Kind::LicenceCheck, Kind::Deny].iter().any(|own| own.word() == kind) => true,
+            kind if kind == Kind::DataRead.word() || kind == Kind::LicenceCheck.word() => true,
+            // At data, or at a case; an act that was refused is no look.
+            kind if kind == Kind::Deny.word() => looked || !line.ev.is_empty(),
             kind => kind == Kind::CaseEvent.word() && (looked || line.facts.contains_key(contacts::FACT)),
         };
         let subject = line.subj.and_then(|subj| subj.pid).filter(|_| counts)?;
@@ -236,7 +240,7 @@ fn told(entry: &Value, me: &str, catalogue: &Catalogue, lang: Lang) -> Value {
     let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str);
     let refused = text("/kind") == Some(Kind::Deny.word());
     let what = match text("/kind") {
-        Some(kind) if refused || kind == Kind::DataRead.word() => "data",
+        Some(kind) if kind == Kind::DataRead.word() || (refused && text("/ev/0/type").is_some()) => "data",
         Some(kind) if kind == Kind::LicenceCheck.word() => "licence",
         _ if text("/facts/contact").is_some() => "contact",
         _ => "case",
@@ -281,7 +285,10 @@ mod tests {
                 json!({"kind": "case.event", "ts": 1, "subj": {"pid": "aa"}, "facts": {"contact": "telephone"}}),
                 Some("aa"),
             ),
-            (json!({"kind": "deny", "ts": 1, "subj": {"pid": "aa"}}), Some("aa")), // a look that was refused
+            // Looks that were refused, and an act that was.
+            (json!({"kind": "deny", "ts": 1, "subj": {"pid": "aa"}, "ev": [{"type": "DR-HH"}]}), Some("aa")),
+            (json!({"kind": "deny", "ts": 1, "subj": {"pid": "aa"}, "req": {"method": "GET"}}), Some("aa")),
+            (json!({"kind": "deny", "ts": 1, "subj": {"pid": "aa"}, "req": {"method": "POST"}}), None),
             (json!({"kind": "deny", "ts": 1}), None),
             (json!({"kind": "data.read", "ts": 1}), None),
             (json!({"kind": "audit.read", "ts": 1, "subj": {"pid": "aa"}}), None),

@@ -10,13 +10,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as B64;
 use serde::Deserialize;
 
+use super::concern::Concern;
 use super::ledger::{self, Trace};
 use super::rooms::{Rooms, System};
 use super::step::{self, Inbox, Moved, Saying};
 use super::who::{Terminal, WRONG_KIND};
 use super::{facts, keep, papers};
 use crate::audit::entry::{Evidence, Outcome};
-use crate::audit::{Committed, Entry};
+use crate::audit::{Committed, Entry, Kind};
 use crate::exchange::message::{Dossier, PaperRef, Stored};
 use crate::exchange::records::{self, Record};
 use crate::exchange::{Act, Case, Event, ExchangeError, Key, Paper};
@@ -75,7 +76,8 @@ pub async fn order(
     no: CaseNo,
     order: Order,
 ) -> Result<Done, Refusal> {
-    let (office, Owned { record, key, dossier }) = owned(rooms, terminal, no).await?;
+    let (office, Owned { record, key, dossier }) = owned(rooms, trace, terminal, no).await?;
+    let concern = Concern::of(&record).with(&dossier);
     let permit = match case_act(order.act) {
         None => return Err(Refusal::new(&WRONG_KIND, "offices do not do this")),
         Some(act) => {
@@ -89,7 +91,7 @@ pub async fn order(
             rooms.policies.decide(&Ask::Step(step), trace.at).map_err(|denial| denial.refusal())?
         }
     };
-    let line = keep::act_line(trace, rooms, terminal, no);
+    let line = concern.on(rooms, trace.about(rooms, Kind::CaseEvent, None, terminal));
     let ready = Ready { record, key, dossier, once: None };
     ready.carry_out(rooms, trace.at, order, line.dec(ledger::allowed(&permit))).await
 }
@@ -104,6 +106,7 @@ pub(super) struct Owned {
 /// The case that an office's system names, where it is the office's. Not yours and not there are one answer.
 pub(super) async fn owned<'t>(
     rooms: &Rooms,
+    trace: &Trace,
     terminal: &'t Terminal,
     no: CaseNo,
 ) -> Result<(&'t System, Owned), Refusal> {
@@ -116,6 +119,7 @@ pub(super) async fn owned<'t>(
         (record.ok_or(ExchangeError::NoCase)?, case_key(rooms, &mut tx, no).await?)
     };
     let dossier = record.dossier(&key)?;
+    trace.concerns(Concern::of(&record).with(&dossier));
     if !dossier.owner.lies_in(office.region) || office.authority.as_str() != dossier.authority {
         return Err(ExchangeError::NoCase.into());
     }
@@ -150,9 +154,10 @@ impl Ready {
         line: Entry,
     ) -> Result<Done, Refusal> {
         let line = ledger::telling(line, rooms, self.record.case.no, &self.key, None, order.note.as_deref())?;
+        let (act, due) = (order.act, papers::promised(rooms, &self.dossier, order.act, at)?);
         let (case, leafs) = self.keep(rooms, at, order, None).await?;
-        let mut entry =
-            line.out(Outcome { status: Some(200), receipt: ledger::word(case.state.word()), ..Outcome::default() });
+        let line = ledger::step(line, act, &case);
+        let mut entry = line.out(Outcome { status: Some(200), due, ..Outcome::default() });
         for leaf in leafs {
             entry = entry.evidence(leaf);
         }

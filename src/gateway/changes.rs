@@ -13,7 +13,7 @@ use sqlx::Row;
 
 use super::ledger;
 use super::rooms::Rooms;
-use crate::audit::entry::{Actor, Decision, Node};
+use crate::audit::entry::{Actor, Decision};
 use crate::audit::{Entry, Kind};
 use crate::store::{Migration, StoreError, Tx};
 use crate::terms::{Digest, Refusal, UnixMillis};
@@ -80,17 +80,8 @@ impl Cause {
 }
 
 fn line(rooms: &Rooms, kind: Kind, cause: Cause, now: UnixMillis) -> Entry {
-    let entry = Entry::new(kind, now)
-        .node(Node { name: ledger::word(&rooms.me.id), ..Node::default() })
-        .actor(Actor { kind: ledger::word("system"), ..Actor::default() });
-    fact(entry, "cause", cause.word())
-}
-
-fn fact(entry: Entry, name: &str, value: &str) -> Entry {
-    match (ledger::word(name), ledger::word(value)) {
-        (Some(name), Some(value)) => entry.fact(name, value),
-        _ => entry,
-    }
+    let entry = ledger::line(rooms, kind, now).actor(Actor { kind: ledger::word("system"), ..Actor::default() });
+    ledger::facts(entry, &[("cause", cause.word())])
 }
 
 /// Puts what differs from what was in force last on record; gives the changes. They may take effect now.
@@ -108,10 +99,9 @@ pub async fn announce(rooms: &Rooms, parts: &[Part], cause: Cause, now: UnixMill
             continue;
         }
         let mut entry = line(rooms, part.kind, cause, now);
-        entry = fact(entry, "part", part.name);
-        entry = fact(entry, "version", &part.version.to_string());
+        entry = ledger::facts(entry, &[("part", part.name), ("version", &part.version.to_string())]);
         if let Some(before) = before {
-            entry = fact(entry, "before", &before.to_string());
+            entry = ledger::facts(entry, &[("before", &before.to_string())]);
         }
         let policy = (part.kind == Kind::PolicyLoad).then_some(part.version);
         entry = entry.dec(Decision { policy, verdict: ledger::word("allow"), ..Decision::default() });
@@ -143,7 +133,7 @@ pub async fn refused(
     now: UnixMillis,
 ) -> Result<(), Refusal> {
     for kind in kinds {
-        let entry = fact(line(rooms, *kind, cause, now), "mistakes", &mistakes.to_string());
+        let entry = ledger::facts(line(rooms, *kind, cause, now), &[("mistakes", &mistakes.to_string())]);
         let entry = entry.dec(Decision { verdict: ledger::word("deny"), ..Decision::default() });
         rooms.log.append(&entry).await?;
     }

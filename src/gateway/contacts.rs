@@ -11,12 +11,13 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::act::{self, official};
+use super::concern::Concern;
 use super::desk::{self, Seen, Viewer};
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
 use super::who::{Person, PersonKind, Terminal, WRONG_KIND};
 use super::{facts, intake};
-use crate::audit::entry::{Outcome, Subject};
+use crate::audit::entry::Outcome;
 use crate::audit::{Committed, Kind};
 use crate::exchange::Key;
 use crate::exchange::records::Record;
@@ -105,7 +106,7 @@ pub async fn of_office(
     contact: &Contact,
 ) -> Result<Committed, Refusal> {
     contact.check(true)?;
-    let (office, case) = act::owned(rooms, terminal, no).await?;
+    let (office, case) = act::owned(rooms, trace, terminal, no).await?;
     let permit = {
         let catalogue = rooms.catalogue.load();
         let who = official(office, contact.by.as_deref().unwrap_or_default());
@@ -125,20 +126,16 @@ async fn told(
     permit: Option<&Permit>,
 ) -> Result<Committed, Refusal> {
     let no = record.case.no;
-    let mut line = trace
-        .about(rooms, Kind::CaseEvent, person, terminal)
-        .case(rooms.pseudonyms.case(no))
-        .subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: record.subject.parse().ok() })
+    let mut line = Concern::of(record)
+        .on(rooms, trace.about(rooms, Kind::CaseEvent, person, terminal))
         .out(Outcome { status: Some(200), ..Outcome::default() });
     if let Some(permit) = permit {
         line = line.dec(ledger::allowed(permit));
     }
     let alone = if contact.alone { "yes" } else { "no" };
-    let facts = [(FACT, Some(contact.way.word())), ("alone", Some(alone)), ("by", contact.by.as_deref())];
-    for (name, value) in facts {
-        if let (Some(name), Some(value)) = (ledger::word(name), value.and_then(ledger::word)) {
-            line = line.fact(name, value);
-        }
+    line = ledger::facts(line, &[("act", "contact"), (FACT, contact.way.word()), ("alone", alone)]);
+    if let Some(by) = &contact.by {
+        line = ledger::facts(line, &[("by", by)]);
     }
     let line = ledger::telling(line, rooms, no, key, None, contact.note.as_deref())?;
     Ok(rooms.log.append(&line).await?)

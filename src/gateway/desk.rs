@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::act::case_key;
+use super::concern::Concern;
 use super::errand::Errand;
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
@@ -13,7 +14,7 @@ use super::spending::{For, OneUse, Spending};
 use super::who::{NO_SUBJECT, Person, PersonKind, Terminal, WRONG_KIND};
 use super::{door, facts, keep, onward};
 use crate::audit::Kind;
-use crate::audit::entry::{Evidence, Outcome, Subject};
+use crate::audit::entry::{Evidence, Outcome};
 use crate::catalogue::words::Mode;
 use crate::exchange::message::{Collector, Dossier, Stored};
 use crate::exchange::outbox::{self, Delivery};
@@ -93,6 +94,8 @@ async fn whole(rooms: &Arc<Rooms>, no: CaseNo) -> Result<Seen, Refusal> {
 
 async fn shown(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, no: CaseNo, file: Option<&str>) -> Result<Seen, Refusal> {
     let seen = whole(rooms, no).await?;
+    let concern = Concern::of(&seen.record).with(&seen.dossier);
+    viewer.trace.concerns(concern.clone());
     if let Some(errand) = viewer.errand {
         errand.is_for_case(no)?;
         // Another person's case is not there, as for everybody.
@@ -121,10 +124,10 @@ async fn shown(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, no: CaseNo, file: Option
     let mut entry = viewer
         .trace
         .about(rooms, Kind::CaseEvent, Some(viewer.person), viewer.terminal)
-        .case(rooms.pseudonyms.case(no))
-        .subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: seen.record.subject.parse().ok() })
         .dec(ledger::allowed(&permit))
         .out(Outcome { status: Some(200), ..Outcome::default() });
+    entry = concern.on(rooms, entry);
+    entry = ledger::facts(entry, &[("act", CaseAct::Read.word())]);
     if let Some(row) = seen.files.iter().find(|row| Some(row.stored.path.as_str()) == file) {
         entry = entry.evidence(Evidence {
             r#type: ledger::word(&row.role),
@@ -257,11 +260,8 @@ async fn wish(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, seen: Seen, wish: Wish<'_
         let ask = Ask::Step(Ask::step(asked, who, facts));
         rooms.policies.decide(&ask, at).map_err(|denial| door::step_up(rooms, person, &ask, denial.refusal()))?
     };
-    let line = viewer
-        .trace
-        .about(rooms, Kind::CaseEvent, Some(person), viewer.terminal)
-        .case(rooms.pseudonyms.case(no))
-        .dec(ledger::allowed(&permit));
+    let line = viewer.trace.about(rooms, Kind::CaseEvent, Some(person), viewer.terminal).dec(ledger::allowed(&permit));
+    let line = Concern::of(&seen.record).with(&seen.dossier).on(rooms, line);
     let here = seen.record.side != "collecting";
     let this = For { act: act.word(), case: Some(no), audience: &rooms.me.id, called: None };
     let spending = Spending::hold(rooms, viewer.trace, once.as_ref(), this).await?;
@@ -271,6 +271,7 @@ async fn wish(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, seen: Seen, wish: Wish<'_
             let line = ledger::telling(line, rooms, no, &seen.key, None, note.as_deref())?;
             let asked = onward::Asked { act, by: &by, note, spending: &spending, under: None };
             kept = onward::ask(rooms, &seen.record, &seen.key, asked, viewer.trace).await?;
+            let line = ledger::facts(line, &[("act", act.word()), ("asked", "owner")]);
             rooms.log.append(&line.out(Outcome { status: Some(202), ..Outcome::default() })).await?;
             return Ok(());
         }
@@ -287,6 +288,7 @@ async fn wish(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, seen: Seen, wish: Wish<'_
             kept = true;
             let line = line.clone().out(Outcome { status: Some(200), ..Outcome::default() });
             let line = ledger::telling(line, rooms, no, &key, None, said.as_deref())?;
+            let line = ledger::step(line, *step, &record.case);
             let committed = rooms.log.append(&line).await?;
             keep::mark_logged(rooms, no, record.case.seq, committed.index).await?;
         }

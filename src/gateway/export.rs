@@ -3,10 +3,10 @@
 
 use serde::Deserialize;
 
-use super::ledger::word;
+use super::ledger::{self, word};
 use super::rooms::Rooms;
-use crate::audit::entry::{Actor, Node, Purpose};
-use crate::audit::{Committed, Entry, Kind, Pseudonym};
+use crate::audit::entry::{Actor, Purpose};
+use crate::audit::{Committed, Kind, Pseudonym};
 use crate::exchange::ExchangeError;
 use crate::terms::refusal::tolds;
 use crate::terms::{Next, Refusal, UnixMillis};
@@ -44,8 +44,7 @@ pub async fn note(rooms: &Rooms, export: &Export, now: UnixMillis) -> Result<Com
     if !rooms.log.knows(case).await? {
         return Err(ExchangeError::NoCase.into());
     }
-    let entry = Entry::new(Kind::AuditExport, now)
-        .node(Node { name: word(&rooms.me.id), ..Node::default() })
+    let entry = ledger::line(rooms, Kind::AuditExport, now)
         .actor(Actor { kind: word("operator"), staff: Some(by), ..Actor::default() })
         .why(Purpose { basis: Some(ground), purpose: word("evidence"), ..Purpose::default() })
         .case(case);

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::concern::Concern;
 use super::facts;
 use super::intake::Intake;
 use super::ledger::{self, Trace};
@@ -17,7 +18,7 @@ use super::lookup::Asking;
 use super::rooms::Rooms;
 use super::spending::OneUse;
 use super::who::{Person, Terminal};
-use crate::audit::entry::{Entry, ItemRef, Jurisdiction};
+use crate::audit::entry::Entry;
 use crate::audit::{Committed, Kind};
 use crate::catalogue::items::Item;
 use crate::catalogue::owner::{Ownership, PlaceFact};
@@ -113,6 +114,21 @@ pub struct Known {
 }
 
 impl Known {
+    /// As far as the filing is understood: whose case it will be is another question.
+    pub fn concern(&self, rooms: &Rooms) -> Concern {
+        Concern {
+            subject: Some(self.citizen.pseudonym(rooms)),
+            item: Some(self.filing.request.item),
+            channel: Some(match &self.terminal {
+                Terminal::Window(_) => "window",
+                Terminal::Outlet { .. } => "outlet",
+                _ => "portal",
+            }),
+            window: Some(self.window),
+            ..Concern::default()
+        }
+    }
+
     /// The applicant stands at the counter, as staff there state; nobody states it of themselves.
     pub fn present(&self) -> bool {
         self.filing.request.present && self.is_at_counter()
@@ -143,6 +159,11 @@ impl Placed {
     pub fn authority(&self) -> String {
         self.owner.office.authority()
     }
+
+    pub fn concern(&self, rooms: &Rooms) -> Concern {
+        let item = rooms.catalogue.load().items.get(&self.known.filing.request.item).map(Item::version);
+        Concern { guide: item, owner: Some(self.owner.region), ..self.known.concern(rooms) }
+    }
 }
 
 /// The rules and the contract say yes.
@@ -156,25 +177,9 @@ impl Allowed {
     /// A line of the log with what all lines of this filing have in common.
     pub fn line(&self, rooms: &Rooms, kind: Kind) -> Entry {
         let known = &self.placed.known;
-        known
-            .trace
-            .about(rooms, kind, Some(&known.actor), &known.terminal)
-            .subj(known.citizen.as_subject(rooms))
-            .dec(ledger::allowed(&self.permit))
-            .item(ItemRef {
-                code: Some(known.filing.request.item),
-                channel: ledger::word(match &known.terminal {
-                    Terminal::Window(_) => "window",
-                    Terminal::Outlet { .. } => "outlet",
-                    _ => "portal",
-                }),
-                ..ItemRef::default()
-            })
-            .jur(Jurisdiction {
-                owner: Some(self.placed.owner.region),
-                window: Some(known.window),
-                route: ledger::word(self.placed.scope.word()),
-            })
+        let line =
+            known.trace.about(rooms, kind, Some(&known.actor), &known.terminal).dec(ledger::allowed(&self.permit));
+        self.placed.concern(rooms).on(rooms, line)
     }
 
     /// A lookup about the applicant, for the case that is being filed, at the owner's place.

@@ -10,9 +10,9 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use super::concern::Concern;
 use super::filing::{Evidence, Kept, Known, Proven};
 use super::intake::Upload;
-use super::ledger::Trace;
 use super::registry::PaperWord;
 use super::rooms::{Keys, Rooms, Stamp};
 use super::spending::{For, Spending};
@@ -20,7 +20,7 @@ use super::standing;
 use super::who::Terminal;
 use super::{ledger, minimal, papers, prove};
 use crate::audit::Kind;
-use crate::audit::entry::{Evidence as Leaf, Outcome};
+use crate::audit::entry::{Decision, Evidence as Leaf, Outcome};
 use crate::exchange::message::{Collector, Dossier, Material, Message, PaperRef, Stored, VERSION};
 use crate::exchange::outbox::{self, Outgoing};
 use crate::exchange::records::{self, NewCase};
@@ -105,13 +105,15 @@ async fn on_record(
             ..Leaf::default()
         })
         .out(Outcome { status: Some(202), receipt: ledger::word(&made.receipt_number), ..Outcome::default() });
+    let missing = gaps(dossier).iter().filter_map(|(no, ..)| ledger::word(&format!("material-{no}"))).collect();
+    let mut entry = entry.dec(Decision { missing, ..ledger::allowed(&proven.allowed.permit) });
     let known = &proven.allowed.placed.known;
-    let entry = match (known.priority(), ledger::word("priority"), ledger::word("yes")) {
-        (true, Some(name), Some(yes)) => entry.fact(name, yes),
-        _ => entry,
-    };
+    if known.priority() {
+        entry = ledger::facts(entry, &[("priority", "yes")]);
+    }
     let key = &known.key;
     let entry = ledger::telling(entry, rooms, case.no, key, Some(&dossier.applicant), None)?;
+    let entry = ledger::step(entry, Act::Receive, case);
     let committed = rooms.log.append(&entry).await?;
     mark_logged(rooms, case.no, case.seq, committed.index).await?;
     let _ = rooms.news.send(case.no);
@@ -185,9 +187,8 @@ pub async fn earlier(known: &Known, rooms: &Rooms) -> Result<Option<Kept>, Refus
     let entry = known
         .trace
         .about(rooms, Kind::CaseEvent, Some(&known.actor), &known.terminal)
-        .subj(known.citizen.as_subject(rooms))
-        .case(rooms.pseudonyms.case(case))
         .out(Outcome { status: Some(200), ..Outcome::default() });
+    let entry = ledger::facts(Concern::of(&record).on(rooms, entry), &[("act", "again")]);
     Ok(Some(Kept { case, committed: rooms.log.append(&entry).await?, again: true, gaps }))
 }
 
@@ -471,9 +472,4 @@ pub fn stamp(keys: &Keys, paper: Paper) -> &Stamp {
         SealKind::Approval => &keys.approval,
         SealKind::Acceptance | SealKind::None => &keys.acceptance,
     }
-}
-
-/// Used by other acts to write their line.
-pub fn act_line(trace: &Trace, rooms: &Rooms, terminal: &Terminal, case: CaseNo) -> crate::audit::Entry {
-    trace.about(rooms, Kind::CaseEvent, None, terminal).case(rooms.pseudonyms.case(case))
 }

@@ -1,13 +1,16 @@
 //! What goes on record, and when: nothing is answered before its line in the log is durable.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::concern::Concern;
 use super::rooms::Rooms;
 use super::who::{Person, Terminal};
 use crate::audit::entry::{
     Decision, Entry, Evidence, ItemRef, LogKey, Named, Node, Outcome, Personal, Purpose, Request, Subject,
 };
 use crate::audit::{AuditError, Committed, Kind, Word};
-use crate::exchange::Key;
 use crate::exchange::message::Applicant;
+use crate::exchange::{Act, Case, Key};
 use crate::policy::Permit;
 use crate::terms::{CaseNo, Refusal, UnixMillis};
 
@@ -20,18 +23,44 @@ pub struct Trace {
     /// Route template, never the path with its values.
     pub route: &'static str,
     pub at: UnixMillis,
+    /// What it turned out to be about: a refusal's line says that too.
+    concern: Arc<Mutex<Option<Concern>>>,
 }
 
 pub fn word(text: &str) -> Option<Word> {
     Word::new(text).ok()
 }
 
+/// A line of this gateway.
+pub fn line(rooms: &Rooms, kind: Kind, now: UnixMillis) -> Entry {
+    Entry::new(kind, now).node(Node { name: word(&rooms.me.id) })
+}
+
+/// The line with facts for which no member exists; one that is no plain word is left out.
+pub fn facts(line: Entry, facts: &[(&str, &str)]) -> Entry {
+    facts.iter().fold(line, |line, (name, value)| match (word(name), word(value)) {
+        (Some(name), Some(value)) => line.fact(name, value),
+        _ => line,
+    })
+}
+
 impl Trace {
+    pub fn new(id: String, method: &'static str, route: &'static str, at: UnixMillis) -> Self {
+        Self { id, method, route, at, concern: Arc::default() }
+    }
+
+    /// Remembers what the request is about, as far as that is known by now.
+    pub fn concerns(&self, concern: Concern) {
+        *self.concern.lock().unwrap_or_else(PoisonError::into_inner) = Some(concern);
+    }
+
+    fn concern(&self) -> Option<Concern> {
+        self.concern.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// A line of this kind about this request.
     pub fn entry(&self, rooms: &Rooms, kind: Kind) -> Entry {
-        let mut entry = Entry::new(kind, self.at)
-            .node(Node { name: word(&rooms.me.id), ..Node::default() })
-            .req(Request { method: word(self.method), route: word(self.route), ..Request::default() });
+        let mut entry = line(rooms, kind, self.at).req(Request { method: word(self.method), route: word(self.route) });
         if let Some(id) = word(&self.id) {
             entry = entry.trace(id);
         }
@@ -55,6 +84,11 @@ impl Trace {
             }),
         }
     }
+}
+
+/// The line with the act that moved the case, and where the case stands now.
+pub fn step(line: Entry, act: Act, case: &Case) -> Entry {
+    facts(line, &[("act", act.word()), ("state", case.state.word())])
 }
 
 /// A yes of the rules, as a line records it.
@@ -97,7 +131,6 @@ pub async fn deny(
     trace: &Trace,
     person: Option<&Person>,
     terminal: &Terminal,
-    case: Option<CaseNo>,
     refusal: &Refusal,
 ) -> Result<u64, AuditError> {
     let rules = refusal.members.iter().find(|(name, _)| *name == "rules");
@@ -109,8 +142,12 @@ pub async fn deny(
         found.and_then(|(_, value)| value.as_str()?.parse().ok())
     };
     let kind = if refusal.told.status == 400 { Kind::InputReject } else { Kind::Deny };
-    let mut entry = trace
-        .about(rooms, kind, person, terminal)
+    let mut entry = trace.about(rooms, kind, person, terminal);
+    let concern = trace.concern();
+    if let Some(concern) = &concern {
+        entry = concern.on(rooms, entry);
+    }
+    entry = entry
         .dec(Decision {
             verdict: word("deny"),
             reason: word(refusal.told.code),
@@ -123,17 +160,16 @@ pub async fn deny(
     // Under which paper somebody wanted to act, and at whose data they wanted to look.
     let (consent, about) = (digest("paper"), refusal.about.as_deref());
     if consent.is_some() || about.is_some() {
-        let purpose = about.and_then(|about| about.purpose.as_deref()).and_then(word);
-        entry = entry.why(Purpose { consent, purpose, ..Purpose::default() });
+        let of_a_case = concern.map(|_| "case");
+        let purpose = about.and_then(|about| about.purpose.as_deref()).or(of_a_case).and_then(word);
+        let basis = word("item").filter(|_| purpose.is_some());
+        entry = entry.why(Purpose { basis, consent, purpose, ..Purpose::default() });
     }
     if let Some(about) = about {
         entry = entry
             .subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: about.subject.parse().ok() })
             .item(ItemRef { code: about.item, ..ItemRef::default() })
             .evidence(Evidence { r#type: word(&about.resource), ..Evidence::default() });
-    }
-    if let Some(case) = case {
-        entry = entry.case(rooms.pseudonyms.case(case));
     }
     Ok(rooms.log.append(&entry).await?.index)
 }

@@ -13,10 +13,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::concern::Concern;
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
 use super::shred;
-use crate::audit::entry::{Actor, Evidence, Node, Outcome};
+use crate::audit::entry::{Actor, Evidence, Outcome};
 use crate::audit::{Committed, Entry, Kind, Word};
 use crate::exchange::records;
 use crate::identity::jose::{Embedded, Unverified};
@@ -251,8 +252,7 @@ impl Judged {
         let order = Evidence { r#type: ledger::word("order"), digest: Some(self.digest), ..Evidence::default() };
         let case = self.claims.order.case();
         let kind = if case.is_some() { Kind::KeyShred } else { Kind::PartnerChange };
-        let mut entry = Entry::new(kind, now)
-            .node(Node { name: ledger::word(&rooms.me.id), ..Node::default() })
+        let mut entry = ledger::line(rooms, kind, now)
             .actor(actor)
             .dec(ledger::allowed(&self.permit))
             .evidence(order)
@@ -263,12 +263,8 @@ impl Judged {
         let mut facts =
             vec![("order", Some(self.claims.order.word().to_owned())), ("approved-by", self.approved_by.clone())];
         facts.extend(self.claims.order.about());
-        facts.into_iter().fold(entry, |entry, (name, value)| {
-            match (ledger::word(name), value.as_deref().and_then(ledger::word)) {
-                (Some(name), Some(value)) => entry.fact(name, value),
-                _ => entry,
-            }
-        })
+        let facts: Vec<_> = facts.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+        ledger::facts(entry, &facts)
     }
 
     /// Uses the order up and keeps it, in the transaction of its effect.
@@ -299,16 +295,24 @@ impl Judged {
 /// # Errors
 /// As [`judge`], [`Judged::use_up`] and [`shred::shred`]; `TB-PAR-…` for an outlet without a contract. Every no is on record.
 pub async fn carry_out(rooms: &Arc<Rooms>, signed: Signed, now: UnixMillis) -> Result<(Order, Committed), Refusal> {
-    let done = carried_out(rooms, signed, now).await;
+    let trace = Trace::new(String::new(), "POST", "/orders", now);
+    let done = carried_out(rooms, signed, &trace).await;
     if let Err(refusal) = &done {
-        let trace = Trace { id: String::new(), method: "POST", route: "/orders", at: now };
-        ledger::deny(rooms, &trace, None, &super::who::Terminal::Unknown, None, refusal).await?;
+        ledger::deny(rooms, &trace, None, &super::who::Terminal::Unknown, refusal).await?;
     }
     done
 }
 
-async fn carried_out(rooms: &Arc<Rooms>, signed: Signed, now: UnixMillis) -> Result<(Order, Committed), Refusal> {
+async fn carried_out(rooms: &Arc<Rooms>, signed: Signed, trace: &Trace) -> Result<(Order, Committed), Refusal> {
+    let now = trace.at;
     let judged = judge(rooms, signed, now)?;
+    // An order may name a case that nobody filed: its line must not begin a chain.
+    if let Some(case) = judged.claims.order.case() {
+        let mut tx = rooms.store.read().await?;
+        if let Some(record) = records::load(&mut tx, case).await? {
+            trace.concerns(Concern::of(&record));
+        }
+    }
     let end = |kind: &str, id: String| revoked::Revoked { kind: kind.into(), issuer: String::new(), id, at: now };
     let mut tx = rooms.store.begin().await?;
     judged.use_up(&mut tx, now).await?;

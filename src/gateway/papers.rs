@@ -4,7 +4,7 @@ use super::rooms::{Rooms, Stamp};
 use crate::catalogue::calendar::Due;
 use crate::exchange::message::Dossier;
 use crate::exchange::papers::{Occasion, compose};
-use crate::exchange::{Case, Paper};
+use crate::exchange::{Act, Case, Paper};
 use crate::licences::make;
 use crate::terms::{Day, Refusal, UnixMillis};
 
@@ -52,6 +52,14 @@ fn due(rooms: &Rooms, dossier: &Dossier, at: UnixMillis) -> Result<Option<(Day, 
     let promised = last(item.promised_days)?;
     let legal = if item.legal_days > 0 { last(item.legal_days)? } else { None };
     Ok(promised.map(|day| (day, legal)))
+}
+
+/// What an act promises of the decision: an acceptance, until the end of which day it comes.
+pub fn promised(rooms: &Rooms, dossier: &Dossier, act: Act, at: UnixMillis) -> Result<Option<UnixMillis>, Refusal> {
+    Ok(match act {
+        Act::Accept => due(rooms, dossier, at)?.map(|(promised, _)| promised.end()),
+        _ => None,
+    })
 }
 
 /// The form on which `licences::make` sets a paper.

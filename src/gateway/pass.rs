@@ -17,8 +17,8 @@ use super::rooms::{Rooms, System, SystemKind};
 use super::who::{Person, PersonKind, Terminal};
 use super::word;
 use super::{door, facts, receipt};
-use crate::audit::Kind;
-use crate::audit::entry::{Outcome, Upstream};
+use crate::audit::entry::{Jurisdiction, Outcome, Subject, Upstream};
+use crate::audit::{Entry, Kind};
 use crate::policy::{Ask, Kind as WhoKind, Passing, Permit, RouteFacts, Who};
 use crate::terms::refusal::tolds;
 use crate::terms::{Digest, Next, Refusal, RegionCode, UnixMillis};
@@ -91,6 +91,31 @@ pub enum Asker<'a> {
     },
 }
 
+impl Asker<'_> {
+    /// A line about a live request to a system of `owner`: about whom is who asks, or for whom somebody asks.
+    fn line(&self, rooms: &Rooms, trace: &Trace, kind: Kind, owner: RegionCode) -> Entry {
+        let epoch = Some(rooms.pseudonyms.epoch());
+        let (line, subject, window) = match self {
+            Self::Person { person, of, terminal } => {
+                let about = of.or(Some(person)).filter(|person| person.kind == PersonKind::Citizen);
+                let line = trace.about(rooms, kind, Some(person), terminal);
+                (line, about.map(|person| person.as_subject(rooms)), terminal.region())
+            }
+            Self::Peer { id, vouched } => {
+                let pid = match &vouched.of {
+                    Some(of) => of.sub.parse().ok(),
+                    None => vouched.actor.parse().ok(),
+                };
+                let line = trace.about(rooms, kind, None, &Terminal::Peer((*id).to_owned()));
+                (line.actor(vouched.actor(id)), pid.map(|pid| Subject { epoch, pid: Some(pid) }), None)
+            }
+        };
+        let jur = Jurisdiction { owner: Some(owner), window, ..Jurisdiction::default() };
+        let line = line.jur(jur).why(ledger::purpose("pass", "own-request"));
+        subject.map_or(line.clone(), |subject| line.subj(subject))
+    }
+}
+
 /// Passes a request on. `head` and headers have been through the guard.
 pub async fn pass(
     rooms: &Arc<Rooms>,
@@ -110,7 +135,19 @@ pub async fn pass(
             let named = Digest::of(format!("{} {}", request.method(), target.rest).as_bytes());
             let vouched = peer::vouch(rooms, &member.id, named, (person, *of), &terminal.word(rooms), trace.at)?;
             let url = format!("{}/peer/v1/pass{}", member.api, target.rest);
-            forward(rooms, trace, &asker, &permit, &client, &member.id, url, (peer::ASSERTION, vouched), request).await
+            forward(
+                rooms,
+                trace,
+                &asker,
+                &permit,
+                &client,
+                &member.id,
+                url,
+                region,
+                (peer::ASSERTION, vouched),
+                request,
+            )
+            .await
         }
         (Some(_), Asker::Peer { .. }) => Err(Refusal::new(&NO_SYSTEM, "a peer's request is not passed on again")),
         (None, _) => {
@@ -122,7 +159,19 @@ pub async fn pass(
             let permit = permitted(rooms, trace, &asker, &format!("/{}", system.id), system.region)?;
             let told = handoff(rooms, &system, &asker, trace.at)?;
             let url = format!("{}{rest}", system.url);
-            forward(rooms, trace, &asker, &permit, &system.client, &system.id, url, (IDENTITY, told), request).await
+            forward(
+                rooms,
+                trace,
+                &asker,
+                &permit,
+                &system.client,
+                &system.id,
+                url,
+                system.region,
+                (IDENTITY, told),
+                request,
+            )
+            .await
         }
     }
 }
@@ -212,13 +261,11 @@ async fn forward(
     client: &crate::upstream::Client,
     name: &str,
     url: String,
+    owner: RegionCode,
     word: (&'static str, String),
     request: Request<Body>,
 ) -> Result<Response<Body>, Refusal> {
-    let line = |kind| match asker {
-        Asker::Person { person, terminal, .. } => trace.about(rooms, kind, Some(person), terminal),
-        Asker::Peer { id, .. } => trace.about(rooms, kind, None, &Terminal::Peer((*id).to_owned())),
-    };
+    let line = |kind| asker.line(rooms, trace, kind, owner);
     let upstream = |result: Option<&str>, receipt| Upstream {
         name: ledger::word(name),
         result: result.and_then(ledger::word),

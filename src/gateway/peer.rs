@@ -11,12 +11,12 @@ use std::time::Duration;
 use http::{Request, header};
 use serde::{Deserialize, Serialize};
 
-use super::ledger::Trace;
+use super::ledger::{self, Trace};
 use super::receipt;
 use super::rooms::Rooms;
 use super::who::{Person, PersonKind};
 use super::word::{self, WordError};
-use crate::audit::entry::PeerReceipt;
+use crate::audit::entry::{Actor, PeerReceipt};
 use crate::federation::{FederationError, Member};
 use crate::store::once;
 use crate::terms::Next;
@@ -97,6 +97,25 @@ pub struct Vouched {
     pub places: Vec<RegionCode>,
     /// To be remembered until the word runs out: the same word twice is a replay.
     once: (String, UnixMillis),
+}
+
+impl Vouched {
+    /// As the log names who acted there: by the name that the peer gave, a clerk with the peer's own.
+    pub fn actor(&self, peer: &str) -> Actor {
+        let staff = self.actor_kind == "staff";
+        Actor {
+            assurance: Some(self.level),
+            issuer: ledger::word(peer),
+            kind: ledger::word(match self.actor_kind.as_str() {
+                "staff" => "clerk",
+                other => other,
+            }),
+            staff: ledger::word(&format!("{peer}/{}", self.actor)).filter(|_| staff),
+            pid: self.actor.parse().ok().filter(|_| !staff),
+            terminal: ledger::word(&format!("peer:{peer}/{}", self.terminal)),
+            ..Actor::default()
+        }
+    }
 }
 
 /// What somebody is called before a peer: a citizen goes by another name at each; staff answer for what they do by their

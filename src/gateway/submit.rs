@@ -35,11 +35,13 @@ pub async fn submit(arrival: Arrival, rooms: &Arc<Rooms>) -> Result<Kept, Refusa
 
 async fn questions(arrival: Arrival, rooms: &Arc<Rooms>) -> Result<Kept, Refusal> {
     let known = known(arrival, rooms)?;
+    known.trace.concerns(known.concern(rooms));
     // The same filing sent again asks nothing anew: quota, rules and hours had their say the first time.
     if let Some(kept) = keep::earlier(&known, rooms).await? {
         return Ok(kept);
     }
     let placed = placed(known, rooms)?;
+    placed.known.trace.concerns(placed.concern(rooms));
     let allowed = allowed(placed, rooms)?;
     let proven = prove::ask(allowed, rooms).await?;
     keep::ask(proven, rooms).await

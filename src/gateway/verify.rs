@@ -111,11 +111,8 @@ pub async fn ask(verifying: &Verifying<'_>, rooms: &Arc<Rooms>) -> Result<(Repor
             trust,
             ..Evidence::default()
         });
-    for (name, value) in [("status", Some(word)), ("status.why", why)] {
-        if let (Some(name), Some(value)) = (ledger::word(name), value.and_then(ledger::word)) {
-            entry = entry.fact(name, value);
-        }
-    }
+    entry = ledger::facts(entry, &[("status", word)]);
+    entry = why.map_or(entry.clone(), |why| ledger::facts(entry, &[("status.why", why)]));
     let code = report.data.data.iter().find(|datum| datum.name == names::HOLDER_CODE);
     if let Some(holder) = code.and_then(|datum| datum.value.parse::<ResidentId>().ok()) {
         let pid = Some(rooms.pseudonyms.resident(&holder));

@@ -370,7 +370,6 @@ impl Person {
             session: Some(self.session),
             staff: if staff { word(&self.id) } else { None },
             terminal: word(&terminal.word(rooms)),
-            ..Actor::default()
         }
     }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::act::{Done, Order, Ready, case_act, case_key};
+use super::concern::Concern;
 use super::ledger::{self, Trace};
 use super::registry::WINDOW_ACTS;
 use super::rooms::Rooms;
@@ -62,6 +63,7 @@ pub async fn under_mandate(
         (record.ok_or(ExchangeError::NoCase)?, case_key(rooms, &mut tx, no).await?)
     };
     let dossier = record.dossier(&key)?;
+    trace.concerns(Concern::of(&record).with(&dossier));
     // A case that another owner has is there for the window that collected it.
     let collected = record.side == "collecting";
     if collected && record.collector != terminal.word(rooms) {
@@ -85,8 +87,9 @@ pub async fn under_mandate(
     let grant = grant.map_err(not_theirs)?;
     let who = facts::who(rooms, person, terminal, true, true, trace.at);
     let permit = mandated(rooms, act, who, &record, &dossier, (&grant, order.note.as_deref()), trace.at)?;
-    let line = trace.about(rooms, Kind::CaseEvent, Some(person), terminal).case(rooms.pseudonyms.case(no));
-    let line = line
+    let concern = Concern::of(&record).with(&dossier);
+    let line = concern
+        .on(rooms, trace.about(rooms, Kind::CaseEvent, Some(person), terminal))
         .behalf(Behalf { mandate: Some(grant.paper()), relation: ledger::word("window"), pid: None })
         .dec(ledger::allowed(&permit));
     if collected {
@@ -95,6 +98,7 @@ pub async fn under_mandate(
         let line = ledger::telling(line, rooms, no, &key, None, note.as_deref())?;
         let asking = onward::Asked { act, by: &person.id, note, spending: &Spending::default(), under: Some(under) };
         onward::ask(rooms, &record, &key, asking, trace).await?;
+        let line = ledger::facts(line, &[("act", act.word()), ("asked", "owner")]);
         let committed = rooms.log.append(&line.out(Outcome { status: Some(202), ..Outcome::default() })).await?;
         return Ok(Done { case: record.case, committed, here: false });
     }

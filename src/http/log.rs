@@ -154,7 +154,7 @@ impl LogDoor {
 
     /// Finds entries for an auditor; a refusal is on record like what was found.
     async fn search(&self, request: Request<Body>, connection: Connection) -> Response<Body> {
-        let trace = Trace { id: new_trace(), method: "POST", route: search::ROUTE, at: UnixMillis::now() };
+        let trace = Trace::new(new_trace(), "POST", search::ROUTE, UnixMillis::now());
         let auditors = self.auditors.load_full();
         let known = connection.client.first().map(|leaf| Digest::of(leaf)).and_then(|print| {
             let auditor = auditors.get(&print)?;
@@ -309,7 +309,7 @@ impl LogDoor {
     }
 
     fn trace(&self, now: UnixMillis) -> Trace {
-        Trace { id: String::new(), method: "GET", route: "/tile/entries/{*tile}", at: now }
+        Trace::new(String::new(), "GET", "/tile/entries/{*tile}", now)
     }
 
     fn opening(

@@ -8,9 +8,9 @@ use http::{Request as HttpRequest, header};
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::watch;
 
+use crate::audit::Kind;
 use crate::audit::anchor::{Anchor, stamped, time_of};
-use crate::audit::entry::{Entry, Evidence, Node};
-use crate::audit::{Kind, Word};
+use crate::audit::entry::Evidence;
 use crate::gateway::log_state::STAMP_OLD_MS;
 use crate::gateway::{Rooms, ledger, stopped};
 use crate::terms::{Digest, UnixMillis};
@@ -95,14 +95,11 @@ impl Anchors {
         let stamp = Evidence {
             r#type: ledger::word("time-stamp"),
             digest: Some(Digest::of(&anchor.token)),
-            statusat: Some(at),
+            at: Some(at),
             ..Evidence::default()
         };
-        let node = Node { name: ledger::word(&rooms.me.id), ..Node::default() };
-        let mut entry = Entry::new(Kind::Anchor, UnixMillis::now()).node(node).evidence(stamp);
-        if let (Ok(name), Ok(value)) = (Word::new("size"), Word::new(&served.size.to_string())) {
-            entry = entry.fact(name, value);
-        }
+        let entry = ledger::line(rooms, Kind::Anchor, UnixMillis::now()).evidence(stamp);
+        let entry = ledger::facts(entry, &[("size", &served.size.to_string())]);
         rooms.log.append(&entry).await.map_err(|e| e.to_string())?;
         Ok(served.size)
     }

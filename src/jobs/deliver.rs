@@ -15,11 +15,12 @@ use http::{Request, header};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::audit::Kind;
-use crate::audit::entry::{Entry, Evidence, Node, Outcome, PeerReceipt, Upstream};
+use crate::audit::entry::{Actor, Evidence, Outcome, PeerReceipt, Upstream};
 use crate::exchange::message::Stored;
 use crate::exchange::outbox::{self, Outgoing};
 use crate::exchange::{ExchangeError, Key, records};
 use crate::gateway::act::case_key;
+use crate::gateway::concern::Concern;
 use crate::gateway::keep::ASICE;
 use crate::gateway::{Rooms, ledger, receipt, streaming};
 use crate::store::CONFLICT;
@@ -117,7 +118,9 @@ async fn one(rooms: &Arc<Rooms>, line: &Outgoing) -> Result<(), Refusal> {
     let mut tx = rooms.store.read().await?;
     let key = case_key(rooms, &mut tx, line.no).await?;
     let files = records::files(&mut tx, line.no, &key).await?;
+    let record = records::load(&mut tx, line.no).await?.ok_or(ExchangeError::NoCase)?;
     drop(tx);
+    let concern = Concern::of(&record);
     let file = files.into_iter().find(|f| f.stored.path == line.path);
     let container = file.ok_or_else(|| ExchangeError::Message(format!("{} is not among the files", line.path)))?.stored;
     let takes_ms = limit(container.kept.size).as_millis() as i64;
@@ -126,11 +129,8 @@ async fn one(rooms: &Arc<Rooms>, line: &Outgoing) -> Result<(), Refusal> {
         outbox::postpone(&mut tx, &line.id, UnixMillis(now.0 + takes_ms + HOLD_MS), None).await?;
         tx.commit(()).await?;
     }
-    let about = |kind| {
-        Entry::new(kind, now)
-            .node(Node { name: ledger::word(&rooms.me.id), ..Node::default() })
-            .case(rooms.pseudonyms.case(line.no))
-    };
+    let system = Actor { kind: ledger::word("system"), ..Actor::default() };
+    let about = |kind| concern.on(rooms, ledger::line(rooms, kind, now)).actor(system.clone());
     // The intent is durable before the receiver sees the first octet.
     let intent =
         about(Kind::CaseIntent).up(Upstream { name: ledger::word(&line.target), ..Upstream::default() }).evidence(

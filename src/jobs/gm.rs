@@ -2,11 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::log::node;
 use crate::audit::gm::{GmError, Sm3Tree, WINDOW};
 use crate::audit::tile::{Level, TilePath};
-use crate::audit::{AuditError, Entry, Kind, Log, bundle};
-use crate::gateway::Rooms;
+use crate::audit::{AuditError, Kind, Log, bundle};
+use crate::gateway::{Rooms, ledger};
 use crate::terms::{Digest, UnixMillis};
 
 /// Entries that are hashed before a stop at most: a stop must not wait for a long log that was just opened.
@@ -33,7 +32,7 @@ impl Roots {
         let (Some(gm), tree, log) = (rooms.log.gm(), self.0.clone(), rooms.log.clone()) else { return Ok(()) };
         let hashed = tokio::task::spawn_blocking(move || catch_up(&log, &tree)).await;
         let Some((size, root)) = hashed.map_err(|_| RootError::CutOff)?? else { return Ok(()) };
-        let entry = Entry::new(Kind::GmRoot, now).node(node(rooms));
+        let entry = ledger::line(rooms, Kind::GmRoot, now);
         rooms.log.append(&gm.sign_root(entry, size, &root)?).await?;
         Ok(())
     }
@@ -83,10 +82,10 @@ fn hash_to(log: &Log, tree: &mut Sm3Tree, to: u64) -> Result<(), AuditError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::OpenOptions;
     use crate::audit::gm::GmSigner;
     use crate::audit::note::{KeyKind, Signer};
     use crate::audit::verify::{self, Options, Question, Verdict};
+    use crate::audit::{Entry, OpenOptions};
     use crate::trust::suite::{SignatureAlgorithm, SigningKey};
 
     const ORIGIN: &str = "gov.example/gw/1";

@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::gm::Roots;
-use crate::audit::entry::{Entry, Node};
 use crate::audit::{AuditError, Committed, Kind};
 use crate::gateway::{Rooms, ledger, stopped};
 use crate::store::{StoreError, head};
@@ -53,7 +52,7 @@ pub async fn keys(rooms: &Rooms, now: UnixMillis) -> Result<(), AuditError> {
     if !rooms.log.keys_changed() {
         return Ok(());
     }
-    let mut entry = Entry::new(Kind::KeyRotate, now).node(node(rooms));
+    let mut entry = ledger::line(rooms, Kind::KeyRotate, now);
     for (name, key) in ["log.key", "log.second_key"].into_iter().zip(rooms.log.keys()) {
         if let (Some(name), Some(key)) = (ledger::word(name), ledger::word(&key.to_string())) {
             entry = entry.fact(name, key);
@@ -91,9 +90,5 @@ pub async fn daily(rooms: Arc<Rooms>, roots: Roots, mut stop: watch::Receiver<bo
 
 /// Puts the map of all cases into the log: shows from then on that a case has no further entries before it.
 pub async fn index(rooms: &Rooms, now: UnixMillis) -> Result<Committed, AuditError> {
-    rooms.log.append_index(Entry::new(Kind::Index, now).node(node(rooms))).await
-}
-
-pub(super) fn node(rooms: &Rooms) -> Node {
-    Node { name: ledger::word(&rooms.me.id), ..Node::default() }
+    rooms.log.append_index(ledger::line(rooms, Kind::Index, now)).await
 }

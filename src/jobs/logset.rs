@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::log::{keep_head, node};
+use super::log::keep_head;
+use crate::audit::Kind;
 use crate::audit::logset::{Head, LogSet, MAX_LOGS};
-use crate::audit::{Entry, Kind};
-use crate::gateway::{Rooms, stopped};
+use crate::gateway::{Rooms, ledger, stopped};
 use crate::store::{StoreError, head};
 use crate::terms::{Refusal, UnixMillis};
 
@@ -52,7 +52,7 @@ async fn write(
     if !last.is_none_or(|(at, before)| is_due(before, &set, now.0 - at.0)) {
         return Ok(None);
     }
-    let entry = Entry::new(Kind::LogSet, now).node(node(rooms));
+    let entry = ledger::line(rooms, Kind::LogSet, now);
     let Some(entry) = set.write(entry) else { return Ok(None) };
     rooms.log.append(&entry).await?;
     Ok(Some((now, set)))

@@ -26,9 +26,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::audit::{Entry, Kind};
+use crate::audit::Kind;
+use crate::audit::entry::EntryHead;
 use crate::exchange::outbox;
-use crate::gateway::{Rooms, about_me, logout, orders};
+use crate::gateway::{Rooms, about_me, ledger, logout, orders};
 use crate::store::Dialect;
 use crate::terms::{Refusal, UnixMillis};
 use deliver::Deliveries;
@@ -124,8 +125,13 @@ fn overdue(rooms: &Rooms, now: UnixMillis) {
 /// What an earlier life left: intents without an outcome are closed as recovered (the result is not known; the receiver's
 /// memory of ids makes sending again safe), lines that a crash left out are written, and deliveries it had taken come due.
 async fn pick_up(rooms: &Arc<Rooms>, now: UnixMillis) -> Result<(), Refusal> {
-    for (_, leaf) in &rooms.log.recovery().unanswered {
-        rooms.log.append(&Entry::new(Kind::Recovered, now).of(*leaf)).await?;
+    for (index, leaf) in &rooms.log.recovery().unanswered {
+        let line = ledger::line(rooms, Kind::Recovered, now).of(*leaf);
+        // It stands where the intent stands: in the chain of the case.
+        let intent = rooms.log.entry(*index)?;
+        let case = EntryHead::parse(&intent).ok().and_then(|head| head.case);
+        let line = case.map_or(line.clone(), |case| line.case(case.id));
+        rooms.log.append(&line).await?;
     }
     // A store of our own is shared with nobody; replicas on PostgreSQL wait for each other's holds to run out.
     if rooms.store.dialect() == Dialect::Sqlite {

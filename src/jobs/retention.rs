@@ -13,13 +13,12 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::log::node;
 use super::witnesses::is_met;
 use crate::audit::log::prune::{Bounds, Plan, Stays};
 use crate::audit::witness_policy::WitnessPolicy;
 use crate::audit::{AuditError, Committed, Entry, Kind, Log, Pseudonym};
 use crate::exchange::records;
-use crate::gateway::{Rooms, about_me, stopped};
+use crate::gateway::{Rooms, about_me, ledger, stopped};
 use crate::store::{StoreError, Tx};
 use crate::terms::UnixMillis;
 
@@ -82,7 +81,7 @@ impl Retention {
         let at_first = held(rooms, &mut rooms.store.read().await?).await?;
         let archived = if self.archived { rooms.log_archive.archived().unwrap_or(0) } else { u64::MAX };
         let upto = self.bound(&rooms.log)?.min(archived).min(about_me::read_to(rooms).await?);
-        let entry = Entry::new(Kind::Lifecycle, now).node(node(rooms));
+        let entry = ledger::line(rooms, Kind::Lifecycle, now);
         let (plan, told) = match self.announce(&rooms.log, entry, at_first.clone(), upto, now).await? {
             Ok(announced) => announced,
             Err(stays) => return Ok(Err(stays)),

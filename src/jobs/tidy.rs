@@ -6,6 +6,7 @@ use crate::audit::{Entry, Kind};
 use crate::exchange::records::{self, Unlogged};
 use crate::exchange::{Act, ExchangeError};
 use crate::gateway::act::case_key;
+use crate::gateway::concern::Concern;
 use crate::gateway::{Rooms, keep, ledger};
 use crate::store::{lease, once, revoked, session};
 use crate::terms::{Refusal, UnixMillis};
@@ -45,12 +46,9 @@ pub async fn left_out(rooms: &Arc<Rooms>, now: UnixMillis, before: UnixMillis) -
     drop(tx);
     for act in missing {
         let Unlogged { no, seq, .. } = act;
-        let mut entry = telling(rooms, &act, Entry::new(Kind::CaseEvent, now).case(rooms.pseudonyms.case(no))).await?;
-        for (name, value) in [("recovered", act.act.as_str()), ("by", act.by.as_str())] {
-            if let (Some(name), Some(value)) = (ledger::word(name), ledger::word(value)) {
-                entry = entry.fact(name, value);
-            }
-        }
+        let line = ledger::line(rooms, Kind::CaseEvent, now).case(rooms.pseudonyms.case(no));
+        let facts = [("act", act.act.as_str()), ("by", act.by.as_str()), ("recovered", "after-crash")];
+        let entry = ledger::facts(telling(rooms, &act, line).await?, &facts);
         let committed = rooms.log.append(&entry).await?;
         keep::mark_logged(rooms, no, seq, committed.index).await?;
         tracing::info!(case.no = %no, seq, "a line that a crash left out is in the log now");
@@ -68,6 +66,7 @@ async fn telling(rooms: &Rooms, act: &Unlogged, line: Entry) -> Result<Entry, Re
     };
     drop(tx);
     let dossier = record.dossier(&key)?;
+    let line = Concern::of(&record).with(&dossier).on(rooms, line);
     let note = act.note.as_ref().map(|note| key.open("note", note)).transpose().map_err(ExchangeError::from)?;
     let note = note.and_then(|note| String::from_utf8(note).ok());
     let applicant = (act.act == Act::Receive.word()).then_some(&dossier.applicant);

@@ -200,6 +200,10 @@ pub async fn down(federation: &Federation) {
         let gaps = filed.json["gaps"].as_array().expect("a list");
         assert_eq!(gaps.first().and_then(|gap| gap["code"].as_str()), told, "{mood:?}: {}", filed.text());
         assert_eq!(desk.verdict(&filed).await, why, "{mood:?}: the owner sees what is missing");
+        let lines = desk.here.lines("case.event");
+        let line = lines.iter().rfind(|line| line["out"]["status"] == 202).expect("the filing on record");
+        let missing = told.map_or(Value::Null, |_| json!([format!("material-{}", gaps[0]["no"])]));
+        assert_eq!(line["dec"]["missing"], missing, "{mood:?}: {line}");
         let (result, age) = desk.last();
         assert_eq!((result.as_str(), age.as_str()), (if told.is_some() { "5xx" } else { "2xx" }, "fresh"), "{mood:?}");
         if let Some(told) = told {

@@ -40,10 +40,8 @@ parts! {
         assurance: Option<u8>,
         /// Issuer of the token.
         issuer: Option<Word>,
-        /// citizen, clerk, proxy-point, system, auditor.
+        /// citizen, agent, clerk, proxy-point, auditor, operator, system.
         kind: Option<Word>,
-        /// Login method.
-        method: Option<Word>,
         /// Unified social credit code of the organisation.
         org: Option<CreditCode>,
         /// Pseudonym of a person.
@@ -61,7 +59,7 @@ parts! {
         mandate: Option<Digest>,
         /// Pseudonym of the represented person or company.
         pid: Option<Pseudonym>,
-        /// agent (委托), legal-representative (法定代表), guardian, proxy-point (代办点).
+        /// agent (委托代理人), window (窗口), proxy-point (代办点).
         relation: Option<Word>,
     }
     /// `subj`: whom it is about.
@@ -77,33 +75,31 @@ parts! {
         basis: Option<Word>,
         /// Digest of a consent or mandate.
         consent: Option<Digest>,
-        /// "Necessary for the item" reference.
+        /// What it is necessary for: the item's material, by number in the guide.
         necessary: Option<Word>,
         /// Purpose code.
         purpose: Option<Word>,
     }
     /// `item`: the service item.
     ItemRef {
-        /// Channel: window, outlet, kiosk, portal.
+        /// Channel: window, outlet, portal.
         channel: Option<Word>,
         /// Basic code.
         code: Option<ItemCode>,
-        /// Version of the catalogue entry.
+        /// Digest of the guide (办事指南) in force at filing.
         version: Option<Word>,
     }
     /// `jur`: places.
     Jurisdiction {
         /// Region that owns the case.
         owner: Option<RegionCode>,
-        /// city (全市), province, cross-province (跨省).
+        /// How far the window is from the owner: town (跨镇), city (全市), province (省内), nation (跨省).
         route: Option<Word>,
         /// Region of the window.
         window: Option<RegionCode>,
     }
     /// `req`: the request, without its query and body.
     Request {
-        /// Salted digest of the body.
-        body: Option<Digest>,
         /// Method.
         method: Option<Word>,
         /// Route template, never the path with its values.
@@ -113,37 +109,29 @@ parts! {
     Decision {
         /// Digest of what the rules were asked, as kept for a replay.
         ask: Option<Digest>,
-        /// Codes of missing documents (一次性告知, 容缺).
+        /// Materials that could not be had and may follow (容缺), by number in the guide.
         missing: Vec<Word>,
-        /// Obligations.
-        obligations: Vec<Word>,
         /// Digest of the policy set.
         policy: Option<Digest>,
         /// Stable code TB-… of a refusal.
         reason: Option<Word>,
         /// Ids of the rules that decided.
         rules: Vec<Word>,
-        /// allow, deny, cannot-judge.
+        /// allow, deny.
         verdict: Option<Word>,
     }
     /// `ev[]`: a piece of evidence.
     Evidence {
-        /// fresh or cached.
+        /// fresh, cached or stale.
         age: Option<Word>,
-        /// Digest algorithm when it is not SHA-256, e.g. sm3.
-        dalg: Option<Word>,
-        /// Digest of the document.
+        /// Time that a time-stamp gives.
+        at: Option<UnixMillis>,
+        /// Digest of the document; of shared data a keyed one, which only the gateway can make again.
         digest: Option<Digest>,
         /// Seal id.
         seal: Option<Word>,
         /// Digest of the signer's certificate.
         signer: Option<Digest>,
-        /// Digest of the OCSP answer or CRL.
-        status: Option<Digest>,
-        /// Time of that status.
-        statusat: Option<UnixMillis>,
-        /// Digest of a time-stamp.
-        timestamp: Option<Digest>,
         /// Digest of what the verdict was reached by: anchors, certificates, revocation lists and answers.
         trust: Option<Digest>,
         /// Type of document or fact.
@@ -157,7 +145,7 @@ parts! {
         name: Option<Word>,
         /// The peer gateway's receipt.
         receipt: Option<PeerReceipt>,
-        /// Result class: 2xx, 4xx, 5xx, timeout, refused.
+        /// Result class: 2xx, 4xx, 5xx, timeout.
         result: Option<Word>,
     }
     /// `up.receipt`: the leaf in the peer's log that mirrors this entry.
@@ -171,9 +159,7 @@ parts! {
     }
     /// `out`: the answer.
     Outcome {
-        /// Digest of the body.
-        body: Option<Digest>,
-        /// Deadline promised.
+        /// Until when the decision was promised.
         due: Option<UnixMillis>,
         /// Receipt number (受理凭证编号).
         receipt: Option<Word>,
@@ -193,10 +179,6 @@ parts! {
     }
     /// `node`: which gateway wrote it.
     Node {
-        /// Digest of the build.
-        build: Option<Digest>,
-        /// Clock source.
-        clock: Option<Word>,
         /// Name of the node.
         name: Option<Word>,
     }

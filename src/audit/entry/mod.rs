@@ -344,14 +344,14 @@ pub(super) mod tests {
     /// An entry with every member filled, of about the size of a real one.
     pub(in crate::audit) fn full(kind: Kind) -> Entry {
         let entry = Entry::new(kind, UnixMillis(1_771_000_000_000))
-            .node(Node { name: Some(word("gw-1")), build: Some(Digest::of(b"build")), clock: Some(word("ntp")) })
+            .node(Node { name: Some(word("gw-1")) })
             .trace(word("4bf92f3577b34da6a3ce929d0e0e4736"))
             .actor(Actor { kind: Some(word("clerk")), staff: Some(word("S0017")), ..Actor::default() })
             .behalf(Behalf { pid: Some(Pseudonym([3; 16])), relation: Some(word("agent")), mandate: None })
             .subj(Subject { epoch: Some(2026), pid: Some(Pseudonym([4; 16])) })
             .why(Purpose { purpose: Some(word("P01")), basis: Some(word("L-17")), ..Purpose::default() })
             .jur(Jurisdiction { owner: Some("419001".parse().unwrap()), route: None, window: None })
-            .req(Request { method: Some(word("POST")), route: Some(word("/v1/cases")), body: None })
+            .req(Request { method: Some(word("POST")), route: Some(word("/v1/cases")) })
             .dec(Decision { verdict: Some(word("allow")), rules: vec![word("r1"), word("r2")], ..Decision::default() })
             .evidence(Evidence { r#type: Some(word("licence")), digest: Some(Digest::of(b"x")), ..Evidence::default() })
             .up(Upstream {

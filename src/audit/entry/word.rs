@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smol_str::SmolStr;
 
 use super::EntryError;
-use crate::terms::{CaseNo, CreditCode, ResidentId, digest::hex_into};
+use crate::terms::{CaseNo, CreditCode, Digest, ResidentId, digest::hex_into};
 
 /// A code, name or template without blanks: 1–128 characters of visible ASCII, no quotes, no backslash; or the number of an
 /// official document (发文字号, GB/T 9704-2012 §7.2.5), such as 青监〔2026〕17号.
@@ -183,10 +183,17 @@ impl Pseudonymiser {
 
     /// Of any other number; `kind` keeps equal numbers of different kinds apart.
     pub fn of(&self, kind: &str, number: &str) -> Pseudonym {
-        let tag = ring::hmac::sign(&self.key, &[kind.as_bytes(), &[0], number.as_bytes()].concat());
         let mut out = [0; 16];
-        out.iter_mut().zip(tag.as_ref()).for_each(|(o, b)| *o = *b);
+        out.copy_from_slice(&self.digest(kind, number.as_bytes()).0[..16]);
         Pseudonym(out)
+    }
+
+    /// A digest that only the holder of the key can make: a yes or no has nothing else to hide behind.
+    pub fn digest(&self, kind: &str, octets: &[u8]) -> Digest {
+        let tag = ring::hmac::sign(&self.key, &[kind.as_bytes(), &[0], octets].concat());
+        let mut out = [0; 32];
+        out.copy_from_slice(tag.as_ref());
+        Digest(out)
     }
 }
 

@@ -22,7 +22,7 @@ use super::rooms::{Rooms, SystemKind};
 use super::standing;
 use super::who::{Person, Terminal};
 use super::word;
-use crate::audit::entry::{Evidence, ItemRef, PeerReceipt, Purpose, Subject, Upstream};
+use crate::audit::entry::{Evidence, ItemRef, Jurisdiction, PeerReceipt, Purpose, Subject, Upstream};
 use crate::audit::{Kind, Pseudonym, Word};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::exchange::message::FactRef;
@@ -274,6 +274,20 @@ async fn local(
     answer
 }
 
+/// Which material of the item a lookup is necessary for, as the log says it.
+fn necessary(catalogue: &Catalogue, item: ItemCode, resource: &str) -> Option<Word> {
+    ledger::word(&format!("material-{}", catalogue.items.get(&item)?.needs(resource)?))
+}
+
+/// What came of a lookup, as the log says it.
+fn result_class(error: Option<&LookupError>) -> &'static str {
+    match error {
+        None => "2xx",
+        Some(LookupError::UnknownSubject(_) | LookupError::NotAgreed { .. }) => "4xx",
+        Some(_) => "5xx",
+    }
+}
+
 /// How the log and the cache name a licence: not by its identifier.
 fn licence_name(rooms: &Rooms, id: &LicenceId) -> Pseudonym {
     rooms.pseudonyms.of("licence", id.as_str())
@@ -285,6 +299,11 @@ fn status_word(answer: &Answer) -> Option<Word> {
         Answer::Found { fields, .. } => said(fields),
         Answer::NotFound => None,
     }
+}
+
+/// What was told of somebody, by keyed digest: whether a plain one stands for a yes or a no, anybody could try out.
+fn digest(rooms: &Rooms, fields: &BTreeMap<String, serde_json::Value>) -> Option<Digest> {
+    serde_json::to_vec(fields).ok().map(|octets| rooms.pseudonyms.digest("answer", &octets))
 }
 
 fn said(fields: &BTreeMap<String, serde_json::Value>) -> Option<Word> {
@@ -306,17 +325,15 @@ async fn record(
         .subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: Some(rooms.pseudonyms.resident(asking.subject)) })
         .why(Purpose {
             consent: asking.agreed.map(Consent::paper),
+            necessary: asking.item.and_then(|item| necessary(&rooms.catalogue.load(), item, asking.resource)),
             ..ledger::purpose(asking.purpose.unwrap_or_default(), "item")
         })
         .dec(ledger::allowed(permit))
         .item(ItemRef { code: asking.item, ..ItemRef::default() })
+        .jur(Jurisdiction { owner: Some(asking.place), window: Some(asking.requester), route: None })
         .up(Upstream {
             name: ledger::word(asking.resource),
-            result: ledger::word(match answer {
-                Ok(_) => "2xx",
-                Err(LookupError::UnknownSubject(_) | LookupError::NotAgreed { .. }) => "4xx",
-                Err(_) => "5xx",
-            }),
+            result: ledger::word(result_class(answer.err())),
             receipt: leaf,
         })
         .evidence(Evidence {
@@ -327,7 +344,7 @@ async fn record(
                 _ => "fresh",
             }),
             verdict: fact.filter(|_| asking.licence.is_some()).and_then(|fact| said(fact.fields())),
-            digest: fact.and_then(|f| serde_json::to_vec(f.fields()).ok()).map(|b| Digest::of(&b)),
+            digest: fact.and_then(|fact| digest(rooms, fact.fields())),
             ..Evidence::default()
         });
     if let Some(id) = asking.licence {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Whom, described, local, status_word};
-use crate::audit::entry::{Evidence, ItemRef, Purpose, Subject};
+use super::{Whom, described, digest, local, necessary, result_class, status_word};
+use crate::audit::entry::{Evidence, ItemRef, Jurisdiction, Purpose, Subject, Upstream};
 use crate::audit::{Committed, Kind};
 use crate::catalogue::Catalogue;
 use crate::federation::FederationError;
@@ -190,16 +190,34 @@ pub async fn serve(
     if let (Some(agreed), Ok(_)) = (&agreed, &answer) {
         agreed.confirm(rooms, trace).await?;
     }
+    let status = answer.as_ref().ok().filter(|_| remote.licence.is_some()).and_then(status_word);
+    let answer = answer.map(|answer| only(answer, &fields));
+    let digest = match &answer {
+        Ok(Answer::Found { fields, .. }) => digest(rooms, fields),
+        _ => None,
+    };
     let mut entry = trace
         .about(rooms, Kind::DataRead, None, &Terminal::Peer(peer.to_owned()))
+        .actor(vouched.actor(peer))
         .subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: Some(pid) })
-        .why(Purpose { consent: agreed.as_ref().map(Stated::paper), ..ledger::purpose(&remote.purpose, "item") })
+        .why(Purpose {
+            consent: agreed.as_ref().map(Stated::paper),
+            necessary: necessary(&rooms.catalogue.load(), remote.item, &remote.resource),
+            ..ledger::purpose(&remote.purpose, "item")
+        })
         .dec(ledger::allowed(&permit))
         .item(ItemRef { code: Some(remote.item), ..ItemRef::default() })
+        .jur(Jurisdiction { owner: Some(remote.place), window: Some(remote.requester), route: None })
+        .up(Upstream {
+            name: ledger::word(&remote.resource),
+            result: ledger::word(result_class(answer.as_ref().err())),
+            receipt: None,
+        })
         .evidence(Evidence {
             r#type: ledger::word(&remote.resource),
             age: ledger::word("fresh"),
-            verdict: answer.as_ref().ok().filter(|_| remote.licence.is_some()).and_then(status_word),
+            digest,
+            verdict: status,
             ..Evidence::default()
         });
     if let Some(case) = remote.case {
@@ -207,10 +225,18 @@ pub async fn serve(
     }
     let committed = rooms.log.append(&entry).await?;
     match answer? {
-        Answer::Found { fields: given, source_version } => {
-            let given = given.into_iter().filter(|(name, _)| fields.contains(name)).collect();
-            Ok((Reply { fields: given, version: source_version }, committed))
-        }
+        Answer::Found { fields, source_version } => Ok((Reply { fields, version: source_version }, committed)),
         Answer::NotFound => Err(LookupError::UnknownSubject(remote.resource.clone()).into()),
+    }
+}
+
+/// What may leave: the fields that were asked for and allowed.
+fn only(answer: Answer, fields: &BTreeSet<String>) -> Answer {
+    match answer {
+        Answer::Found { fields: mut found, source_version } => {
+            found.retain(|name, _| fields.contains(name));
+            Answer::Found { fields: found, source_version }
+        }
+        Answer::NotFound => Answer::NotFound,
     }
 }

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use super::super::{peer, receipt};
 use super::{Opened, arrival_line, forget, recorded};
-use crate::audit::entry::Behalf;
+use crate::audit::entry::{Behalf, Outcome};
 use crate::exchange::records::{self, Record};
 use crate::exchange::{Act, ExchangeError, Key};
 use crate::federation::FederationError;
 use crate::gateway::act::{self, case_key};
+use crate::gateway::concern::Concern;
 use crate::gateway::desk::REMARK_MAX;
 use crate::gateway::ledger::Trace;
 use crate::gateway::who::minutes_between;
-use crate::gateway::{Rooms, facts, ledger, mandates, onward, windows};
+use crate::gateway::{Rooms, facts, ledger, mandates, onward, papers, windows};
 use crate::identity::delegation::WindowMandate;
 use crate::policy::{Ask, CaseAct, Kind as WhoKind, Permit, Role, Who};
 use crate::store::CONFLICT;
@@ -49,6 +50,8 @@ async fn once(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<Stri
         let record = records::load(&mut tx, message.case).await?.ok_or(ExchangeError::NoCase)?;
         (record, case_key(rooms, &mut tx, message.case).await?)
     };
+    let concern = Concern::of(&record);
+    trace.concerns(concern.clone());
     let collector = rooms.directory.load().member_for(record.window)?.id.clone();
     if record.side != "owning" || collector != message.from {
         let why = format!("{} did not collect {}", message.from, message.case);
@@ -76,7 +79,8 @@ async fn once(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<Stri
     let case = case.ok_or_else(|| ExchangeError::Message("nothing was asked for".into()))?;
     // What was asked stands in the log; the case keeps what came of it.
     forget(rooms, opened).await;
-    let line = arrival_line(opened, rooms, trace).dec(ledger::allowed(&permit));
+    let line = arrival_line(opened, rooms, trace, &concern).dec(ledger::allowed(&permit));
+    let line = ledger::step(line, message.act, &case);
     let line = ledger::telling(line, rooms, message.case, &key, None, message.note.as_deref())?;
     recorded(opened, rooms, trace, &line, case.seq + 1 - acts.len() as u64..=case.seq).await
 }
@@ -115,12 +119,14 @@ async fn under_mandate(
     let receipt = receipt::give(rooms, &message.id, opened.container.digest, trace.at, None)?;
     let inbox = onward::Inbox { id: &message.id, digest: opened.container.digest, receipt: &receipt };
     let order = act::Order { act: message.act, by, note: message.note.clone(), ground: None, result: None };
-    let line =
-        ledger::telling(arrival_line(opened, rooms, trace), rooms, message.case, &key, None, order.note.as_deref())?;
+    let line = arrival_line(opened, rooms, trace, &Concern::of(&record).with(&dossier));
+    let line = ledger::telling(line, rooms, message.case, &key, None, order.note.as_deref())?;
+    let due = papers::promised(rooms, &dossier, order.act, trace.at)?;
     let ready = act::Ready { record, key, dossier, once: grant.once() };
     let (case, leafs) = ready.keep(rooms, trace.at, order, Some(inbox)).await?;
     forget(rooms, opened).await;
-    let mut line = line
+    let mut line = ledger::step(line, message.act, &case)
+        .out(Outcome { status: Some(200), due, ..Outcome::default() })
         .behalf(Behalf { mandate: Some(grant.paper()), relation: ledger::word("window"), pid: None })
         .dec(ledger::allowed(&permit));
     for leaf in leafs {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::super::{facts, keep, ledger, minimal, peer, receipt, standing};
 use super::{Opened, arrival_line, container, genuine, recorded};
-use crate::audit::entry::{Behalf, ItemRef, Jurisdiction, Subject};
+use crate::audit::entry::Behalf;
 use crate::catalogue::words::Mode;
 use crate::exchange::message::{Dossier, Message};
 use crate::exchange::records::{self, NewCase};
 use crate::exchange::{Act, Case, Event, ExchangeError, Key, Paper};
 use crate::federation::FederationError;
 use crate::gateway::Rooms;
+use crate::gateway::concern::Concern;
 use crate::gateway::ledger::Trace;
 use crate::gateway::registry::PaperWord;
 use crate::gateway::standing::{Expect, Stated};
@@ -37,6 +38,8 @@ pub async fn take(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<
     }
     let resident = dossier.applicant.resident().ok_or_else(|| bad("the applicant's number is not one"))?;
     let pid = rooms.pseudonyms.resident(&resident);
+    let concern = Concern::arriving(message.case, pid, &collector(message, dossier), dossier);
+    trace.concerns(concern.clone());
     let agency = agency(opened, rooms, dossier, &resident)?;
     let case = Case::new(message.case);
     // Staff numbers are the sender's own: the same number here is another person.
@@ -45,22 +48,14 @@ pub async fn take(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<
     let case = filed.step(&Event { act: Act::Receive, by }, dossier.received_at).map_err(ExchangeError::from)?.0;
     minimal::received(rooms.catalogue.load().item(dossier.item)?, dossier, &message.from)?;
     genuine::papers(opened, rooms, Some(Paper::Receipt), case.seq).await?;
-    genuine::licences(opened, rooms, dossier, trace).await?;
+    genuine::licences(opened, rooms, dossier, &concern, trace).await?;
     let permit = again(opened, rooms, dossier, &case, &pid.to_string(), trace)?;
-    let entry = arrival_line(opened, rooms, trace)
-        .subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: Some(pid) })
-        .behalf(Behalf {
-            mandate: agency.as_ref().map(Stated::paper),
-            pid: agency.as_ref().map(|_| pid),
-            relation: agency.as_ref().and_then(|_| ledger::word("agent")),
-        })
-        .dec(ledger::allowed(&permit))
-        .item(ItemRef { code: Some(dossier.item), ..ItemRef::default() })
-        .jur(Jurisdiction {
-            owner: Some(dossier.owner),
-            window: Some(dossier.window),
-            route: ledger::word(&dossier.scope),
-        });
+    let mut entry = arrival_line(opened, rooms, trace, &concern).dec(ledger::allowed(&permit));
+    if let Some(agency) = &agency {
+        let relation = ledger::word("agent");
+        entry = entry.behalf(Behalf { mandate: Some(agency.paper()), pid: Some(pid), relation });
+    }
+    let entry = ledger::step(entry, Act::Receive, &case);
     let entry = ledger::telling(entry, rooms, message.case, &opened.key, Some(&dossier.applicant), None)?;
     let wrapped = rooms.master.wrap(&message.case.to_string(), &opened.key).map_err(ExchangeError::from)?;
     let mut tx = rooms.store.begin().await?;

@@ -8,6 +8,7 @@ use crate::audit::entry::Evidence;
 use crate::exchange::message::{Dossier, PaperRef, Stored};
 use crate::exchange::{Act, ExchangeError, Paper};
 use crate::gateway::Rooms;
+use crate::gateway::concern::Concern;
 use crate::gateway::ledger::Trace;
 use crate::gateway::prove::{VaultFile, examined, judged_by};
 use crate::gateway::who::Terminal;
@@ -44,7 +45,13 @@ fn is_result(paper: &PaperRef) -> bool {
 
 /// Every licence that was handed in: genuine, of the type the item asks for, the applicant's own. Each examination is on
 /// record, good or bad.
-pub async fn licences(opened: &Opened, rooms: &Arc<Rooms>, dossier: &Dossier, trace: &Trace) -> Result<(), Refusal> {
+pub async fn licences(
+    opened: &Opened,
+    rooms: &Arc<Rooms>,
+    dossier: &Dossier,
+    concern: &Concern,
+    trace: &Trace,
+) -> Result<(), Refusal> {
     let message = &opened.message;
     let catalogue = rooms.catalogue.load_full();
     let item = catalogue.item(dossier.item)?;
@@ -56,7 +63,7 @@ pub async fn licences(opened: &Opened, rooms: &Arc<Rooms>, dossier: &Dossier, tr
         let type_code = wanted.and_then(|m| m.reference.as_deref()).and_then(|id| catalogue.licence_types.get(id));
         let (report, leaf) = examine(opened, rooms, &file.path, trace.at).await?;
         let line = trace.about(rooms, Kind::LicenceCheck, None, &Terminal::Peer(message.from.clone()));
-        rooms.log.append(&line.case(rooms.pseudonyms.case(message.case)).evidence(leaf)).await?;
+        rooms.log.append(&concern.on(rooms, line).evidence(leaf)).await?;
         let need = Need {
             type_code: type_code.map(|t| t.type_code.as_str()),
             issuer: None,

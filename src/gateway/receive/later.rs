@@ -9,6 +9,7 @@ use crate::exchange::{Event, ExchangeError, Key, records};
 use crate::federation::FederationError;
 use crate::gateway::Rooms;
 use crate::gateway::act::case_key;
+use crate::gateway::concern::Concern;
 use crate::gateway::ledger::{self, Trace};
 use crate::terms::Refusal;
 
@@ -22,6 +23,8 @@ pub async fn take(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<
         let record = records::load(&mut tx, message.case).await?.ok_or(ExchangeError::NoCase)?;
         (record, case_key(rooms, &mut tx, message.case).await?)
     };
+    let concern = Concern::of(&record);
+    trace.concerns(concern.clone());
     let owner = rooms.directory.load().member_for(message.case.owner())?.id.clone();
     if record.side != "collecting" || owner != message.from {
         let why = format!("{} may not do this to {}", message.from, message.case);
@@ -57,8 +60,9 @@ pub async fn take(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<
     }
     outcome?;
     forget(rooms, opened).await;
-    let line = arrival_line(opened, rooms, trace);
+    let line = arrival_line(opened, rooms, trace, &concern);
     let line = ledger::telling(line, rooms, case.no, &key, None, message.note.as_deref())?;
+    let line = ledger::step(line, message.act, &case);
     recorded(opened, rooms, trace, &line, case.seq..=case.seq).await
 }
 

@@ -16,6 +16,7 @@ mod later;
 use std::io::Read;
 use std::sync::Arc;
 
+use super::concern::Concern;
 use super::intake::Bounds;
 use super::keep::{self, ASICE};
 use super::ledger::{self, Trace};
@@ -25,7 +26,7 @@ use super::receipt;
 use super::rooms::Rooms;
 use super::who::Terminal;
 use crate::audit::Kind;
-use crate::audit::entry::{Evidence as Leaf, Upstream};
+use crate::audit::entry::{Evidence as Leaf, Outcome, Upstream};
 use crate::exchange::message::{MESSAGE_FILE, Message, Stored};
 use crate::exchange::{Act, ExchangeError, Kept, Key, records};
 use crate::federation::FederationError;
@@ -208,17 +209,19 @@ async fn recorded(
     Ok(receipt)
 }
 
-fn arrival_line(opened: &Opened, rooms: &Rooms, trace: &Trace) -> crate::audit::Entry {
+fn arrival_line(opened: &Opened, rooms: &Rooms, trace: &Trace, concern: &Concern) -> crate::audit::Entry {
     let message = &opened.message;
-    trace
-        .about(rooms, Kind::CaseEvent, None, &Terminal::Peer(message.from.clone()))
-        .case(rooms.pseudonyms.case(message.case))
-        .up(Upstream { name: ledger::word(&message.from), result: ledger::word(message.act.word()), receipt: None })
-        .evidence(Leaf {
-            r#type: ledger::word("envelope"),
-            digest: Some(opened.container.digest),
-            signer: Some(opened.signer),
-            verdict: ledger::word("TOTAL-PASSED"),
-            ..Leaf::default()
-        })
+    let mut line = trace.about(rooms, Kind::CaseEvent, None, &Terminal::Peer(message.from.clone()));
+    if let Some(vouched) = &opened.vouched {
+        line = line.actor(vouched.actor(&message.from));
+    }
+    let up = Upstream { name: ledger::word(&message.from), ..Upstream::default() };
+    let out = Outcome { status: Some(200), ..Outcome::default() };
+    concern.on(rooms, line).up(up).out(out).evidence(Leaf {
+        r#type: ledger::word("envelope"),
+        digest: Some(opened.container.digest),
+        signer: Some(opened.signer),
+        verdict: ledger::word("TOTAL-PASSED"),
+        ..Leaf::default()
+    })
 }

@@ -67,7 +67,7 @@ pub fn new_trace() -> String {
 
 /// Refusals are kept in the log like answers.
 async fn answered(rooms: Arc<Rooms>, request: Request<Body>, connection: Connection) -> Response<Body> {
-    let mut trace = Trace { id: new_trace(), method: method(&request), route: "unknown", at: UnixMillis::now() };
+    let mut trace = Trace::new(new_trace(), method(&request), "unknown", UnixMillis::now());
     let mut who = (Terminal::Unknown, None);
     let from = connection.remote.ip();
     let nonce = rooms.nonce(trace.at).filter(|_| request.headers().contains_key("dpop"));
@@ -96,7 +96,7 @@ async fn answered(rooms: Arc<Rooms>, request: Request<Body>, connection: Connect
             {
                 return told(&worded(flood), None);
             }
-            let leaf = ledger::deny(&rooms, &trace, who.1.as_ref(), &who.0, None, &refusal).await;
+            let leaf = ledger::deny(&rooms, &trace, who.1.as_ref(), &who.0, &refusal).await;
             match leaf {
                 Ok(index) => told(&refusal, Some(index)),
                 // A log that cannot take a line stops the house: nothing leaves without one.
