@@ -27,7 +27,7 @@ fn one_case_across_provinces_and_what_is_refused() {
 
     let logs = ["gw-440305", "gw-419001"].map(|id| folder.path().join(id).join("data/log").display().to_string());
     let shown = logs.map(|log| text(&tongban(&["audit", "show", &log])));
-    let lines: Vec<_> = shown.iter().flat_map(|log| log.lines()).map(|line| serde_json::from_str(line)).collect();
+    let lines: Vec<_> = shown.iter().flat_map(|log| log.lines()).map(serde_json::from_str).collect();
     lines::check(&lines.into_iter().collect::<Result<Vec<_>, _>>().expect("lines of JSON"));
 
     // Started again on the same folder, everything goes on: no log broken, keys and cases kept.

@@ -11,7 +11,9 @@ const OF_A_CASE: &str =
     "case.id case.seq subj.pid subj.epoch why.purpose why.basis item.code item.channel jur.owner jur.window jur.route";
 
 /// Kind, which lines of it (a member and what is in it), and what each of them has.
-const TABLE: [(&str, Option<(&str, &str)>, &[&str]); 26] = [
+type Row = (&'static str, Option<(&'static str, &'static str)>, &'static [&'static str]);
+
+const TABLE: [Row; 26] = [
     ("case.intent", None, &[OF_A_CASE, "actor.kind up.name ev.type ev.digest"]),
     ("case.outcome", None, &[OF_A_CASE, "actor.kind of up.name up.result out.status"]),
     ("case.event", None, &[OF_A_CASE, "actor.kind actor.terminal req.method req.route trace facts.act out.status"]),
