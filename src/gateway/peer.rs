@@ -112,7 +112,10 @@ impl Vouched {
             }),
             staff: ledger::word(&format!("{peer}/{}", self.actor)).filter(|_| staff),
             pid: self.actor.parse().ok().filter(|_| !staff),
-            terminal: ledger::word(&format!("peer:{peer}/{}", self.terminal)),
+            terminal: ledger::word(&match self.terminal.as_str() {
+                own if own == peer => format!("peer:{peer}"),
+                terminal => format!("peer:{peer}/{terminal}"),
+            }),
             ..Actor::default()
         }
     }

@@ -69,7 +69,7 @@ const ELSEWHERE: [(&str, &str); 8] = [
     ("actor.pid", "tests/people.rs: citizens at the portal"),
     ("actor.org", "src/gateway/who.rs: an organisation that goes by its credit code"),
     ("dec.missing", "tests/partners/provider.rs: a provider that is away"),
-    ("ev.at", "tests/archive.rs: time-stamps"),
+    ("ev.at", "tests/anchors.rs: time-stamps"),
 ];
 
 /// The values of a member, e.g. `ev.digest`: of a list, those of all its elements.

@@ -73,8 +73,7 @@ impl DiskFile for File {
     fn allocate(&self, from: u64, len: u64) -> io::Result<()> {
         use rustix::fs::{FallocateFlags, fallocate};
         match fallocate(self, FallocateFlags::empty(), from, len) {
-            // A file system without preallocation: only the length is grown, a full disk shows at the write.
-            Err(rustix::io::Errno::OPNOTSUPP) => File::set_len(self, from + len),
+            Err(rustix::io::Errno::OPNOTSUPP) => take(self, from, len),
             other => Ok(other?),
         }
     }
@@ -90,6 +89,22 @@ impl DiskFile for File {
     fn size(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
+}
+
+/// Takes space on a file system without preallocation: a file that only grew in length would show a full disk when it is
+/// too late. A file system that writes elsewhere each time may still find none when it is filled.
+pub(super) fn take(file: &File, from: u64, len: u64) -> io::Result<()> {
+    let blank = vec![0; 64 << 10];
+    let mut at = from;
+    while at < from + len {
+        let piece = &blank[..blank.len().min((from + len - at) as usize)];
+        if let Err(error) = file.write_all_at(piece, at) {
+            file.set_len(from)?;
+            return Err(error);
+        }
+        at += piece.len() as u64;
+    }
+    Ok(())
 }
 
 /// Writes a small file so that after a crash either the old or the new content is there, whole.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::base::{self, Base};
 use super::chain::CaseChain;
-use super::disk::{Disk, DiskFile};
+use super::disk::{Disk, DiskFile, is_full};
 use super::levels::{Levels, MAX_LEVELS};
 use super::prune;
 use super::segment::{self, Chain, HEADER_LEN, SEGMENT_ENTRIES, Tail, Visitor, Walked};
@@ -180,21 +180,25 @@ pub fn tail(file: &dyn DiskFile, end: u64, chain: &Chain) -> std::io::Result<(Ta
 }
 
 /// Makes a new segment file with its header, durable together with its name.
+///
+/// # Errors
+/// [`AuditError::Full`]: try again when there is room; what is left of the file is begun anew.
 pub(super) fn new_segment(
     disk: &Arc<dyn Disk>,
     folder: &Path,
     number: u64,
     origin: &str,
 ) -> Result<Arc<dyn DiskFile>, AuditError> {
+    let failed = |e: std::io::Error| AuditError::io("making a segment", &e);
     let make = || {
         let file = disk.open(&folder.join(segment::name(number)))?;
         file.set_len(0)?;
         file.write_at(&segment::header(number, origin), 0)?;
-        file.sync()?;
-        disk.sync_dir(folder)?;
         Ok(file)
     };
-    make().map_err(|e: std::io::Error| AuditError::io("making a segment", &e))
+    let file = make().map_err(|e| if is_full(&e) { AuditError::Full(e.to_string()) } else { failed(e) })?;
+    file.sync().and_then(|()| disk.sync_dir(folder)).map_err(failed)?;
+    Ok(file)
 }
 
 fn fresh_copy(

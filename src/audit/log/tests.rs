@@ -219,6 +219,51 @@ fn a_full_disk_loses_nothing_and_heals() {
     assert_eq!(judge(dir.path()).exit_code(), 0);
 }
 
+#[test]
+fn a_disk_full_when_a_segment_begins_loses_nothing_and_heals() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+    let with = |dir: &Path| Log::open(dir, OpenOptions { disk: Arc::new(disk.clone()), ..options() }).unwrap();
+    let log = Arc::new(with(dir.path()));
+    let write = |n: u64| {
+        let log = log.clone();
+        std::thread::spawn(move || (0..n).for_each(|n| assert!(log.append_blocking(&entry(n)).is_ok())))
+    };
+    // Many at once, for one sync each would take minutes.
+    let writers: Vec<_> = (0..64).map(|_| write(SEGMENT_ENTRIES / 64)).collect();
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    let refused = |log: &Log| log.append_blocking(&entry(0)).err();
+    disk.set(Faults { full: true, ..Faults::default() });
+    for _ in 0..3 {
+        assert!(matches!(refused(&log), Some(AuditError::Full(_))), "{:?}", refused(&log));
+    }
+    assert!(log.is_healthy());
+    // The process may end meanwhile: a segment was begun, with nothing in it.
+    disk.set(Faults::default());
+    drop(log);
+    let log = with(dir.path());
+    assert_eq!(log.size(), SEGMENT_ENTRIES);
+    disk.set(Faults { full: true, ..Faults::default() });
+    assert!(matches!(refused(&log), Some(AuditError::Full(_))));
+    disk.set(Faults::default());
+    for more in 0..3 {
+        assert_eq!(log.append_blocking(&entry(more)).unwrap().index, SEGMENT_ENTRIES + more);
+    }
+    drop(log);
+    assert_eq!(open(dir.path()).size(), SEGMENT_ENTRIES + 3);
+    assert_eq!(judge(dir.path()).exit_code(), 0);
+}
+
+#[test]
+fn space_is_taken_or_nothing_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = std::fs::File::options().create(true).truncate(true).read(true).write(true).open(dir.path().join("f"));
+    let file = file.unwrap();
+    file.set_len(10).unwrap();
+    super::disk::take(&file, 10, 200_000).unwrap();
+    assert_eq!(file.metadata().unwrap().len(), 200_010);
+    assert!(std::os::unix::fs::MetadataExt::blocks(&file.metadata().unwrap()) * 512 >= 200_000, "not only in name");
+}
+
 #[tokio::test]
 async fn a_full_disk_is_told_and_the_log_is_ready_again_by_itself() {
     let (dir, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());

@@ -357,7 +357,10 @@ impl Writer {
         sealed.map_err(|error| AuditError::Dead(format!("sealing a segment: {error}")))?;
         self.allocated = self.end;
         let next = recover::new_segment(&self.disk, &self.folder, self.segment + 1, &self.origin);
-        self.file = next.map_err(|error| AuditError::Dead(error.to_string()))?;
+        self.file = next.map_err(|error| match error {
+            AuditError::Full(_) => error,
+            other => AuditError::Dead(other.to_string()),
+        })?;
         self.segment += 1;
         self.end = segment::HEADER_LEN as u64;
         self.allocated = self.end;
