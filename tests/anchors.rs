@@ -74,7 +74,7 @@ fn body(stream: &mut impl Read) -> Option<Vec<u8>> {
         read.extend(&buffer[..got]);
         let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
         let head = String::from_utf8_lossy(&read[..end]).to_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok())?;
+        let length: usize = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok())?;
         if read.len() >= end + 4 + length {
             return Some(read.split_off(end + 4));
         }

@@ -298,6 +298,7 @@ pub(super) fn person(caller: &Caller) -> Person {
         contact: caller.contact().clone(),
         level: caller.level(),
         level_at: caller.proven_at(),
+        method: caller.method().map(str::to_owned),
         org: caller.org().map(str::to_owned),
         roles,
         places: caller.divisions().to_vec(),

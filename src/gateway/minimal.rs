@@ -98,6 +98,7 @@ mod tests {
             contact: Attributes::from_iter(contact.map(|(which, value)| (which, value.to_owned()))),
             level: 3,
             level_at: UnixMillis(1),
+            method: None,
             org: None,
             roles: vec![],
             places: vec![],

@@ -110,6 +110,7 @@ fn official(by: &str, now: UnixMillis) -> Person {
         contact: Attributes::default(),
         level: 0,
         level_at: now,
+        method: None,
         org: None,
         roles: Vec::new(),
         places: Vec::new(),

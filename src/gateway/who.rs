@@ -310,6 +310,8 @@ pub struct Person {
     /// Real-name level 0–4, and when it was proven.
     pub level: u8,
     pub level_at: UnixMillis,
+    /// By which methods (RFC 8176), where the token says so.
+    pub method: Option<String>,
     pub org: Option<String>,
     pub roles: Vec<policy::Role>,
     pub places: Vec<RegionCode>,
@@ -365,6 +367,7 @@ impl Person {
                 (PersonKind::Clerk | PersonKind::Outlet, _) => "clerk",
                 (PersonKind::System, _) => "system",
             }),
+            method: self.method.as_deref().and_then(word),
             org: self.org.as_deref().and_then(|o| o.parse().ok()),
             pid: (!staff).then(|| self.pseudonym(rooms)),
             session: Some(self.session),

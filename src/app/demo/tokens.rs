@@ -63,7 +63,7 @@ impl Keys {
             "iat": issued,
             "exp": issued + TOKEN_LIFE_S as i64,
             "jti": random()?,
-            "acr": acr(options.level.unwrap_or(person.level)),
+            "acr": acr(options.level.unwrap_or(person.level)), "amr": ["face"],
             "auth_time": issued,
             "name": person.name,
             "kind": person.kind,

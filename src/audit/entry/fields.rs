@@ -42,6 +42,8 @@ parts! {
         issuer: Option<Word>,
         /// citizen, agent, clerk, proxy-point, auditor, operator, system.
         kind: Option<Word>,
+        /// Login methods (RFC 8176), joined with `+`.
+        method: Option<Word>,
         /// Unified social credit code of the organisation.
         org: Option<CreditCode>,
         /// Pseudonym of a person.
