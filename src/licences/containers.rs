@@ -191,6 +191,35 @@ fn containers_of_others() {
     }
 }
 
+/// Version and list of digests of a SignedData, by their place in one of less than 64 KiB: no signature is over them (RFC 5652
+/// §5.4), and nothing is decided by them.
+pub(super) const UNSIGNED_HEAD: std::ops::Range<usize> = 23..41;
+
+/// Every octet of every file but the media type, which nobody signs.
+#[test]
+fn no_flipped_octet_of_a_container_passes() {
+    const P7S: &str = "META-INF/signature001.p7s";
+    let signer = party_of(key(SignatureAlgorithm::EcdsaP256Sha256), "签名人", Use::Signer);
+    let one = manifest(P7S, DigestAlgorithm::Sha256, &[("a.txt", TEXT)]);
+    let p7s = signed(&signer, &one, Spelling::International);
+    let files = [("a.txt", TEXT), ("META-INF/ASiCManifest001.xml", &one[..]), (P7S, &p7s)];
+    let files: Vec<(String, Vec<u8>)> = files.iter().map(|(n, b)| ((*n).to_owned(), b.to_vec())).collect();
+    let profile = profile(&signer);
+    assert_eq!(code(&pack(&files, &Shape::default()), None, &profile), (Format::AsicE, Indication::TotalPassed, None));
+    let (mut flips, mut passed) = (0, Vec::new());
+    for file in 0..files.len() {
+        for n in (0..files[file].1.len()).filter(|n| files[file].0 != P7S || !UNSIGNED_HEAD.contains(n)) {
+            let mut bent = files.clone();
+            bent[file].1[n] ^= 1 << (n % 8);
+            if code(&pack(&bent, &Shape::default()), None, &profile).1 == Indication::TotalPassed {
+                passed.push(format!("{} octet {n} {:02x?}", files[file].0, &files[file].1[n.saturating_sub(6)..n + 1]));
+            }
+            flips += 1;
+        }
+    }
+    assert!(passed.is_empty() && flips > 1_000, "{flips}: {passed:#?}");
+}
+
 /// Names of files that a URI has to spell otherwise, and those who do not.
 #[test]
 fn names_in_manifests() {

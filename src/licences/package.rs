@@ -51,16 +51,10 @@ pub(super) fn examine<S: Source>(archive: Archive<S>, profile: &Profile, report:
     few_signatures(listed.len())?;
     let sm3 = digests(&archive).map_err(broken)?;
     let package = Package { archive, profile, sm3, known: Known::default() };
-    let ids: HashSet<&str> = listed.iter().map(|l| l.id.as_str()).collect();
     let (mut own, mut covered) = (HashSet::new(), 0);
     for line in &listed {
         for mut signature in examine::signature(&package, line, &mut own) {
-            if let Some(base) = &line.relative
-                && !ids.contains(base.as_str())
-            {
-                let why = SubIndication::SigConstraintsFailure;
-                signature.findings.push(Finding::doubt(4, "SIG_RELATIVE_MISSING", why, ofd::shown(base)));
-            }
+            signature.findings.extend(built_on(line, &listed));
             signature.conclude();
             covered += signature.covered.len();
             report.signatures.push(signature);
@@ -88,6 +82,22 @@ pub(super) fn examine<S: Source>(archive: Archive<S>, profile: &Profile, report:
     report.data = data::collect(&package.archive, &entrance, &vouched);
     report.findings.extend(report.data.findings());
     Ok(())
+}
+
+/// What a signature builds on must be listed, and must not build on it in turn. Step 4.
+fn built_on(line: &Listed, listed: &[Listed]) -> Option<Finding> {
+    let doubt =
+        |code, base: &str| Some(Finding::doubt(4, code, SubIndication::SigConstraintsFailure, ofd::shown(base)));
+    let mut at = line;
+    for _ in listed {
+        let base = at.relative.as_deref()?;
+        match listed.iter().find(|other| other.id == base) {
+            None => return doubt("SIG_RELATIVE_MISSING", base).filter(|_| at.id == line.id),
+            Some(found) if found.id == line.id => return doubt("SIG_RELATIVE_CIRCLE", base),
+            Some(found) => at = found,
+        }
+    }
+    None
 }
 
 /// All signature lists of all documents: their entry names, and their lines.

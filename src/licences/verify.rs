@@ -15,7 +15,7 @@ use std::io;
 
 use super::profile::Profile;
 use super::report::{Coverage, Format, Report, SignatureVerdict, bound, conclude};
-use super::verdict::{Finding, Indication, SubIndication::SignedDataNotFound};
+use super::verdict::{Finding, Indication, SubIndication};
 use super::{asic, data, examine, limits, loose, package, pdf, sdjwt};
 use crate::formats::zip::{Archive, Source, ZipError};
 use crate::terms::Digest;
@@ -46,7 +46,7 @@ pub fn verify_with<S: Source>(name: &str, source: S, content: Option<&dyn Source
 /// The report on a file that is not there, or cannot be opened: nothing is known of it, and so nothing is confirmed.
 pub fn unreadable(name: &str, why: &str, profile: &Profile) -> Report {
     let mut report = blank(name, profile);
-    report.findings.push(Finding::doubt(1, "FILE_UNREADABLE", SignedDataNotFound, why));
+    report.findings.push(Finding::doubt(1, "FILE_UNREADABLE", SubIndication::SignedDataNotFound, why));
     (report.indication, report.sub_indication, report.code) = conclude(report.findings.iter());
     report
 }
@@ -87,6 +87,12 @@ fn by_format<S: Source>(
         return sdjwt::examine(&source, profile, report);
     }
     let archive = match Archive::open(&source, &profile.zip) {
+        Err(ZipError::NoEnd) if begins_late(&source) => {
+            report.format = Format::Pdf;
+            // Readers that look for it (ISO 32000-1, annex H) count places from there or from the first octet, each in its way.
+            let detail = "octets before %PDF-";
+            return Err(Finding::doubt(2, "PDF_HEADER_PLACE", SubIndication::SigConstraintsFailure, detail));
+        }
         // An archive may have anything before it; what is none may be DER.
         Err(ZipError::NoEnd) if head.starts_with(&[0x30]) || head.starts_with(PEM) => {
             return loose::examine(&source, content, profile, report);
@@ -103,6 +109,12 @@ fn by_format<S: Source>(
         report.format = Format::Ofd;
         package::examine(archive, profile, report)
     }
+}
+
+/// Whether a PDF begins within the octets in which readers look for its beginning, and not with the first.
+fn begins_late<S: Source>(source: &S) -> bool {
+    let mut head = vec![0; source.size().map_or(0, |size| size.min(1_024)) as usize];
+    source.read_at(0, &mut head).is_ok() && memchr::memmem::find(&head, b"%PDF-").is_some()
 }
 
 const PEM: &[u8] = b"-----BEGIN ";

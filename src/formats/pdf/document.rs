@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::PdfError;
 use super::filter::decode;
 use super::lex::{Dictionary, Lexer, Object};
+use super::update::LOOKED_THROUGH;
 use crate::formats::zip::Source;
 
 /// Most sections, objects, and octets of one object in the file: a signature of a long chain takes some 100 kB.
@@ -34,7 +35,13 @@ pub(super) struct Section {
     pub is_stream: bool,
 }
 
-type Unpacked = (u64, Rc<Vec<u8>>, Rc<Dictionary>);
+/// An object stream: its octets, and the number and place of each object in them.
+#[derive(Clone)]
+struct Unpacked {
+    at: u64,
+    octets: Rc<Vec<u8>>,
+    objects: Rc<Vec<(u32, u32)>>,
+}
 
 /// A PDF whose tables could be read.
 pub struct Document<S> {
@@ -46,6 +53,8 @@ pub struct Document<S> {
     unpacked: RefCell<Option<Unpacked>>,
     /// Numbers of the objects that are read as signatures, once they were asked for.
     pub(super) judged: std::cell::OnceCell<std::collections::HashSet<u32>>,
+    /// Signed objects that may still be looked through for references, for all signatures together.
+    pub(super) to_look_through: std::cell::Cell<usize>,
 }
 
 impl<S: Source> Document<S> {
@@ -65,6 +74,7 @@ impl<S: Source> Document<S> {
             sections: Vec::new(),
             unpacked: RefCell::new(None),
             judged: std::cell::OnceCell::new(),
+            to_look_through: std::cell::Cell::new(LOOKED_THROUGH),
         };
         let mut next = Some(document.startxref(size)?);
         let (mut seen, mut objects) = (HashSet::new(), 0);
@@ -279,38 +289,43 @@ impl<S: Source> Document<S> {
         let Some(Entry::At(at)) = self.entry(stream, before) else {
             return Err(PdfError::Structure("an object stream that is not there"));
         };
-        let kept = self.unpacked.borrow().clone().filter(|(place, ..)| *place == at);
-        let (_, octets, dictionary) = match kept {
+        let kept = self.unpacked.borrow().clone().filter(|kept| kept.at == at);
+        let kept = match kept {
             Some(kept) => kept,
             None => {
-                let (found, dictionary, octets) = self.stream_at(at)?;
-                if found != stream || dictionary.get(&b"Type"[..]).and_then(Object::name) != Some(b"ObjStm") {
-                    return Err(PdfError::Structure("an object stream that is none"));
-                }
-                let read = (at, Rc::new(octets), Rc::new(dictionary));
-                *self.unpacked.borrow_mut() = Some(read.clone());
-                read
+                let read = self.object_stream(stream, at)?;
+                self.unpacked.borrow_mut().insert(read).clone()
             }
         };
+        let (found, place) =
+            *kept.objects.get(index as usize).ok_or(PdfError::Structure("a place beyond its object stream"))?;
+        let inside = kept.octets.get(place as usize..).filter(|_| found == number);
+        let inside = inside.ok_or(PdfError::Structure("another object there"))?;
+        Lexer::new(inside, 0).object()
+    }
+
+    fn object_stream(&self, stream: u32, at: u64) -> Result<Unpacked, PdfError> {
+        let (found, dictionary, mut octets) = self.stream_at(at)?;
+        let none = PdfError::Structure("an object stream that is none");
+        if found != stream || dictionary.get(&b"Type"[..]).and_then(Object::name) != Some(b"ObjStm") {
+            return Err(none);
+        }
         let field = |key: &[u8]| dictionary.get(key).and_then(Object::integer);
-        let (Some(count), Some(first)) = (field(b"N"), field(b"First")) else {
-            return Err(PdfError::Structure("an object stream that is none"));
-        };
-        if u64::from(index) >= count || first > octets.len() as u64 {
+        let (Some(count), Some(first)) = (field(b"N"), field(b"First")) else { return Err(none) };
+        if first > octets.len() as u64 || count > OBJECTS as u64 {
             return Err(PdfError::Structure("a place beyond its object stream"));
         }
-        let mut lexer = Lexer::new(&octets, 0);
-        for _ in 0..index {
-            lexer.number()?;
-            lexer.number()?;
-        }
-        let (found, offset) = (lexer.number()?, lexer.number()?);
-        let inside = first.checked_add(offset).and_then(|at| octets.get(usize::try_from(at).ok()?..));
-        let inside =
-            inside.filter(|_| found == u64::from(number)).ok_or(PdfError::Structure("another object there"))?;
         // The last object may end with its stream: a blank stands for what follows elsewhere.
-        let padded = [inside, b" \n "].concat();
-        Lexer::new(&padded, 0).object()
+        octets.reserve_exact(3);
+        octets.extend(b" \n ");
+        let mut lexer = Lexer::new(&octets, 0);
+        let mut objects = Vec::new();
+        for _ in 0..count {
+            let (number, place) = (lexer.number()?, first.saturating_add(lexer.number()?));
+            let fits = u32::try_from(number).ok().zip(u32::try_from(place).ok());
+            objects.push(fits.ok_or(PdfError::Structure("a place beyond its object stream"))?);
+        }
+        Ok(Unpacked { at, octets: Rc::new(octets), objects: Rc::new(objects) })
     }
 
     /// The catalog by the sections before a place, and its number.

@@ -15,8 +15,9 @@ use super::lex::{Dictionary, Object, is_blank};
 use crate::formats::der::{only, tag};
 use crate::formats::zip::Source;
 
-/// Most signed objects looked through for references.
-const LOOKED_THROUGH: usize = 50_000;
+/// Most signed objects looked through for references, for all signatures of a document together: half a million of them,
+/// as a book of some thousand pages has, take about a second.
+pub(super) const LOOKED_THROUGH: usize = 500_000;
 
 /// What was added after the octets of a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,17 +53,19 @@ impl<S: Source> Document<S> {
         let later: BTreeSet<u32> = self.sections[..signed].iter().flat_map(|s| s.entries.keys().copied()).collect();
         let later: Vec<u32> = later.into_iter().filter(|n| *n != number).collect();
         // A page may refer to an object that is only made later, as a way to change it unseen.
-        let Some(referred) = self.references_before(number, end)? else {
+        let store = match before.get(&b"DSS"[..]) {
+            Some(Object::Reference(store, _)) => Some(*store),
+            _ => None,
+        };
+        let asked: HashSet<u32> = later.iter().copied().chain(store).collect();
+        let Some(referred) = self.references_before(number, end, &asked)? else {
             return Ok(Update::Other("more objects than are looked through"));
         };
         if later.iter().any(|n| self.is_new(*n, end) && referred.contains(n)) {
             return Ok(Update::Other("an object was added where one was missing"));
         }
         // The store is what the catalog alone calls one: a dictionary that a page uses as well could draw with it.
-        let store = match before.get(&b"DSS"[..]) {
-            Some(Object::Reference(store, _)) if !referred.contains(store) => Some(*store),
-            _ => None,
-        };
+        let store = store.filter(|store| !referred.contains(store));
         if same(&before, &now, &[b"DSS", b"Extensions"]) && self.are_validation_data(&later, store, end)? {
             return Ok(Update::ValidationData);
         }
@@ -197,22 +200,39 @@ impl<S: Source> Document<S> {
         Ok(flat || signed && answered && !stamp)
     }
 
-    /// All numbers that signed objects refer to, but for the store that the catalog names; none when there are too many to look
-    /// through.
-    fn references_before(&self, catalog: u32, end: u64) -> Result<Option<HashSet<u32>>, PdfError> {
+    /// Which of the numbers asked for signed objects refer to, but for the store that the catalog names; none when there are too
+    /// many to look through.
+    fn references_before(
+        &self,
+        catalog: u32,
+        end: u64,
+        asked: &HashSet<u32>,
+    ) -> Result<Option<HashSet<u32>>, PdfError> {
         let signed = self.sections.iter().filter(|s| s.at < end);
         let numbers: BTreeSet<u32> = signed.flat_map(|s| s.entries.keys().copied()).collect();
-        if numbers.len() > LOOKED_THROUGH {
-            return Ok(None);
-        }
+        let Some(left) = self.to_look_through.get().checked_sub(numbers.len()) else { return Ok(None) };
+        self.to_look_through.set(left);
+        // In the order of places: each object stream is unpacked once.
+        let place = |n: &u32| match self.entry(*n, end) {
+            Some(Entry::Packed(stream, index)) => (u64::from(stream), index),
+            Some(Entry::At(at)) => (at, 0),
+            Some(Entry::Free) | None => (0, 0),
+        };
+        let mut numbers: Vec<u32> = numbers.into_iter().collect();
+        numbers.sort_by_cached_key(place);
         let mut out = HashSet::new();
+        let mut met = |number| {
+            if asked.contains(&number) {
+                out.insert(number);
+            }
+        };
         for n in numbers {
             let object = self.object(n, end)?.0;
             match object.dictionary().filter(|_| n == catalog) {
                 Some(all) => {
-                    all.iter().filter(|(key, _)| *key != b"DSS").for_each(|(_, value)| references(value, &mut out));
+                    all.iter().filter(|(key, _)| *key != b"DSS").for_each(|(_, value)| references(value, &mut met));
                 }
-                None => references(&object, &mut out),
+                None => references(&object, &mut met),
             }
         }
         Ok(Some(out))
@@ -298,13 +318,11 @@ fn is_store(object: &Object) -> bool {
     })
 }
 
-fn references(object: &Object, out: &mut HashSet<u32>) {
+fn references(object: &Object, met: &mut dyn FnMut(u32)) {
     match object {
-        Object::Reference(number, _) => {
-            out.insert(*number);
-        }
-        Object::Array(all) => all.iter().for_each(|o| references(o, out)),
-        Object::Dictionary(all) => all.values().for_each(|o| references(o, out)),
+        Object::Reference(number, _) => met(*number),
+        Object::Array(all) => all.iter().for_each(|o| references(o, met)),
+        Object::Dictionary(all) => all.values().for_each(|o| references(o, met)),
         _ => {}
     }
 }

@@ -2,6 +2,7 @@ use std::fmt::Write as _;
 
 use super::*;
 use crate::formats::ber;
+use crate::licences::containers::UNSIGNED_HEAD;
 use crate::licences::variations::kit::{Draft, Party, World, at, party_of};
 use crate::licences::*;
 use crate::trust::cms::{self, Spelling};
@@ -333,6 +334,81 @@ fn as_many_signatures_as_are_judged() {
             assert_eq!(code == Some("SIG_TOO_MANY"), number == 65, "{number} signatures: {code:?}");
         }
     }
+}
+
+/// A book of some hundred pages has as many objects as this.
+#[test]
+fn a_long_document_may_get_validation_data() {
+    let signer = party(SignatureAlgorithm::EcdsaP256Sha256, Use::Signer);
+    let mut objects = vec![
+        (1, CATALOG.to_owned()),
+        (2, "<</Type/Pages/Kids[3 0 R]/Count 1>>".to_owned()),
+        (3, "<</Type/Page/Parent 2 0 R/MediaBox[0 0 595.3 841.9]/Annots[5 0 R]>>".to_owned()),
+        (4, "<</Fields[5 0 R]/SigFlags 3>>".to_owned()),
+        (5, "<</FT/Sig/Type/Annot/Subtype/Widget/T(1)/Rect[0 0 0 0]/V 6 0 R/P 3 0 R>>".to_owned()),
+        (6, signature(PADES)),
+    ];
+    objects.extend((100..60_100).map(|n| (n, format!("<</A {} 0 R>>", n + 1))));
+    let pdf = fill(body(b"%PDF-1.7\n", None, &objects, ""), &by(&signer, Spelling::International, None));
+    let store = |certificate: u32| {
+        vec![
+            (1, CATALOG.replace("/AcroForm", "/DSS 90000 0 R/AcroForm")),
+            (90_000, format!("<</Type/DSS/Certs[{certificate} 0 R]>>")),
+            (certificate, "<</Length 5>>stream\n0\x03\x02\x01\x05\nendstream".to_owned()),
+        ]
+    };
+    let profile = profile(&signer, None);
+    assert_eq!(code(&update(&pdf, &store(90_001)), &profile), (TotalPassed, None));
+    // The last one refers to an object that was not there.
+    assert_eq!(code(&update(&pdf, &store(60_100)), &profile), (Indeterminate, Some("PDF_CHANGED_AFTER_SIGNING")));
+}
+
+#[test]
+fn no_flipped_octet_passes() {
+    let signer = party(SignatureAlgorithm::EcdsaP256Sha256, Use::Signer);
+    let (profile, pdf) =
+        (profile(&signer, None), fill(document(signature(PADES)), &by(&signer, Spelling::International, None)));
+    let zeros = pdf.windows(64).position(|w| w == [b'0'; 64]).unwrap();
+    let zeros = zeros..zeros + pdf[zeros..].iter().position(|b| *b == b'>').unwrap();
+    let value = pdf.windows(11).position(|w| w == b"/Contents<3").unwrap() + 10;
+    let head = value + 2 * UNSIGNED_HEAD.start..value + 2 * UNSIGNED_HEAD.end;
+    let mut flips = 0;
+    // Of the zeros that fill the place, some.
+    for n in (0..pdf.len()).filter(|n| !head.contains(n) && (!zeros.contains(n) || n % 97 == 0)) {
+        // A zero made a blank is left out when the digits are read.
+        for bit in [n % 8, 7 - n % 8].into_iter().filter(|bit| !zeros.contains(&n) || *bit != 4) {
+            let mut bent = pdf.clone();
+            bent[n] ^= 1 << bit;
+            // A digit of the value in the other case is the same digit.
+            if bent[n].eq_ignore_ascii_case(&pdf[n]) && pdf[n].is_ascii_hexdigit() && n < zeros.start {
+                continue;
+            }
+            let report = verify("f.pdf", bent, &profile);
+            assert!(
+                !report.passed(),
+                "octet {n}, bit {bit}: {}",
+                String::from_utf8_lossy(&pdf[n.saturating_sub(20)..n + 20])
+            );
+            flips += 1;
+        }
+    }
+    assert!(flips > 3_000, "{flips}");
+}
+
+#[test]
+fn a_pdf_that_begins_late_is_not_confirmed() {
+    let signer = party(SignatureAlgorithm::EcdsaP256Sha256, Use::Signer);
+    let pdf = fill(document(signature(PADES)), &by(&signer, Spelling::International, None));
+    let late = (Indeterminate, Some("PDF_HEADER_PLACE"));
+    for before in [&b"\r\n"[..], b"\xef\xbb\xbf", &[b' '; 1_000]] {
+        assert_eq!(code(&[before, &pdf].concat(), &profile(&signer, None)), late);
+        // As a producer writes it that counts from the first octet.
+        let base = [before, b"%PDF-1.7\n"].concat();
+        let signed = fill(body(&base, None, &[(1, CATALOG.to_owned()), (6, signature(PADES))], ""), &|_| vec![0x30, 0]);
+        assert_eq!(code(&signed, &profile(&signer, None)), late);
+    }
+    let beyond = verify("f", [&[b' '; 1_024][..], &pdf].concat(), &profile(&signer, None));
+    assert_eq!((beyond.format, beyond.indication), (Format::Unknown, TotalFailed));
 }
 
 #[test]

@@ -222,6 +222,40 @@ fn what_holds_and_what_does_not() {
             None,
         ),
         (
+            "claims hidden in an element of a list, some of them shown",
+            |_, d| {
+                let inner = disclosure(json!(["s", "certificateNumber", "42"]));
+                let element = disclosure(json!(["s", { "_sd": [digest_of(&inner), digest_of("not shown either")] }]));
+                d.claims["list"] =
+                    json!([{ "...": digest_of(&element) }, "plain", { "...": digest_of("another decoy") }]);
+                d.disclosures.extend([element, inner]);
+            },
+            None,
+        ),
+        (
+            "what is inside, without what is around it",
+            |_, d| {
+                let inner = disclosure(json!(["s", "certificateNumber", "42"]));
+                let outer = disclosure(json!(["s", "details", { "_sd": [digest_of(&inner)] }]));
+                d.claims["_sd"].as_array_mut().unwrap().push(digest_of(&outer));
+                d.disclosures.push(inner);
+            },
+            Some("VC_DISCLOSURE_UNKNOWN"),
+        ),
+        (
+            "the digest of its type's description",
+            |_, d| d.claims["vct#integrity"] = json!("sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="),
+            None,
+        ),
+        (
+            "nothing hidden in a list of digests",
+            |_, d| {
+                d.claims["_sd"] = json!([digest_of("a decoy"), digest_of("another")]);
+                d.disclosures.remove(0);
+            },
+            None,
+        ),
+        (
             "bound to another presentation",
             |_, d| d.bound.as_mut().unwrap()["sd_hash"] = json!("x"),
             Some("VC_BINDING_HASH"),

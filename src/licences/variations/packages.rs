@@ -94,6 +94,20 @@ fn bodies_signatures_and_coverage() {
             Some("SIG_RELATIVE_MISSING"),
         ),
         (
+            "built on itself",
+            |_, d| d.replace("Signatures.xml", "ID=\"s0\"", "ID=\"s0\" Relative=\"s0\""),
+            Some("SIG_RELATIVE_CIRCLE"),
+        ),
+        (
+            "built on each other",
+            |_, d| {
+                d.second_signature = true;
+                d.replace("Signatures.xml", "ID=\"s0\"", "ID=\"s0\" Relative=\"s1\"");
+                d.replace("Signatures.xml", "ID=\"s1\"", "ID=\"s1\" Relative=\"s0\"");
+            },
+            Some("SIG_RELATIVE_CIRCLE"),
+        ),
+        (
             "two signatures, one of them taken off the list",
             |_, d| {
                 d.second_signature = true;
