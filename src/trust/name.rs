@@ -38,7 +38,14 @@ pub fn attributes(name: &[u8]) -> Vec<Attribute> {
 /// and repeated blanks, and to whether it is a PrintableString or a UTF8String; all else octet for octet. The same octets
 /// are the same name, whatever they are.
 pub fn same(a: &[u8], b: &[u8]) -> bool {
-    a == b || compared(a).zip(compared(b)).is_some_and(|(a, b)| a == b)
+    a == b || compared(a, folded).zip(compared(b, folded)).is_some_and(|(a, b)| a == b)
+}
+
+/// As [`same`], but letter for letter: only the kind of string may be another. What is copied from a certificate to name it
+/// is no other name, and nothing signed says which letters it had.
+pub fn same_letters(a: &[u8], b: &[u8]) -> bool {
+    let text = |text: &str| text.to_owned();
+    a == b || compared(a, text).zip(compared(b, text)).is_some_and(|(a, b)| a == b)
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -51,7 +58,7 @@ enum Compared<'a> {
 type Rdn<'a> = Vec<(&'a [u8], Compared<'a>)>;
 
 /// `None` for what is no Name.
-fn compared(name: &[u8]) -> Option<Vec<Rdn<'_>>> {
+fn compared(name: &[u8], spelt: impl Fn(&str) -> String) -> Option<Vec<Rdn<'_>>> {
     let mut whole = Reader::new(name);
     let (mut rdns, mut out) = (whole.sequence().ok()?, Vec::new());
     while !rdns.is_empty() {
@@ -63,7 +70,7 @@ fn compared(name: &[u8]) -> Option<Vec<Rdn<'_>>> {
             let text = matches!(value.tag, tag::UTF8_STRING | tag::PRINTABLE_STRING)
                 .then(|| std::str::from_utf8(value.content).ok())
                 .flatten();
-            pairs.push((oid, text.map_or(Compared::Other(value.full), |text| Compared::Text(folded(text)))));
+            pairs.push((oid, text.map_or(Compared::Other(value.full), |text| Compared::Text(spelt(text)))));
         }
         pairs.sort_unstable();
         out.push(pairs);

@@ -269,7 +269,7 @@ impl SignedData {
     /// The certificate of a signer, if it is inside.
     pub fn certificate_of(&self, signer: &SignerInfo) -> Option<&Certificate> {
         self.certificates.iter().find(|c| match &signer.id {
-            SignerId::IssuerSerial(issuer, serial) => c.serial() == serial && name::same(c.issuer(), issuer),
+            SignerId::IssuerSerial(issuer, serial) => c.serial() == serial && name::same_letters(c.issuer(), issuer),
             SignerId::KeyId(id) => c.extensions.subject_key_id.as_ref() == Some(id),
         })
     }
@@ -302,9 +302,7 @@ fn signer_info(element: &Element<'_>) -> Result<SignerInfo, CmsError> {
         return Err(CmsError::Form("a signer that is not a SEQUENCE"));
     }
     let mut info = element.inside();
-    if !matches!(info.small()?, 1 | 3) {
-        return Err(CmsError::Form("a signer of an unknown version"));
-    }
+    let version = info.small()?;
     let id = match info.peek() {
         Some(0x80) => SignerId::KeyId(info.element()?.content.to_vec()),
         _ => {
@@ -314,6 +312,10 @@ fn signer_info(element: &Element<'_>) -> Result<SignerInfo, CmsError> {
             id
         }
     };
+    // RFC 5652 §5.3; GB/T 35275 knows the first only.
+    if version != (if matches!(id, SignerId::IssuerSerial(..)) { 1 } else { 3 }) {
+        return Err(CmsError::Form("a signer of another version than its identifier has"));
+    }
     let digest = DigestAlgorithm::from_oid(&info.sequence()?.oid()?).map_err(CmsError::Suite)?;
     let signed = match info.optional(tag::context(0))? {
         None => None,
