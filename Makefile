@@ -26,7 +26,7 @@ docs:
 # Fuzz targets are a workspace of their own: nothing else tells that they still fit the code. Two minutes after `lint`, whose work it uses.
 fuzz-check:
 	tests/tools/need c++ g++ "whether fuzz targets compile"
-	cargo check --manifest-path fuzz/Cargo.toml --target-dir target --locked
+	cargo check --manifest-path fuzz/Cargo.toml --target-dir target
 
 # Every fuzz target for a few seconds, from seeds made here. Installs cargo-fuzz where it is missing; needs a C++ compiler.
 FUZZ_SECONDS ?= 5
