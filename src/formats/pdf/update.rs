@@ -16,7 +16,7 @@ use crate::formats::der::{only, tag};
 use crate::formats::zip::Source;
 
 /// Most signed objects looked through for references, for all signatures of a document together: half a million of them,
-/// as a book of some thousand pages has, take about a second.
+/// as a book of some thousand pages has.
 pub(super) const LOOKED_THROUGH: usize = 500_000;
 
 /// What was added after the octets of a signature.

@@ -374,7 +374,7 @@ fn no_flipped_octet_passes() {
     let head = value + 2 * UNSIGNED_HEAD.start..value + 2 * UNSIGNED_HEAD.end;
     let mut flips = 0;
     // Of the zeros that fill the place, some.
-    let bound = |n: &usize| !head.contains(n) && (!zeros.contains(n) || n % 97 == 0);
+    let bound = |n: &usize| !head.contains(n) && (!zeros.contains(n) || n.is_multiple_of(97));
     for n in (0..pdf.len()).filter(bound) {
         // A zero made a blank is left out when the digits are read.
         for bit in [n % 8, 7 - n % 8].into_iter().filter(|bit| !zeros.contains(&n) || *bit != 4) {
