@@ -533,6 +533,10 @@ async fn an_agent_with_a_paper(house: &House<'_>) {
     assert_eq!(own.status, 200, "the person sees what was done for them: {}", own.text());
     let stranger = portal.get(&path, &phone.headers(&portal, "GET", &path, &agent)).await;
     assert_eq!(stranger.status, 404, "the agent alone has no case: {}", stranger.text());
+    // Nor does what a stranger is refused lengthen the chain of the case, or fill the applicant's own view.
+    let refused = house.lines("deny").into_iter().rfind(|line| line["trace"] == stranger.json["trace"]);
+    let refused = refused.expect("a refusal on record");
+    assert_eq!((&refused["case"], &refused["subj"], &refused["why"]), (&Value::Null, &Value::Null, &Value::Null));
     let line = house.lines("case.event").into_iter().rev().find(|l| l["actor"]["kind"] == "agent");
     let line = line.expect("an agent on record");
     assert_eq!(line["behalf"]["relation"], "agent");

@@ -16,7 +16,7 @@ use super::rooms::{Rooms, System};
 use super::step::{self, Inbox, Moved, Saying};
 use super::who::{Terminal, WRONG_KIND};
 use super::{facts, keep, papers};
-use crate::audit::entry::{Evidence, Outcome};
+use crate::audit::entry::{Actor, Evidence, Outcome};
 use crate::audit::{Committed, Entry, Kind};
 use crate::exchange::message::{Dossier, PaperRef, Stored};
 use crate::exchange::records::{self, Record};
@@ -91,7 +91,13 @@ pub async fn order(
             rooms.policies.decide(&Ask::Step(step), trace.at).map_err(|denial| denial.refusal())?
         }
     };
-    let line = concern.on(rooms, trace.about(rooms, Kind::CaseEvent, None, terminal));
+    let line = concern.on(rooms, trace.about(rooms, Kind::CaseEvent, None, terminal)).actor(Actor {
+        kind: ledger::word("official"),
+        org: office.authority.as_str().parse().ok(),
+        staff: ledger::word(&order.by),
+        terminal: ledger::word(&terminal.word(rooms)),
+        ..Actor::default()
+    });
     let ready = Ready { record, key, dossier, once: None };
     ready.carry_out(rooms, trace.at, order, line.dec(ledger::allowed(&permit))).await
 }
@@ -119,10 +125,10 @@ pub(super) async fn owned<'t>(
         (record.ok_or(ExchangeError::NoCase)?, case_key(rooms, &mut tx, no).await?)
     };
     let dossier = record.dossier(&key)?;
-    trace.concerns(Concern::of(&record).with(&dossier));
     if !dossier.owner.lies_in(office.region) || office.authority.as_str() != dossier.authority {
         return Err(ExchangeError::NoCase.into());
     }
+    trace.concerns(Concern::of(&record).with(&dossier));
     Ok((office, Owned { record, key, dossier }))
 }
 

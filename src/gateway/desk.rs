@@ -94,8 +94,6 @@ async fn whole(rooms: &Arc<Rooms>, no: CaseNo) -> Result<Seen, Refusal> {
 
 async fn shown(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, no: CaseNo, file: Option<&str>) -> Result<Seen, Refusal> {
     let seen = whole(rooms, no).await?;
-    let concern = Concern::of(&seen.record).with(&seen.dossier);
-    viewer.trace.concerns(concern.clone());
     if let Some(errand) = viewer.errand {
         errand.is_for_case(no)?;
         // Another person's case is not there, as for everybody.
@@ -121,6 +119,8 @@ async fn shown(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, no: CaseNo, file: Option
             }
         })?
     };
+    let concern = Concern::of(&seen.record).with(&seen.dossier);
+    viewer.trace.concerns(concern.clone());
     let mut entry = viewer
         .trace
         .about(rooms, Kind::CaseEvent, Some(viewer.person), viewer.terminal)

@@ -49,7 +49,8 @@ impl Trace {
         Self { id, method, route, at, concern: Arc::default() }
     }
 
-    /// Remembers what the request is about, as far as that is known by now.
+    /// Remembers what the request is about, as far as that is known by now. Of a case only once it is clear that the caller
+    /// has to do with it: a stranger's refusals are not written into its chain.
     pub fn concerns(&self, concern: Concern) {
         *self.concern.lock().unwrap_or_else(PoisonError::into_inner) = Some(concern);
     }
@@ -165,10 +166,12 @@ pub async fn deny(
         let basis = word("item").filter(|_| purpose.is_some());
         entry = entry.why(Purpose { basis, consent, purpose, ..Purpose::default() });
     }
+    if let Some(code) = about.and_then(|about| about.item) {
+        entry = entry.item(ItemRef { code: Some(code), ..ItemRef::default() });
+    }
     if let Some(about) = about {
         entry = entry
             .subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: about.subject.parse().ok() })
-            .item(ItemRef { code: about.item, ..ItemRef::default() })
             .evidence(Evidence { r#type: word(&about.resource), ..Evidence::default() });
     }
     Ok(rooms.log.append(&entry).await?.index)

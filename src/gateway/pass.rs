@@ -102,12 +102,13 @@ impl Asker<'_> {
                 (line, about.map(|person| person.as_subject(rooms)), terminal.region())
             }
             Self::Peer { id, vouched } => {
-                let pid = match &vouched.of {
-                    Some(of) => of.sub.parse().ok(),
-                    None => vouched.actor.parse().ok(),
+                let name = match &vouched.of {
+                    Some(of) => Some(&of.sub),
+                    None => Some(&vouched.actor).filter(|_| vouched.actor_kind == "citizen"),
                 };
+                let pid = name.map(|name| Vouched::person(rooms, id, name));
                 let line = trace.about(rooms, kind, None, &Terminal::Peer((*id).to_owned()));
-                (line.actor(vouched.actor(id)), pid.map(|pid| Subject { epoch, pid: Some(pid) }), None)
+                (line.actor(vouched.actor(rooms, id)), pid.map(|pid| Subject { epoch, pid: Some(pid) }), None)
             }
         };
         let jur = Jurisdiction { owner: Some(owner), window, ..Jurisdiction::default() };

@@ -16,6 +16,7 @@ use super::receipt;
 use super::rooms::Rooms;
 use super::who::{Person, PersonKind};
 use super::word::{self, WordError};
+use crate::audit::Pseudonym;
 use crate::audit::entry::{Actor, PeerReceipt};
 use crate::federation::{FederationError, Member};
 use crate::store::once;
@@ -100,24 +101,33 @@ pub struct Vouched {
 }
 
 impl Vouched {
-    /// As the log names who acted there: by the name that the peer gave, a clerk with the peer's own.
-    pub fn actor(&self, peer: &str) -> Actor {
+    /// As the log names who acted there: staff by the peer's number for them, others by a pseudonym of the name that the peer
+    /// has for them here, so that no peer can name another's.
+    pub fn actor(&self, rooms: &Rooms, peer: &str) -> Actor {
         let staff = self.actor_kind == "staff";
         Actor {
             assurance: Some(self.level),
             issuer: ledger::word(peer),
             kind: ledger::word(match self.actor_kind.as_str() {
+                "staff" if self.terminal.starts_with("outlet:") => "proxy-point",
                 "staff" => "clerk",
-                other => other,
+                "citizen" if self.paper.is_some() => "agent",
+                "citizen" => "citizen",
+                _ => "system",
             }),
             staff: ledger::word(&format!("{peer}/{}", self.actor)).filter(|_| staff),
-            pid: self.actor.parse().ok().filter(|_| !staff),
+            pid: (!staff).then(|| Self::person(rooms, peer, &self.actor)),
             terminal: ledger::word(&match self.terminal.as_str() {
                 own if own == peer => format!("peer:{peer}"),
                 terminal => format!("peer:{peer}/{terminal}"),
             }),
             ..Actor::default()
         }
+    }
+
+    /// The pseudonym of somebody whom a peer calls so.
+    pub fn person(rooms: &Rooms, peer: &str, name: &str) -> Pseudonym {
+        rooms.pseudonyms.of("peer", &format!("{peer}/{name}"))
     }
 }
 

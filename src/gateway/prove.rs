@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::concern::Concern;
 use super::consents::{self, Consent, Use};
 use super::filing::{Allowed, Evidence, Proven};
 use super::intake::{FORM, TOO_MANY_FILINGS, Upload};
@@ -34,6 +35,8 @@ pub async fn ask(allowed: Allowed, rooms: &Arc<Rooms>) -> Result<Proven, Refusal
         return Err(Refusal::new(&FORM, "a material or a file is named twice"));
     }
     let case = number(&allowed, rooms).await?;
+    // The lines of the examinations begin the chain of the case: a refusal is its end.
+    allowed.placed.known.trace.concerns(Concern { case: Some(case), ..allowed.placed.concern(rooms) });
     let mut materials = Vec::new();
     let mut found = Vec::new();
     for material in &item.materials {

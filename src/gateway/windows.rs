@@ -63,7 +63,6 @@ pub async fn under_mandate(
         (record.ok_or(ExchangeError::NoCase)?, case_key(rooms, &mut tx, no).await?)
     };
     let dossier = record.dossier(&key)?;
-    trace.concerns(Concern::of(&record).with(&dossier));
     // A case that another owner has is there for the window that collected it.
     let collected = record.side == "collecting";
     if collected && record.collector != terminal.word(rooms) {
@@ -85,9 +84,10 @@ pub async fn under_mandate(
         mandates::held(rooms, WindowMandate, &order.mandate, parties, asked, trace.at).await
     };
     let grant = grant.map_err(not_theirs)?;
+    let concern = Concern::of(&record).with(&dossier);
+    trace.concerns(concern.clone());
     let who = facts::who(rooms, person, terminal, true, true, trace.at);
     let permit = mandated(rooms, act, who, &record, &dossier, (&grant, order.note.as_deref()), trace.at)?;
-    let concern = Concern::of(&record).with(&dossier);
     let line = concern
         .on(rooms, trace.about(rooms, Kind::CaseEvent, Some(person), terminal))
         .behalf(Behalf { mandate: Some(grant.paper()), relation: ledger::word("window"), pid: None })

@@ -128,8 +128,8 @@ async fn pick_up(rooms: &Arc<Rooms>, now: UnixMillis) -> Result<(), Refusal> {
     for (index, leaf) in &rooms.log.recovery().unanswered {
         let line = ledger::line(rooms, Kind::Recovered, now).of(*leaf);
         // It stands where the intent stands: in the chain of the case.
-        let intent = rooms.log.entry(*index)?;
-        let case = EntryHead::parse(&intent).ok().and_then(|head| head.case);
+        let intent = rooms.log.entry(*index).ok(); // pruned by now, perhaps
+        let case = intent.and_then(|intent| EntryHead::parse(&intent).ok()?.case);
         let line = case.map_or(line.clone(), |case| line.case(case.id));
         rooms.log.append(&line).await?;
     }

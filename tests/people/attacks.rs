@@ -433,7 +433,7 @@ async fn bindings(house: &House<'_>, portal: &Window) -> Vec<Row> {
         ("33 htm with a space", json!({}), json!({"htm": "GET "})),
         ("33 htu without TLS", json!({}), json!({"htu": url.replace("https:", "http:")})),
         ("33 htu with a slash more", json!({}), json!({"htu": format!("{url}/")})),
-        ("33 htu with dots", json!({}), json!({"htu": url.replace("/v1/", "/v1/./")})),
+        ("33 htu with dots that lead elsewhere", json!({}), json!({"htu": url.replace("/v1/", "/v1/../v1/x/")})),
         ("33 htu in capitals", json!({}), json!({"htu": url.replace("/v1/cases", "/V1/CASES")})),
         ("33 htu with an escaped slash", json!({}), json!({"htu": url.replace("/v1/cases", "/v1%2Fcases")})),
         ("33 htu with a user", json!({}), json!({"htu": url.replace("https://", "https://root@")})),

@@ -40,7 +40,7 @@ parts! {
         assurance: Option<u8>,
         /// Issuer of the token.
         issuer: Option<Word>,
-        /// citizen, agent, clerk, proxy-point, auditor, operator, system.
+        /// citizen, agent, clerk, proxy-point, auditor, operator, official (of an office), system.
         kind: Option<Word>,
         /// Login methods (RFC 8176), joined with `+`.
         method: Option<Word>,
@@ -93,7 +93,7 @@ parts! {
     }
     /// `jur`: places.
     Jurisdiction {
-        /// Region that owns the case.
+        /// Region that owns the case; of shared data, where they are.
         owner: Option<RegionCode>,
         /// How far the window is from the owner: town (跨镇), city (全市), province (省内), nation (跨省).
         route: Option<Word>,

@@ -331,6 +331,12 @@ impl Writer {
         if let Some(reason) = self.shared.dead() {
             return Err(AuditError::Dead(reason));
         }
+        if let Err(error) = self.next_segment() {
+            if let AuditError::Dead(reason) = &error {
+                self.shared.die(reason.clone());
+            }
+            return Err(error);
+        }
         let blank = vec![0; RECORD_HEAD + MAX_ENTRY];
         let hashes = std::array::from_fn(|level| if level == 0 { vec![0; 32] } else { Vec::new() });
         let room = self.reserve(blank.len() as u64, &hashes).and_then(|()| {

@@ -279,6 +279,12 @@ fn necessary(catalogue: &Catalogue, item: ItemCode, resource: &str) -> Option<Wo
     ledger::word(&format!("material-{}", catalogue.items.get(&item)?.needs(resource)?))
 }
 
+/// Where somebody asks, and where the data are.
+fn places(rooms: &Rooms, window: RegionCode, owner: RegionCode) -> Jurisdiction {
+    let route = rooms.catalogue.load().scope_between(window, owner).word();
+    Jurisdiction { owner: Some(owner), route: ledger::word(route), window: Some(window) }
+}
+
 /// What came of a lookup, as the log says it.
 fn result_class(error: Option<&LookupError>) -> &'static str {
     match error {
@@ -301,9 +307,16 @@ fn status_word(answer: &Answer) -> Option<Word> {
     }
 }
 
-/// What was told of somebody, by keyed digest: whether a plain one stands for a yes or a no, anybody could try out.
-fn digest(rooms: &Rooms, fields: &BTreeMap<String, serde_json::Value>) -> Option<Digest> {
-    serde_json::to_vec(fields).ok().map(|octets| rooms.pseudonyms.digest("answer", &octets))
+/// What was told of somebody, by keyed digest over person, resource and answer: whether a plain one stands for a yes or a no
+/// anybody could try out, and who knows one person's answer must not know everybody's.
+fn digest(
+    rooms: &Rooms,
+    subject: &ResidentId,
+    resource: &str,
+    fields: &BTreeMap<String, serde_json::Value>,
+) -> Option<Digest> {
+    let octets = serde_json::to_vec(&(subject.reveal(), resource, fields)).ok()?;
+    Some(rooms.pseudonyms.digest("answer", &octets))
 }
 
 fn said(fields: &BTreeMap<String, serde_json::Value>) -> Option<Word> {
@@ -330,7 +343,7 @@ async fn record(
         })
         .dec(ledger::allowed(permit))
         .item(ItemRef { code: asking.item, ..ItemRef::default() })
-        .jur(Jurisdiction { owner: Some(asking.place), window: Some(asking.requester), route: None })
+        .jur(places(rooms, asking.requester, asking.place))
         .up(Upstream {
             name: ledger::word(asking.resource),
             result: ledger::word(result_class(answer.err())),
@@ -344,7 +357,7 @@ async fn record(
                 _ => "fresh",
             }),
             verdict: fact.filter(|_| asking.licence.is_some()).and_then(|fact| said(fact.fields())),
-            digest: fact.and_then(|fact| digest(rooms, fact.fields())),
+            digest: fact.and_then(|fact| digest(rooms, asking.subject, asking.resource, fact.fields())),
             ..Evidence::default()
         });
     if let Some(id) = asking.licence {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Whom, described, digest, local, necessary, result_class, status_word};
-use crate::audit::entry::{Evidence, ItemRef, Jurisdiction, Purpose, Subject, Upstream};
+use super::{Whom, described, digest, local, necessary, places, result_class, status_word};
+use crate::audit::entry::{Evidence, ItemRef, Purpose, Subject, Upstream};
 use crate::audit::{Committed, Kind};
 use crate::catalogue::Catalogue;
 use crate::federation::FederationError;
@@ -193,12 +193,12 @@ pub async fn serve(
     let status = answer.as_ref().ok().filter(|_| remote.licence.is_some()).and_then(status_word);
     let answer = answer.map(|answer| only(answer, &fields));
     let digest = match &answer {
-        Ok(Answer::Found { fields, .. }) => digest(rooms, fields),
+        Ok(Answer::Found { fields, .. }) => digest(rooms, &subject, &remote.resource, fields),
         _ => None,
     };
     let mut entry = trace
         .about(rooms, Kind::DataRead, None, &Terminal::Peer(peer.to_owned()))
-        .actor(vouched.actor(peer))
+        .actor(vouched.actor(rooms, peer))
         .subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: Some(pid) })
         .why(Purpose {
             consent: agreed.as_ref().map(Stated::paper),
@@ -207,7 +207,7 @@ pub async fn serve(
         })
         .dec(ledger::allowed(&permit))
         .item(ItemRef { code: Some(remote.item), ..ItemRef::default() })
-        .jur(Jurisdiction { owner: Some(remote.place), window: Some(remote.requester), route: None })
+        .jur(places(rooms, remote.requester, remote.place))
         .up(Upstream {
             name: ledger::word(&remote.resource),
             result: ledger::word(result_class(answer.as_ref().err())),

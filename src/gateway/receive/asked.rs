@@ -51,12 +51,12 @@ async fn once(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<Stri
         (record, case_key(rooms, &mut tx, message.case).await?)
     };
     let concern = Concern::of(&record);
-    trace.concerns(concern.clone());
     let collector = rooms.directory.load().member_for(record.window)?.id.clone();
     if record.side != "owning" || collector != message.from {
         let why = format!("{} did not collect {}", message.from, message.case);
         return Err(FederationError::NotThatMember(why).into());
     }
+    trace.concerns(concern.clone());
     if let Some(mandate) = &message.delegation {
         return under_mandate(opened, rooms, vouched, (record, key), mandate, trace).await;
     }

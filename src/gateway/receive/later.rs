@@ -24,12 +24,12 @@ pub async fn take(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<
         (record, case_key(rooms, &mut tx, message.case).await?)
     };
     let concern = Concern::of(&record);
-    trace.concerns(concern.clone());
     let owner = rooms.directory.load().member_for(message.case.owner())?.id.clone();
     if record.side != "collecting" || owner != message.from {
         let why = format!("{} may not do this to {}", message.from, message.case);
         return Err(FederationError::NotThatMember(why).into());
     }
+    trace.concerns(concern.clone());
     let event = Event { act: message.act, by: &by };
     let (case, paper) = record.case.step(&event, message.at).map_err(ExchangeError::from)?;
     if case.state != message.state || case.seq != message.seq {

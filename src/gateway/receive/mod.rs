@@ -213,7 +213,7 @@ fn arrival_line(opened: &Opened, rooms: &Rooms, trace: &Trace, concern: &Concern
     let message = &opened.message;
     let mut line = trace.about(rooms, Kind::CaseEvent, None, &Terminal::Peer(message.from.clone()));
     if let Some(vouched) = &opened.vouched {
-        line = line.actor(vouched.actor(&message.from));
+        line = line.actor(vouched.actor(rooms, &message.from));
     }
     let up = Upstream { name: ledger::word(&message.from), ..Upstream::default() };
     let out = Outcome { status: Some(200), ..Outcome::default() };
