@@ -97,7 +97,8 @@ fn only_unsigned(said: &str) -> bool {
 
 /// The verdict on a log. One that is being written may look torn for a moment; one that is torn stays so.
 async fn proven(line: &[String]) -> Result<String, String> {
-    const TRIES: u32 = 8;
+    // Longer than a gateway that keeps ending is left alone before it is started again.
+    const TRIES: u32 = 30;
     const PAUSE: Duration = Duration::from_millis(500);
     for _ in 1..TRIES {
         if let Ok(said) = command(line).await {
