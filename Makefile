@@ -6,6 +6,7 @@
 # real identity provider and a real object storage (npm's oidc-provider and s3rver, installed into target/; Node from Debian where it is missing),
 # and sealed papers in another reader (PyPI's easyofd, there too).
 test:
+	tests/tools/need openssl openssl "time-stamps, revocation and evidence with OpenSSL"
 	tests/tools/need softhsm2-util softhsm2 "keys in tokens"
 	tests/tools/need python3 python3 "the log before an independent verifier"
 	tests/tools/need pdfsig poppler-utils "signed PDF in another reader"
