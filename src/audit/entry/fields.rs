@@ -71,7 +71,7 @@ parts! {
         /// Pseudonym.
         pid: Option<Pseudonym>,
     }
-    /// `why`: purpose and ground.
+    /// `why`: purpose and ground; of a refusal, as claimed.
     Purpose {
         /// Legal basis.
         basis: Option<Word>,
