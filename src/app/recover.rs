@@ -17,6 +17,7 @@ use crate::audit::log::OpenOptions;
 use crate::audit::note::KeyKind;
 use crate::audit::{Committed, Entry, Kind, Log, Word};
 use crate::federation::Directory;
+use crate::gateway::ledger;
 use crate::jobs::witnesses::{Witnesses, member_at};
 use crate::terms::UnixMillis;
 
@@ -91,19 +92,14 @@ async fn asked_and_told(config: &Config, log: &Log, order: &Order) -> Result<Com
     let recovered = log.checkpoint();
     let actor = Actor { kind: Word::new("operator").ok(), staff: Some(order.by.clone()), ..Actor::default() };
     let node = Node { name: Word::new(&config.gateway.id).ok() };
-    let mut entry = Entry::new(Kind::Lifecycle, UnixMillis::now()).node(node).actor(actor);
+    let entry = Entry::new(Kind::Lifecycle, UnixMillis::now()).node(node).actor(actor);
     let facts = [
         ("event", "recover".to_owned()),
         ("ground", order.ground.to_string()),
         ("root", recovered.root.to_string()),
         ("size", recovered.size.to_string()),
     ];
-    for (name, value) in facts {
-        if let (Ok(name), Ok(value)) = (Word::new(name), Word::new(&value)) {
-            entry = entry.fact(name, value);
-        }
-    }
-    log.append(&entry).await.map_err(|e| e.to_string())
+    log.append(&ledger::facts(entry, &facts)).await.map_err(|e| e.to_string())
 }
 
 /// Puts the built folder in the place of the old one, which is kept; gives its new name, if there was an old one.

@@ -119,12 +119,10 @@ pub async fn mark(
     revoked::add(&mut tx, &row, until).await?;
     tx.commit(()).await?;
     let number = whose.rsplit_once('#').map_or(whose, |(_, number)| number);
-    let mut line = trace
+    let line = trace
         .about(rooms, Kind::Login, Some(person), terminal)
         .out(Outcome { status: Some(200), ..Outcome::default() });
     let word = if notice.away { "post-away" } else { "post-back" };
-    if let (Some(name), Some(number)) = (ledger::word(word), ledger::word(number)) {
-        line = line.fact(name, number);
-    }
+    let line = ledger::facts(line, &[(word, number)]);
     Ok(rooms.log.append(&line).await?)
 }

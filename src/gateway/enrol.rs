@@ -103,10 +103,7 @@ pub async fn enrol(rooms: &Arc<Rooms>, trace: &Trace, terminal: &Terminal, wante
                 &Terminal::Outlet { contract: contract.clone(), terminal: terminal.clone() },
             );
             let entry = entry.evidence(made.leaf()).out(Outcome { status: Some(200), ..Outcome::default() });
-            let entry = match (ledger::word("order"), ledger::word("renew")) {
-                (Some(name), Some(value)) => entry.fact(name, value),
-                _ => entry,
-            };
+            let entry = ledger::facts(entry, &[("order", "renew")]);
             Ok(made.issued(rooms.log.append(&entry).await?))
         }
     }

@@ -228,8 +228,8 @@ pub async fn exchange(
     if let Some(case) = wanted.case {
         line = line.case(rooms.pseudonyms.case(case));
     }
-    if let (Some(name), Some(first)) = (ledger::word("stands-in-for"), duty.first().and_then(ledger::word)) {
-        line = line.fact(name, first);
+    if let Some(first) = duty.first() {
+        line = ledger::facts(line, &[("stands-in-for", first)]);
     }
     rooms.log.append(&line).await?;
     Ok(answer(&token, &claims, now))

@@ -1,5 +1,6 @@
 //! What goes on record, and when: nothing is answered before its line in the log is durable.
 
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::concern::Concern;
@@ -37,8 +38,8 @@ pub fn line(rooms: &Rooms, kind: Kind, now: UnixMillis) -> Entry {
 }
 
 /// The line with facts for which no member exists; one that is no plain word is left out.
-pub fn facts(line: Entry, facts: &[(&str, &str)]) -> Entry {
-    facts.iter().fold(line, |line, (name, value)| match (word(name), word(value)) {
+pub fn facts<V: Display>(line: Entry, facts: &[(&str, V)]) -> Entry {
+    facts.iter().fold(line, |line, (name, value)| match (word(name), word(&value.to_string())) {
         (Some(name), Some(value)) => line.fact(name, value),
         _ => line,
     })

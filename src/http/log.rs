@@ -337,7 +337,7 @@ impl LogDoor {
             }
         };
         let entry = self.trace(now).entry(&self.rooms, kind).actor(actor).dec(decision);
-        facts(entry.out(Outcome { status: Some(status), ..Outcome::default() }), &[("bundle", bundle)])
+        ledger::facts(entry.out(Outcome { status: Some(status), ..Outcome::default() }), &[("bundle", bundle)])
     }
 
     fn closing(&self, reader: &Reader, reading: &Reading, now: UnixMillis) -> Entry {
@@ -348,7 +348,7 @@ impl LogDoor {
         };
         let since = u64::try_from(reading.since.0).unwrap_or(0);
         let all = [("bundles", reading.count), ("first", reading.first), ("last", reading.last), ("since", since)];
-        facts(self.trace(now).entry(&self.rooms, kind).actor(actor), &all)
+        ledger::facts(self.trace(now).entry(&self.rooms, kind).actor(actor), &all)
     }
 
     /// Writes the lines of readings that have ended; all of them when the gateway stops.
@@ -371,13 +371,6 @@ impl LogDoor {
             }
         }
     }
-}
-
-fn facts(entry: Entry, all: &[(&str, u64)]) -> Entry {
-    all.iter().fold(entry, |entry, (name, value)| match (word(name), word(&value.to_string())) {
-        (Some(name), Some(value)) => entry.fact(name, value),
-        _ => entry,
-    })
 }
 
 /// The answers that C2SP tlog-witness lays down.

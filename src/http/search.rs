@@ -194,10 +194,8 @@ impl Asked {
             ("find.from", Some(self.page.from.to_string())),
             ("find.limit", Some(self.page.limit.to_string())),
         ];
-        all.into_iter().fold(entry, |entry, (name, value)| match (word(name), value.as_deref().and_then(word)) {
-            (Some(name), Some(value)) => entry.fact(name, value),
-            _ => entry,
-        })
+        let all: Vec<_> = all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        ledger::facts(entry, &all)
     }
 }
 
@@ -263,10 +261,7 @@ pub(super) async fn answer(
     if asked.filter.person.is_some() {
         line = line.subj(subject);
     }
-    line = asked.on_record(line);
-    if let (Some(name), Some(value)) = (word("results"), word(&count.to_string())) {
-        line = line.fact(name, value);
-    }
+    line = ledger::facts(asked.on_record(line), &[("results", count)]);
     let committed = rooms.log.append(&line).await?;
     told["record"] = ledger::receipt(rooms, committed);
     Ok(json_response(StatusCode::OK, &told))

@@ -52,12 +52,8 @@ pub async fn keys(rooms: &Rooms, now: UnixMillis) -> Result<(), AuditError> {
     if !rooms.log.keys_changed() {
         return Ok(());
     }
-    let mut entry = ledger::line(rooms, Kind::KeyRotate, now);
-    for (name, key) in ["log.key", "log.second_key"].into_iter().zip(rooms.log.keys()) {
-        if let (Some(name), Some(key)) = (ledger::word(name), ledger::word(&key.to_string())) {
-            entry = entry.fact(name, key);
-        }
-    }
+    let keys: Vec<_> = ["log.key", "log.second_key"].into_iter().zip(rooms.log.keys()).collect();
+    let entry = ledger::facts(ledger::line(rooms, Kind::KeyRotate, now), &keys);
     rooms.log.append(&entry).await?;
     let log = rooms.log.clone();
     tokio::task::spawn_blocking(move || log.adopt_keys()).await.map_err(|_| AuditError::Closed)?

@@ -196,9 +196,7 @@ async fn take(
     if pid.is_some() {
         entry = entry.subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid });
     }
-    if let (Some(name), Some(value)) = (ledger::word("part"), ledger::word("data")) {
-        entry = entry.fact(name, value);
-    }
+    entry = ledger::facts(entry, &[("part", "data")]);
     let committed = rooms.log.append(&entry).await?;
     let told = serde_json::to_string(&Told { gateway: rooms.me.id.clone(), change: change.clone() });
     news::tell(&mut tx, CHANNEL, &told.unwrap_or_default()).await?;
