@@ -9,10 +9,12 @@
 //! Whether the signer is trusted is asked of [`super::path`]; here only mathematics and form are judged.
 
 mod along;
+mod head;
 mod make;
 mod verify;
 
 pub use along::Along;
+use head::Kinds;
 pub(crate) use make::sign_inside;
 pub use make::{Spelling, TimeStamp, sign_detached, sign_detached_with};
 pub use verify::{Content, Signed, Verified, verify_detached};
@@ -225,10 +227,8 @@ impl SignedData {
         info.done()?;
         let mut data = body.sequence()?;
         body.done()?;
-        if !(1..=5).contains(&data.small()?) {
-            return Err(CmsError::Form("a version that does not exist"));
-        }
-        data.expect(tag::SET)?; // digest algorithms: a hint for one-pass readers; each signer names its own
+        let (version, digests) = (data.small()?, data.expect(tag::SET)?);
+        let mut kinds = Kinds::default();
         let mut encapsulated = data.sequence()?;
         let content_type = encapsulated.oid()?.to_string();
         let content = match encapsulated.optional(tag::context(0))? {
@@ -244,6 +244,7 @@ impl SignedData {
         let mut certificates = Vec::new();
         if let Some(list) = data.optional(tag::context(0))? {
             for element in elements(list.content)? {
+                kinds.certificates.push(element.tag);
                 // Other kinds of certificate ([0]..[3]) carry nothing that is judged here.
                 if element.tag == tag::SEQUENCE {
                     certificates.push(Certificate::parse(element.full)?);
@@ -253,6 +254,7 @@ impl SignedData {
         let (mut crls, mut ocsp) = (Vec::new(), Vec::new());
         if let Some(list) = data.optional(tag::context(1))? {
             for element in elements(list.content)? {
+                kinds.status.push(element.tag);
                 match element.tag {
                     tag::SEQUENCE => crls.push(element.full.to_vec()),
                     OTHER_REVOCATION => ocsp.extend(ocsp_response(&element)?),
@@ -263,7 +265,9 @@ impl SignedData {
         let infos = data.expect(tag::SET)?;
         data.done()?;
         let signers = elements(infos.content)?.iter().map(signer_info).collect::<Result<_, _>>()?;
-        Ok(Self { national, streamed: false, content_type, content, certificates, crls, ocsp, signers })
+        let all = Self { national, streamed: false, content_type, content, certificates, crls, ocsp, signers };
+        head::check(version, &digests, &kinds, &all)?;
+        Ok(all)
     }
 
     /// The certificate of a signer, if it is inside.
@@ -316,7 +320,7 @@ fn signer_info(element: &Element<'_>) -> Result<SignerInfo, CmsError> {
     if version != (if matches!(id, SignerId::IssuerSerial(..)) { 1 } else { 3 }) {
         return Err(CmsError::Form("a signer of another version than its identifier has"));
     }
-    let digest = DigestAlgorithm::from_oid(&info.sequence()?.oid()?).map_err(CmsError::Suite)?;
+    let digest = head::digest(&Identifier::read(&mut info)?)?;
     let signed = match info.optional(tag::context(0))? {
         None => None,
         Some(set) => Some(Attributes {
