@@ -288,18 +288,16 @@ fn of_then(status: &Status, times: &Times) -> Option<UnixMillis> {
     status.of_then.filter(|_| times.basis == TimeBasis::TimeStamp && times.proven.is_some())
 }
 
-/// keyCompromise, cACompromise, aACompromise: somebody else has the key, and writes what time he likes.
-const COMPROMISED: [u8; 3] = [1, 2, 10];
-
+/// What a revocation means (EN 319 102-1 §5.2.6, §5.5.4): proof that the signature was there before it makes it good, whatever the
+/// reason; a claim does so only while nobody else has the key.
 fn revoked(codes: &Codes, is_ca: bool, entry: &Revoked, times: &Times) -> Finding {
     let revoked_at = entry.at;
     let detail = format!("revoked at {revoked_at}");
-    let compromised = entry.reason.is_some_and(|reason| COMPROMISED.contains(&reason));
     let no_poe: SubIndication = if is_ca { RevokedCaNoPoe } else { RevokedNoPoe };
     match (times.proven, times.basis) {
         (Some(proven), _) if proven >= revoked_at => Finding::failed(18, codes.revoked, Revoked, detail),
-        (Some(_), TimeBasis::TimeStamp) => Finding::note(18, "REVOKED_AFTER_TIMESTAMP", detail),
-        (_, TimeBasis::Claimed) if times.judged_at < revoked_at && !compromised => {
+        (Some(_), TimeBasis::TimeStamp | TimeBasis::Claimed) => Finding::note(18, "REVOKED_AFTER_TIMESTAMP", detail),
+        (None, TimeBasis::Claimed) if times.judged_at < revoked_at && !entry.is_compromised() => {
             Finding::note(18, "REVOKED_AFTER_CLAIMED_TIME", detail)
         }
         _ => Finding::doubt(18, codes.revoked, no_poe, detail),

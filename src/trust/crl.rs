@@ -46,9 +46,29 @@ pub struct List {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Revoked {
     pub serial: Vec<u8>,
+    /// When it was revoked, or since when it was known or suspected to be no good (invalidityDate, RFC 5280 §5.3.2), if that is earlier.
     pub at: UnixMillis,
     /// CRLReason; 8 is removeFromCRL, 6 certificateHold.
     pub reason: Option<u8>,
+}
+
+impl Revoked {
+    /// keyCompromise, cACompromise, aACompromise: somebody else has the key, and writes what time he likes.
+    pub fn is_compromised(&self) -> bool {
+        matches!(self.reason, Some(1 | 2 | 10))
+    }
+
+    /// What two sources say of one certificate: revoked since the earlier, and its key is lost if either says so. An older list may
+    /// not have known.
+    #[must_use]
+    pub fn and(self, other: &Self) -> Self {
+        let reason = if other.is_compromised() || other.at < self.at && !self.is_compromised() {
+            other.reason
+        } else {
+            self.reason
+        };
+        Self { at: self.at.min(other.at), reason, ..self }
+    }
 }
 
 impl Crl {
@@ -81,8 +101,10 @@ impl Crl {
             while !list.is_empty() {
                 let mut entry = list.sequence()?;
                 let (serial, at) = (entry.integer()?.to_vec(), entry.time()?);
-                let reason = if entry.is_empty() { None } else { entry_reason(entry.sequence()?, &mut partial)? };
+                let (reason, invalid) =
+                    if entry.is_empty() { (None, None) } else { entry_extensions(entry.sequence()?, &mut partial)? };
                 entry.done()?;
+                let at = invalid.map_or(at, |since| at.min(since));
                 revoked.push(Revoked { serial, at, reason });
             }
         }
@@ -208,16 +230,87 @@ fn extension<'a>(list: &mut Reader<'a>) -> Result<(String, bool, &'a [u8]), Cert
     Ok((oid, critical, value))
 }
 
-fn entry_reason(mut list: Reader<'_>, partial: &mut Option<String>) -> Result<Option<u8>, CertificateError> {
-    let mut reason = None;
+type Told = (Option<u8>, Option<UnixMillis>);
+
+/// The reason and the invalidityDate of an entry.
+fn entry_extensions(mut list: Reader<'_>, partial: &mut Option<String>) -> Result<Told, CertificateError> {
+    let (mut reason, mut invalid) = (None, None);
     while !list.is_empty() {
         let (oid, critical, value) = extension(&mut list)?;
         match oid.as_str() {
             "2.5.29.21" => reason = Reader::new(value).expect(0x0a)?.content.first().copied(),
-            "2.5.29.24" => {}
-            _ if critical => *partial = Some(oid), // e.g. certificateIssuer: an indirect list
+            INVALIDITY_DATE => invalid = Reader::new(value).time().ok(), // one that nobody can read says nothing
+            _ if critical => *partial = Some(oid),                       // e.g. certificateIssuer: an indirect list
             _ => {}
         }
     }
-    Ok(reason)
+    Ok((reason, invalid))
+}
+
+pub(super) const INVALIDITY_DATE: &str = "2.5.29.24";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::der::write;
+
+    fn at(day: u8) -> UnixMillis {
+        UnixMillis::parse_rfc3339(&format!("2026-02-{day:02}T00:00:00Z")).unwrap()
+    }
+
+    /// A list with one entry of the 10th, as it is parsed.
+    fn listed(extensions: &[(&str, Vec<u8>)]) -> Revoked {
+        let algorithm = SignatureAlgorithm::Sm2Sm3.identifier();
+        let extension =
+            |(oid, value): &(&str, Vec<u8>)| write::sequence(&[write::oid(oid), write::octet_string(value)]);
+        let extensions: Vec<_> = extensions.iter().map(extension).collect();
+        let entry = write::sequence(&[
+            write::small(7),
+            write::certificate_time(at(10)),
+            if extensions.is_empty() { Vec::new() } else { write::sequence(&extensions) },
+        ]);
+        let tbs = write::sequence(&[
+            write::small(1),
+            algorithm.clone(),
+            write::sequence::<Vec<u8>>(&[]),
+            write::certificate_time(at(11)),
+            write::sequence(&[entry]),
+        ]);
+        let der = write::sequence(&[tbs, algorithm, write::bit_string(b"unsigned")]);
+        Crl::parse(&der).unwrap().entry(&[7]).unwrap().clone()
+    }
+
+    #[test]
+    fn an_entry_counts_from_the_day_the_key_was_lost() {
+        let reason = ("2.5.29.21", write::tlv(0x0a, &[1]));
+        let invalid = |value: Vec<u8>| (INVALIDITY_DATE, value);
+        for (name, extensions, want) in [
+            ("no extensions", vec![], (at(10), None)),
+            ("a reason", vec![reason.clone()], (at(10), Some(1))),
+            ("lost before", vec![reason.clone(), invalid(write::generalized_time(at(3)))], (at(3), Some(1))),
+            ("lost before, no reason", vec![invalid(write::generalized_time(at(3)))], (at(3), None)),
+            ("a later date is none", vec![invalid(write::generalized_time(at(20)))], (at(10), None)),
+            ("unreadable", vec![invalid(write::octet_string(b"yesterday")), reason.clone()], (at(10), Some(1))),
+        ] {
+            let entry = listed(&extensions);
+            assert_eq!((entry.at, entry.reason), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn of_two_entries_the_earlier_day_counts_and_a_lost_key() {
+        let entry = |day, reason| Revoked { serial: vec![7], at: at(day), reason };
+        for (one, other, want) in [
+            ((3, None), (5, None), (3, None)),
+            ((3, Some(4)), (5, Some(5)), (3, Some(4))),
+            ((3, Some(4)), (3, Some(1)), (3, Some(1))), // known better later
+            ((3, None), (5, Some(1)), (3, Some(1))),
+            ((3, Some(2)), (5, Some(4)), (3, Some(2))),
+        ] {
+            for (one, other) in [(one, other), (other, one)] {
+                let both = entry(one.0, one.1).and(&entry(other.0, other.1));
+                assert_eq!((both.at, both.reason), (at(want.0), want.1), "{one:?} {other:?}");
+            }
+        }
+    }
 }

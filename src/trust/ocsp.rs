@@ -11,7 +11,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::certificate::{Certificate, CertificateError, KeyUsage};
-use super::crl::Revoked;
+use super::crl::{INVALIDITY_DATE, Revoked};
 use super::name;
 use super::suite::{DigestAlgorithm, Identifier, SignatureAlgorithm};
 use crate::formats::der::{DerError, Oid, Reader, tag, write};
@@ -222,7 +222,7 @@ fn single(mut one: Reader<'_>) -> Result<Single, CertificateError> {
     let serial = id.integer()?.to_vec();
     id.done()?;
     let status = one.element()?;
-    let answer = match status.tag {
+    let mut answer = match status.tag {
         0x80 => Answer::Good,
         0xa1 => {
             let mut info = status.inside();
@@ -240,22 +240,30 @@ fn single(mut one: Reader<'_>) -> Result<Single, CertificateError> {
     let this_update = one.time()?;
     let next_update = one.optional(tag::context(0))?.map(|next| next.inside().time()).transpose()?;
     if let Some(extensions) = one.optional(tag::context(1))? {
-        not_critical(extensions.inside().sequence()?)?;
+        let invalid = not_critical(extensions.inside().sequence()?)?;
+        if let (Answer::Revoked(entry), Some(since)) = (&mut answer, invalid) {
+            entry.at = entry.at.min(since);
+        }
     }
     one.done()?;
     Ok(Single { algorithm, name_hash, key_hash, serial, answer, this_update, next_update })
 }
 
-/// What is critical and not known here might change what an answer means.
-fn not_critical(mut list: Reader<'_>) -> Result<(), CertificateError> {
+/// What is critical and not known here might change what an answer means. Gives the invalidityDate, which an answer may have like an
+/// entry of a list (RFC 6960 §4.4.5).
+fn not_critical(mut list: Reader<'_>) -> Result<Option<UnixMillis>, CertificateError> {
+    let mut invalid = None;
     while !list.is_empty() {
         let mut one = list.sequence()?;
-        one.oid()?;
+        let oid = one.oid()?;
         if one.peek() == Some(tag::BOOLEAN) && one.boolean()? {
             return Err(CertificateError::Form("a critical extension that is not known here"));
         }
+        if oid.is(INVALIDITY_DATE) {
+            invalid = Reader::new(one.octet_string()?).time().ok();
+        }
     }
-    Ok(())
+    Ok(invalid)
 }
 
 fn certificate_id(serial: &[u8], issuer: &Certificate) -> Vec<u8> {

@@ -16,12 +16,12 @@ use crate::trust::suite::{SignatureAlgorithm, Signer, SigningKey};
 const JUDGED: &str = "2026-09-01T00:00:00Z";
 
 /// The authority, one of the same name, two signers under the first, and who stamps.
-struct World {
-    ca: Party,
-    namesake: Party,
-    signer: Party,
-    other: Party,
-    tsa: Party,
+pub(in crate::licences) struct World {
+    pub ca: Party,
+    pub namesake: Party,
+    pub signer: Party,
+    pub other: Party,
+    pub tsa: Party,
 }
 
 fn under(ca: &Party, name: &str) -> Party {
@@ -34,13 +34,13 @@ fn under(ca: &Party, name: &str) -> Party {
 }
 
 impl World {
-    fn new() -> Self {
+    pub(in crate::licences) fn new() -> Self {
         let (ca, namesake) = (party("根", Use::Root), party("根", Use::Root));
         let (signer, other) = (under(&ca, "签名人"), under(&ca, "别人"));
         Self { ca, namesake, signer, other, tsa: party("时间戳", Use::TimeStamping) }
     }
 
-    fn profile(&self) -> Profile {
+    pub(in crate::licences) fn profile(&self) -> Profile {
         let mut profile = Profile::new(at(JUDGED));
         profile.revocation = Revocation::Require;
         profile.anchors.signers = vec![self.ca.cert.clone()];
@@ -48,7 +48,7 @@ impl World {
         profile
     }
 
-    fn cms(&self, octets: &[u8], stamped: bool) -> Vec<u8> {
+    pub(in crate::licences) fn cms(&self, octets: &[u8], stamped: bool) -> Vec<u8> {
         let digest = self.signer.key.algorithm().digest().of(octets);
         let ask = |value: &[u8]| Ok(token(&self.tsa, value));
         let stamp = stamped.then_some(&ask as cms::TimeStamp<'_>);
@@ -56,32 +56,32 @@ impl World {
         cms::sign_detached_with(&self.signer.key, chain, &digest, when, Spelling::International, stamp).unwrap()
     }
 
-    fn list(&self, by: &Party, revoked: Option<&str>, (this, next): (&str, &str)) -> Vec<u8> {
+    pub(in crate::licences) fn list(&self, by: &Party, revoked: Option<&str>, (this, next): (&str, &str)) -> Vec<u8> {
         let entries: Vec<_> =
             revoked.map(|day| (self.signer.cert.serial().to_vec(), midnight(day))).into_iter().collect();
         issue::crl(&Issuer::of(&by.key, &by.cert), &entries, 1, midnight(this), midnight(next)).unwrap()
     }
 
-    fn answer(&self, of: &Party, answer: &Answer, (this, next): (&str, &str)) -> Vec<u8> {
+    pub(in crate::licences) fn answer(&self, of: &Party, answer: &Answer, (this, next): (&str, &str)) -> Vec<u8> {
         let by: (&dyn Signer, &Certificate) = (&self.ca.key, &self.ca.cert);
         ocsp::respond(by, of.cert.serial(), answer, midnight(this), midnight(next)).unwrap()
     }
 }
 
-fn midnight(day: &str) -> UnixMillis {
+pub(in crate::licences) fn midnight(day: &str) -> UnixMillis {
     at(&format!("2026-{day}T00:00:00Z"))
 }
 
 /// What is archived, and how a reader may find it.
 #[derive(Clone, Debug)]
-enum Status {
+pub(in crate::licences) enum Status {
     None,
     List(Vec<u8>),
     Answer(Vec<u8>),
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Place {
+pub(in crate::licences) enum Place {
     Store,
     /// Only under the name of the signature, as some write it.
     StoreBySignature,
@@ -90,7 +90,7 @@ enum Place {
 }
 
 /// The attribute that holds the status: the answers of CAdES stand without what is around them.
-fn attribute(place: Place, status: &Status) -> Option<(&'static str, Vec<u8>)> {
+pub(in crate::licences) fn attribute(place: Place, status: &Status) -> Option<(&'static str, Vec<u8>)> {
     let listed = |n, der: &[u8]| write::sequence(&[write::explicit(n, &write::sequence(&[der]))]);
     let basic = |der: &[u8]| {
         let mut whole = Reader::new(der).sequence().unwrap();
@@ -109,7 +109,7 @@ fn attribute(place: Place, status: &Status) -> Option<(&'static str, Vec<u8>)> {
 }
 
 /// The signature with one more unsigned attribute.
-fn with_attribute(cms: &[u8], (oid, value): (&str, Vec<u8>)) -> Vec<u8> {
+pub(in crate::licences) fn with_attribute(cms: &[u8], (oid, value): (&str, Vec<u8>)) -> Vec<u8> {
     let all = |der: &[u8]| {
         let (mut reader, mut parts) = (Reader::new(der), Vec::new());
         while !reader.is_empty() {
@@ -268,11 +268,13 @@ fn a_store_without_end_or_order_is_left_out() {
     }
 }
 
+/// A claim of a time counts while nobody else has the key. Proof that the signature was there before counts whatever the reason.
 #[test]
-fn a_claim_made_with_a_key_that_others_have_is_none() {
+fn a_claim_made_with_a_key_that_others_have_is_none_and_a_proof_is() {
     let world = World::new();
-    let pdf = made(&world, Place::Store, &Status::None, false);
-    for (name, reason, passes) in [
+    let (bare, stamped) =
+        (made(&world, Place::Store, &Status::None, false), made(&world, Place::Store, &Status::None, true));
+    for (name, reason, claim_counts) in [
         ("no reason", None, true),
         ("key compromise", Some(1), false),
         ("compromise of the authority", Some(2), false),
@@ -280,14 +282,29 @@ fn a_claim_made_with_a_key_that_others_have_is_none() {
         ("out of business", Some(5), true),
         ("compromise of its attributes", Some(10), false),
     ] {
-        // Claimed on the 13th, revoked on the 14th.
-        let entry = [(world.signer.cert.serial().to_vec(), midnight("02-14"), reason)];
-        let (by, days) = (Issuer::of(&world.ca.key, &world.ca.cert), (midnight("06-30"), midnight("07-30")));
-        let mut profile = world.profile();
-        (profile.at, profile.time_basis) = (midnight("07-01"), TimeBasis::Claimed);
-        profile.crls = vec![Crl::parse(&issue::list(&by, &entry, (1, None), days).unwrap()).unwrap()];
-        let report = verify("f.pdf", pdf.clone(), &profile);
-        assert_eq!(report.passed(), passes, "{name}: {}", report.to_text());
-        assert!(passes || report.code == Some("SIGNER_REVOKED"), "{name}: {}", report.to_text());
+        // Claimed and stamped on the 13th.
+        for (day, stamp_counts) in [("02-14", true), ("02-12", false)] {
+            let entry = [(world.signer.cert.serial().to_vec(), midnight(day), reason)];
+            let (by, days) = (Issuer::of(&world.ca.key, &world.ca.cert), (midnight("06-30"), midnight("07-30")));
+            let mut profile = world.profile();
+            profile.at = midnight("07-01");
+            profile.crls = vec![Crl::parse(&issue::list(&by, &entry, (1, None), days).unwrap()).unwrap()];
+            for (basis, pdf, passes) in [
+                (TimeBasis::Claimed, &bare, claim_counts && stamp_counts),
+                (TimeBasis::TimeStamp, &bare, false),
+                (TimeBasis::Claimed, &stamped, stamp_counts),
+                (TimeBasis::TimeStamp, &stamped, stamp_counts),
+                (TimeBasis::Now, &stamped, false),
+            ] {
+                profile.time_basis = basis;
+                let report = verify("f.pdf", pdf.clone(), &profile);
+                let place = format!("{name}, revoked {day}, {basis:?}");
+                assert_eq!(report.passed(), passes, "{place}: {}", report.to_text());
+                assert!(passes || report.code == Some("SIGNER_REVOKED"), "{place}: {}", report.to_text());
+                // That it was revoked before is proven, not only feared.
+                let failed = report.indication == Indication::TotalFailed;
+                assert_eq!(failed, std::ptr::eq(pdf, &stamped) && !stamp_counts, "{place}");
+            }
+        }
     }
 }

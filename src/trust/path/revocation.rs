@@ -124,8 +124,8 @@ impl<'a> Lists<'a> {
         complete.chain(self.delta).map(|crl| Said { at: crl.this_update(), until: crl.next_update() })
     }
 
-    /// The earliest entry of a serial number. It counts in whatever list it stands; only absence needs a complete one.
-    fn entry(&self, serial: &[u8]) -> Option<&'a Revoked> {
+    /// What all entries of a serial number say. An entry counts in whatever list it stands; only absence needs a complete one.
+    fn entry(&self, serial: &[u8]) -> Option<Revoked> {
         let released = |by: &Crl, entry: &Revoked| {
             // A hold that a later complete list, or its delta, no longer has.
             let later = self.newest.is_some_and(|n| n.this_update() > by.this_update() && n.entry(serial).is_none());
@@ -134,7 +134,7 @@ impl<'a> Lists<'a> {
         };
         let direct = self.all.iter().filter(|crl| crl.partial() != Some(CERTIFICATE_ISSUER));
         let entries = direct.filter_map(|crl| crl.entry(serial).filter(|entry| !released(crl, entry)));
-        entries.min_by_key(|entry| entry.at)
+        entries.fold(None, both)
     }
 }
 
@@ -148,7 +148,7 @@ fn status(
     let lists = Lists::of(issuer, question.crls, work)?;
     let serial = certificate.serial();
     let mut said: Vec<Said> = lists.said().collect();
-    let mut revoked: Option<Revoked> = lists.entry(serial).cloned();
+    let mut revoked = lists.entry(serial);
     for response in question.ocsp {
         if response.answers.iter().all(|single| !single.may_name(serial)) {
             continue;
@@ -163,7 +163,7 @@ fn status(
         match &single.answer {
             Answer::Unknown => continue,
             Answer::Good => {}
-            Answer::Revoked(entry) => keep_first(&mut revoked, entry),
+            Answer::Revoked(entry) => revoked = both(revoked, entry),
         }
         said.push(Said { at: single.this_update, until: single.next_update });
     }
@@ -229,9 +229,6 @@ fn vouched(
     Ok(good)
 }
 
-/// Of several entries the earliest counts.
-fn keep_first(revoked: &mut Option<Revoked>, entry: &Revoked) {
-    if revoked.as_ref().is_none_or(|known| entry.at < known.at) {
-        *revoked = Some(entry.clone());
-    }
+fn both(known: Option<Revoked>, entry: &Revoked) -> Option<Revoked> {
+    Some(known.map_or_else(|| entry.clone(), |known| known.and(entry)))
 }
