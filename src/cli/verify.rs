@@ -42,7 +42,8 @@ pub struct VerifyArgs {
     /// What a detached signature (CMS, or the value of a seal's signature) is over.
     #[arg(long, value_name = "FILE")]
     pub content: Option<PathBuf>,
-    /// Trust this certificate (DER or PEM) for signers and seal makers.
+    /// Trust this certificate (DER or PEM) for signers and seal makers. Nothing in a certificate tells a maker from a signer: whoever has
+    /// one under it can make a seal in another's name. Where that matters, use --signer-anchor and --maker-anchor.
     #[arg(long, value_name = "FILE")]
     pub anchor: Vec<PathBuf>,
     /// Trust this certificate for signers only.

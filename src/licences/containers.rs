@@ -220,6 +220,18 @@ fn no_flipped_octet_of_a_container_passes() {
     assert!(passed.is_empty() && flips > 1_000, "{flips}: {passed:#?}");
 }
 
+/// Manifests are counted by their names: each may be long, and reading them all first would be work without end.
+#[test]
+fn manifests_are_counted_before_they_are_read() {
+    let nobody = Profile::new(at("2026-03-01T00:00:00Z"));
+    for (number, want) in [(128, "XML_SYNTAX"), (129, "SIG_TOO_MANY")] {
+        let names = (0..number).map(|n| (format!("META-INF/ASiCManifest{n}.xml"), b"no manifest".to_vec()));
+        let files: Vec<_> = names.chain([("a.txt".to_owned(), b"a".to_vec())]).collect();
+        let (format, _, code) = code(&pack(&files, &Shape::default()), None, &nobody);
+        assert_eq!((format, code), (Format::AsicE, Some(want)), "{number} manifests");
+    }
+}
+
 /// Names of files that a URI has to spell otherwise, and those who do not.
 #[test]
 fn names_in_manifests() {

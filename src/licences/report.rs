@@ -138,7 +138,7 @@ impl SignatureVerdict {
 
 /// Most signatures of a file: each has a verdict with all it covers and its seal's picture. Documents with a seal on every page
 /// have one signature for all of them.
-const SIGNATURES: usize = 64;
+pub(super) const SIGNATURES: usize = 64;
 /// Most files that they cover, all together: each is told of each signature.
 const COVERED: usize = 65_536;
 

@@ -13,11 +13,13 @@ use std::collections::HashSet;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as B64;
 
+#[cfg(test)]
+mod archived;
 mod stamps;
 
 use super::ofd::{self, shown};
 use super::profile::{CoverageRule, Profile};
-use super::report::{Format, Report, SignatureVerdict, few_covered, few_signatures};
+use super::report::{Format, Report, SIGNATURES, SignatureVerdict, few_covered, few_signatures};
 use super::signed_data::{self, Known, Named, Octets, Unpacked};
 use super::verdict::{Finding, Indication, SubIndication::*};
 use crate::formats::xml::{self, XmlError};
@@ -120,8 +122,15 @@ fn simple<S: Source>(archive: &Archive<S>) -> Result<Vec<Part>, Finding> {
 }
 
 fn extended<S: Source>(archive: &Archive<S>) -> Result<Vec<Part>, Finding> {
+    let manifests = || archive.files().filter(|e| is_manifest(&e.name, &MANIFESTS));
+    // Told before any is read: each may be long.
+    let number = manifests().count();
+    if number > SIGNATURES + stamps::MOST {
+        let detail = format!("{number} manifests");
+        return Err(Finding::doubt(3, "SIG_TOO_MANY", SigConstraintsFailure, detail));
+    }
     let mut parts: Vec<Part> = Vec::new();
-    for entry in archive.files().filter(|e| is_manifest(&e.name, &MANIFESTS)) {
+    for entry in manifests() {
         let root = manifest(archive, &entry.name)?;
         let reference = root.one("SigReference").map_err(|e| bad_xml(&entry.name, &e))?;
         let signature = name_of(archive, reference.attr("URI"), &entry.name)?;

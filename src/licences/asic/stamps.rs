@@ -21,7 +21,7 @@ use crate::formats::zip::{Archive, Source};
 use crate::terms::UnixMillis;
 
 /// Most stamps of one container; one is added every few years.
-const MOST: usize = 64;
+pub(super) const MOST: usize = 64;
 
 /// Which files are proven to have been there, and when.
 #[derive(Default)]

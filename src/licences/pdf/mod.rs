@@ -230,7 +230,7 @@ fn date(text: &str) -> Option<UnixMillis> {
 }
 
 #[cfg(test)]
-mod archived;
+pub(super) mod archived;
 #[cfg(test)]
 mod signing;
 #[cfg(test)]
