@@ -11,6 +11,8 @@
 
 mod document;
 mod filter;
+mod form;
+mod kinds;
 mod lex;
 mod place;
 mod signature;
@@ -21,7 +23,7 @@ mod update;
 
 pub use document::Document;
 pub use place::{Labels, Place};
-pub use signature::{Kind, Signature};
+pub use signature::{Kind, Lock, Signature};
 pub use store::Store;
 pub use update::Update;
 

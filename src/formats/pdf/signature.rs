@@ -3,13 +3,11 @@
 use std::collections::HashSet;
 
 use super::PdfError;
-use super::document::{Document, Entry};
+use super::document::Document;
+use super::form::text;
 use super::lex::{Dictionary, Object};
 use crate::formats::zip::Source;
 
-/// Most form fields looked at, and how deep.
-const FIELDS: usize = 100_000;
-const DEPTH: usize = 32;
 /// Largest signature value.
 const CONTENTS_MAX: usize = 8 << 20;
 
@@ -24,6 +22,8 @@ pub enum Kind {
 /// A signature of a document. Its octets are `0..first` and `second..end`; between them stand its contents alone.
 #[derive(Clone, Debug)]
 pub struct Signature {
+    /// Number of the value's object, where it has one.
+    pub number: Option<u32>,
     /// Full name of the field.
     pub field: String,
     pub kind: Kind,
@@ -38,6 +38,32 @@ pub struct Signature {
     pub date: Option<String>,
     /// What a certifying signature lets be changed: 1 nothing, 2 forms, 3 annotations too.
     pub permission: Option<u64>,
+    /// The form fields that it lets nobody fill in any more.
+    pub lock: Lock,
+}
+
+/// Which form fields a signature locks (FieldMDP).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lock {
+    None,
+    Fields(Vec<String>),
+    AllBut(Vec<String>),
+}
+
+impl Lock {
+    /// Whether a field is locked, by its full name: a name stands for all fields below it as well.
+    pub fn holds(&self, field: &str) -> bool {
+        let named = |names: &[String]| {
+            let below =
+                |name: &String| field.strip_prefix(name.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('.'));
+            names.iter().any(below)
+        };
+        match self {
+            Self::None => false,
+            Self::Fields(names) => named(names),
+            Self::AllBut(names) => !named(names),
+        }
+    }
 }
 
 type EachValue<'e> = &'e mut dyn FnMut(Option<u32>, &Dictionary, String) -> Result<(), PdfError>;
@@ -49,8 +75,8 @@ impl<S: Source> Document<S> {
     /// [`PdfError::Signature`] for one that does not cover all octets of its revision but its own value.
     pub fn signatures(&self) -> Result<Vec<Signature>, PdfError> {
         let mut out: Vec<Signature> = Vec::new();
-        self.each_value(&mut |_, value, name| {
-            out.push(self.signature(value, name)?);
+        self.each_value(&mut |number, value, name| {
+            out.push(self.signature(number, value, name)?);
             Ok(())
         })?;
         out.sort_by_key(|s| s.end);
@@ -72,61 +98,28 @@ impl<S: Source> Document<S> {
 
     /// Hears of the value of each signature field of the form, once: the number of its object, where it has one, and the field's name.
     fn each_value(&self, each: EachValue<'_>) -> Result<(), PdfError> {
-        let (_, catalog) = self.catalog(u64::MAX)?;
-        let form = self.resolve(catalog.get(&b"AcroForm"[..]).unwrap_or(&Object::Null), u64::MAX)?;
-        let Some(form) = form.dictionary() else { return Ok(()) };
-        let fields = self.resolve(form.get(&b"Fields"[..]).unwrap_or(&Object::Null), u64::MAX)?;
-        let mut open: Vec<(Object, String, Option<Vec<u8>>, usize)> = Vec::new();
-        for field in fields.array().unwrap_or_default().iter().rev() {
-            open.push((field.clone(), String::new(), None, 0));
-        }
-        let (mut seen, mut values) = (HashSet::new(), HashSet::new());
-        while let Some((field, parent, kind, depth)) = open.pop() {
-            if let Object::Reference(number, _) = field
-                && !seen.insert(number)
-            {
-                return Err(PdfError::Structure("form fields that go in a circle"));
-            }
-            if seen.len() > FIELDS || open.len() > FIELDS || depth > DEPTH {
-                return Err(PdfError::TooBig("form fields"));
-            }
-            let unpacked = match &field {
-                Object::Reference(number, _) => !matches!(self.entry(*number, u64::MAX), Some(Entry::Packed(..))),
-                _ => false,
-            };
-            let object = self.resolve(&field, u64::MAX)?;
-            let Some(field) = object.dictionary() else { continue };
-            let kind = field.get(&b"FT"[..]).and_then(Object::name).map(<[u8]>::to_vec).or(kind);
-            let name = match field.get(&b"T"[..]) {
-                Some(Object::Text { bytes, .. }) if parent.is_empty() => text(bytes),
-                Some(Object::Text { bytes, .. }) => format!("{parent}.{}", text(bytes)),
-                _ => parent,
-            };
-            let kids = self.resolve(field.get(&b"Kids"[..]).unwrap_or(&Object::Null), u64::MAX)?;
-            for kid in kids.array().unwrap_or_default() {
-                open.push((kid.clone(), name.clone(), kind.clone(), depth + 1));
-            }
-            let Some(value) = field.get(&b"V"[..]).filter(|_| kind.as_deref() == Some(b"Sig")) else { continue };
+        let mut values = HashSet::new();
+        self.each_field(u64::MAX, &mut |node| {
+            let value = node.dictionary.get(&b"V"[..]).filter(|_| node.kind == b"Sig").unwrap_or(&Object::Null);
             let (number, (value, in_file)) = match value {
-                Object::Null => continue,
+                Object::Null => return Ok(()),
                 Object::Reference(number, _) => {
                     if !values.insert(*number) {
-                        continue; // one signature shown by two fields
+                        return Ok(()); // one signature shown by two fields
                     }
                     (Some(*number), self.object(*number, u64::MAX)?)
                 }
-                direct => (None, (direct.clone(), unpacked)),
+                direct => (None, (direct.clone(), node.in_file)),
             };
             match value.dictionary() {
-                Some(value) if in_file => each(number, value, name)?,
-                Some(_) => return Err(PdfError::Signature("its dictionary is packed")),
-                None => {}
+                Some(value) if in_file => each(number, value, node.name.to_owned()),
+                Some(_) => Err(PdfError::Signature("its dictionary is packed")),
+                None => Ok(()),
             }
-        }
-        Ok(())
+        })
     }
 
-    fn signature(&self, value: &Dictionary, field: String) -> Result<Signature, PdfError> {
+    fn signature(&self, number: Option<u32>, value: &Dictionary, field: String) -> Result<Signature, PdfError> {
         let name = |key: &[u8]| value.get(key).and_then(Object::name);
         let sub_filter = String::from_utf8_lossy(name(b"SubFilter").unwrap_or_default()).into_owned();
         let kind = match name(b"Type") {
@@ -156,8 +149,9 @@ impl<S: Source> Document<S> {
             Some(Object::Text { bytes, .. }) => Some(text(bytes)),
             _ => None,
         };
-        let permission = self.permission(value)?;
+        let (permission, lock) = self.transforms(value)?;
         Ok(Signature {
+            number,
             field,
             kind,
             sub_filter,
@@ -167,34 +161,53 @@ impl<S: Source> Document<S> {
             contents: bytes.clone(),
             date,
             permission,
+            lock,
         })
     }
 
-    /// `P` of a DocMDP transform (§12.8.2.2).
-    fn permission(&self, value: &Dictionary) -> Result<Option<u64>, PdfError> {
+    /// `P` of a DocMDP transform (§12.8.2.2), and the fields of a FieldMDP transform (§12.8.2.4).
+    fn transforms(&self, value: &Dictionary) -> Result<(Option<u64>, Lock), PdfError> {
         let references = self.resolve(value.get(&b"Reference"[..]).unwrap_or(&Object::Null), u64::MAX)?;
+        let (mut permission, mut lock) = (None, Lock::None);
         for reference in references.array().unwrap_or_default().iter().take(16) {
             let reference = self.resolve(reference, u64::MAX)?;
             let Some(reference) = reference.dictionary() else { continue };
-            if reference.get(&b"TransformMethod"[..]).and_then(Object::name) != Some(b"DocMDP") {
-                continue;
-            }
             let parameters = self.resolve(reference.get(&b"TransformParams"[..]).unwrap_or(&Object::Null), u64::MAX)?;
-            let given = parameters.dictionary().and_then(|p| p.get(&b"P"[..])).and_then(Object::integer);
-            return Ok(Some(given.unwrap_or(2)));
+            let empty = Dictionary::new();
+            let parameters = parameters.dictionary().unwrap_or(&empty);
+            match reference.get(&b"TransformMethod"[..]).and_then(Object::name) {
+                Some(b"DocMDP") => {
+                    // Of several the strictest counts.
+                    let given = parameters.get(&b"P"[..]).and_then(Object::integer).unwrap_or(2);
+                    permission = Some(permission.map_or(given, |known: u64| known.min(given)));
+                }
+                Some(b"FieldMDP") => lock = self.lock(parameters)?,
+                _ => {}
+            }
         }
-        Ok(None)
+        Ok((permission, lock))
     }
-}
 
-/// A text string: UTF-16 with its mark, otherwise read as Latin-1.
-fn text(bytes: &[u8]) -> String {
-    match bytes {
-        [0xfe, 0xff, rest @ ..] => {
-            let units = rest.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
-            char::decode_utf16(units).map(|c| c.unwrap_or('\u{fffd}')).collect()
-        }
-        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest).into_owned(),
-        _ => bytes.iter().map(|b| char::from(*b)).collect(),
+    fn lock(&self, parameters: &Dictionary) -> Result<Lock, PdfError> {
+        let fields = self.resolve(parameters.get(&b"Fields"[..]).unwrap_or(&Object::Null), u64::MAX)?;
+        let names = fields.array().unwrap_or_default().iter().filter_map(|field| match field {
+            Object::Text { bytes, .. } => Some(text(bytes)),
+            _ => None,
+        });
+        Ok(match parameters.get(&b"Action"[..]).and_then(Object::name) {
+            Some(b"Include") => Lock::Fields(names.collect()),
+            Some(b"Exclude") => Lock::AllBut(names.collect()),
+            // What is not understood locks all of them.
+            _ => Lock::AllBut(Vec::new()),
+        })
+    }
+
+    /// Whether the catalog names this signature as the one that certifies the document (§12.8.6).
+    pub fn is_certified_by(&self, signature: &Signature) -> Result<bool, PdfError> {
+        let (_, catalog) = self.catalog(signature.end)?;
+        let permissions = self.resolve(catalog.get(&b"Perms"[..]).unwrap_or(&Object::Null), signature.end)?;
+        let named = permissions.dictionary().and_then(|p| p.get(&b"DocMDP"[..]));
+        let Some(Object::Reference(named, _)) = named else { return Ok(false) };
+        Ok(signature.number == Some(*named))
     }
 }

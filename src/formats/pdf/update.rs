@@ -3,14 +3,17 @@
 //! ```text
 //!  sections after the signed octets ─▶ every object they define
 //!        new:     referred to by nothing that was signed
-//!        changed: catalog, form, page, list or empty field, and only by what a further signature needs
+//!        changed: catalog, form, page, list or empty field, and only by what a further signature needs;
+//!                 other fields by what was filled in
 //! ```
 //! Whatever is not known to be harmless is a change.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::PdfError;
 use super::document::{Document, Entry};
+use super::form::{Field, references};
+use super::kinds::{has_only_store_keys, is_signature_widget, is_stamp, is_store, plain, same};
 use super::lex::{Dictionary, Object, is_blank};
 use crate::formats::der::{only, tag};
 use crate::formats::zip::Source;
@@ -20,15 +23,38 @@ use crate::formats::zip::Source;
 pub(super) const LOOKED_THROUGH: usize = 500_000;
 
 /// What was added after the octets of a signature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Update {
     None,
     /// Certificates and status only, for later (a document security store): nothing that a reader shows.
     ValidationData,
+    /// Time-stamps over the document, and validation data: no change either (ISO 32000-2 §12.8.2.2).
+    Stamps,
     /// Further signatures with the fields they need, and nothing else: each is in the list of signatures.
     Signatures,
+    /// Form fields, by their full names, were filled in; there may be further signatures as well.
+    Filled(Vec<String>),
     Other(&'static str),
 }
+
+/// The form of a signed revision.
+struct Form {
+    fields: HashMap<u32, Field>,
+    /// Pictures that nothing but a field shows, and the field.
+    pictures: HashMap<u32, u32>,
+}
+
+/// What signed objects refer to, of the numbers asked for.
+#[derive(Default)]
+struct Referred {
+    anywhere: HashSet<u32>,
+    /// As the picture of a field to be filled in, and the field's number.
+    as_picture: HashMap<u32, u32>,
+}
+
+/// Largest picture that a further signature may put on a page, in square points: a quarter of an A4 page. What is larger hides what
+/// was signed, whoever answers for it.
+const PICTURE_MAX: f64 = 125_000.0;
 
 impl<S: Source> Document<S> {
     /// What was added after a signed revision.
@@ -58,10 +84,13 @@ impl<S: Source> Document<S> {
             _ => None,
         };
         let asked: HashSet<u32> = later.iter().copied().chain(store).collect();
-        let Some(referred) = self.references_before(number, end, &asked)? else {
+        let fields = self.fields_to_fill(end)?;
+        let Some(Referred { anywhere: referred, as_picture: mut pictures }) =
+            self.references_before(number, end, &asked, &fields)?
+        else {
             return Ok(Update::Other("more objects than are looked through"));
         };
-        if later.iter().any(|n| self.is_new(*n, end) && referred.contains(n)) {
+        if later.iter().any(|n| self.is_new(*n, end) && (referred.contains(n) || pictures.contains_key(n))) {
             return Ok(Update::Other("an object was added where one was missing"));
         }
         // The store is what the catalog alone calls one: a dictionary that a page uses as well could draw with it.
@@ -69,14 +98,37 @@ impl<S: Source> Document<S> {
         if same(&before, &now, &[b"DSS", b"Extensions"]) && self.are_validation_data(&later, store, end)? {
             return Ok(Update::ValidationData);
         }
-        match self.changes(&later, store, end)? {
+        pictures.retain(|n, _| !referred.contains(n));
+        let (form, mut filled) = (Form { fields, pictures }, BTreeSet::new());
+        match self.changes(&later, store, &form, &mut filled, end)? {
             Some(why) => Ok(Update::Other(why)),
-            None if self.catalog_may(&before, &now, end)? => Ok(Update::Signatures),
-            None => Ok(Update::Other("the catalog was changed")),
+            None if !self.catalog_may(&before, &now, end)? => Ok(Update::Other("the catalog was changed")),
+            None if !filled.is_empty() => Ok(Update::Filled(filled.into_iter().collect())),
+            None if self.are_stamps(&later)? => Ok(Update::Stamps),
+            None => Ok(Update::Signatures),
         }
     }
 
-    fn is_new(&self, number: u32, end: u64) -> bool {
+    /// Whether all signatures and fields for them that were added are time-stamps of the document.
+    fn are_stamps(&self, later: &[u32]) -> Result<bool, PdfError> {
+        for n in later {
+            let object = self.object(*n, u64::MAX)?.0;
+            let Some(object) = object.dictionary() else { continue };
+            let value = if object.get(&b"FT"[..]).and_then(Object::name) == Some(b"Sig") {
+                self.resolve(object.get(&b"V"[..]).unwrap_or(&Object::Null), u64::MAX)?
+            } else if object.contains_key(&b"ByteRange"[..]) {
+                Object::Dictionary(object.clone())
+            } else {
+                continue;
+            };
+            if !value.dictionary().is_some_and(is_stamp) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    pub(super) fn is_new(&self, number: u32, end: u64) -> bool {
         matches!(self.entry(number, end), None | Some(Entry::Free))
     }
 
@@ -94,8 +146,15 @@ impl<S: Source> Document<S> {
         Ok(true)
     }
 
-    /// Why the objects are more than a further signature needs; none if they are not.
-    fn changes(&self, later: &[u32], store: Option<u32>, end: u64) -> Result<Option<&'static str>, PdfError> {
+    /// Why the objects are more than a further signature needs, or than is filled into fields; none if they are not.
+    fn changes(
+        &self,
+        later: &[u32],
+        store: Option<u32>,
+        form: &Form,
+        filled: &mut BTreeSet<String>,
+        end: u64,
+    ) -> Result<Option<&'static str>, PdfError> {
         let info = self.sections.iter().find(|s| s.at < end).and_then(|s| s.trailer.get(&b"Info"[..]));
         for n in later {
             if self.is_new(*n, end) {
@@ -108,7 +167,13 @@ impl<S: Source> Document<S> {
             let may = match (&old, &new) {
                 // The next one to sign or to stamp adds to the store that is there.
                 (old, new) if store == Some(*n) && is_store(old) && is_store(new) => true,
-                (Object::Dictionary(old), Object::Dictionary(new)) => self.dictionary_may(old, new, end)?,
+                (Object::Dictionary(old), Object::Dictionary(new)) => match form.filled(self, *n, old, new, end) {
+                    Some(name) => {
+                        filled.insert(name.to_owned());
+                        true
+                    }
+                    None => self.dictionary_may(old, new, end)?,
+                },
                 (Object::Array(old), Object::Array(new)) => self.list_may(old, new, end)?,
                 (old, new) => plain(old) == plain(new),
             };
@@ -151,7 +216,14 @@ impl<S: Source> Document<S> {
     }
 
     fn form_may(&self, old: &Dictionary, new: &Dictionary, end: u64) -> Result<bool, PdfError> {
-        Ok(same(old, new, &[b"Fields", b"SigFlags"]) && self.lists_may(old, new, b"Fields", end)?)
+        // Left out it means no (§12.7.2).
+        let plain = |form: &Dictionary| {
+            let mut form = form.clone();
+            form.retain(|key, value| key != b"NeedAppearances" || *value != Object::Bool(false));
+            form
+        };
+        let same = same(&plain(old), &plain(new), &[b"Fields", b"SigFlags"]);
+        Ok(same && self.lists_may(old, new, b"Fields", end)?)
     }
 
     fn lists_may(&self, old: &Dictionary, new: &Dictionary, key: &[u8], end: u64) -> Result<bool, PdfError> {
@@ -170,22 +242,36 @@ impl<S: Source> Document<S> {
             let Object::Reference(number, _) = field else { return Ok(false) };
             let field = self.object(*number, u64::MAX)?.0;
             let Some(field) = field.dictionary().filter(|_| self.is_new(*number, end)) else { return Ok(false) };
-            if !is_signature_widget(field) || !self.shows_only_a_signature(field, end)? {
+            let small = self.size_of(field)?.is_some_and(|size| size <= PICTURE_MAX);
+            if !is_signature_widget(field) || !small || !self.shows_only_a_signature(field, end)? {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
+    /// How much of the page a field takes, in square points; none for a place that cannot be read.
+    fn size_of(&self, field: &Dictionary) -> Result<Option<f64>, PdfError> {
+        let number = |object: &Object| match object {
+            Object::Integer(n) => Some(*n as f64),
+            Object::Real(digits) => digits.parse::<f64>().ok().filter(|n| n.is_finite()),
+            _ => None,
+        };
+        let rect = self.resolve(field.get(&b"Rect"[..]).unwrap_or(&Object::Null), u64::MAX)?;
+        let sides = match rect.array() {
+            None if !field.contains_key(&b"AP"[..]) => return Ok(Some(0.0)),
+            Some(sides) => sides.iter().map(number).collect::<Option<Vec<f64>>>(),
+            None => None,
+        };
+        Ok(match sides.as_deref() {
+            Some([a, b, c, d]) => Some(((c - a) * (d - b)).abs()),
+            _ => None,
+        })
+    }
+
     /// Whether a field shows nothing, or stands for a signature that somebody answers for: a picture on the page with a
     /// time-stamp behind it, which anybody can have, or with nothing, is a change of the page.
     fn shows_only_a_signature(&self, field: &Dictionary, end: u64) -> Result<bool, PdfError> {
-        let rect = self.resolve(field.get(&b"Rect"[..]).unwrap_or(&Object::Null), u64::MAX)?;
-        let flat = match rect.array() {
-            None => !field.contains_key(&b"AP"[..]),
-            Some([Object::Integer(a), Object::Integer(b), Object::Integer(c), Object::Integer(d)]) => a == c || b == d,
-            Some(_) => false,
-        };
         // Only what is new and in the list of signatures has somebody who answers for the picture: what stands in a widget that the form
         // does not know is read by nobody, and the signature of somebody else stands for what that one signed.
         let value = field.get(&b"V"[..]).unwrap_or(&Object::Null);
@@ -194,10 +280,8 @@ impl<S: Source> Document<S> {
             _ => false,
         };
         let value = self.resolve(value, u64::MAX)?;
-        let name = |key: &[u8]| value.dictionary().and_then(|v| v.get(key)).and_then(Object::name);
-        let signed = value.dictionary().is_some_and(|v| v.contains_key(&b"ByteRange"[..]));
-        let stamp = name(b"Type") == Some(b"DocTimeStamp") || name(b"SubFilter") == Some(b"ETSI.RFC3161");
-        Ok(flat || signed && answered && !stamp)
+        let signed = value.dictionary().is_some_and(|v| v.contains_key(&b"ByteRange"[..]) && !is_stamp(v));
+        Ok(self.size_of(field)? == Some(0.0) || signed && answered)
     }
 
     /// Which of the numbers asked for signed objects refer to, but for the store that the catalog names; none when there are too
@@ -207,7 +291,8 @@ impl<S: Source> Document<S> {
         catalog: u32,
         end: u64,
         asked: &HashSet<u32>,
-    ) -> Result<Option<HashSet<u32>>, PdfError> {
+        fields: &HashMap<u32, Field>,
+    ) -> Result<Option<Referred>, PdfError> {
         let signed = self.sections.iter().filter(|s| s.at < end);
         let numbers: BTreeSet<u32> = signed.flat_map(|s| s.entries.keys().copied()).collect();
         let Some(left) = self.to_look_through.get().checked_sub(numbers.len()) else { return Ok(None) };
@@ -220,19 +305,27 @@ impl<S: Source> Document<S> {
         };
         let mut numbers: Vec<u32> = numbers.into_iter().collect();
         numbers.sort_by_cached_key(place);
-        let mut out = HashSet::new();
-        let mut met = |number| {
-            if asked.contains(&number) {
-                out.insert(number);
-            }
-        };
+        let mut out = Referred::default();
         for n in numbers {
             let object = self.object(n, end)?.0;
-            match object.dictionary().filter(|_| n == catalog) {
-                Some(all) => {
-                    all.iter().filter(|(key, _)| *key != b"DSS").for_each(|(_, value)| references(value, &mut met));
+            let mut met = |number: u32| {
+                if asked.contains(&number) {
+                    out.anywhere.insert(number);
                 }
-                None => references(&object, &mut met),
+            };
+            let Some(all) = object.dictionary().filter(|_| n == catalog || fields.get(&n).is_some_and(|f| f.is_text))
+            else {
+                references(&object, &mut met);
+                continue;
+            };
+            let apart: &[u8] = if n == catalog { b"DSS" } else { b"AP" };
+            all.iter().filter(|(key, _)| *key != apart).for_each(|(_, value)| references(value, &mut met));
+            if let Some(picture) = all.get(apart).filter(|_| n != catalog) {
+                references(picture, &mut |number| {
+                    if asked.contains(&number) && out.as_picture.insert(number, n).is_some_and(|other| other != n) {
+                        out.anywhere.insert(number); // of two fields
+                    }
+                });
             }
         }
         Ok(Some(out))
@@ -270,78 +363,22 @@ impl<S: Source> Document<S> {
     }
 }
 
-/// Whether it has no keys but those of a store, its list of signatures, and what is kept for one of them.
-fn has_only_store_keys(object: &Dictionary) -> bool {
-    const KEYS: [&[u8]; 11] =
-        [b"Type", b"VRI", b"Certs", b"OCSPs", b"CRLs", b"Cert", b"OCSP", b"CRL", b"TU", b"TS", b"Length"];
-    // Entries of a VRI are named by the digest of what they are about.
-    let digest = |key: &[u8]| key.len() == 40 && key.iter().all(u8::is_ascii_hexdigit);
-    object.keys().all(|key| KEYS.contains(&key.as_slice()) || digest(key))
-}
-
-/// Whether it is the widget of a signature field, with nothing that another annotation shows, opens or runs (§12.5.6.19, §12.7.5.5).
-fn is_signature_widget(field: &Dictionary) -> bool {
-    const KEYS: [&[u8]; 20] = [
-        b"Type",
-        b"Subtype",
-        b"FT",
-        b"T",
-        b"TU",
-        b"TM",
-        b"V",
-        b"F",
-        b"Ff",
-        b"P",
-        b"Rect",
-        b"AP",
-        b"M",
-        b"DA",
-        b"DR",
-        b"Q",
-        b"Lock",
-        b"SV",
-        b"MK",
-        b"StructParent",
-    ];
-    let name = |key: &[u8]| field.get(key).map(Object::name);
-    name(b"FT") == Some(Some(b"Sig"))
-        && name(b"Subtype").is_none_or(|subtype| subtype == Some(b"Widget"))
-        && name(b"Type").is_none_or(|kind| kind == Some(b"Annot"))
-        && field.keys().all(|key| KEYS.contains(&key.as_slice()))
-}
-
-/// Whether what the catalog calls a store (`/Type` is optional) holds nothing else.
-fn is_store(object: &Object) -> bool {
-    object.dictionary().is_some_and(|object| {
-        let kind = object.get(&b"Type"[..]).and_then(Object::name);
-        kind.is_none_or(|kind| kind == b"DSS") && !object.contains_key(&b"Length"[..]) && has_only_store_keys(object)
-    })
-}
-
-fn references(object: &Object, met: &mut dyn FnMut(u32)) {
-    match object {
-        Object::Reference(number, _) => met(*number),
-        Object::Array(all) => all.iter().for_each(|o| references(o, met)),
-        Object::Dictionary(all) => all.values().for_each(|o| references(o, met)),
-        _ => {}
-    }
-}
-
-/// Whether two dictionaries are the same but for some keys.
-fn same(old: &Dictionary, new: &Dictionary, but: &[&[u8]]) -> bool {
-    let kept = |all: &Dictionary| {
-        let kept = all.iter().filter(|(key, _)| !but.contains(&key.as_slice()));
-        kept.map(|(key, value)| (key.clone(), plain(value))).collect::<Vec<_>>()
-    };
-    kept(old) == kept(new)
-}
-
-/// Without the places where texts stand: those differ between revisions.
-fn plain(object: &Object) -> Object {
-    match object {
-        Object::Text { bytes, .. } => Object::Text { bytes: bytes.clone(), span: (0, 0), hex: false },
-        Object::Array(all) => Object::Array(all.iter().map(plain).collect()),
-        Object::Dictionary(all) => Object::Dictionary(all.iter().map(|(k, v)| (k.clone(), plain(v))).collect()),
-        other => other.clone(),
+impl Form {
+    /// The field that an object fills in, if that is all it does: the field itself, or the picture of its text.
+    fn filled<S: Source>(
+        &self,
+        document: &Document<S>,
+        number: u32,
+        old: &Dictionary,
+        new: &Dictionary,
+        end: u64,
+    ) -> Option<&str> {
+        let is_form = |object: &Dictionary| object.get(&b"Subtype"[..]).and_then(Object::name) == Some(b"Form");
+        if let Some(field) = self.pictures.get(&number).and_then(|field| self.fields.get(field)) {
+            return Some(field.name.as_str()).filter(|_| is_form(old) && is_form(new));
+        }
+        let field = self.fields.get(&number)?;
+        let differs = !same(old, new, &[]) && document.was_filled(field, old, new, end);
+        differs.then_some(field.name.as_str())
     }
 }

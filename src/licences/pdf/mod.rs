@@ -61,6 +61,7 @@ pub(super) fn examine<S: Source>(source: &S, profile: &Profile, report: &mut Rep
         stamps.push(verdict);
     }
     stamps.into_iter().rev().for_each(|verdict| keep(verdict, report));
+    let forms = forms_may_be_filled(&document, &signatures).map_err(|e| broken(&e))?;
     for (n, signature) in signatures.iter().enumerate().filter(|(_, s)| s.kind == Kind::Signature) {
         let mut verdict = blank(profile, n, signature, "Sign");
         verdict.claimed_at = signature.date.as_deref().and_then(date);
@@ -69,7 +70,12 @@ pub(super) fn examine<S: Source>(source: &S, profile: &Profile, report: &mut Rep
             verdict.findings.push(finding);
         }
         let update = document.update_after(signature.end).map_err(|e| broken(&e))?;
-        verdict.findings.extend(after(signature, update));
+        // What was filled in after the last signature is nobody's word.
+        report.coverage.uncovered = match &update {
+            Update::Filled(fields) => fields.iter().map(|field| format!("field {}", shown(field))).collect(),
+            _ => Vec::new(),
+        };
+        verdict.findings.extend(after(signature, update, forms));
         verdict.covered.push((revision(signature), Vec::new()));
         keep(verdict, report);
     }
@@ -194,20 +200,38 @@ fn stamp<S: Source>(
     Ok(at)
 }
 
-/// Step 21.
-fn after(signature: &Signature, update: Update) -> Option<Finding> {
+/// Whether the document's author lets others fill in its form (ISO 32000-2 §12.8.2.2): the first signature certifies it, and says so.
+fn forms_may_be_filled<S: Source>(document: &Document<S>, signatures: &[Signature]) -> Result<bool, PdfError> {
+    let first = signatures.iter().find(|s| s.kind == Kind::Signature);
+    match first.filter(|first| first.permission.is_some_and(|p| p >= 2)) {
+        Some(first) => document.is_certified_by(first),
+        None => Ok(false),
+    }
+}
+
+/// Step 21. `forms`: the author lets the form be filled in.
+fn after(signature: &Signature, update: Update, forms: bool) -> Option<Finding> {
+    let doubt = |code, detail: String| Some(Finding::doubt(21, code, SigConstraintsFailure, detail));
+    let nothing_more = signature.permission.is_some_and(|p| p < 2);
     match update {
         Update::None => None,
         Update::ValidationData => Some(Finding::note(21, "PDF_VALIDATION_DATA_ADDED", "")),
+        Update::Stamps => Some(Finding::note(21, "PDF_STAMPED_AGAIN", "")),
         // Each is judged as well, and the worst of all decides.
-        Update::Signatures if signature.permission != Some(1) => Some(Finding::note(21, "PDF_SIGNED_AGAIN", "")),
-        Update::Signatures => {
-            Some(Finding::doubt(21, "PDF_CHANGED_AGAINST_DOCMDP", SigConstraintsFailure, "further signatures"))
+        Update::Signatures if !nothing_more => Some(Finding::note(21, "PDF_SIGNED_AGAIN", "")),
+        Update::Signatures => doubt("PDF_CHANGED_AGAINST_DOCMDP", "further signatures".to_owned()),
+        Update::Filled(fields) => {
+            let locked = fields.iter().find(|field| signature.lock.holds(field));
+            let names = fields.iter().take(8).map(|field| shown(field)).collect::<Vec<_>>().join(", ");
+            match locked {
+                _ if nothing_more => doubt("PDF_CHANGED_AGAINST_DOCMDP", names),
+                Some(field) => doubt("PDF_CHANGED_AGAINST_FIELDMDP", shown(field)),
+                None if forms => Some(Finding::note(21, "PDF_FORM_FILLED", names)),
+                None => doubt("PDF_CHANGED_AFTER_SIGNING", format!("filled in: {names}")),
+            }
         }
-        Update::Other(why) if signature.permission == Some(1) => {
-            Some(Finding::doubt(21, "PDF_CHANGED_AGAINST_DOCMDP", SigConstraintsFailure, why))
-        }
-        Update::Other(why) => Some(Finding::doubt(21, "PDF_CHANGED_AFTER_SIGNING", SigConstraintsFailure, why)),
+        Update::Other(why) if nothing_more => doubt("PDF_CHANGED_AGAINST_DOCMDP", why.to_owned()),
+        Update::Other(why) => doubt("PDF_CHANGED_AFTER_SIGNING", why.to_owned()),
     }
 }
 
@@ -231,6 +255,8 @@ fn date(text: &str) -> Option<UnixMillis> {
 
 #[cfg(test)]
 pub(super) mod archived;
+#[cfg(test)]
+mod forms;
 #[cfg(test)]
 mod signing;
 #[cfg(test)]
