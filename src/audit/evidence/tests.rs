@@ -200,18 +200,10 @@ fn an_entry_left_out_is_found_wherever_it_stood() {
 fn what_the_exporter_changes_is_found() {
     let (ours, _theirs, peer) = world();
     let bundle = sealed(&halves(ours.path(), &peer), &[]);
-    let files = |bytes: &Vec<u8>| {
-        let open = asic::open(bytes.clone(), &crate::formats::zip::Limits::default()).unwrap();
-        let read = |name: &str| (name.to_owned(), open.archive.read(name, 1 << 20).unwrap());
-        open.archive.files().map(|file| read(&file.name)).collect::<Vec<_>>()
-    };
-    for at in (0..bundle.len()).step_by(37) {
+    for at in (0..bundle.len()).step_by(7) {
         let mut bent = bundle.clone();
-        bent[at] ^= 1;
-        if judge(bent.clone()).exit_code() == 0 {
-            // The archive's own clock and version fields say nothing about the case.
-            assert_eq!(files(&bent), files(&bundle), "byte {at}");
-        }
+        bent[at] ^= 1 << (at % 8);
+        assert_ne!(judge(bent).exit_code(), 0, "byte {at}");
     }
     for (what, added) in [("behind", [&bundle[..], b"x"].concat()), ("before", [b"x", &bundle[..]].concat())] {
         assert_eq!(judge(added).verdict(Question::Integrity), Verdict::Disproven, "an octet {what}");
