@@ -2,6 +2,7 @@
 
 mod again;
 pub mod audit;
+mod bar;
 pub mod demo;
 pub mod licence;
 pub mod order;

@@ -12,11 +12,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Deserialize;
 
 use files::{Found, Item};
 
+use super::bar::bar;
 use super::picture::Way;
 use crate::formats::zip::{Archive, Source};
 use crate::licences::{
@@ -207,16 +208,7 @@ pub fn run(args: VerifyArgs) -> ExitCode {
 
 /// All cores take files from one list; results are printed in the order of the list.
 fn examine_all(files: &[Item], judge: &Judge, json: bool, with_folder: bool) -> Option<Indication> {
-    let bar = if with_folder && io::stderr().is_terminal() {
-        let bar = ProgressBar::new(files.len() as u64);
-        bar.set_style(
-            ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta}")
-                .unwrap_or(ProgressStyle::default_bar()),
-        );
-        bar
-    } else {
-        ProgressBar::hidden()
-    };
+    let bar = if with_folder { bar(files.len() as u64, "份 files") } else { ProgressBar::hidden() };
     let next = AtomicUsize::new(0);
     let way = Way::of(|name| std::env::var(name).ok()).filter(|_| !json && io::stdout().is_terminal());
     let printer = Mutex::new(Printer { waiting: Default::default(), next: 0, json, way, worst: None, broken: false });

@@ -191,10 +191,7 @@ pub(super) fn read_upto(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     }
 }
 
-/// A bar on the terminal; nothing where standard error is none.
+/// A bar over entries, which the work tells as it goes.
 pub(super) fn bar() -> indicatif::ProgressBar {
-    let style = "{elapsed_precise} {bar:30} {pos}/{len} 条 entries  {per_sec}  {eta}";
-    let style = indicatif::ProgressStyle::with_template(style);
-    let bar = indicatif::ProgressBar::new(0);
-    bar.with_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()))
+    crate::cli::bar::bar(0, "条 entries")
 }
