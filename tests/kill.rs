@@ -399,6 +399,19 @@ fn a_pruned_log_with_two_keys_is_served_and_verified() {
     // The first checkpoint of this life waits for a witness that is not there.
     let signed = || get("checkpoint").1.matches("\n— ").count() == 3;
     wait_for("a line of each key, and the SM2 line", folder, || signed().then_some(()));
+    // Served all the same, and the operator is told until the witness is back.
+    let told = || {
+        let metrics = format!("127.0.0.1:{}", base + 3);
+        let (ready, counted) = (tools::plain(&metrics, "/ready"), tools::plain(&metrics, "/metrics"));
+        let alarm = ready.contains("alarm: checkpoints are served without the witnesses' quorum");
+        let witnessed = counted.lines().find_map(|line| line.strip_prefix("tongban_log_witnessed ")).map(str::to_owned);
+        (alarm, witnessed)
+    };
+    let is_told = |wanted: (bool, Option<String>)| move || (told() == wanted).then_some(());
+    wait_for("the alarm", folder, is_told((true, Some("0".into()))));
+    let witness = serve(folder, 1);
+    wait_for("the end of the alarm", folder, is_told((false, Some("1".into()))));
+    kill(witness);
     let auditor = |end: &str| word(&folder.join(format!("clients/audit-440305.{end}")));
     let (ca, cert, private, policy) = (word(&ca), auditor("pem"), auditor("key"), word(&home.join("policy.txt")));
     for key in &keys {

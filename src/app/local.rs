@@ -60,10 +60,13 @@ pub async fn answer(
             None => text(StatusCode::NOT_FOUND, "no such address\n".into()),
         },
         "/health" => text(StatusCode::OK, "alive\n".into()),
-        "/ready" => match ready(rooms).await {
-            Ok(()) => text(StatusCode::OK, format!("ready\n{}", alarms(rooms, UnixMillis::now()))),
-            Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
-        },
+        "/ready" => {
+            let (status, told) = match ready(rooms).await {
+                Ok(()) => (StatusCode::OK, "ready".to_owned()),
+                Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
+            };
+            text(status, format!("{told}\n{}", alarms(rooms, UnixMillis::now())))
+        }
         "/metrics" => {
             let mut gauges = rooms.gauges().await;
             let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
