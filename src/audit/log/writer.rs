@@ -359,9 +359,12 @@ impl Writer {
         if self.chain.frontier.size() < (self.segment + 1) * SEGMENT_ENTRIES {
             return Ok(());
         }
-        let sealed = self.file.set_len(self.end).and_then(|()| self.file.sync());
-        sealed.map_err(|error| AuditError::Dead(format!("sealing a segment: {error}")))?;
-        self.allocated = self.end;
+        // Sealed once: on a full disk this is tried again with every batch.
+        if self.allocated > self.end {
+            let sealed = self.file.set_len(self.end).and_then(|()| self.file.sync());
+            sealed.map_err(|error| AuditError::Dead(format!("sealing a segment: {error}")))?;
+            self.allocated = self.end;
+        }
         let next = recover::new_segment(&self.disk, &self.folder, self.segment + 1, &self.origin);
         self.file = next.map_err(|error| match error {
             AuditError::Full(_) => error,
