@@ -465,6 +465,12 @@ async fn orders(federation: &Federation) {
             .iter()
             .all(|line| line["actor"]["staff"] == "op-1" && line["facts"]["outlet"] == "bank-440305-01")
     );
+    let refused: Vec<_> =
+        operator.lines("deny").into_iter().filter(|line| line["facts"]["order"] == "resume").collect();
+    assert_eq!(refused.len(), 4, "{refused:#?}");
+    for line in &refused {
+        assert_eq!((&line["actor"]["staff"], &line["facts"]["outlet"]), (&json!("op-1"), &json!("bank-440305-01")));
+    }
 
     // A window's certificate, by its fingerprint.
     let window = federation.client("W-440305-01", 0);

@@ -77,6 +77,13 @@ pub async fn order(
     order: Order,
 ) -> Result<Done, Refusal> {
     let (office, Owned { record, key, dossier }) = owned(rooms, trace, terminal, no).await?;
+    trace.by(Actor {
+        kind: ledger::word("official"),
+        org: office.authority.as_str().parse().ok(),
+        staff: ledger::word(&order.by),
+        terminal: ledger::word(&terminal.word(rooms)),
+        ..Actor::default()
+    });
     let concern = Concern::of(&record).with(&dossier);
     let permit = match case_act(order.act) {
         None => return Err(Refusal::new(&WRONG_KIND, "offices do not do this")),
@@ -91,13 +98,7 @@ pub async fn order(
             rooms.policies.decide(&Ask::Step(step), trace.at).map_err(|denial| denial.refusal())?
         }
     };
-    let line = concern.on(rooms, trace.about(rooms, Kind::CaseEvent, None, terminal)).actor(Actor {
-        kind: ledger::word("official"),
-        org: office.authority.as_str().parse().ok(),
-        staff: ledger::word(&order.by),
-        terminal: ledger::word(&terminal.word(rooms)),
-        ..Actor::default()
-    });
+    let line = concern.on(rooms, trace.about(rooms, Kind::CaseEvent, None, terminal));
     let ready = Ready { record, key, dossier, once: None };
     ready.carry_out(rooms, trace.at, order, line.dec(ledger::allowed(&permit))).await
 }

@@ -13,7 +13,7 @@ use sqlx::Row;
 
 use super::ledger;
 use super::rooms::Rooms;
-use crate::audit::entry::{Actor, Decision};
+use crate::audit::entry::Decision;
 use crate::audit::{Entry, Kind};
 use crate::store::{Migration, StoreError, Tx};
 use crate::terms::{Digest, Refusal, UnixMillis};
@@ -80,7 +80,7 @@ impl Cause {
 }
 
 fn line(rooms: &Rooms, kind: Kind, cause: Cause, now: UnixMillis) -> Entry {
-    let entry = ledger::line(rooms, kind, now).actor(Actor { kind: ledger::word("system"), ..Actor::default() });
+    let entry = ledger::line(rooms, kind, now).actor(ledger::system());
     ledger::facts(entry, &[("cause", cause.word())])
 }
 

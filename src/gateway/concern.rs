@@ -1,9 +1,10 @@
 //! What a line of the log is about: a case, or what is to become one. Said once here, so that every line about it says the
 //! same.
 
+use super::ledger::{self, word};
 use super::rooms::Rooms;
+use crate::audit::Pseudonym;
 use crate::audit::entry::{Entry, ItemRef, Jurisdiction, Purpose, Subject};
-use crate::audit::{Pseudonym, Word};
 use crate::exchange::message::Dossier;
 use crate::exchange::records::Record;
 use crate::terms::{CaseNo, Digest, ItemCode, RegionCode};
@@ -20,6 +21,8 @@ pub struct Concern {
     pub channel: Option<&'static str>,
     pub window: Option<RegionCode>,
     pub owner: Option<RegionCode>,
+    /// What is wanted, where no member says it: the order that an operator gives.
+    pub facts: Vec<(&'static str, String)>,
 }
 
 impl Concern {
@@ -29,10 +32,10 @@ impl Concern {
             case: Some(record.case.no),
             subject: record.subject.parse().ok(),
             item: record.item.parse().ok(),
-            guide: None,
             channel: Some(channel(&record.collector)),
             window: Some(record.window),
             owner: Some(record.case.no.owner()),
+            ..Self::default()
         }
     }
 
@@ -76,12 +79,8 @@ impl Concern {
         if self.window.or(self.owner).is_some() {
             line = line.jur(Jurisdiction { owner: self.owner, route: route.and_then(word), window: self.window });
         }
-        line
+        ledger::facts(line, &self.facts)
     }
-}
-
-fn word(text: &str) -> Option<Word> {
-    Word::new(text).ok()
 }
 
 /// From the word for who collected: `window:W-1`, `outlet:BANK-1`, `portal:gw-a`, `peer:gw-b/bank:B-7`.

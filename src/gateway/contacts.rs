@@ -127,6 +127,7 @@ async fn told(
 ) -> Result<Committed, Refusal> {
     let no = record.case.no;
     let mut line = Concern::of(record)
+        .with(&record.dossier(key)?)
         .on(rooms, trace.about(rooms, Kind::CaseEvent, person, terminal))
         .out(Outcome { status: Some(200), ..Outcome::default() });
     if let Some(permit) = permit {

@@ -23,6 +23,7 @@ use crate::exchange::vault::Reading;
 use crate::exchange::{Act, ExchangeError, Key, PaperRow};
 use crate::partners::Masking;
 use crate::policy::{Ask, CaseAct, CaseLink, Denial, Listing, Who};
+use crate::store::Tx;
 use crate::terms::words::words;
 use crate::terms::{CaseNo, Lang, Refusal, UnixMillis};
 
@@ -80,47 +81,50 @@ fn may_see_materials(person: &Person) -> bool {
     person.kind == PersonKind::Citizen || person.kind.is_staff()
 }
 
-/// Everything about a case, for whoever has been let in.
-async fn whole(rooms: &Arc<Rooms>, no: CaseNo) -> Result<Seen, Refusal> {
-    let mut tx = rooms.store.read().await?;
-    let record = records::load(&mut tx, no).await?.ok_or(ExchangeError::NoCase)?;
-    let key = case_key(rooms, &mut tx, no).await?;
+/// As much of a case as the rules are asked about.
+async fn opened(tx: &mut Tx, rooms: &Rooms, no: CaseNo) -> Result<(Record, Key, Dossier), Refusal> {
+    let record = records::load(tx, no).await?.ok_or(ExchangeError::NoCase)?;
+    let key = case_key(rooms, tx, no).await?;
     let dossier = record.dossier(&key)?;
-    let files = records::files(&mut tx, no, &key).await?;
-    let events = records::events(&mut tx, no, 0).await?;
-    let deliveries = outbox::of_case(&mut tx, no).await?;
+    Ok((record, key, dossier))
+}
+
+/// The rest of it, for whoever has been let in.
+async fn whole(tx: &mut Tx, no: CaseNo, (record, key, dossier): (Record, Key, Dossier)) -> Result<Seen, Refusal> {
+    let files = records::files(tx, no, &key).await?;
+    let events = records::events(tx, no, 0).await?;
+    let deliveries = outbox::of_case(tx, no).await?;
     Ok(Seen { record, dossier, key, files, events, deliveries })
 }
 
 async fn shown(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, no: CaseNo, file: Option<&str>) -> Result<Seen, Refusal> {
-    let seen = whole(rooms, no).await?;
+    let mut tx = rooms.store.read().await?;
+    let (record, key, dossier) = opened(&mut tx, rooms, no).await?;
     if let Some(errand) = viewer.errand {
         errand.is_for_case(no)?;
         // Another person's case is not there, as for everybody.
-        if !errand.covers(&seen.record) {
+        if !errand.covers(&record) {
             return Err(ExchangeError::NoCase.into());
         }
     }
     let permit = {
         let catalogue = rooms.catalogue.load();
         let who = facts::who(rooms, viewer.person, viewer.terminal, true, true, viewer.trace.at);
-        let step = Ask::step(
-            CaseAct::Read,
-            who,
-            facts::case(&seen.record, &seen.dossier, catalogue.items.get(&seen.dossier.item)),
-        );
-        let ask = Ask::Step(step);
+        let case = facts::case(&record, &dossier, catalogue.items.get(&dossier.item));
+        let ask = Ask::Step(Ask::step(CaseAct::Read, who, case));
         rooms.policies.decide(&ask, viewer.trace.at).map_err(|denial| {
             tracing::info!(case.no = %no, %denial, "reading refused");
             match denial.step_up() {
                 // The rules say so of one's own case only.
                 Some(_) => door::step_up(rooms, viewer.person, &ask, denial.refusal()),
-                None => ExchangeError::NoCase.into(),
+                None => Refusal::from(ExchangeError::NoCase).because(denial.refusal()),
             }
         })?
     };
-    let concern = Concern::of(&seen.record).with(&seen.dossier);
+    let concern = Concern::of(&record).with(&dossier);
     viewer.trace.concerns(concern.clone());
+    let seen = whole(&mut tx, no, (record, key, dossier)).await?;
+    drop(tx);
     let mut entry = viewer
         .trace
         .about(rooms, Kind::CaseEvent, Some(viewer.person), viewer.terminal)
@@ -298,7 +302,9 @@ async fn wish(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, seen: Seen, wish: Wish<'_
     spending.close(rooms, viewer.trace, outcome, kept).await?;
     let _ = rooms.news.send(no);
     // Whoever did it is shown what came of it, also where the case is out of their hands now.
-    Ok((whole(rooms, no).await?, here))
+    let mut tx = rooms.store.read().await?;
+    let now = opened(&mut tx, rooms, no).await?;
+    Ok((whole(&mut tx, no, now).await?, here))
 }
 
 /// A case as JSON, numbers masked; at an outlet as its contract masks them.

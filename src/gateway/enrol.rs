@@ -79,7 +79,7 @@ pub async fn enrol(rooms: &Arc<Rooms>, trace: &Trace, terminal: &Terminal, wante
     let spki = key(&wanted.request)?;
     match wanted.approval {
         Some(order) => {
-            let judged = orders::judge(rooms, Signed { order, approval: None }, now)?;
+            let judged = orders::given(rooms, trace, Signed { order, approval: None })?.judge(rooms, now)?;
             let Order::Enrol { outlet, terminal, key } = &judged.claims.order else {
                 return Err(Refusal::new(&orders::BAD_ORDER, "the order is for something else"));
             };
@@ -88,7 +88,7 @@ pub async fn enrol(rooms: &Arc<Rooms>, trace: &Trace, terminal: &Terminal, wante
             }
             let contract = rooms.contracts.load().get(outlet).cloned().ok_or(PartnerError::UnknownTerminal)?;
             let made = make(rooms, authority, &contract, terminal, &spki, now)?;
-            approved(rooms, &judged, &made, now).await
+            approved(rooms, &judged, &made, trace).await
         }
         None => {
             let Terminal::Outlet { contract, terminal } = terminal else {
@@ -109,10 +109,10 @@ pub async fn enrol(rooms: &Arc<Rooms>, trace: &Trace, terminal: &Terminal, wante
     }
 }
 
-async fn approved(rooms: &Rooms, judged: &Judged, made: &Made, now: UnixMillis) -> Result<Issued, Refusal> {
+async fn approved(rooms: &Rooms, judged: &Judged, made: &Made, trace: &Trace) -> Result<Issued, Refusal> {
     let mut tx = rooms.store.begin().await?;
-    judged.use_up(&mut tx, now).await?;
-    let committed = rooms.log.append(&judged.line(rooms, now).evidence(made.leaf())).await?;
+    judged.use_up(&mut tx, trace.at).await?;
+    let committed = rooms.log.append(&judged.line(rooms, trace).evidence(made.leaf())).await?;
     tx.commit(()).await?;
     Ok(made.issued(committed))
 }

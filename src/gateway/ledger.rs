@@ -7,7 +7,7 @@ use super::concern::Concern;
 use super::rooms::Rooms;
 use super::who::{Person, Terminal};
 use crate::audit::entry::{
-    Decision, Entry, Evidence, ItemRef, LogKey, Named, Node, Outcome, Personal, Purpose, Request, Subject,
+    Actor, Decision, Entry, Evidence, ItemRef, LogKey, Named, Node, Outcome, Personal, Purpose, Request, Subject,
 };
 use crate::audit::{AuditError, Committed, Kind, Word};
 use crate::exchange::message::Applicant;
@@ -24,12 +24,25 @@ pub struct Trace {
     /// Route template, never the path with its values.
     pub route: &'static str,
     pub at: UnixMillis,
-    /// What it turned out to be about: a refusal's line says that too.
-    concern: Arc<Mutex<Option<Concern>>>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What has become known of a request on the way: a refusal's line says that too.
+#[derive(Clone, Default)]
+struct Known {
+    /// What it is about.
+    concern: Option<Concern>,
+    /// Who acts, where no token but a signature, a peer or an office's system says so.
+    actor: Option<Actor>,
 }
 
 pub fn word(text: &str) -> Option<Word> {
     Word::new(text).ok()
+}
+
+/// Who acts when nobody does: the gateway itself.
+pub fn system() -> Actor {
+    Actor { kind: word("system"), ..Actor::default() }
 }
 
 /// A line of this gateway.
@@ -47,17 +60,22 @@ pub fn facts<V: Display>(line: Entry, facts: &[(&str, V)]) -> Entry {
 
 impl Trace {
     pub fn new(id: String, method: &'static str, route: &'static str, at: UnixMillis) -> Self {
-        Self { id, method, route, at, concern: Arc::default() }
+        Self { id, method, route, at, known: Arc::default() }
     }
 
     /// Remembers what the request is about, as far as that is known by now. Of a case only once it is clear that the caller
     /// has to do with it: a stranger's refusals are not written into its chain.
     pub fn concerns(&self, concern: Concern) {
-        *self.concern.lock().unwrap_or_else(PoisonError::into_inner) = Some(concern);
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).concern = Some(concern);
     }
 
-    fn concern(&self) -> Option<Concern> {
-        self.concern.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Remembers who acts, once that is proven: every line of the request from here on names them.
+    pub fn by(&self, actor: Actor) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).actor = Some(actor);
+    }
+
+    fn known(&self) -> Known {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A line of this kind about this request.
@@ -67,6 +85,11 @@ impl Trace {
             entry = entry.trace(id);
         }
         entry
+    }
+
+    /// The line, with what is known of what the request is about.
+    pub fn told(&self, rooms: &Rooms, line: Entry) -> Entry {
+        self.known().concern.map_or(line.clone(), |concern| concern.on(rooms, line))
     }
 
     pub fn about(&self, rooms: &Rooms, kind: Kind, person: Option<&Person>, terminal: &Terminal) -> Entry {
@@ -79,11 +102,9 @@ impl Trace {
                     None => entry,
                 }
             }
-            None => entry.actor(crate::audit::entry::Actor {
-                kind: word("system"),
-                terminal: word(&terminal.word(rooms)),
-                ..Default::default()
-            }),
+            None => entry.actor(
+                self.known().actor.unwrap_or_else(|| Actor { terminal: word(&terminal.word(rooms)), ..system() }),
+            ),
         }
     }
 }
@@ -135,17 +156,18 @@ pub async fn deny(
     terminal: &Terminal,
     refusal: &Refusal,
 ) -> Result<u64, AuditError> {
-    let rules = refusal.members.iter().find(|(name, _)| *name == "rules");
+    let said = refusal.because.as_deref().unwrap_or(refusal);
+    let rules = said.members.iter().find(|(name, _)| *name == "rules");
     let rules = rules
         .and_then(|(_, v)| v.as_array())
         .map(|all| all.iter().filter_map(|r| word(r.as_str().unwrap_or_default())).collect::<Vec<_>>());
     let digest = |member: &str| {
-        let found = refusal.members.iter().find(|(name, _)| *name == member);
+        let found = said.members.iter().find(|(name, _)| *name == member);
         found.and_then(|(_, value)| value.as_str()?.parse().ok())
     };
     let kind = if refusal.told.status == 400 { Kind::InputReject } else { Kind::Deny };
     let mut entry = trace.about(rooms, kind, person, terminal);
-    let concern = trace.concern();
+    let concern = trace.known().concern;
     if let Some(concern) = &concern {
         entry = concern.on(rooms, entry);
     }
@@ -162,7 +184,7 @@ pub async fn deny(
     // Under which paper somebody wanted to act, and at whose data they wanted to look.
     let (consent, about) = (digest("paper"), refusal.about.as_deref());
     if consent.is_some() || about.is_some() {
-        let of_a_case = concern.map(|_| "case");
+        let of_a_case = concern.and_then(|concern| concern.item).map(|_| "case");
         let purpose = about.and_then(|about| about.purpose.as_deref()).or(of_a_case).and_then(word);
         let basis = word("item").filter(|_| purpose.is_some());
         entry = entry.why(Purpose { basis, consent, purpose, ..Purpose::default() });

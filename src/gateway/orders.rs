@@ -17,9 +17,10 @@ use super::concern::Concern;
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
 use super::shred;
+use super::who::Terminal;
 use crate::audit::entry::{Actor, Evidence, Outcome};
 use crate::audit::{Committed, Entry, Kind, Word};
-use crate::exchange::records;
+use crate::exchange::{ExchangeError, records};
 use crate::identity::jose::{Embedded, Unverified};
 use crate::identity::keys::PublicKey;
 use crate::partners::{OutletId, PartnerError, Stopped, TerminalId};
@@ -124,16 +125,19 @@ impl Order {
         }
     }
 
-    /// What it is about: an outlet, a terminal, a ground.
-    fn about(&self) -> [(&'static str, Option<String>); 2] {
-        let (outlet, terminal) = match self {
-            Self::Hold { ground, .. } => return [("ground", Some(ground.to_string())), ("terminal", None)],
-            Self::Shred { .. } | Self::Release { .. } => (None, None),
-            Self::Suspend { outlet } | Self::Resume { outlet } => (Some(outlet.to_string()), None),
-            Self::Revoke { terminal } | Self::Reinstate { terminal } => (None, Some(terminal.to_string())),
-            Self::Enrol { outlet, terminal, .. } => (Some(outlet.to_string()), Some(terminal.to_string())),
-        };
-        [("outlet", outlet), ("terminal", terminal)]
+    /// What is ordered, and of which outlet, terminal or ground.
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let mut facts = vec![("order", self.word().to_owned())];
+        match self {
+            Self::Hold { ground, .. } => facts.push(("ground", ground.to_string())),
+            Self::Shred { .. } | Self::Release { .. } => {}
+            Self::Suspend { outlet } | Self::Resume { outlet } => facts.push(("outlet", outlet.to_string())),
+            Self::Revoke { terminal } | Self::Reinstate { terminal } => facts.push(("terminal", terminal.to_string())),
+            Self::Enrol { outlet, terminal, .. } => {
+                facts.extend([("outlet", outlet.to_string()), ("terminal", terminal.to_string())]);
+            }
+        }
+        facts
     }
 }
 
@@ -176,6 +180,12 @@ pub struct Signed {
     pub approval: Option<String>,
 }
 
+/// An order with an operator's signature: it is known who gave it, not yet whether they may.
+pub struct Given {
+    claims: Claims,
+    signed: Signed,
+}
+
 /// An order that holds and that the rules permit.
 pub struct Judged {
     pub claims: Claims,
@@ -210,61 +220,73 @@ fn in_time(rooms: &Rooms, aud: &str, (iat, exp): (i64, i64), now: UnixMillis) ->
     Ok(())
 }
 
-/// Judges signatures, time and rules; nothing has happened yet.
+/// Reads an order, once it is clear which operator gave it; from here on the lines of the request name them.
 ///
 /// # Errors
-/// `TB-GW-0601`, or the rules' no.
-pub fn judge(rooms: &Rooms, signed: Signed, now: UnixMillis) -> Result<Judged, Refusal> {
+/// `TB-GW-0601` for one without a good signature of an operator.
+pub fn given(rooms: &Rooms, trace: &Trace, signed: Signed) -> Result<Given, Refusal> {
     let claims: Claims = claims(rooms, ORDER, &signed.order)?;
-    in_time(rooms, &claims.aud, (claims.iat, claims.exp), now)?;
-    let digest = Digest::of(signed.order.trim().as_bytes());
-    let approved_by = match &signed.approval {
-        None => None,
-        Some(token) => {
-            let approval: Approval = self::claims(rooms, APPROVAL, token)?;
-            in_time(rooms, &approval.aud, (approval.iat, approval.exp), now)?;
-            if approval.approves != digest {
-                return Err(Refusal::new(&BAD_ORDER, "the approval is for another order"));
-            }
-            Some(approval.iss)
-        }
-    };
-    let who = Who { level: LEVEL, level_age_min: 0, ..Who::new(WhoKind::Operator, &claims.iss) };
-    let ask = Ask::Administer(Administration {
-        who,
-        gateway: rooms.me.id.clone(),
-        operation: claims.order.operation(),
-        approved_by: approved_by.clone(),
+    trace.by(Actor {
+        kind: ledger::word("operator"),
+        staff: ledger::word(&claims.iss),
+        assurance: Some(LEVEL),
+        ..Actor::default()
     });
-    let permit = rooms.policies.decide(&ask, now).map_err(|denial| denial.refusal())?;
-    Ok(Judged { claims, digest, permit, approved_by, signed })
+    trace.concerns(Concern { facts: claims.order.facts(), ..Concern::default() });
+    Ok(Given { claims, signed })
+}
+
+impl Given {
+    /// Judges time, approval and rules; nothing has happened yet.
+    ///
+    /// # Errors
+    /// `TB-GW-0601`, or the rules' no.
+    pub fn judge(self, rooms: &Rooms, now: UnixMillis) -> Result<Judged, Refusal> {
+        let Self { claims, signed } = self;
+        in_time(rooms, &claims.aud, (claims.iat, claims.exp), now)?;
+        let digest = Digest::of(signed.order.trim().as_bytes());
+        let approved_by = match &signed.approval {
+            None => None,
+            Some(token) => {
+                let approval: Approval = self::claims(rooms, APPROVAL, token)?;
+                in_time(rooms, &approval.aud, (approval.iat, approval.exp), now)?;
+                if approval.approves != digest {
+                    return Err(Refusal::new(&BAD_ORDER, "the approval is for another order"));
+                }
+                Some(approval.iss)
+            }
+        };
+        let who = Who { level: LEVEL, level_age_min: 0, ..Who::new(WhoKind::Operator, &claims.iss) };
+        let ask = Ask::Administer(Administration {
+            who,
+            gateway: rooms.me.id.clone(),
+            operation: claims.order.operation(),
+            approved_by: approved_by.clone(),
+        });
+        let permit = rooms.policies.decide(&ask, now).map_err(|denial| denial.refusal())?;
+        Ok(Judged { claims, digest, permit, approved_by, signed })
+    }
 }
 
 impl Judged {
     /// The line of the log.
-    pub fn line(&self, rooms: &Rooms, now: UnixMillis) -> Entry {
-        let actor = Actor {
-            kind: ledger::word("operator"),
-            staff: ledger::word(&self.claims.iss),
-            assurance: Some(LEVEL),
-            ..Actor::default()
-        };
+    pub fn line(&self, rooms: &Rooms, trace: &Trace) -> Entry {
         let order = Evidence { r#type: ledger::word("order"), digest: Some(self.digest), ..Evidence::default() };
-        let case = self.claims.order.case();
-        let kind = if case.is_some() { Kind::KeyShred } else { Kind::PartnerChange };
-        let mut entry = ledger::line(rooms, kind, now)
-            .actor(actor)
+        let kind = if self.claims.order.case().is_some() { Kind::KeyShred } else { Kind::PartnerChange };
+        let ground = match &self.claims.order {
+            Order::Hold { ground, .. } => ground.as_str(),
+            _ => "order",
+        };
+        let entry = trace
+            .told(rooms, trace.about(rooms, kind, None, &Terminal::Unknown))
+            .why(ledger::purpose(self.claims.order.word(), ground))
             .dec(ledger::allowed(&self.permit))
             .evidence(order)
             .out(Outcome { status: Some(200), ..Outcome::default() });
-        if let Some(case) = case {
-            entry = entry.case(rooms.pseudonyms.case(case));
+        match &self.approved_by {
+            Some(by) => ledger::facts(entry, &[("approved-by", by)]),
+            None => entry,
         }
-        let mut facts =
-            vec![("order", Some(self.claims.order.word().to_owned())), ("approved-by", self.approved_by.clone())];
-        facts.extend(self.claims.order.about());
-        let facts: Vec<_> = facts.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
-        ledger::facts(entry, &facts)
     }
 
     /// Uses the order up and keeps it, in the transaction of its effect.
@@ -293,26 +315,26 @@ impl Judged {
 /// Carries out an order at once.
 ///
 /// # Errors
-/// As [`judge`], [`Judged::use_up`] and [`shred::shred`]; `TB-PAR-…` for an outlet without a contract. Every no is on record.
+/// As [`given`], [`Given::judge`], [`Judged::use_up`] and [`shred::shred`]; `TB-PAR-…` for an outlet without a contract. Every no is on record.
 pub async fn carry_out(rooms: &Arc<Rooms>, signed: Signed, now: UnixMillis) -> Result<(Order, Committed), Refusal> {
     let trace = Trace::new(String::new(), "POST", "/orders", now);
     let done = carried_out(rooms, signed, &trace).await;
     if let Err(refusal) = &done {
-        ledger::deny(rooms, &trace, None, &super::who::Terminal::Unknown, refusal).await?;
+        ledger::deny(rooms, &trace, None, &Terminal::Unknown, refusal).await?;
     }
     done
 }
 
 async fn carried_out(rooms: &Arc<Rooms>, signed: Signed, trace: &Trace) -> Result<(Order, Committed), Refusal> {
     let now = trace.at;
-    let judged = judge(rooms, signed, now)?;
+    let given = given(rooms, trace, signed)?;
     // An order may name a case that nobody filed: its line must not begin a chain.
-    if let Some(case) = judged.claims.order.case() {
+    if let Some(case) = given.claims.order.case() {
         let mut tx = rooms.store.read().await?;
-        if let Some(record) = records::load(&mut tx, case).await? {
-            trace.concerns(Concern::of(&record));
-        }
+        let record = records::load(&mut tx, case).await?.ok_or(ExchangeError::NoCase)?;
+        trace.concerns(Concern { facts: given.claims.order.facts(), ..Concern::of(&record) });
     }
+    let judged = given.judge(rooms, now)?;
     let end = |kind: &str, id: String| revoked::Revoked { kind: kind.into(), issuer: String::new(), id, at: now };
     let mut tx = rooms.store.begin().await?;
     judged.use_up(&mut tx, now).await?;
@@ -338,7 +360,7 @@ async fn carried_out(rooms: &Arc<Rooms>, signed: Signed, trace: &Trace) -> Resul
             return Err(Refusal::new(&BAD_ORDER, "an enrolment is used by the terminal itself: POST /v1/terminals"));
         }
     }
-    let committed = rooms.log.append(&judged.line(rooms, now)).await?;
+    let committed = rooms.log.append(&judged.line(rooms, trace)).await?;
     tx.commit(()).await?;
     match &judged.claims.order {
         Order::Shred { .. } => shred::sweep(rooms, &files).await?,

@@ -15,7 +15,7 @@ use http::{Request, header};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::audit::Kind;
-use crate::audit::entry::{Actor, Evidence, Outcome, PeerReceipt, Upstream};
+use crate::audit::entry::{Evidence, Outcome, PeerReceipt, Upstream};
 use crate::exchange::message::Stored;
 use crate::exchange::outbox::{self, Outgoing};
 use crate::exchange::{ExchangeError, Key, records};
@@ -120,7 +120,7 @@ async fn one(rooms: &Arc<Rooms>, line: &Outgoing) -> Result<(), Refusal> {
     let files = records::files(&mut tx, line.no, &key).await?;
     let record = records::load(&mut tx, line.no).await?.ok_or(ExchangeError::NoCase)?;
     drop(tx);
-    let concern = Concern::of(&record);
+    let concern = Concern::of(&record).with(&record.dossier(&key)?);
     let file = files.into_iter().find(|f| f.stored.path == line.path);
     let container = file.ok_or_else(|| ExchangeError::Message(format!("{} is not among the files", line.path)))?.stored;
     let takes_ms = limit(container.kept.size).as_millis() as i64;
@@ -129,7 +129,7 @@ async fn one(rooms: &Arc<Rooms>, line: &Outgoing) -> Result<(), Refusal> {
         outbox::postpone(&mut tx, &line.id, UnixMillis(now.0 + takes_ms + HOLD_MS), None).await?;
         tx.commit(()).await?;
     }
-    let system = Actor { kind: ledger::word("system"), ..Actor::default() };
+    let system = ledger::system();
     let about = |kind| concern.on(rooms, ledger::line(rooms, kind, now)).actor(system.clone());
     // The intent is durable before the receiver sees the first octet.
     let intent =

@@ -126,7 +126,7 @@ fn overdue(rooms: &Rooms, now: UnixMillis) {
 /// memory of ids makes sending again safe), lines that a crash left out are written, and deliveries it had taken come due.
 async fn pick_up(rooms: &Arc<Rooms>, now: UnixMillis) -> Result<(), Refusal> {
     for (index, leaf) in &rooms.log.recovery().unanswered {
-        let line = ledger::line(rooms, Kind::Recovered, now).of(*leaf);
+        let line = ledger::line(rooms, Kind::Recovered, now).actor(ledger::system()).of(*leaf);
         // It stands where the intent stands: in the chain of the case.
         let intent = rooms.log.entry(*index).ok(); // pruned by now, perhaps
         let case = intent.and_then(|intent| EntryHead::parse(&intent).ok()?.case);

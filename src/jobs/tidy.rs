@@ -46,7 +46,7 @@ pub async fn left_out(rooms: &Arc<Rooms>, now: UnixMillis, before: UnixMillis) -
     drop(tx);
     for act in missing {
         let Unlogged { no, seq, .. } = act;
-        let line = ledger::line(rooms, Kind::CaseEvent, now).case(rooms.pseudonyms.case(no));
+        let line = ledger::line(rooms, Kind::CaseEvent, now).actor(ledger::system()).case(rooms.pseudonyms.case(no));
         let facts = [("act", act.act.as_str()), ("by", act.by.as_str()), ("recovered", "after-crash")];
         let entry = ledger::facts(telling(rooms, &act, line).await?, &facts);
         let committed = rooms.log.append(&entry).await?;

@@ -91,6 +91,8 @@ pub struct Refusal {
     pub headers: Vec<(&'static str, String)>,
     /// What was refused, where a person should be able to see it; for the line in the log, not for the answer.
     pub about: Option<Box<About>>,
+    /// The reason for the line in the log, where the answer must not tell it: that a case is not yours would say that it is there.
+    pub because: Option<Box<Refusal>>,
 }
 
 /// A refused look at somebody's data.
@@ -106,7 +108,8 @@ pub struct About {
 
 impl Refusal {
     pub fn new(told: &'static Told, detail: impl Into<String>) -> Self {
-        Self { told, status: told.status, detail: detail.into(), members: Vec::new(), headers: Vec::new(), about: None }
+        let (members, headers) = (Vec::new(), Vec::new());
+        Self { told, status: told.status, detail: detail.into(), members, headers, about: None, because: None }
     }
 
     #[must_use]
@@ -119,6 +122,13 @@ impl Refusal {
     #[must_use]
     pub fn about(mut self, about: About) -> Self {
         self.about = Some(Box::new(about));
+        self
+    }
+
+    /// The same answer, with its reason for the log.
+    #[must_use]
+    pub fn because(mut self, reason: Refusal) -> Self {
+        self.because = Some(Box::new(reason));
         self
     }
 

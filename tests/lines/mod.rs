@@ -59,7 +59,7 @@ const TABLE: [Row; 27] = [
     ("gm.root", None, &["facts.root facts.size facts.signature facts.key"]),
     ("index", None, &["facts.root facts.cases"]),
     ("logset", None, &["set.origin set.key set.root set.size"]),
-    ("recovered", None, &["of"]),
+    ("recovered", None, &["actor.kind of"]),
 ];
 
 /// Members of the page that other tests see written.

@@ -74,6 +74,24 @@ pub async fn shredding(federation: &Federation) {
         assert_eq!(done, want == "ok", "{what}: {text}");
         assert!(done || text.contains(want), "{what}: {text}");
     }
+    // What was refused names who wanted it and the case, in its chain, like what was done.
+    let of_case = |kind: &str| {
+        let lines = operator.lines(kind).into_iter().filter(|line| line["case"].is_object());
+        let lines = lines.filter(|line| line["actor"]["staff"] == "op-1" && line["facts"]["order"].is_string());
+        let told = |line: serde_json::Value| {
+            assert!(line["subj"]["pid"].is_string() && line["item"]["code"].is_string(), "{line}");
+            let reason = line["dec"]["reason"].as_str().unwrap_or_default();
+            format!("{} {reason}", line["facts"]["order"].as_str().unwrap_or_default())
+        };
+        lines.map(told).collect::<Vec<_>>()
+    };
+    assert_eq!(of_case("key.shred"), ["hold ", "release ", "shred "]);
+    let refused = of_case("deny");
+    for want in
+        ["shred TB-EXC-0001", "shred TB-POL-0804", "shred TB-EXC-0011", "release TB-POL-0804", "hold TB-EXC-0010"]
+    {
+        assert!(refused.iter().any(|told| told == want), "{want}: {refused:?}");
+    }
     assert_eq!(code(&window.get(&format!("/v1/cases/{no}"), &both).await), (410, "TB-EXC-0010"));
     assert_eq!(window.get("/v1/cases", &both).await.status, 200);
     assert!(vault(&operator) < files, "its files are gone");

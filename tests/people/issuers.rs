@@ -165,6 +165,10 @@ async fn confused(house: &House<'_>, issuers: &Issuers, portal: &Window) -> Vec<
     let listed = portal.get("/v1/cases", &bearer(&namesake)).await;
     assert!(listed.status == 200 && !listed.text().contains(&no), "{}", listed.text());
     let read = portal.get(&format!("/v1/cases/{no}"), &bearer(&namesake)).await;
+    // Answered like one that is not there; the line has what the rules were asked, and stands in no chain.
+    let denied = house.lines("deny").into_iter().find(|line| line["trace"] == read.json["trace"]).expect("a line");
+    assert!(denied["dec"]["ask"].is_string() && denied["dec"]["policy"].is_string(), "{denied}");
+    assert!(denied["case"].is_null() && read.json.get("rules").is_none(), "{denied}");
     let mut rows: Vec<Row> = vec![("two issuers, one subject: the other's case".into(), read, "TB-EXC-0005")];
     let first = house.world.issuer();
     let window = house.federation.client("window", 0);

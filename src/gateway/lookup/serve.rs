@@ -198,7 +198,6 @@ pub async fn serve(
     };
     let mut entry = trace
         .about(rooms, Kind::DataRead, None, &Terminal::Peer(peer.to_owned()))
-        .actor(vouched.actor(rooms, peer))
         .subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: Some(pid) })
         .why(Purpose {
             consent: agreed.as_ref().map(Stated::paper),

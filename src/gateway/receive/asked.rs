@@ -50,7 +50,7 @@ async fn once(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<Stri
         let record = records::load(&mut tx, message.case).await?.ok_or(ExchangeError::NoCase)?;
         (record, case_key(rooms, &mut tx, message.case).await?)
     };
-    let concern = Concern::of(&record);
+    let concern = Concern::of(&record).with(&record.dossier(&key)?);
     let collector = rooms.directory.load().member_for(record.window)?.id.clone();
     if record.side != "owning" || collector != message.from {
         let why = format!("{} did not collect {}", message.from, message.case);

@@ -23,7 +23,7 @@ pub async fn take(opened: &Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<
         let record = records::load(&mut tx, message.case).await?.ok_or(ExchangeError::NoCase)?;
         (record, case_key(rooms, &mut tx, message.case).await?)
     };
-    let concern = Concern::of(&record);
+    let concern = Concern::of(&record).with(&record.dossier(&key)?);
     let owner = rooms.directory.load().member_for(message.case.owner())?.id.clone();
     if record.side != "collecting" || owner != message.from {
         let why = format!("{} may not do this to {}", message.from, message.case);

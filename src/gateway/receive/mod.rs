@@ -132,6 +132,9 @@ fn sender<S>(rooms: &Rooms, peer: &str, open: &Open<S>, now: UnixMillis) -> Resu
 
 /// Takes an opened message. The same message gives the same receipt.
 pub async fn take(opened: Opened, rooms: &Arc<Rooms>, trace: &Trace) -> Result<String, Refusal> {
+    if let Some(vouched) = &opened.vouched {
+        trace.by(vouched.actor(rooms, &opened.message.from));
+    }
     let outcome = judged(&opened, rooms, trace).await;
     if !matches!(outcome, Ok(Taken::Now(_))) {
         forget(rooms, &opened).await;
@@ -211,10 +214,7 @@ async fn recorded(
 
 fn arrival_line(opened: &Opened, rooms: &Rooms, trace: &Trace, concern: &Concern) -> crate::audit::Entry {
     let message = &opened.message;
-    let mut line = trace.about(rooms, Kind::CaseEvent, None, &Terminal::Peer(message.from.clone()));
-    if let Some(vouched) = &opened.vouched {
-        line = line.actor(vouched.actor(rooms, &message.from));
-    }
+    let line = trace.about(rooms, Kind::CaseEvent, None, &Terminal::Peer(message.from.clone()));
     let up = Upstream { name: ledger::word(&message.from), ..Upstream::default() };
     let out = Outcome { status: Some(200), ..Outcome::default() };
     concern.on(rooms, line).up(up).out(out).evidence(Leaf {

@@ -53,6 +53,7 @@ pub async fn lookup(asked: &Asked, request: Request<Body>) -> Result<Response<Bo
     let peer = peer_id(asked)?;
     let bytes = input::body(request, input::JSON_MAX).await?;
     let vouched = peer::check(&asked.rooms, &peer, assertion(asked)?, Digest::of(&bytes), asked.trace.at)?;
+    asked.trace.by(vouched.actor(&asked.rooms, &peer));
     peer::first(&asked.rooms, &peer, &vouched).await?;
     let remote: lookup::Remote = serde_json::from_slice(&bytes).map_err(|e| Refusal::new(&CONTENT, e.to_string()))?;
     let (reply, line) = lookup::serve(&asked.rooms, &asked.trace, &peer, &vouched, &remote).await?;
@@ -101,6 +102,7 @@ pub async fn pass(asked: &Asked, rest: &str, request: Request<Body>) -> Result<R
     let target = pass::Target::here(format!("/{rest}{query}"));
     let named = Digest::of(format!("{} {}", request.method(), target.rest).as_bytes());
     let vouched = peer::check(&asked.rooms, &peer, assertion(asked)?, named, asked.trace.at)?;
+    asked.trace.by(vouched.actor(&asked.rooms, &peer));
     peer::first(&asked.rooms, &peer, &vouched).await?;
     let asker = pass::Asker::Peer { id: &peer, vouched: &vouched };
     pass::pass(&asked.rooms, &asked.trace, asker, &target, stripped(request)).await
