@@ -2,6 +2,8 @@
 //! One federation for all of it.
 
 mod federation;
+#[path = "partners/passed.rs"]
+mod passed;
 #[path = "partners/provider.rs"]
 mod provider;
 #[path = "partners/settings.rs"]
@@ -112,6 +114,7 @@ async fn operators_and_partners() {
     lists(&federation).await;
     reloads(&federation).await;
     settings::all(&federation).await;
+    passed::all(&federation).await;
     provider::down(&federation).await;
 }
 

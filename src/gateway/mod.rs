@@ -40,6 +40,7 @@ pub mod opaque;
 pub mod orders;
 mod papers;
 pub mod pass;
+mod passed;
 pub mod peer;
 pub mod prove;
 pub mod receipt;

@@ -1,7 +1,7 @@
 //! Passing a live request to the system that owns it: here, or behind a peer.
 //!
 //! ```text
-//!  /pass/{system}/…            ─▶ rules ─▶ line (intent) ─▶ system, with a signed word of who asks ─▶ line (outcome)
+//!  /pass/{system}/…            ─▶ rules ─▶ line (intent) ─▶ system, with a signed word of who asks ─▶ line (outcome) ─▶ end
 //!  /pass/{region}/{system}/…   ─▶ the region's gateway, which asks the same questions again
 //! ```
 //! Bodies stream both ways. Identity headers of the client never get through; ours are added afterwards.
@@ -12,12 +12,13 @@ use std::time::Duration;
 use http::{HeaderValue, Request, Response, Uri};
 
 use super::ledger::{self, Trace};
+use super::passed::Closing;
 use super::peer::{self, Of, Vouched};
 use super::rooms::{Rooms, System, SystemKind};
 use super::who::{Person, PersonKind, Terminal};
 use super::word;
 use super::{door, facts, receipt};
-use crate::audit::entry::{Jurisdiction, Outcome, Subject, Upstream};
+use crate::audit::entry::{Jurisdiction, Subject, Upstream};
 use crate::audit::{Entry, Kind};
 use crate::policy::{Ask, Kind as WhoKind, Passing, Permit, RouteFacts, Who};
 use crate::terms::refusal::tolds;
@@ -108,11 +109,13 @@ impl Asker<'_> {
                 };
                 let pid = name.map(|name| Vouched::person(rooms, id, name));
                 let line = trace.about(rooms, kind, None, &Terminal::Peer((*id).to_owned()));
-                (line.actor(vouched.actor(rooms, id)), pid.map(|pid| Subject { epoch, pid: Some(pid) }), None)
+                (line, pid.map(|pid| Subject { epoch, pid: Some(pid) }), None)
             }
         };
         let jur = Jurisdiction { owner: Some(owner), window, ..Jurisdiction::default() };
-        let line = line.jur(jur).why(ledger::purpose("pass", "own-request"));
+        // Staff who ask for nobody ask in the course of their duty.
+        let basis = if subject.is_some() { "own-request" } else { "duty" };
+        let line = line.jur(jur).why(ledger::purpose("pass", basis));
         subject.map_or(line.clone(), |subject| line.subj(subject))
     }
 }
@@ -267,12 +270,8 @@ async fn forward(
     request: Request<Body>,
 ) -> Result<Response<Body>, Refusal> {
     let line = |kind| asker.line(rooms, trace, kind, owner);
-    let upstream = |result: Option<&str>, receipt| Upstream {
-        name: ledger::word(name),
-        result: result.and_then(ledger::word),
-        receipt,
-    };
-    let intent = line(Kind::PassIntent).dec(ledger::allowed(permit)).up(upstream(None, None));
+    let up = Upstream { name: ledger::word(name), ..Upstream::default() };
+    let intent = line(Kind::PassIntent).dec(ledger::allowed(permit)).up(up);
     let intent = rooms.log.append(&intent).await?;
     let (mut head, body) = request.into_parts();
     head.uri = url.parse::<Uri>().map_err(|e| Refusal::new(&NO_SYSTEM, e.to_string()))?;
@@ -285,19 +284,25 @@ async fn forward(
         head.headers.insert("traceparent", value);
     }
     let outcome = client.send(Request::from_parts(head, body), WAIT).await;
-    let (status, class) = match &outcome {
-        Ok(response) => (response.status().as_u16(), format!("{}xx", response.status().as_u16() / 100)),
-        Err(_) => (502, "5xx".to_owned()),
-    };
     // A peer names its line; a department's system has none to name.
     let leaf = outcome.as_ref().ok().filter(|_| word.0 == peer::ASSERTION).and_then(|r| receipt::named(r.headers()));
-    let closing = line(Kind::PassOutcome)
-        .of(intent.leaf)
-        .up(upstream(Some(&class), leaf))
-        .out(Outcome { status: Some(status), ..Outcome::default() });
-    let closing = rooms.log.append(&closing).await?;
-    let mut response = outcome?.map(streamed);
-    receipt::name(response.headers_mut(), rooms, closing);
+    let closing = Closing {
+        rooms: rooms.clone(),
+        line: line(Kind::PassOutcome),
+        intent: intent.leaf,
+        name: name.to_owned(),
+        status: outcome.as_ref().map_or(502, |response| response.status().as_u16()),
+        receipt: leaf,
+    };
+    let (head, body) = match outcome {
+        Ok(response) => response.into_parts(),
+        Err(error) => {
+            closing.write(None, None).await?;
+            return Err(error.into());
+        }
+    };
+    let mut response = Response::from_parts(head, closing.over(streamed(body)).await?);
+    receipt::name(response.headers_mut(), rooms, intent);
     for hop in ["connection", "keep-alive", "transfer-encoding", "upgrade", "proxy-authenticate", "te", "trailer"] {
         response.headers_mut().remove(hop);
     }

@@ -147,7 +147,7 @@ parts! {
         name: Option<Word>,
         /// The peer gateway's receipt.
         receipt: Option<PeerReceipt>,
-        /// Result class: 2xx, 4xx, 5xx, timeout.
+        /// Class of the answer: 2xx, 4xx, 5xx, timeout; broken, when it broke off; abandoned, when the caller went away before its end.
         result: Option<Word>,
     }
     /// `up.receipt`: the leaf in the peer's log that mirrors this entry.
