@@ -255,23 +255,27 @@ impl Oid {
 
     /// From dotted text; only for constants of ours.
     pub fn dotted(text: &str) -> Self {
-        let arcs: Vec<u64> = text.split('.').filter_map(|a| a.parse().ok()).collect();
-        let mut out = Vec::new();
-        let head = arcs.first().copied().unwrap_or_default() * 40 + arcs.get(1).copied().unwrap_or_default();
-        for arc in std::iter::once(head).chain(arcs.iter().skip(2).copied()) {
-            let groups = (64 - arc.leading_zeros()).div_ceil(7).max(1);
-            out.extend((0..groups).rev().map(|n| (arc >> (7 * n) & 0x7f) as u8 | if n > 0 { 0x80 } else { 0 }));
-        }
-        Self(out)
+        Self(octets(text).collect())
     }
 
+    /// Compares octet by octet: most of what is asked differs early.
     pub fn is(&self, dotted: &str) -> bool {
-        *self == Self::dotted(dotted)
+        octets(dotted).eq(self.0.iter().copied())
     }
 
     pub fn content(&self) -> &[u8] {
         &self.0
     }
+}
+
+/// The content octets of dotted text.
+fn octets(text: &str) -> impl Iterator<Item = u8> {
+    let mut arcs = text.split('.').filter_map(|arc| arc.parse::<u64>().ok());
+    let head = arcs.next().unwrap_or_default() * 40 + arcs.next().unwrap_or_default();
+    std::iter::once(head).chain(arcs).flat_map(|arc| {
+        let groups = (64 - arc.leading_zeros()).div_ceil(7).max(1);
+        (0..groups).rev().map(move |n| (arc >> (7 * n) & 0x7f) as u8 | if n > 0 { 0x80 } else { 0 })
+    })
 }
 
 impl fmt::Display for Oid {

@@ -125,7 +125,7 @@ fn listed<S: Source>(
 const MISSING: (Indication, SubIndication) = (Indication::Indeterminate, SubIndication::SignedDataNotFound);
 
 fn digests<S: Source>(archive: &Archive<S>) -> Result<HashMap<String, Vec<u8>>, ZipError> {
-    let mut out = HashMap::new();
+    let mut out = HashMap::with_capacity(archive.entries().len());
     for entry in archive.entries() {
         let mut hasher = Hasher::new(DigestAlgorithm::Sm3);
         archive.each(entry, &mut |piece| hasher.update(piece))?;

@@ -1,5 +1,8 @@
 //! X.509 certificates (RFC 5280), SM2 and international, read strictly and kept as received.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use super::name;
 use super::suite::{Identifier, PublicKey, SignatureAlgorithm, SuiteError, sm2_suite};
 use crate::formats::der::{DerError, Reader, tag, write};
@@ -50,9 +53,21 @@ pub struct NameConstraints {
     pub excluded: Vec<AltName>,
 }
 
-/// A certificate: its octets, and what is judged on.
+/// A certificate: its octets, and what is judged on. A copy costs nothing: chains are made of them, and every examination hands
+/// them on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Certificate {
+pub struct Certificate(Arc<Body>);
+
+impl Deref for Certificate {
+    type Target = Body;
+    fn deref(&self) -> &Body {
+        &self.0
+    }
+}
+
+/// The content of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Body {
     der: Vec<u8>,
     tbs: std::ops::Range<usize>,
     version: u8,
@@ -130,7 +145,7 @@ impl Certificate {
         };
         tbs.done()?;
         let start = tbs_element.full.as_ptr() as usize - der.as_ptr() as usize;
-        Ok(Self {
+        Ok(Self(Arc::new(Body {
             der: der.to_vec(),
             tbs: start..start + tbs_element.full.len(),
             version: version as u8 + 1,
@@ -143,7 +158,13 @@ impl Certificate {
             algorithm,
             signature: signature.to_vec(),
             extensions,
-        })
+        })))
+    }
+
+    /// As if it had been issued with other extensions; its signature does not hold any more.
+    #[cfg(test)]
+    pub(crate) fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut Arc::make_mut(&mut self.0).extensions
     }
 
     pub fn der(&self) -> &[u8] {

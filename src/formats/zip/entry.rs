@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::io::{self, Read};
 
 use flate2::{Decompress, FlushDecompress, Status};
+use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 
 use super::names::shown;
 use super::{Entry, Source, ZipError};
@@ -11,6 +13,48 @@ use super::{Entry, Source, ZipError};
 const WINDOW: usize = 16 << 10;
 /// Octets handed on at once: few enough to be in the nearest cache still when they are digested.
 const PIECE: usize = 32 << 10;
+
+/// Largest packed data that are unpacked at once.
+const PACKED_MAX: u64 = 128 << 10;
+
+/// Unpacks a deflated entry at once, where both it and its packed data are small: no window is filled and copied from. None for others.
+///
+/// # Errors
+/// As [`EntryReader`]'s last `read`.
+pub(super) fn at_once<S: Source>(
+    source: &S,
+    entry: &Entry,
+    inflate: &mut DecompressorOxide,
+) -> Result<Option<Vec<u8>>, ZipError> {
+    if entry.stored || entry.packed > PACKED_MAX {
+        return Ok(None);
+    }
+    let packed = match source.slice(entry.data_at, entry.packed) {
+        Some(inside) => Cow::Borrowed(inside),
+        None => {
+            let mut read = vec![0; entry.packed as usize];
+            source.read_at(entry.data_at, &mut read)?;
+            Cow::Owned(read)
+        }
+    };
+    let mut whole = vec![0; entry.size as usize];
+    inflate.init();
+    let plain = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+    let (status, taken, made) = decompress(inflate, &packed, &mut whole, 0, plain);
+    let wrong = match status {
+        TINFLStatus::Done if made < whole.len() => Some("shorter than declared"),
+        TINFLStatus::Done if taken < packed.len() => Some("octets after the deflate stream"),
+        TINFLStatus::Done if crc32fast::hash(&whole) != entry.crc => Some("CRC"),
+        TINFLStatus::Done => None,
+        TINFLStatus::HasMoreOutput => Some("longer than declared"),
+        TINFLStatus::FailedCannotMakeProgress | TINFLStatus::NeedsMoreInput => Some("deflate stream cut off"),
+        _ => Some("deflate stream"),
+    };
+    match wrong {
+        None => Ok(Some(whole)),
+        Some(what) => Err(ZipError::Damaged { name: shown(&entry.name), what }),
+    }
+}
 
 /// Streams one entry: never gives more octets than the directory declares, and fails instead of ending when size,
 /// CRC or packed size do not hold.

@@ -15,8 +15,11 @@ mod names;
 mod writer;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
+
+use miniz_oxide::inflate::core::DecompressorOxide;
 
 pub use entry::EntryReader;
 pub use writer::{DosTime, Packing, Writer};
@@ -293,10 +296,18 @@ pub struct Archive<S> {
 }
 
 /// Small entries, unpacked and found right, by where their data begin: an examination looks at the same dozen again and again.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Kept {
     entries: HashMap<u64, Arc<[u8]>>,
     octets: usize,
+    /// Some ten kilobytes of tables, made once.
+    inflate: Option<Box<DecompressorOxide>>,
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} entries", self.entries.len())
+    }
 }
 
 impl Kept {
@@ -366,10 +377,19 @@ impl<S: Source> Archive<S> {
             take(&kept);
             return Ok(());
         }
-        let mut whole = Vec::with_capacity(entry.size as usize);
-        self.reader(entry).each(&mut |piece| whole.extend_from_slice(piece)).map_err(ZipError::from_io)?;
+        let mut inflate = std::mem::take(&mut self.kept().inflate);
+        let whole = entry::at_once(&self.source, entry, inflate.get_or_insert_default())?;
+        let whole = match whole {
+            Some(whole) => whole,
+            None => {
+                let mut whole = Vec::with_capacity(entry.size as usize);
+                self.reader(entry).each(&mut |piece| whole.extend_from_slice(piece)).map_err(ZipError::from_io)?;
+                whole
+            }
+        };
         take(&whole);
         let mut kept = self.kept();
+        kept.inflate = inflate;
         if kept.octets + whole.len() <= Kept::ALL {
             kept.octets += whole.len();
             kept.entries.insert(entry.data_at, whole.into());

@@ -123,6 +123,43 @@ fn where_the_octets_lie_makes_no_difference() {
     }
 }
 
+/// What is unpacked at once and what is streamed is the same, and so is what is refused. (Of two things that are wrong each may meet
+/// another one first.)
+#[test]
+fn small_entries_are_unpacked_as_large_ones_are() {
+    let text = "<ofd:Reference FileRef=\"/Doc_0/Document.xml\"/>\n".repeat(40);
+    let noise: Vec<u8> = (0..600u32).map(|n| (n * n % 251) as u8).collect();
+    for content in [text.as_bytes(), &noise, b"", b"x"] {
+        let bytes = archive(&[("a", Packing::Deflated, content)]);
+        let entry = Archive::open(bytes.as_slice(), &Limits::default()).unwrap().entries()[0].clone();
+        let (from, to) = (entry.data_at as usize, (entry.data_at + entry.packed) as usize);
+        let (mut damaged, mut inflate) = (0, Box::default());
+        let mut ask = |bytes: &[u8], entry: &Entry| {
+            let at_once = entry::at_once(&bytes, entry, &mut inflate).map(Option::unwrap).map_err(|e| e.code());
+            let mut streamed = Vec::new();
+            let all = EntryReader::new(&bytes, entry).each(&mut |piece| streamed.extend_from_slice(piece));
+            let streamed = all.map(|()| streamed).map_err(|e| ZipError::from_io(e).code());
+            damaged += u32::from(at_once.is_err());
+            assert_eq!(at_once, streamed);
+            at_once
+        };
+        assert_eq!(ask(&bytes, &entry).as_deref(), Ok(content));
+        for at in from..to {
+            for bit in 0..8 {
+                let mut bent = bytes.clone();
+                bent[at] ^= 1 << bit;
+                let _ = ask(&bent, &entry);
+            }
+        }
+        for (size, packed) in [(1, 0), (-1, 0), (0, 1), (0, -1), (3, 2), (-9, 0)] {
+            let size = entry.size.checked_add_signed(size).unwrap_or_default();
+            let packed = entry.packed.checked_add_signed(packed).unwrap_or_default();
+            let _ = ask(&bytes, &Entry { size, packed, ..entry.clone() });
+        }
+        assert!(damaged > 8, "{damaged}");
+    }
+}
+
 #[test]
 fn what_two_readers_could_understand_differently_is_refused() {
     let good = archive(&[("aaaa", Packing::Stored, b"1234"), ("bbbb", Packing::Deflated, b"5678")]);

@@ -198,7 +198,7 @@ fn strangers_cannot_keep_us_busy() {
             let subject = Subject::named("root", "test");
             let der = issue::certificate(&issuer, &subject, &spki(&other), Use::Root, from, to).unwrap();
             let mut certificate = Certificate::parse(&der).unwrap();
-            certificate.extensions.subject_key_id = None; // so that the key identifier does not sort them out
+            certificate.extensions_mut().subject_key_id = None; // so that the key identifier does not sort them out
             certificate
         })
         .collect();
