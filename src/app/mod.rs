@@ -7,6 +7,7 @@
 mod build;
 pub mod config;
 pub mod demo;
+mod issuers;
 mod local;
 mod people;
 pub mod recover;

@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
 use super::config::Config;
-use super::wire;
+use super::{issuers, wire};
 use crate::audit::Kind;
 use crate::federation::Directory;
 use crate::gateway::Rooms;
@@ -222,7 +222,7 @@ async fn newer(
         return Ok(());
     }
     // All of it is made before any of it counts.
-    let book = wire::book(&directory, &rooms.me.id)?;
+    let book = issuers::book(&directory, &rooms.me.id)?;
     let book = with_known_keys(book, &rooms.issuers.load(), &rooms.directory.load(), &directory);
     let (peers, tls) = (wire::peers(config, &directory)?, wire::api_tls(config, &directory)?);
     let file = &config.directory.file;
@@ -253,7 +253,7 @@ mod tests {
         let world = lay(folder.path(), 20_000, None).unwrap();
         let old = directory::read(&world, UnixMillis::now()).unwrap();
         let name = old.issuers[0].issuer.clone();
-        let known = wire::book(&old, "gw-440305").unwrap().with_keys(&name, Some(IssuerKeys::default()));
+        let known = issuers::book(&old, "gw-440305").unwrap().with_keys(&name, Some(IssuerKeys::default()));
         type Change = fn(&mut crate::federation::Issuer);
         let rows: [(&str, Change, bool); 5] = [
             ("nothing of it", |_| {}, true),
@@ -265,7 +265,7 @@ mod tests {
         for (what, change, goes_on) in rows {
             let mut new = old.clone();
             change(&mut new.issuers[0]);
-            let book = with_known_keys(wire::book(&new, "gw-440305").unwrap(), &known, &old, &new);
+            let book = with_known_keys(issuers::book(&new, "gw-440305").unwrap(), &known, &old, &new);
             assert_eq!(book.get(&new.issuers[0].issuer).unwrap().keys.is_some(), goes_on, "{what}");
         }
     }

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::config::Config;
-use super::wire;
+use super::{issuers, wire};
 use crate::audit::Kind;
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::federation::Directory;
@@ -306,7 +306,7 @@ pub fn read(config: &Config, have: Option<u64>, now: UnixMillis) -> Result<Snaps
     let auditors = reading.take(Kind::AdminConfig, ("auditor", file, "a fingerprint"), wire::auditors(config));
     let trusted = directory.as_ref().and_then(|directory| {
         let place = ("directory.file", config.directory.file.as_path(), "have the operator mend it");
-        let book = reading.take(Kind::SnapshotLoad, place, wire::book(directory, &config.gateway.id));
+        let book = reading.take(Kind::SnapshotLoad, place, issuers::book(directory, &config.gateway.id));
         let peers = reading.take(Kind::SnapshotLoad, place, wire::peers(config, directory));
         let place = ("tls", config.tls.certificate.as_path(), "a chain with the leaf first, and its key as PKCS#8");
         let tls = reading.take(Kind::KeyRotate, place, wire::api_tls(config, directory));

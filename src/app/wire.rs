@@ -38,7 +38,6 @@ use crate::gateway::rooms::{
 use crate::gateway::strangers::Strangers;
 use crate::http::log::Auditor;
 use crate::http::tls;
-use crate::identity::book::{IssuerBook, IssuerEntry, Kind as PersonKind, Reach};
 use crate::identity::cache::VerdictCache;
 use crate::identity::keys::PublicKey;
 use crate::identity::revocation::Revocations;
@@ -62,9 +61,6 @@ use crate::upstream::{Client, ClientTls};
 
 /// Octets of shared-data answers kept in memory.
 const CACHE_OCTETS: u64 = 64 << 20;
-
-/// Clock difference to issuers that is forgiven, in seconds.
-const LEEWAY_S: i64 = 10;
 
 /// A sentence for the operator: which file, what is wrong.
 pub type Wrong = String;
@@ -491,73 +487,4 @@ fn replica() -> Result<String, Wrong> {
     let random = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut id);
     random.map_err(|_| "no randomness".to_owned())?;
     Ok(crate::terms::digest::hex(&id))
-}
-
-/// The issuers of the directory, as tokens are checked against them; key sets come later, in the background.
-pub fn book(directory: &Directory, me: &str) -> Result<IssuerBook, Wrong> {
-    let api = directory.member(me).map(|member| member.api.clone());
-    let entries = directory.issuers.iter().map(|issuer| {
-        let populations = issuer.populations.iter().flat_map(|word| match word.as_str() {
-            "citizen" => vec![PersonKind::Citizen],
-            "clerk" => vec![PersonKind::Clerk],
-            "outlet" => vec![PersonKind::Outlet],
-            "staff" => vec![PersonKind::Clerk, PersonKind::Outlet],
-            // Whoever reads logs or gives orders is said to, never understood to.
-            "auditor" => vec![PersonKind::Auditor],
-            "operator" => vec![PersonKind::Operator],
-            "machine" => vec![PersonKind::System],
-            _ => Vec::new(),
-        });
-        IssuerEntry {
-            issuer: issuer.issuer.clone(),
-            // A token is for us when it names us, by id or address (RFC 8707): one that was taken to another gateway is
-            // of no use here.
-            audiences: [me.to_owned()].into_iter().chain(api.clone()).collect(),
-            algorithms: issuer.algorithms.iter().filter_map(|a| crate::identity::jose::algorithm(a)).collect(),
-            profile: issuer.profile,
-            claims: issuer.claims.clone(),
-            populations: populations.collect(),
-            roles: issuer.roles.iter().cloned().collect(),
-            reach: match issuer.places.is_empty() {
-                true => Reach::Everywhere,
-                false => Reach::Within(issuer.places.iter().map(|p| p.division()).collect()),
-            },
-            acr_levels: issuer.levels.clone(),
-            amr_levels: issuer.methods.clone(),
-            actors: issuer.actors.clone(),
-            binding: issuer.binding,
-            max_lifetime_s: issuer.max_lifetime_s as i64,
-            leeway_s: LEEWAY_S,
-        }
-    });
-    IssuerBook::new(entries).map_err(|e| e.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::app::demo::{directory, lay};
-
-    #[test]
-    fn an_issuer_speaks_for_whom_the_directory_says() {
-        use PersonKind::{Auditor, Citizen, Clerk, Operator, Outlet, System};
-        let folder = tempfile::tempdir().unwrap();
-        let world = lay(folder.path(), 20_000, None).unwrap();
-        let mut told = directory::read(&world, UnixMillis::now()).unwrap();
-        for (words, kinds) in [
-            (vec!["citizen"], vec![Citizen]),
-            (vec!["clerk"], vec![Clerk]),
-            (vec!["outlet"], vec![Outlet]),
-            (vec!["staff"], vec![Clerk, Outlet]), // as older directories say it; nobody who audits or commands
-            (vec!["auditor", "operator"], vec![Auditor, Operator]),
-            (vec!["machine"], vec![System]),
-            (vec!["citizen", "king"], vec![Citizen]),
-        ] {
-            told.issuers[0].populations = words.iter().map(|word| (*word).to_owned()).collect();
-            let book = book(&told, "gw-440305").unwrap();
-            assert_eq!(book.issuers().next().unwrap().entry.populations, kinds, "{words:?}");
-        }
-        told.issuers[0].populations = vec!["king".to_owned()];
-        assert!(book(&told, "gw-440305").is_err(), "for nobody");
-    }
 }

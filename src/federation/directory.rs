@@ -102,9 +102,9 @@ pub struct Issuer {
     pub discovery: String,
     pub algorithms: Vec<String>,
     /// `citizen`, `clerk`, `outlet` (employees of partner outlets), `auditor`, `operator`, `machine`; `staff` is the two that
-    /// work at desks. Another word grants nothing.
+    /// work at desks. A directory with another word is not taken.
     pub populations: Vec<String>,
-    /// Which roles its tokens may give; any when empty.
+    /// Which roles its tokens may give, in the words of the rules; any when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
     pub places: Vec<RegionCode>,

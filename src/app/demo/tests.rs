@@ -176,7 +176,7 @@ fn verified(world: &World, token: &str, jwks: &Value, key: &SigningKey) {
     let now = UnixMillis::now();
     let (keys, dropped) = IssuerKeys::from_jwks(jwks.to_string().as_bytes(), &[ES256, RS256]).unwrap();
     assert!(dropped.is_empty());
-    let book = crate::app::wire::book(&directory::read(world, now).unwrap(), "gw-440305").unwrap();
+    let book = crate::app::issuers::book(&directory::read(world, now).unwrap(), "gw-440305").unwrap();
     let book = book.with_keys(&world.issuer(), Some(keys));
     let (header, claims) = jws::read(token).unwrap();
     let url = "https://127.0.0.1:1/v1/cases";
