@@ -90,7 +90,7 @@ pub struct Collector {
     pub kind: String,
     pub id: String,
     pub name: String,
-    /// Staff number of the clerk.
+    /// Staff number of the clerk; empty where somebody filed without a counter.
     pub clerk: String,
 }
 

@@ -76,7 +76,7 @@ pub struct Occasion<'a> {
     pub case: CaseNo,
     pub seq: u64,
     pub at: UnixMillis,
-    /// Clerk or official who acts.
+    /// Clerk or official who acts; empty where nobody of them does.
     pub by: &'a str,
     pub authority: &'a str,
     pub note: Option<&'a str>,
@@ -84,6 +84,9 @@ pub struct Occasion<'a> {
     pub due: Option<(Day, Option<Day>)>,
     pub enquiry: &'a str,
 }
+
+/// Who received what somebody filed without a counter.
+const ONLINE: &str = "无（网上提交）";
 
 /// Sets a paper in words. The verification code is the last row: case number, kind and act, to be looked up or scanned.
 pub fn compose(o: &Occasion<'_>, d: &Dossier) -> PaperText {
@@ -106,7 +109,7 @@ pub fn compose(o: &Occasion<'_>, d: &Dossier) -> PaperText {
             });
             rows.push(("材料清单", listed.collect::<Vec<_>>().join("；")));
             rows.push(("收件点", d.collector.name.clone()));
-            rows.push(("收件人员", o.by.to_owned()));
+            rows.push(("收件人员", if o.by.is_empty() { ONLINE.to_owned() } else { o.by.to_owned() }));
             rows.push(("收件时间", o.at.on_paper()));
             rows.push(("办理部门", d.authority_name.clone()));
             rows.push(("下一步", "由办理部门决定是否受理；本凭证不代表已受理。".into()));

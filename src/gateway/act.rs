@@ -205,7 +205,7 @@ impl Ready {
         let mut messages = Vec::new();
         if let Some(to) = step::collector(&record) {
             let note = order.note.clone();
-            let saying = Saying { act: order.act, ask: None, by: &order.by, papers: refs, note, under: None, at };
+            let saying = Saying { act: order.act, ask: None, by: &order.by, papers: refs, note, asking: None, at };
             messages.push(step::seal(rooms, &key, &case, saying, &files, to).await?);
         }
         let note = order.note.as_deref();

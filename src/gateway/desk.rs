@@ -12,7 +12,7 @@ use super::ledger::{self, Trace};
 use super::rooms::Rooms;
 use super::spending::{For, OneUse, Spending};
 use super::who::{NO_SUBJECT, Person, PersonKind, Terminal, WRONG_KIND};
-use super::{door, facts, keep, onward};
+use super::{door, facts, keep, onward, step};
 use crate::audit::Kind;
 use crate::audit::entry::{Evidence, Outcome};
 use crate::catalogue::words::Mode;
@@ -273,7 +273,8 @@ async fn wish(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, seen: Seen, wish: Wish<'_
     let outcome = async {
         if !here {
             let line = ledger::telling(line, rooms, no, &seen.key, None, note.as_deref())?;
-            let asked = onward::Asked { act, by: &by, note, spending: &spending, under: None };
+            let asking = step::Asking { person, terminal: &viewer.terminal.word(rooms), mandate: None };
+            let asked = onward::Asked { act, by: &by, note, spending: &spending, asking };
             kept = onward::ask(rooms, &seen.record, &seen.key, asked, viewer.trace).await?;
             let line = ledger::facts(line, &[("act", act.word()), ("asked", "owner")]);
             rooms.log.append(&line.out(Outcome { status: Some(202), ..Outcome::default() })).await?;
@@ -341,7 +342,7 @@ pub fn view(seen: &Seen, masking: Option<&Masking>) -> Value {
 /// files alone.
 fn first_handler(d: &Dossier) -> Value {
     let Collector { kind, id, name, clerk } = &d.collector;
-    let staff = (kind != "portal" && d.mode != Mode::Online.word()).then_some(clerk);
+    let staff = (kind != "portal" && d.mode != Mode::Online.word() && !clerk.is_empty()).then_some(clerk);
     json!({ "at": format!("{kind}:{id}"), "name": name, "staff": staff })
 }
 

@@ -17,7 +17,7 @@ use super::registry::PaperWord;
 use super::rooms::{Keys, Rooms, Stamp};
 use super::spending::{For, Spending};
 use super::standing;
-use super::who::Terminal;
+use super::who::{Person, PersonKind, Terminal};
 use super::{ledger, minimal, papers, prove};
 use crate::audit::Kind;
 use crate::audit::entry::{Decision, Evidence as Leaf, Outcome};
@@ -228,7 +228,7 @@ fn dossier(proven: &Proven, rooms: &Rooms) -> Dossier {
         mode: placed.mode.word().to_owned(),
         scope: placed.scope.word().to_owned(),
         window: known.window,
-        collector: Collector { kind: kind.to_owned(), id, name, clerk: known.actor.id.clone() },
+        collector: Collector { kind: kind.to_owned(), id, name, clerk: collected_by(&known.actor).to_owned() },
         owner: placed.owner.region,
         authority: placed.authority(),
         authority_name: placed.owner.office.name.clone(),
@@ -239,6 +239,15 @@ fn dossier(proven: &Proven, rooms: &Rooms) -> Dossier {
         form: known.filing.request.form.clone(),
         materials: materials.clone(),
         facts: facts.clone(),
+    }
+}
+
+/// Staff answer for what they collect by their number. What a citizen's account is called is no affair of the owner's: who
+/// filed, the assertion says, by a name for that reader alone.
+fn collected_by(actor: &Person) -> &str {
+    match actor.kind {
+        PersonKind::Citizen => "",
+        _ => &actor.id,
     }
 }
 
@@ -277,7 +286,8 @@ async fn make(
     let now = known.trace.at;
     let number = Paper::Receipt.number(case.no, case.seq);
     let keys = rooms.keys.load_full();
-    let receipt = papers::issue(rooms, &keys.collection, Paper::Receipt, case, dossier, &known.actor.id, None, now)?;
+    let by = &dossier.collector.clerk;
+    let receipt = papers::issue(rooms, &keys.collection, Paper::Receipt, case, dossier, by, None, now)?;
     let receipt = keep(rooms, &known.key, &format!("papers/{number}.ofd"), "application/ofd", &receipt)?;
     let mut message = Message {
         v: VERSION,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::ledger::Trace;
 use super::rooms::Rooms;
 use super::spending::Spending;
-use super::step::{self, Moved, Saying, To, Under};
+use super::step::{self, Asking, Moved, Saying, To};
 use super::{keep, mandates, papers};
 use crate::exchange::message::{Dossier, PaperRef, Stored};
 use crate::exchange::outbox;
@@ -103,7 +103,7 @@ impl Prepared {
         let tell = [step::collector(&record), rooms.office_of(dossier.owner, &dossier.authority).ok().map(To::Office)];
         let mut messages = Vec::new();
         for to in tell.into_iter().flatten() {
-            let saying = Saying { act, ask: None, by, papers: refs.clone(), note: note.clone(), under: None, at };
+            let saying = Saying { act, ask: None, by, papers: refs.clone(), note: note.clone(), asking: None, at };
             messages.push(step::seal(rooms, &key, &case, saying, &papers, to).await?);
         }
         let moved = Moved { case: &case, act, by, note: note.as_deref(), papers, messages, inbox, once };
@@ -119,8 +119,7 @@ pub struct Asked<'a> {
     pub note: Option<String>,
     /// A paper for one act, used up when the message is on its way.
     pub spending: &'a Spending,
-    /// The mandate under which a window asks.
-    pub under: Option<Under<'a>>,
+    pub asking: Asking<'a>,
 }
 
 /// Asks the owner; `false` where it is asked already. The same wish twice is one message; the case here moves when the
@@ -132,7 +131,7 @@ pub async fn ask(
     asked: Asked<'_>,
     trace: &Trace,
 ) -> Result<bool, Refusal> {
-    let Asked { act: wish, by, note, spending, under } = asked;
+    let Asked { act: wish, by, note, spending, asking } = asked;
     let at = trace.at;
     let case = &record.case;
     // What the owner would refuse as well is refused here, at the window.
@@ -146,7 +145,8 @@ pub async fn ask(
     if asked.iter().any(|line| line.done.is_none() || line.receipted) {
         return Ok(false);
     }
-    let saying = Saying { act: wish, ask: Some(asked.len()), by, papers: Vec::new(), note, under, at };
+    let ask = Some(asked.len());
+    let saying = Saying { act: wish, ask, by, papers: Vec::new(), note, asking: Some(asking), at };
     let sealed = step::seal(rooms, key, case, saying, &[], To::Member(case.no.owner())).await?;
     let outcome = async {
         spending.spend(rooms, trace).await?;

@@ -38,18 +38,19 @@ pub struct Saying<'a> {
     pub by: &'a str,
     pub papers: Vec<PaperRef>,
     pub note: Option<String>,
-    /// Under whose mandate an act is asked for, and by whom.
-    pub under: Option<Under<'a>>,
+    /// Who asks for an act.
+    pub asking: Option<Asking<'a>>,
     pub at: UnixMillis,
 }
 
-/// A clerk of a window who asks under the owner's mandate.
+/// Whoever asks the owner for an act: the applicant or their agent, staff, or a clerk of a window under the owner's mandate.
 #[derive(Clone, Copy)]
-pub struct Under<'a> {
+pub struct Asking<'a> {
     pub person: &'a Person,
+    /// Where they stand, as records name it.
     pub terminal: &'a str,
     /// The mandate, as signed.
-    pub mandate: &'a str,
+    pub mandate: Option<&'a str>,
 }
 
 /// Seals a message about a case; no material is in it, only papers.
@@ -61,7 +62,7 @@ pub async fn seal(
     files: &[Stored],
     to: To,
 ) -> Result<Sealed, Refusal> {
-    let Saying { act, ask, by, papers, note, under, at } = saying;
+    let Saying { act, ask, by, papers, note, asking, at } = saying;
     let (way, target, member) = match to {
         To::Member(place) => {
             let member = rooms.directory.load().member_for(place)?.id.clone();
@@ -74,8 +75,8 @@ pub async fn seal(
         None => Message::id_of(case.no, &rooms.me.id, &member, case.seq),
     };
     let named = Digest::of(id.as_bytes());
-    let official = official(by, at);
-    let (actor, terminal) = under.map_or((&official, rooms.me.id.as_str()), |under| (under.person, under.terminal));
+    let own = own(act, by, at);
+    let (actor, terminal) = asking.map_or((&own, rooms.me.id.as_str()), |asking| (asking.person, asking.terminal));
     let message = Message {
         v: VERSION,
         from: rooms.me.id.clone(),
@@ -87,7 +88,7 @@ pub async fn seal(
         state: case.state,
         seq: case.seq,
         assertion: peer::vouch(rooms, &member, named, (actor, None), terminal, at)?,
-        delegation: under.map(|under| under.mandate.to_owned()),
+        delegation: asking.and_then(|asking| asking.mandate).map(str::to_owned),
         dossier: None,
         papers,
         note,
@@ -98,10 +99,11 @@ pub async fn seal(
     Ok(Sealed { container, line })
 }
 
-/// Somebody of the authority or in the applicant's place, as we vouch for one.
-fn official(by: &str, now: UnixMillis) -> Person {
+/// Whoever did an act here, as we vouch for one: somebody of the authority by their number; an applicant who took the case
+/// back by a name for that reader alone, for `by` is what our own log calls them.
+fn own(act: Act, by: &str, now: UnixMillis) -> Person {
     Person {
-        kind: PersonKind::Clerk,
+        kind: if act == Act::Withdraw { PersonKind::Citizen } else { PersonKind::Clerk },
         subject: by.to_owned(),
         id: by.to_owned(),
         issuer: String::new(),

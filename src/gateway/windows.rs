@@ -16,7 +16,7 @@ use super::ledger::{self, Trace};
 use super::registry::WINDOW_ACTS;
 use super::rooms::Rooms;
 use super::spending::Spending;
-use super::step::Under;
+use super::step::Asking;
 use super::who::{Person, Terminal, WRONG_KIND};
 use super::{facts, mandates, onward};
 use crate::audit::Kind;
@@ -93,11 +93,11 @@ pub async fn under_mandate(
         .behalf(Behalf { mandate: Some(grant.paper()), relation: ledger::word("window"), pid: None })
         .dec(ledger::allowed(&permit));
     if collected {
-        let under = Under { person, terminal: &terminal.word(rooms), mandate: &order.mandate };
+        let asking = Asking { person, terminal: &terminal.word(rooms), mandate: Some(&order.mandate) };
         let (act, note) = (order.act, order.note);
         let line = ledger::telling(line, rooms, no, &key, None, note.as_deref())?;
-        let asking = onward::Asked { act, by: &person.id, note, spending: &Spending::default(), under: Some(under) };
-        onward::ask(rooms, &record, &key, asking, trace).await?;
+        let asked = onward::Asked { act, by: &person.id, note, spending: &Spending::default(), asking };
+        onward::ask(rooms, &record, &key, asked, trace).await?;
         let line = ledger::facts(line, &[("act", act.word()), ("asked", "owner")]);
         let committed = rooms.log.append(&line.out(Outcome { status: Some(202), ..Outcome::default() })).await?;
         return Ok(Done { case: record.case, committed, here: false });
