@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use super::certificate::Certificate;
+use super::name;
 use super::ocsp::{self, Answer, Response};
 use crate::formats::der::{DerError, only, write};
 use crate::terms::{Digest, UnixMillis};
@@ -64,7 +65,8 @@ impl Answers {
             return met.due <= now;
         }
         // A namesake's certificate would fill the memory with what no responder knows.
-        let signed = |by: &&Certificate| by.subject() == certificate.issuer() && certificate.signed_by(by).is_ok();
+        let signed =
+            |by: &&Certificate| name::same(by.subject(), certificate.issuer()) && certificate.signed_by(by).is_ok();
         let Some(issuer) = issuers.iter().find(signed).cloned() else { return false };
         if self.met.len() >= MOST
             && let Some(oldest) = self.met.iter().min_by_key(|(_, met)| met.at).map(|(id, _)| *id)
@@ -207,6 +209,12 @@ mod tests {
         };
         let mut answers = Answers::default();
         assert!(!answers.meet(&stranger.1, &issuers, NOW), "nobody here answers for it");
+        let spelt = Issuer { name: Issuer::root(&ca.0, &Subject::named("CA ", "Test")).name, signer: &ca.0 };
+        let spki = leaf.0.public_key().to_spki();
+        let (from, to) = (NOW.plus_seconds(-9), NOW.plus_seconds(9));
+        let der = issue::certificate(&spelt, &Subject::named("leaf", "x"), &spki, Use::Signer, from, to).unwrap();
+        let spelt = Certificate::parse(&der).unwrap();
+        assert!(Answers::default().meet(&spelt, &issuers, NOW), "its issuer's name in another spelling");
         assert!(answers.meet(&leaf.1, &issuers, NOW));
         assert_eq!(answers.due(NOW, 60), [(leaf.1.clone(), ca.1.clone())]);
         assert_eq!(answers.due(NOW, 60), [], "asked a moment ago");

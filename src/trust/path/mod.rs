@@ -402,7 +402,7 @@ fn names_fit(child: &Certificate, issuer: &Certificate) -> bool {
 
 /// The same name with the same key adds nothing to a chain but length.
 fn same_authority(a: &Certificate, b: &Certificate) -> bool {
-    a.subject() == b.subject() && a.spki() == b.spki()
+    name::same(a.subject(), b.subject()) && a.spki() == b.spki()
 }
 
 const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
@@ -493,7 +493,7 @@ fn authorities(chain: &[&Certificate], purpose: Purpose) -> (usize, Result<(), S
         let anchor = n + 1 == chain.len();
         let extensions = &authority.extensions;
         let (ca, depth) = extensions.basic_constraints.unwrap_or((false, None));
-        let self_issued = authority.subject() == authority.issuer();
+        let self_issued = name::same(authority.subject(), authority.issuer());
         let old_root = anchor && !tls && self_issued && authority.version() < 3;
         if !ca && !old_root {
             return (n, no(authority, Rule::Authority, "an issuer that is no authority"));

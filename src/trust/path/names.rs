@@ -18,7 +18,7 @@ pub(super) fn check(chain: &[&Certificate], work: &mut Work) -> Result<(), Stop>
             return no(authority, Rule::Names, "name constraints that constrain nothing");
         }
         for (n, certificate) in chain[..above].iter().enumerate() {
-            if n > 0 && certificate.subject() == certificate.issuer() {
+            if n > 0 && name::same(certificate.subject(), certificate.issuer()) {
                 continue;
             }
             // Names nobody can read may be anything.

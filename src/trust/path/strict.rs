@@ -5,6 +5,7 @@
 
 use super::{PathError, Rule, Stop, names, no};
 use crate::trust::certificate::{ALT_NAMES, Certificate, KeyUsage};
+use crate::trust::name;
 use crate::trust::suite::PublicKey;
 
 const SUBJECT_KEY_ID: &str = "2.5.29.14";
@@ -15,7 +16,7 @@ pub(super) fn check(chain: &[&Certificate]) -> Result<(), Stop> {
         let extensions = &certificate.extensions;
         let is_critical = |oid: &str| extensions.critical.iter().any(|c| c == oid);
         let anchor = n + 1 == chain.len();
-        let self_issued = certificate.subject() == certificate.issuer();
+        let self_issued = name::same(certificate.subject(), certificate.issuer());
         if is_critical(SUBJECT_KEY_ID) || is_critical(AUTHORITY_KEY_ID) {
             return no(certificate, Rule::Profile, "a key identifier that is marked critical");
         }
