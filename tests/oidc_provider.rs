@@ -2,6 +2,8 @@
 //! people in, rotates its keys, revokes, binds tokens to keys and certificates.
 
 mod federation;
+#[path = "oidc_provider/known_as.rs"]
+mod known_as;
 mod tools;
 
 use std::collections::BTreeMap;
@@ -12,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as URL64;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD as URL64};
 use federation::{Federation, Headers, Window};
 use http::{Request, header};
 use jsonwebtoken::Algorithm;
@@ -52,7 +54,16 @@ impl Provider {
         assert!(installed.success(), "npm's oidc-provider could not be installed");
         let port = world.port_base + 27;
         let file = |name: &str| world.federation().join(name);
+        let own = |name: &str| world.gateway(0).join("certs").join(name);
+        let Identity { chain, key } =
+            Identity::read(&own("tls.pem"), &own("tls.key")).expect("the gateway's certificate");
+        let key = SigningKey::from_pkcs8(Algorithm::ES256, key.secret_der()).expect("its key");
+        let jwk = key.jwk().expect("its public half");
         let setup = json!({
+            "known": {
+                "jwk": jwk, "chain": [STANDARD.encode(&chain[0])], "uri": "urn:tongban:gateway:gw-440305",
+                "ca": world.tls_anchors(0),
+            },
             "port": port, "cert": file("idp-tls.pem"), "key": file("idp-tls.key"), "gateway": gateway, "secret": SECRET,
             "accounts": {
                 "zhangsan": {"kind": "citizen", "name": "张三", "resident_id": "990101199202290010"},
@@ -172,7 +183,7 @@ impl Browser {
 }
 
 fn escaped(text: &str) -> String {
-    tongban::gateway::issuers::encoded(text)
+    tongban::gateway::client_auth::encoded(text)
 }
 
 fn form(pairs: &[(&str, &str)]) -> String {
@@ -198,17 +209,31 @@ impl House {
         let house = Self { federation, world, home, provider, gateway };
         house.list_issuer();
         fs::write(house.home.join("provider.secret"), SECRET).expect("written");
-        let issuer = &house.provider.issuer;
+        house.as_at_first();
+        house
+    }
+
+    /// The gateway is known by a secret, under a name for each of its two errands.
+    fn as_at_first(&self) {
+        let secret = "client_secret_file = \"provider.secret\"";
+        self.known_as(("introspector", secret), ("gateway", secret));
+    }
+
+    /// Who the gateway is at the provider when it asks about tokens and when it signs people in: a name, and lines that say
+    /// how it shows that.
+    fn known_as(&self, (reader, reader_lines): (&str, &str), (page, page_lines): (&str, &str)) {
+        const MARK: &str = "# known as";
+        let issuer = &self.provider.issuer;
         let more = format!(
-            "\n[[introspection]]\nissuer = {issuer:?}\nclient_id = \"introspector\"\nclient_secret_file = \"provider.secret\"\nbelieved_s = 2\n\
-             [sign_in]\nissuer = {issuer:?}\nclient_id = \"gateway\"\nclient_secret_file = \"provider.secret\"\nscope = \"openid profile\"\n"
+            "\n{MARK}\n[[introspection]]\nissuer = {issuer:?}\nclient_id = {reader:?}\n{reader_lines}\nbelieved_s = 2\n\
+             [sign_in]\nissuer = {issuer:?}\nclient_id = {page:?}\n{page_lines}\nscope = \"openid profile\"\n"
         );
-        let file = house.home.join("tongban.toml");
+        let file = self.home.join("tongban.toml");
         let text = fs::read_to_string(&file).expect("a configuration");
-        fs::write(&file, text + &more).expect("written");
+        let before = text.split(&format!("\n{MARK}")).next().unwrap_or_default();
+        fs::write(&file, format!("{before}{more}")).expect("written");
         let done = tools::tongban(&["reload", "--config", &file.display().to_string()]);
         assert!(done.status.success(), "{}", tools::text(&done));
-        house
     }
 
     /// The federation operator lists the provider: for citizens and staff, everywhere.
@@ -297,6 +322,7 @@ async fn a_provider_that_nobody_here_wrote() {
     bound_to_a_key(&house).await;
     bound_to_a_certificate(&house).await;
     at_a_page(&house).await;
+    known_as::in_every_way(&house).await;
     answers_to_nobodys_question(&house).await;
     signed_out_at_the_provider(&house).await;
 }

@@ -6,6 +6,7 @@
 
 mod build;
 pub mod config;
+mod credentials;
 pub mod demo;
 mod issuers;
 mod local;

@@ -18,10 +18,8 @@
 
 use std::path::Path;
 
-use zeroize::Zeroizing;
-
+use super::credentials::credentials;
 use crate::gateway::duty::Pair;
-use crate::gateway::issuers::Credentials;
 use crate::gateway::opaque::Introspected;
 use crate::gateway::rooms::PeopleRules;
 use crate::gateway::sign_in::SignIn;
@@ -102,29 +100,6 @@ pub(super) fn read(root: &Table<'_, '_>, base: &Path) -> PeopleRules {
         });
     }
     rules
-}
-
-/// Our name and secret at an issuer; the secret is in a file of its own.
-fn credentials(table: &Table<'_, '_>, base: &Path) -> Option<Credentials> {
-    let (client_id, file) = (table.need_str("client_id"), table.need_str("client_secret_file"));
-    let (client_id, file) = (client_id?.to_owned(), base.join(file?));
-    match std::fs::read_to_string(&file) {
-        Ok(secret) if !secret.trim().is_empty() => {
-            Some(Credentials { client_id, secret: Zeroizing::new(secret.trim().to_owned()) })
-        }
-        Ok(_) => {
-            table.wrong("client_secret_file", "is empty", "name a file with the client's secret");
-            None
-        }
-        Err(error) => {
-            table.wrong(
-                "client_secret_file",
-                format_args!("{}: {error}", file.display()),
-                "name a file that can be read",
-            );
-            None
-        }
-    }
 }
 
 /// A word of an enum that is spelt in snake case.

@@ -59,9 +59,8 @@ pub async fn keys(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
         let directory = rooms.directory.load_full();
         // Another directory may name other anchors.
         if trusted != Some(directory.version) {
-            match wire::services(&directory) {
-                Ok(client) => rooms.services.client.store(Arc::new(client)),
-                Err(error) => tracing::error!(error, "no client for issuers"),
+            if let Err(error) = rooms.services.trust(wire::service_anchors(&directory)) {
+                tracing::error!(%error, "no client for issuers");
             }
             addresses(&rooms, |all| {
                 all.retain(|name, _| directory.issuers.iter().any(|issuer| issuer.issuer == *name))
@@ -115,7 +114,7 @@ fn step(rooms: &Arc<Rooms>, issuer: &mut Issuer, event: RefreshEvent, now: UnixM
     match issuer.policy.step(event, now) {
         RefreshAction::Nothing => {}
         RefreshAction::Fetch => {
-            let (client, entry) = (rooms.services.client.load_full(), issuer.entry.clone());
+            let (client, entry) = (rooms.services.client(), issuer.entry.clone());
             fetches.spawn(async move {
                 let fetched = fetch_keys(&client, &entry).await;
                 (entry, fetched)
@@ -168,9 +167,7 @@ async fn fetch_keys(client: &Client, issuer: &crate::federation::Issuer) -> Resu
     if found.issuer != issuer.issuer {
         return Err("the discovery document names another issuer".into());
     }
-    let others = [&found.introspection_endpoint, &found.authorization_endpoint, &found.token_endpoint];
-    let plain = |url: &str| !url.starts_with("https://");
-    if plain(&found.jwks_uri) || others.into_iter().flatten().any(|url| plain(url)) {
+    if found.all().any(|url| !url.starts_with("https://")) {
         return Err("the discovery document names an address without TLS".into());
     }
     let algorithms: Vec<_> = issuer.algorithms.iter().filter_map(|a| crate::identity::jose::algorithm(a)).collect();

@@ -170,7 +170,7 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     tasks.spawn(refresh::keys(rooms.clone(), stop.clone()));
     let folder = config.gateway.data.join("statuses");
     let own = rooms.clone();
-    let client = move || own.services.client.load_full();
+    let client = move || own.services.client();
     let file = jobs::responders::file(&folder);
     tasks.spawn(Responders::new(client, rooms.certificate_status.clone(), file).run(stop.clone()));
     tasks.spawn(statuses::refresh(rooms.clone(), config_now.clone(), folder, stop.clone()));

@@ -90,7 +90,7 @@ pub async fn refresh(
             if source.due > now {
                 continue;
             }
-            source.due = match fetch(&rooms.services.client.load_full(), &rooms.statuses, source, &known).await {
+            source.due = match fetch(&rooms.services.client(), &rooms.statuses, source, &known).await {
                 Ok(new) => {
                     if new {
                         tracing::info!(url = source.url, "a newer list is in force");

@@ -117,7 +117,7 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
     let kept = statuses::kept(&config.statuses, &data.join("statuses"), &known);
     let answers = responders::kept(&responders::file(&data.join("statuses")), &asked.issuers, now);
     let rates = Rates::new(&contracts);
-    let services = Issuers::new(services(&directory)?);
+    let services = Issuers::new(service_anchors(&directory)).map_err(|e| e.to_string())?;
     let master = Key::read_or_make(&shared.join("master.key")).map_err(|e| e.to_string())?;
     let secrets = Secrets::derive(&master).map_err(|e| e.to_string())?;
     Ok(Arc::new(Rooms {
@@ -460,10 +460,14 @@ pub fn api_tls(config: &Config, directory: &Directory) -> Result<Arc<rustls::Ser
     tls::server(own_identity(config)?, tls::Clients::Asked(&anchors)).map_err(|e| e.to_string())
 }
 
-/// Speaks to issuers, under the directory's anchors for services.
+/// Whom issuers' TLS is trusted by.
+pub fn service_anchors(directory: &Directory) -> Vec<CertificateDer<'static>> {
+    directory.anchors.services.iter().map(|a| CertificateDer::from(a.0.clone())).collect()
+}
+
+/// Speaks to services of the federation, under the directory's anchors.
 pub fn services(directory: &Directory) -> Result<Client, Wrong> {
-    let anchors: Vec<_> = directory.anchors.services.iter().map(|a| CertificateDer::from(a.0.clone())).collect();
-    Ok(Client::new(&ClientTls::new(&anchors, None).map_err(|e| e.to_string())?))
+    Ok(Client::new(&ClientTls::new(&service_anchors(directory), None).map_err(|e| e.to_string())?))
 }
 
 /// The hosts we answer for: what the directory says of us, what the configuration adds, and where we listen.

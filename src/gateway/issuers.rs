@@ -11,19 +11,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as B64;
-use http::{HeaderValue, Request, header};
+use bytes::Bytes;
+use http::Response;
 use moka::future::Cache;
+use rustls_pki_types::CertificateDer;
 use serde::Deserialize;
-use zeroize::Zeroizing;
 
+use super::client_auth::{Credentials, Lines};
 use super::opaque::{Introspected, Source, Unknown, whose};
 use crate::identity::jose::Object;
 use crate::identity::{IdentityError, strict};
-use crate::terms::Digest;
-use crate::upstream::Client;
-use crate::upstream::body::full;
+use crate::terms::{Digest, UnixMillis};
+use crate::upstream::{Client, UpstreamError};
 
 /// Longest wait for an issuer's answer while a person waits for ours.
 const WAIT: Duration = Duration::from_secs(3);
@@ -49,38 +48,48 @@ pub struct Endpoints {
     pub token_endpoint: Option<String>,
     #[serde(default)]
     pub end_session_endpoint: Option<String>,
+    #[serde(default)]
+    pub mtls_endpoint_aliases: Aliases,
     /// The issuer names itself in its answers to the browser (RFC 9207).
     #[serde(default)]
     pub authorization_response_iss_parameter_supported: bool,
 }
 
-/// A client's name and secret at an issuer.
-#[derive(Clone)]
-pub struct Credentials {
-    pub client_id: String,
-    pub secret: Zeroizing<String>,
+/// Where clients go that are known by the certificate of their connection, where that is elsewhere (RFC 8705 §5).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Aliases {
+    #[serde(default)]
+    pub introspection_endpoint: Option<String>,
+    #[serde(default)]
+    pub token_endpoint: Option<String>,
 }
 
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Credentials({})", self.client_id)
+impl Endpoints {
+    /// Where codes become tokens, for a client that is known in this way.
+    pub fn token(&self, who: &Credentials) -> Option<&str> {
+        let alias = self.mtls_endpoint_aliases.token_endpoint.as_ref().filter(|_| who.by_certificate());
+        alias.or(self.token_endpoint.as_ref()).map(String::as_str)
     }
-}
 
-impl Credentials {
-    /// `client_secret_basic` (RFC 6749 §2.3.1): both halves in form encoding.
-    pub fn basic(&self) -> Option<HeaderValue> {
-        let pair = Zeroizing::new(format!("{}:{}", encoded(&self.client_id), encoded(&self.secret)));
-        let mut value = HeaderValue::try_from(format!("Basic {}", B64.encode(pair.as_bytes()))).ok()?;
-        value.set_sensitive(true);
-        Some(value)
+    /// Where opaque tokens are asked about.
+    pub fn introspection(&self, who: &Credentials) -> Option<&str> {
+        let alias = self.mtls_endpoint_aliases.introspection_endpoint.as_ref().filter(|_| who.by_certificate());
+        alias.or(self.introspection_endpoint.as_ref()).map(String::as_str)
     }
-}
 
-/// `application/x-www-form-urlencoded`.
-pub fn encoded(text: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
-    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+    /// Everything that we send something to, or the browser.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        let aliases = &self.mtls_endpoint_aliases;
+        let optional = [
+            &self.introspection_endpoint,
+            &self.authorization_endpoint,
+            &self.token_endpoint,
+            &self.end_session_endpoint,
+            &aliases.introspection_endpoint,
+            &aliases.token_endpoint,
+        ];
+        optional.into_iter().flatten().chain([&self.jwks_uri]).map(String::as_str)
+    }
 }
 
 /// What an issuer said of a token: whose it is and its claims, or that it is not active.
@@ -88,7 +97,7 @@ type Said = Result<Arc<Object>, IdentityError>;
 
 /// The issuers' services.
 pub struct Issuers {
-    pub client: ArcSwap<Client>,
+    lines: ArcSwap<Lines>,
     pub endpoints: ArcSwap<BTreeMap<String, Endpoints>>,
     answers: Cache<Digest, (Said, Duration)>,
     unknown: Unknown,
@@ -109,13 +118,45 @@ impl moka::Expiry<Digest, (Said, Duration)> for Believed {
 }
 
 impl Issuers {
-    pub fn new(client: Client) -> Self {
-        Self {
-            client: ArcSwap::from_pointee(client),
+    /// # Errors
+    /// [`UpstreamError::Tls`] for an anchor that is no certificate.
+    pub fn new(anchors: Vec<CertificateDer<'static>>) -> Result<Self, UpstreamError> {
+        Ok(Self {
+            lines: ArcSwap::from_pointee(Lines::new(anchors)?),
             endpoints: ArcSwap::default(),
             answers: Cache::builder().max_capacity(REMEMBERED).expire_after(Believed).build(),
             unknown: Unknown::new(),
-        }
+        })
+    }
+
+    /// Other anchors: every connection is made anew.
+    ///
+    /// # Errors
+    /// [`UpstreamError::Tls`]; the former ones stay.
+    pub fn trust(&self, anchors: Vec<CertificateDer<'static>>) -> Result<(), UpstreamError> {
+        self.lines.store(Arc::new(Lines::new(anchors)?));
+        Ok(())
+    }
+
+    /// For whatever is fetched without saying who we are.
+    pub fn client(&self) -> Client {
+        self.lines.load().plain().clone()
+    }
+
+    /// Sends a form to an endpoint of `issuer`, as the client that we are there.
+    ///
+    /// # Errors
+    /// In words, for the operator.
+    pub async fn post(
+        &self,
+        (issuer, endpoint): (&str, &str),
+        who: &Credentials,
+        form: &[(&str, &str)],
+        (wait, max): (Duration, usize),
+    ) -> Result<Response<Bytes>, String> {
+        let request = who.form(issuer, endpoint, form, UnixMillis::now())?;
+        let client = self.lines.load().of(who).map_err(|e| e.to_string())?;
+        client.fetch(request, wait, max).await.map_err(|e| e.to_string())
     }
 
     /// Claims of an opaque token, from the one issuer in `whom` that may have made it. Equal questions at one time are one
@@ -159,18 +200,10 @@ impl Issuers {
     /// One question (RFC 7662 §2); `None` for a token that is not active.
     async fn call(&self, token: &str, one: &Introspected) -> Result<Option<Object>, String> {
         let endpoints = self.endpoints.load();
-        let endpoint = endpoints.get(&one.issuer).and_then(|found| found.introspection_endpoint.as_deref());
-        let endpoint = endpoint.ok_or("no introspection endpoint is known")?;
-        let basic = one.credentials.basic().ok_or("the client's name or secret cannot stand in a header")?;
-        let form = format!("token={}&token_type_hint=access_token", encoded(token));
-        let request = Request::post(endpoint)
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .header(header::ACCEPT, "application/json")
-            .header(header::AUTHORIZATION, basic)
-            .body(full(form))
-            .map_err(|e| e.to_string())?;
-        let client = self.client.load_full();
-        let response = client.fetch(request, WAIT, ANSWER_MAX).await.map_err(|e| e.to_string())?;
+        let endpoint = endpoints.get(&one.issuer).and_then(|found| found.introspection(&one.credentials));
+        let place = (one.issuer.as_str(), endpoint.ok_or("no introspection endpoint is known")?);
+        let form = [("token", token), ("token_type_hint", "access_token")];
+        let response = self.post(place, &one.credentials, &form, (WAIT, ANSWER_MAX)).await?;
         if !response.status().is_success() {
             return Err(format!("introspection: {}", response.status()));
         }

@@ -12,6 +12,7 @@ pub mod act;
 mod agents;
 pub mod certificate_status;
 pub mod changes;
+pub mod client_auth;
 pub mod concern;
 pub mod consents;
 pub mod contacts;

@@ -10,7 +10,8 @@ use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use moka::future::Cache;
 
-use super::issuers::{Credentials, REMEMBERED};
+use super::client_auth::Credentials;
+use super::issuers::REMEMBERED;
 use crate::identity::IdentityError;
 use crate::terms::Digest;
 
@@ -115,12 +116,13 @@ pub(super) fn whose<'w>(token: &str, whom: &'w [Introspected], from: &Source<'_>
 mod tests {
     use zeroize::Zeroizing;
 
+    use super::super::client_auth::Way;
     use super::*;
 
     fn issuer(name: &str, prefix: &str, callers: &[&str]) -> Introspected {
         Introspected {
             issuer: name.into(),
-            credentials: Credentials { client_id: "us".into(), secret: Zeroizing::new("secret".into()) },
+            credentials: Credentials::new("us", Way::Basic(Zeroizing::new("secret".into()))),
             believed_s: 5,
             prefix: prefix.into(),
             callers: callers.iter().map(|caller| (*caller).to_owned()).collect(),

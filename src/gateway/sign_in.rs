@@ -9,12 +9,13 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Request, header};
+use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::client_auth::{Credentials, encoded};
 use super::door::{Door, From, person};
-use super::issuers::{Credentials, Endpoints, encoded};
+use super::issuers::Endpoints;
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
 use super::who::{Person, Terminal};
@@ -26,7 +27,6 @@ use crate::identity::{IdentityError, id_token, jose};
 use crate::store::{once, session};
 use crate::terms::refusal::tolds;
 use crate::terms::{Digest, Next, Refusal, UnixMillis};
-use crate::upstream::body::full;
 
 tolds! {
     /// Pages are not offered here.
@@ -308,23 +308,16 @@ async fn redeem(
     verifier: &str,
 ) -> Result<Tokens, Refusal> {
     let down = |why: String| Refusal::new(&SIGN_IN_DOWN, why);
-    let endpoint = found.token_endpoint.as_deref().ok_or_else(|| down("no token endpoint is known".into()))?;
-    let basic: Option<HeaderValue> = settings.credentials.basic();
+    let who = &settings.credentials;
+    let endpoint = found.token(who).ok_or_else(|| down("no token endpoint is known".into()))?;
     let form = [
         ("grant_type", "authorization_code"),
         ("code", code),
         ("redirect_uri", &callback(rooms)?),
         ("code_verifier", verifier),
     ];
-    let form: Vec<_> = form.into_iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-    let request = Request::post(endpoint)
-        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .header(header::ACCEPT, "application/json")
-        .header(header::AUTHORIZATION, basic.ok_or_else(|| down("the client's name or secret".into()))?)
-        .body(full(form.join("&")))
-        .map_err(|e| down(e.to_string()))?;
-    let client = rooms.services.client.load_full();
-    let response = client.fetch(request, WAIT, ANSWER_MAX).await.map_err(|e| down(e.to_string()))?;
+    let place = (settings.issuer.as_str(), endpoint);
+    let response = rooms.services.post(place, who, &form, (WAIT, ANSWER_MAX)).await.map_err(down)?;
     match response.status().as_u16() {
         200 => {}
         400..500 => return Err(Refusal::new(&SIGN_IN_REFUSED, format!("token endpoint: {}", response.status()))),

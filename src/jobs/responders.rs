@@ -60,7 +60,7 @@ pub fn kept(file: &Path, issuers: &[Certificate], now: UnixMillis) -> Answers {
 
 /// Keeps answers current.
 pub struct Responders {
-    client: Box<dyn Fn() -> Arc<Client> + Send + Sync>,
+    client: Box<dyn Fn() -> Client + Send + Sync>,
     status: Arc<CertificateStatus>,
     file: PathBuf,
 }
@@ -69,7 +69,7 @@ impl Responders {
     /// `client` gives the client in force: its anchors come with each version of the directory. `file` is where answers are
     /// kept for the next start, see [`file`].
     pub fn new(
-        client: impl Fn() -> Arc<Client> + Send + Sync + 'static,
+        client: impl Fn() -> Client + Send + Sync + 'static,
         status: Arc<CertificateStatus>,
         file: PathBuf,
     ) -> Self {

@@ -158,7 +158,7 @@ fn responders(world: &World, url: &str, max_age_s: Option<i64>, file: &Path) -> 
     let known = kept(file, std::slice::from_ref(&issuer), NOW);
     let asked = Asked::new(vec![(url.to_owned(), issuer)], max_age_s);
     let status = Arc::new(CertificateStatus::new(asked, known));
-    let client = Arc::new(Client::new(&ClientTls::new(&[], None).unwrap()));
+    let client = Client::new(&ClientTls::new(&[], None).unwrap());
     (Responders::new(move || client.clone(), status.clone(), file.to_owned()), status)
 }
 
@@ -293,7 +293,7 @@ async fn a_responder_is_asked_under_the_anchors_in_force() {
     };
     let client = |anchors: &[Vec<u8>]| {
         let anchors: Vec<_> = anchors.iter().map(|der| der.clone().into()).collect();
-        Arc::new(Client::new(&ClientTls::new(&anchors, None).unwrap()))
+        Client::new(&ClientTls::new(&anchors, None).unwrap())
     };
     let in_force = Arc::new(Mutex::new(client(&[])));
     let own = in_force.clone();

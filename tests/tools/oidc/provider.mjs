@@ -1,10 +1,13 @@
 // npm's oidc-provider as one test needs it: accounts without passwords, JWT and opaque access tokens for the gateway, keys
 // that rotate on request. Serves HTTPS until standard input closes.
 //
-//   node provider.mjs '{"port": 1, "cert": "FILE", "key": "FILE", "gateway": "https://…", "secret": "…", "accounts": {…}}'
+//   node provider.mjs '{"port": 1, "cert": "FILE", "key": "FILE", "gateway": "https://…", "secret": "…", "accounts": {…},
+//                      "known": {"jwk": {…}, "chain": ["base64", …], "uri": "urn:…", "ca": "FILE"}}'
+//
+// `known` is how the gateway may show who it is, besides the secret. Whoever shows a certificate goes to the next port.
 //
 //   POST /test/rotate   signs with a new key; the old one stays in the set until POST /test/drop
-//   GET  /test/counts   how often the key set was fetched, how often a token was introspected
+//   GET  /test/counts   how often the key set was fetched, a token introspected, the next port asked
 import { readFileSync } from 'node:fs';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import https from 'node:https';
@@ -20,7 +23,9 @@ const newKey = () => {
   return { ...jwk, kid: `key-${made}`, use: 'sig', alg: 'ES256' };
 };
 let keys = [newKey()];
-const counts = { jwks: 0, introspection: 0 };
+const counts = { jwks: 0, introspection: 0, alias: 0 };
+const { known } = setup;
+const alias = `https://127.0.0.1:${setup.port + 1}`;
 const cookieKeys = [randomBytes(16).toString('hex')];
 const nonceSecret = randomBytes(32);
 
@@ -35,6 +40,13 @@ const client = (client_id, more) => ({
   ...more,
 });
 const secret = { token_endpoint_auth_method: 'client_secret_basic', client_secret: setup.secret };
+const pinned = { ...known.jwk, kid: 'of-the-certificate', x5c: known.chain };
+const ours = [
+  ['post', { token_endpoint_auth_method: 'client_secret_post', client_secret: setup.secret }],
+  ['key', { token_endpoint_auth_method: 'private_key_jwt', jwks: { keys: [known.jwk] } }],
+  ['certificate', { token_endpoint_auth_method: 'tls_client_auth', tls_client_auth_san_uri: known.uri }],
+  ['pinned', { token_endpoint_auth_method: 'self_signed_tls_client_auth', jwks: { keys: [pinned] } }],
+];
 
 const make = () => {
   const provider = new Provider(issuer, {
@@ -48,7 +60,10 @@ const make = () => {
       client('phone', { dpop_bound_access_tokens: true }),
       client('gateway', { ...secret, backchannel_logout_uri: `${setup.gateway}/v1/backchannel-logout` }),
       client('introspector', { ...secret, redirect_uris: [], response_types: [], grant_types: [] }),
+      ...ours.map(([name, more]) => client(name, more)),
     ],
+    clientAuthMethods: ['none', 'client_secret_basic', ...ours.map(([, more]) => more.token_endpoint_auth_method)],
+    discovery: { mtls_endpoint_aliases: { token_endpoint: `${alias}/token`, introspection_endpoint: `${alias}/token/introspection` } },
     scopes: ['openid', 'profile'],
     findAccount: (_, id) => setup.accounts[id] && {
       accountId: id,
@@ -63,12 +78,20 @@ const make = () => {
     ttl: { AccessToken: 600, AuthorizationCode: 60, Session: 600, Grant: 600, Interaction: 60, IdToken: 600 },
     features: {
       devInteractions: { enabled: false },
-      introspection: { enabled: true, allowedPolicy: (_, asking) => asking.clientId === 'introspector' },
+      introspection: {
+        enabled: true,
+        allowedPolicy: (_, asking) => ['introspector', ...ours.map(([name]) => name)].includes(asking.clientId),
+      },
       revocation: { enabled: true },
       dPoP: { enabled: true, nonceSecret },
       mTLS: {
         enabled: true,
         certificateBoundAccessTokens: true,
+        tlsClientAuth: true,
+        selfSignedTlsClientAuth: true,
+        certificateAuthorized: (ctx) => ctx.socket.authorized,
+        certificateSubjectMatches: (ctx, property, expected) =>
+          property === 'tls_client_auth_san_uri' && ctx.socket.getPeerCertificate().subjectaltname.split(', ').includes(`URI:${expected}`),
         getCertificate: (ctx) => {
           const peer = ctx.socket.getPeerCertificate();
           return peer?.raw && `-----BEGIN CERTIFICATE-----\n${peer.raw.toString('base64')}\n-----END CERTIFICATE-----`;
@@ -116,39 +139,46 @@ const answer = (response, value) => {
   response.end(JSON.stringify(value));
 };
 
-const server = https.createServer(
-  { cert: readFileSync(setup.cert), key: readFileSync(setup.key), requestCert: true, rejectUnauthorized: false },
-  async (request, response) => {
-    const path = request.url.split('?')[0];
-    try {
-      if (path === '/jwks') counts.jwks += 1;
-      if (path === '/token/introspection') counts.introspection += 1;
-      if (path === '/test/counts') return answer(response, counts);
-      if (path === '/test/rotate') {
-        keys = [newKey(), ...keys];
-        callback = (provider = make()).callback();
-        return answer(response, { kid: keys[0].kid });
-      }
-      if (path === '/test/drop') {
-        keys = keys.slice(0, 1);
-        callback = (provider = make()).callback();
-        return answer(response, {});
-      }
-      // Signing in: the account that the application hints at, as if they had shown their face.
-      if (path.startsWith('/interaction/')) {
-        const details = await provider.interactionDetails(request, response);
-        const accountId = details.params.login_hint ?? 'zhangsan';
-        const login = { accountId, acr: 'urn:tongban:acr:3', amr: ['face'] };
-        return await provider.interactionFinished(request, response, { login }, { mergeWithLastSubmission: false });
-      }
-      return callback(request, response);
-    } catch (error) {
-      console.error(error);
-      response.statusCode = 500;
-      return answer(response, { error: String(error) });
+const serve = https.createServer.bind(https, {
+  cert: readFileSync(setup.cert),
+  key: readFileSync(setup.key),
+  ca: readFileSync(known.ca),
+  requestCert: true,
+  rejectUnauthorized: false,
+});
+const handle = async (request, response) => {
+  const path = request.url.split('?')[0];
+  try {
+    if (path === '/jwks') counts.jwks += 1;
+    if (path === '/token/introspection') counts.introspection += 1;
+    if (path === '/test/counts') return answer(response, counts);
+    if (path === '/test/rotate') {
+      keys = [newKey(), ...keys];
+      callback = (provider = make()).callback();
+      return answer(response, { kid: keys[0].kid });
     }
-  },
-);
-server.listen(setup.port, '127.0.0.1', () => console.log('ready'));
+    if (path === '/test/drop') {
+      keys = keys.slice(0, 1);
+      callback = (provider = make()).callback();
+      return answer(response, {});
+    }
+    // Signing in: the account that the application hints at, as if they had shown their face.
+    if (path.startsWith('/interaction/')) {
+      const details = await provider.interactionDetails(request, response);
+      const accountId = details.params.login_hint ?? 'zhangsan';
+      const login = { accountId, acr: 'urn:tongban:acr:3', amr: ['face'] };
+      return await provider.interactionFinished(request, response, { login }, { mergeWithLastSubmission: false });
+    }
+    return callback(request, response);
+  } catch (error) {
+    console.error(error);
+    response.statusCode = 500;
+    return answer(response, { error: String(error) });
+  }
+};
+serve((request, response) => {
+  counts.alias += 1;
+  return handle(request, response);
+}).listen(setup.port + 1, '127.0.0.1', () => serve(handle).listen(setup.port, '127.0.0.1', () => console.log('ready')));
 process.stdin.resume();
 process.stdin.on('end', () => process.exit(0));
