@@ -4,8 +4,12 @@
 mod federation;
 #[path = "partners/passed.rs"]
 mod passed;
+#[path = "partners/one_call.rs"]
+mod one_call;
 #[path = "partners/provider.rs"]
 mod provider;
+#[path = "partners/quota.rs"]
+mod quota;
 #[path = "partners/settings.rs"]
 mod settings;
 #[path = "partners/shredding.rs"]
@@ -116,6 +120,8 @@ async fn operators_and_partners() {
     settings::all(&federation).await;
     passed::all(&federation).await;
     provider::down(&federation).await;
+    one_call::a_thousand(&federation).await;
+    quota::given_back(&federation).await;
 }
 
 /// Shared data are asked once, used again while they may be, and forgotten when their provider says so.

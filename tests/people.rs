@@ -26,10 +26,12 @@ use serde_json::{Value, json};
 use tongban::app::demo::World;
 use tongban::app::demo::token_for;
 use tongban::app::demo::tokens::Options;
+use tongban::federation::{Directory, signed};
 use tongban::identity::delegation::{PowerOfAttorney, Uses, Wording, sign};
 use tongban::identity::issue::SigningKey;
 use tongban::terms::UnixMillis;
 use tongban::trust::pem;
+use tongban::trust::suite::load_key;
 
 const ITEM: &str = "002009901000";
 const OTHER_ITEM: &str = "002014901000";
@@ -125,6 +127,18 @@ impl<'f> House<'f> {
         assert!(done.status.success(), "{}", tools::text(&done));
     }
 
+    /// The federation operator changes the directory, under its next version. Gateways take it with their next reload, or when
+    /// they look for it.
+    fn publish(&self, change: impl FnOnce(&mut Directory)) {
+        let mut directory = tongban::app::demo::directory::read(&self.world, UnixMillis::now()).expect("the directory");
+        change(&mut directory);
+        directory.version += 1;
+        let operator = load_key(&self.world.federation().join("operator.key")).expect("the operator's key");
+        let input = signed::signing_input(&serde_json::to_vec(&directory).expect("JSON"));
+        let signature = operator.sign_jose(input.as_bytes()).expect("signed");
+        fs::write(self.world.directory(), signed::assemble(&input, &signature)).expect("written");
+    }
+
     /// Lines of the log with this kind, newest last.
     fn lines(&self, kind: &str) -> Vec<Value> {
         self.lines_of("gw-440305", kind)
@@ -193,6 +207,7 @@ async fn people_and_their_tokens() {
     attacks::all(&house).await;
     attacks::words_of_gateways(&house).await;
     certificates::names(&house).await;
+    certificates::member_lists(&house).await;
     issuers::all(&house).await;
     a_clerk_with_one_token(&house).await;
     what_is_not_exchanged(&house).await;

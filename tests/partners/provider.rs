@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,8 +16,10 @@ use super::federation::{Answer, Federation, Headers, Window};
 
 /// How the provider answers.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Mood {
+pub enum Mood {
     Well,
+    /// Well, after a while.
+    Slow,
     Hangs,
     Fails,
     Garbles,
@@ -27,27 +30,42 @@ enum Mood {
 }
 
 /// A provider that behaves as it is told; the next call already.
-struct Provider {
-    url: String,
+pub struct Provider {
+    pub url: String,
     mood: Arc<Mutex<Mood>>,
+    calls: Arc<AtomicUsize>,
 }
 
 impl Provider {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let mood = Arc::new(Mutex::new(Mood::Well));
-        let own = mood.clone();
+        let (own, calls) = (mood.clone(), Arc::new(AtomicUsize::new(0)));
+        let counted = calls.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let mood = *own.lock().expect("whole");
+                counted.fetch_add(1, Ordering::SeqCst);
                 std::thread::spawn(move || answer(stream, mood));
             }
         });
-        Self { url, mood }
+        Self { url, mood, calls }
     }
 
-    fn is(&self, mood: Mood) {
+    /// How often it was called.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    /// A configuration in which the system of this name is found at another address.
+    pub fn in_place_of(system: &str, config: &str, address: &str) -> String {
+        let at = config.find(&format!("[[system]]\nid = \"{system}\"")).expect("the provider");
+        let url = config[at..].lines().find(|line| line.starts_with("url = ")).expect("its address");
+        config.replace(url, &format!("url = {address:?}"))
+    }
+
+    pub fn is(&self, mood: Mood) {
         *self.mood.lock().expect("whole") = mood;
     }
 }
@@ -67,6 +85,10 @@ fn answer(mut stream: TcpStream, mood: Mood) {
     };
     let text = match mood {
         Mood::Well => sent("200 OK", good.len(), &good),
+        Mood::Slow => {
+            std::thread::sleep(Duration::from_secs(2));
+            sent("200 OK", good.len(), &good)
+        }
         Mood::Hangs => {
             // Longer than anybody waits; the thread ends with the test.
             std::thread::sleep(Duration::from_secs(60));
@@ -176,9 +198,7 @@ pub async fn down(federation: &Federation) {
     let there = Operator::at(federation, 1);
     let (own, theirs) = (desk.here.read("tongban.toml"), there.read("tongban.toml"));
     let provider = Provider::start();
-    let at = theirs.find("[[system]]\nid = \"household-register\"").expect("the provider");
-    let url = theirs[at..].lines().find(|line| line.starts_with("url = ")).expect("its address");
-    let with = |address: &str| theirs.replace(url, &format!("url = {address:?}"));
+    let with = |address: &str| Provider::in_place_of("household-register", &theirs, address);
     there.write("tongban.toml", &with(&provider.url));
 
     for (mood, why, told) in [

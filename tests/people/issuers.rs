@@ -9,11 +9,9 @@ use arc_swap::ArcSwap;
 use http::{Request, Response, StatusCode};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tongban::federation::{Directory, signed};
 use tongban::http::serve::{Connection, Limits, serve};
 use tongban::http::tls;
 use tongban::identity::issue::{jwks, random_id};
-use tongban::trust::suite::load_key;
 use tongban::upstream::Body;
 use tongban::upstream::body::full;
 use tongban::upstream::tls::Identity;
@@ -83,26 +81,20 @@ impl Issuers {
 
     /// The federation operator lists them: the second for citizens, found at `place`, the third for staff of Jiyuan.
     fn list(&self, house: &House<'_>, place: &str) {
-        let mut directory =
-            tongban::app::demo::directory::read(&house.world, UnixMillis::now()).expect("the directory");
-        directory.issuers.retain(|issuer| !self.names.contains(&issuer.issuer));
-        let like = directory.issuers[0].clone();
-        for (name, population, places) in
-            [(&self.names[0], "citizen", vec![]), (&self.names[1], "staff", vec!["419001".parse().expect("a place")])]
-        {
-            let mut issuer = like.clone();
-            issuer.issuer.clone_from(name);
-            issuer.discovery = format!("{name}/{place}");
-            issuer.algorithms = vec!["ES256".into(), "RS256".into()];
-            issuer.populations = vec![population.to_owned()];
-            issuer.places = places;
-            directory.issuers.push(issuer);
-        }
-        directory.version += 1;
-        let operator = load_key(&house.world.federation().join("operator.key")).expect("the operator's key");
-        let input = signed::signing_input(&serde_json::to_vec::<Directory>(&directory).expect("JSON"));
-        let signature = operator.sign_jose(input.as_bytes()).expect("signed");
-        fs::write(house.world.directory(), signed::assemble(&input, &signature)).expect("written");
+        let jiyuan = vec!["419001".parse().expect("a place")];
+        house.publish(|directory| {
+            directory.issuers.retain(|issuer| !self.names.contains(&issuer.issuer));
+            let like = directory.issuers[0].clone();
+            for (name, population, places) in [(&self.names[0], "citizen", vec![]), (&self.names[1], "staff", jiyuan)] {
+                let mut issuer = like.clone();
+                issuer.issuer.clone_from(name);
+                issuer.discovery = format!("{name}/{place}");
+                issuer.algorithms = vec!["ES256".into(), "RS256".into()];
+                issuer.populations = vec![population.to_owned()];
+                issuer.places = places;
+                directory.issuers.push(issuer);
+            }
+        });
         house.configured("");
     }
 
