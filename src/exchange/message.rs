@@ -48,6 +48,23 @@ pub struct Message {
     /// Words of the authority, e.g. the reason of a refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// What a window under the owner's mandate asks the applicant for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub materials: Vec<Demanded>,
+}
+
+/// A material that a supplement notice asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Demanded {
+    /// Number in the guide.
+    pub no: u32,
+    /// What is wrong with the one that was handed in; absent where none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrong: Option<String>,
+    /// It is to come on paper: an electronic one will not do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paper: bool,
 }
 
 /// Everything the owner needs to decide: the personal part of a case.

@@ -15,10 +15,10 @@ use super::ledger::{self, Trace};
 use super::rooms::{Rooms, System};
 use super::step::{self, Inbox, Moved, Saying};
 use super::who::{Terminal, WRONG_KIND};
-use super::{facts, keep, papers};
+use super::{demands, facts, keep, papers};
 use crate::audit::entry::{Actor, Evidence, Outcome};
 use crate::audit::{Committed, Entry, Kind};
-use crate::exchange::message::{Dossier, PaperRef, Stored};
+use crate::exchange::message::{Demanded, Dossier, PaperRef, Stored};
 use crate::exchange::records::{self, Record};
 use crate::exchange::{Act, Case, Event, ExchangeError, Key, Paper};
 use crate::identity::delegation::Once;
@@ -41,6 +41,9 @@ pub struct Order {
     /// The result licence, sealed by its issuer.
     #[serde(default)]
     pub result: Option<ResultFile>,
+    /// What a supplement notice asks for: everything that is missing or wrong, once.
+    #[serde(default)]
+    pub materials: Vec<Demanded>,
 }
 
 #[derive(Deserialize)]
@@ -74,7 +77,7 @@ pub async fn order(
     trace: &Trace,
     terminal: &Terminal,
     no: CaseNo,
-    order: Order,
+    mut order: Order,
 ) -> Result<Done, Refusal> {
     let (office, Owned { record, key, dossier }) = owned(rooms, trace, terminal, no).await?;
     trace.by(Actor {
@@ -89,8 +92,11 @@ pub async fn order(
         None => return Err(Refusal::new(&WRONG_KIND, "offices do not do this")),
         Some(act) => {
             let catalogue = rooms.catalogue.load();
-            let who = official(office, &order.by);
-            let mut step = Ask::step(act, who, facts::case(&record, &dossier, catalogue.items.get(&dossier.item)));
+            let (who, item) = (official(office, &order.by), catalogue.items.get(&dossier.item));
+            let mut step = Ask::step(act, who, facts::case(&record, &dossier, item));
+            demands::named(order.act, &order.materials)?;
+            step.demanded = demands::of_notice(&catalogue, item, &dossier, &order.materials);
+            order.note = demands::words(item, &order.materials, order.note.as_deref());
             step.complete = true;
             step.grant = order.act == Act::Grant;
             step.reasons = order.note.as_deref().is_some_and(|n| !n.trim().is_empty());

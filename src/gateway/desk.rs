@@ -273,7 +273,7 @@ async fn wish(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, seen: Seen, wish: Wish<'_
     let outcome = async {
         if !here {
             let line = ledger::telling(line, rooms, no, &seen.key, None, note.as_deref())?;
-            let asking = step::Asking { person, terminal: &viewer.terminal.word(rooms), mandate: None };
+            let asking = step::Asking { person, terminal: &viewer.terminal.word(rooms), mandate: None, materials: &[] };
             let asked = onward::Asked { act, by: &by, note, spending: &spending, asking };
             kept = onward::ask(rooms, &seen.record, &seen.key, asked, viewer.trace).await?;
             let line = ledger::facts(line, &[("act", act.word()), ("asked", "owner")]);

@@ -139,7 +139,8 @@ impl Known {
         self.filing.request.priority && self.is_at_counter()
     }
 
-    fn is_at_counter(&self) -> bool {
+    /// Staff at a counter filed it: what was handed in, they asked for.
+    pub fn is_at_counter(&self) -> bool {
         self.actor.kind.is_staff() && self.terminal.region().is_some()
     }
 }

@@ -305,6 +305,7 @@ async fn make(
         dossier: Some(dossier.clone()),
         papers: vec![PaperRef { kind: Paper::Receipt, number: number.clone(), file: receipt.reference() }],
         note: None,
+        materials: Vec::new(),
     };
     let named = Digest::of(message.id.as_bytes());
     message.assertion =

@@ -17,6 +17,7 @@ pub mod concern;
 pub mod consents;
 pub mod contacts;
 pub mod decisions;
+mod demands;
 pub mod desk;
 pub mod door;
 pub mod duty;
@@ -72,6 +73,7 @@ use crate::terms::Told;
 pub fn tolds() -> Vec<&'static Told> {
     [
         intake::TOLDS,
+        demands::TOLDS,
         who::TOLDS,
         peer::TOLDS,
         pass::TOLDS,

@@ -9,7 +9,7 @@ use super::intake::{FORM, TOO_MANY_FILINGS, Upload};
 use super::lookup::{self, Asking};
 use super::rooms::Rooms;
 use super::who::Terminal;
-use super::{ledger, status};
+use super::{demands, ledger, status, submit};
 use crate::audit::Kind;
 use crate::audit::entry::Evidence as Leaf;
 use crate::catalogue::items::Item;
@@ -22,11 +22,12 @@ use crate::licences::{
     self, Anchors, CoverageRule, Holder, Need, Profile, Report, Revocation, TimeBasis, VerifiedLicence,
 };
 use crate::lookups::{BAD_ANSWER, Fact, LookupError, NO_PROVIDER, PROVIDER_DOWN, UNKNOWN_SUBJECT};
+use crate::policy::{Ask, Demand, Permit};
 use crate::store::counter;
 use crate::terms::{CaseNo, Digest, Refusal, ResidentId, Told, UnixMillis};
 use crate::trust::certificate::Certificate;
 
-pub async fn ask(allowed: Allowed, rooms: &Arc<Rooms>) -> Result<Proven, Refusal> {
+pub async fn ask(mut allowed: Allowed, rooms: &Arc<Rooms>) -> Result<Proven, Refusal> {
     let catalogue = rooms.catalogue.load_full();
     let item = catalogue.item(allowed.placed.known.filing.request.item)?;
     let named = &allowed.placed.known.filing.request.materials;
@@ -39,9 +40,13 @@ pub async fn ask(allowed: Allowed, rooms: &Arc<Rooms>) -> Result<Proven, Refusal
     allowed.placed.known.trace.concerns(Concern { case: Some(case), ..allowed.placed.concern(rooms) });
     let mut materials = Vec::new();
     let mut found = Vec::new();
+    let mut demanded = Vec::new();
     for material in &item.materials {
         let upload = upload_for(&allowed, material.no)?;
         let mut verdict = None;
+        if upload.is_some() && allowed.placed.known.is_at_counter() {
+            demanded.extend(demands::shareable(&catalogue, material));
+        }
         match (material.source, upload) {
             (Source::Licence, Some(upload)) => {
                 let kind = material.reference.as_deref().and_then(|id| catalogue.licence_types.get(id));
@@ -64,7 +69,7 @@ pub async fn ask(allowed: Allowed, rooms: &Arc<Rooms>) -> Result<Proven, Refusal
                         verdict = fact.stale().then(|| "STALE".to_owned());
                         found.push(lookup::reference(&fact));
                     }
-                    Err(refusal) => match without(&refusal, material.required) {
+                    Err(refusal) => match without(&refusal, material.required && upload.is_none()) {
                         Some(word) => verdict = Some(word.to_owned()),
                         None => return Err(refusal),
                     },
@@ -75,6 +80,10 @@ pub async fn ask(allowed: Allowed, rooms: &Arc<Rooms>) -> Result<Proven, Refusal
                 return Err(Refusal::new(&FORM, why).with("material", material.no));
             }
             _ => {}
+        }
+        // What sharing has nothing of, only the applicant has.
+        if matches!(verdict.as_deref(), Some("NOT_FOUND" | "NO_SOURCE")) {
+            demanded.retain(|demand: &Demand| Some(&demand.material) != material.reference.as_ref());
         }
         materials.push(Material {
             no: material.no.into(),
@@ -92,7 +101,20 @@ pub async fn ask(allowed: Allowed, rooms: &Arc<Rooms>) -> Result<Proven, Refusal
     if let Some(extra) = allowed.placed.known.filing.uploads.iter().find(|upload| !used(upload)) {
         return Err(Refusal::new(&FORM, format!("no material names the file part {}", extra.field)));
     }
+    if !demanded.is_empty() {
+        allowed.permit = without_demands(&allowed, rooms, item, demanded)?;
+    }
     Ok(Proven { allowed, evidence: Evidence { case, materials, facts: found } })
+}
+
+/// The rules once more, now that it is known what a counter took though sharing gives it.
+fn without_demands(allowed: &Allowed, rooms: &Rooms, item: &Item, demanded: Vec<Demand>) -> Result<Permit, Refusal> {
+    let mut ask = submit::asked(&allowed.placed, rooms, item, allowed.quota.is_some());
+    if let Ask::File(filing) = &mut ask {
+        filing.demanded = demanded;
+    }
+    let permit = rooms.policies.decide(&ask, allowed.placed.known.trace.at);
+    permit.map_err(|denial| denial.refusal())
 }
 
 /// What stands for shared data that could not be had: nobody is sent home because a source is down or talks nonsense, or

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::rooms::{Rooms, System};
 use super::who::{Person, PersonKind};
 use super::{keep, ledger, mandates, peer};
-use crate::exchange::message::{Message, PaperRef, Stored, VERSION};
+use crate::exchange::message::{Demanded, Message, PaperRef, Stored, VERSION};
 use crate::exchange::outbox::{self, Outgoing};
 use crate::exchange::records::{self, Record};
 use crate::exchange::{Act, Case, ExchangeError, Key};
@@ -51,6 +51,8 @@ pub struct Asking<'a> {
     pub terminal: &'a str,
     /// The mandate, as signed.
     pub mandate: Option<&'a str>,
+    /// What the applicant is asked for.
+    pub materials: &'a [Demanded],
 }
 
 /// Seals a message about a case; no material is in it, only papers.
@@ -92,6 +94,7 @@ pub async fn seal(
         dossier: None,
         papers,
         note,
+        materials: asking.map(|asking| asking.materials.to_vec()).unwrap_or_default(),
         id: id.clone(),
     };
     let container = keep::envelope(rooms, key, &message, files.to_vec()).await?;

@@ -15,6 +15,7 @@ use super::intake::Upload;
 use super::rooms::Rooms;
 use super::who::{NO_SUBJECT, PersonKind, Terminal, WRONG_KIND};
 use super::{door, facts, keep, minimal, prove, stationed};
+use crate::catalogue::items::Item;
 use crate::catalogue::owner::{Choice, PlaceFacts};
 use crate::catalogue::words::Mode;
 use crate::partners::{self, Allowed as OutletAllowed, ItemTerms, QuotaPlan};
@@ -106,6 +107,19 @@ fn placed(known: Known, rooms: &Rooms) -> Result<Placed, Refusal> {
     Ok(placed)
 }
 
+/// What the rules are asked about a filing. `listed`: the contract of an outlet allows it.
+pub(super) fn asked(placed: &Placed, rooms: &Rooms, item: &Item, listed: bool) -> Ask {
+    let known = &placed.known;
+    let now = known.trace.at;
+    Ask::file(
+        facts::who(rooms, &known.actor, &known.terminal, listed, known.present(), now),
+        facts::item(item, placed.owner.region),
+        facts::mode(placed.mode),
+        facts::scope(placed.scope),
+        known.citizen.as_person(rooms, known.present(), now),
+    )
+}
+
 /// May they? First the list of a window or the contract of an outlet, then the rules.
 fn allowed(placed: Placed, rooms: &Rooms) -> Result<Allowed, Refusal> {
     let known = &placed.known;
@@ -130,13 +144,7 @@ fn allowed(placed: Placed, rooms: &Rooms) -> Result<Allowed, Refusal> {
         }
         _ => None,
     };
-    let ask = Ask::file(
-        facts::who(rooms, &known.actor, &known.terminal, outlet.is_some(), known.present(), now),
-        facts::item(item, placed.owner.region),
-        facts::mode(placed.mode),
-        facts::scope(placed.scope),
-        known.citizen.as_person(rooms, known.present(), now),
-    );
+    let ask = asked(&placed, rooms, item, outlet.is_some());
     let permit = rooms.policies.decide(&ask, now);
     let permit = permit.map_err(|denial| {
         let refusal = door::step_up(rooms, &known.citizen, &ask, denial.refusal());

@@ -18,10 +18,10 @@ use super::rooms::Rooms;
 use super::spending::Spending;
 use super::step::Asking;
 use super::who::{Person, Terminal, WRONG_KIND};
-use super::{facts, mandates, onward};
+use super::{demands, facts, mandates, onward};
 use crate::audit::Kind;
 use crate::audit::entry::{Behalf, Outcome};
-use crate::exchange::message::Dossier;
+use crate::exchange::message::{Demanded, Dossier};
 use crate::exchange::records::{self, Record};
 use crate::exchange::{Act, ExchangeError};
 use crate::identity::delegation::{Grant, PAPER_PARTIES, WindowMandate};
@@ -37,6 +37,9 @@ pub struct WindowOrder {
     pub note: Option<String>,
     /// The window mandate, as the department gave it.
     pub mandate: String,
+    /// What a supplement notice asks for.
+    #[serde(default)]
+    pub materials: Vec<Demanded>,
 }
 
 /// A clerk of a window of ours does what the owner's mandate lists, on the spot, or asks the owner's gateway to: the mandate is judged for this act, and the
@@ -87,13 +90,20 @@ pub async fn under_mandate(
     let concern = Concern::of(&record).with(&dossier);
     trace.concerns(concern.clone());
     let who = facts::who(rooms, person, terminal, true, true, trace.at);
-    let permit = mandated(rooms, act, who, &record, &dossier, (&grant, order.note.as_deref()), trace.at)?;
+    demands::named(order.act, &order.materials)?;
+    let says = Says { note: order.note.as_deref(), materials: &order.materials };
+    let permit = mandated(rooms, act, who, &record, &dossier, (&grant, says), trace.at)?;
     let line = concern
         .on(rooms, trace.about(rooms, Kind::CaseEvent, Some(person), terminal))
         .behalf(Behalf { mandate: Some(grant.paper()), relation: ledger::word("window"), pid: None })
         .dec(ledger::allowed(&permit));
     if collected {
-        let asking = Asking { person, terminal: &terminal.word(rooms), mandate: Some(&order.mandate) };
+        let asking = Asking {
+            person,
+            terminal: &terminal.word(rooms),
+            mandate: Some(&order.mandate),
+            materials: &order.materials,
+        };
         let (act, note) = (order.act, order.note);
         let line = ledger::telling(line, rooms, no, &key, None, note.as_deref())?;
         let asked = onward::Asked { act, by: &person.id, note, spending: &Spending::default(), asking };
@@ -104,7 +114,12 @@ pub async fn under_mandate(
     }
     // One person does it all (首席事务代表): the rules have said yes to just this, for an immediate item.
     record.case.one_hand |= decides;
-    let order = Order { act: order.act, by: person.id.clone(), note: order.note, ground: None, result: None };
+    let note = {
+        let catalogue = rooms.catalogue.load();
+        demands::words(catalogue.items.get(&dossier.item), &order.materials, order.note.as_deref())
+    };
+    let (by, materials) = (person.id.clone(), order.materials);
+    let order = Order { act: order.act, by, note, ground: None, result: None, materials };
     Ready { record, key, dossier, once: grant.once() }.carry_out(rooms, trace.at, order, line).await
 }
 
@@ -116,6 +131,13 @@ pub(super) fn not_theirs(refusal: Refusal) -> Refusal {
     }
 }
 
+/// What a window says with an act.
+#[derive(Clone, Copy)]
+pub(super) struct Says<'a> {
+    pub note: Option<&'a str>,
+    pub materials: &'a [Demanded],
+}
+
 /// The rules about an act under a mandate that was found good for it, wherever the window is.
 pub(super) fn mandated(
     rooms: &Rooms,
@@ -123,7 +145,7 @@ pub(super) fn mandated(
     who: Who,
     record: &Record,
     dossier: &Dossier,
-    (grant, note): (&Grant<WindowMandate>, Option<&str>),
+    (grant, says): (&Grant<WindowMandate>, Says<'_>),
     at: UnixMillis,
 ) -> Result<Permit, Refusal> {
     let catalogue = rooms.catalogue.load();
@@ -133,7 +155,8 @@ pub(super) fn mandated(
     step.mandate = Some(Mandate { authority: grant.from().to_owned(), live, item_listed, act_listed });
     step.complete = item.is_some_and(|i| facts::complete(&i.materials, &dossier.materials, &dossier.facts));
     step.grant = act == CaseAct::Decide; // a window has no word for a no
-    step.reasons = note.is_some_and(|n| !n.trim().is_empty());
+    step.reasons = says.note.is_some_and(|n| !n.trim().is_empty());
+    step.demanded = demands::of_notice(&catalogue, item, dossier, says.materials);
     step.ground = Ground::None;
     rooms.policies.decide(&Ask::Step(step), at).map_err(|denial| denial.refusal())
 }

@@ -13,7 +13,7 @@ use crate::gateway::concern::Concern;
 use crate::gateway::desk::REMARK_MAX;
 use crate::gateway::ledger::Trace;
 use crate::gateway::who::minutes_between;
-use crate::gateway::{Rooms, facts, ledger, mandates, onward, papers, windows};
+use crate::gateway::{Rooms, demands, facts, ledger, mandates, onward, papers, windows};
 use crate::identity::delegation::WindowMandate;
 use crate::policy::{Ask, CaseAct, Kind as WhoKind, Permit, Role, Who};
 use crate::store::CONFLICT;
@@ -114,11 +114,17 @@ async fn under_mandate(
     who.level_age_min = minutes_between(vouched.level_at, message.at);
     who.roles = vec![Role::Receive];
     let case_act = act::case_act(message.act).ok_or(ExchangeError::NoCase)?;
-    let permit =
-        windows::mandated(rooms, case_act, who, &record, &dossier, (&grant, message.note.as_deref()), trace.at)?;
+    demands::named(message.act, &message.materials)?;
+    let says = windows::Says { note: message.note.as_deref(), materials: &message.materials };
+    let permit = windows::mandated(rooms, case_act, who, &record, &dossier, (&grant, says), trace.at)?;
     let receipt = receipt::give(rooms, &message.id, opened.container.digest, trace.at, None)?;
     let inbox = onward::Inbox { id: &message.id, digest: opened.container.digest, receipt: &receipt };
-    let order = act::Order { act: message.act, by, note: message.note.clone(), ground: None, result: None };
+    let note = {
+        let catalogue = rooms.catalogue.load();
+        demands::words(catalogue.items.get(&dossier.item), &message.materials, message.note.as_deref())
+    };
+    let materials = message.materials.clone();
+    let order = act::Order { act: message.act, by, note, ground: None, result: None, materials };
     let line = arrival_line(opened, rooms, trace, &Concern::of(&record).with(&dossier));
     let line = ledger::telling(line, rooms, message.case, &key, None, order.note.as_deref())?;
     let due = papers::promised(rooms, &dossier, order.act, trace.at)?;

@@ -68,6 +68,11 @@ pub fn parameters(call: Call) -> Vec<Value> {
     }
 }
 
+/// A material that a supplement notice asks for.
+fn demanded() -> Value {
+    closed(&[("no", number()), ("wrong?", text()), ("paper?", flag())])
+}
+
 /// Media type and schema of the body, where there is one.
 pub fn body(call: Call) -> Option<(&'static str, Value)> {
     let binary = || json!({ "type": "string", "format": "binary" });
@@ -93,9 +98,15 @@ pub fn body(call: Call) -> Option<(&'static str, Value)> {
                 ("note?", text()),
                 ("ground?", text()),
                 ("result?", result),
+                ("materials?", list(demanded())),
             ]))
         }
-        Call::WindowAct => json(closed(&[("act", one_of(WINDOW_ACTS)), ("note?", text()), ("mandate", text())])),
+        Call::WindowAct => json(closed(&[
+            ("act", one_of(WINDOW_ACTS)),
+            ("note?", text()),
+            ("mandate", text()),
+            ("materials?", list(demanded())),
+        ])),
         Call::Contact | Call::OfficeContact => {
             let way = one_of(contacts::Way::ALL.iter().map(|way| way.word()));
             let mut members = vec![("way", way), ("alone", flag()), ("note?", text())];
