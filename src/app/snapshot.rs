@@ -162,7 +162,8 @@ impl Reading<'_> {
                 }
             },
         };
-        Some(Trusted { list: Arc::new(list), time_basis: trust.time_basis })
+        let (time_basis, sealed_by_issuer) = (trust.time_basis, trust.sealed_by_issuer);
+        Some(Trusted { list: Arc::new(list), time_basis, sealed_by_issuer })
     }
 
     fn lists(&mut self, anchors: &[Certificate]) -> Vec<Crl> {

@@ -238,7 +238,7 @@ async fn licence(
     let need = Need {
         type_code,
         issuer: None,
-        sealed_by_issuer: false,
+        sealed_by_issuer: rooms.trusted.load().sealed_by_issuer,
         holder: Holder::Person(holder),
         today: known.trace.at.day(),
     };

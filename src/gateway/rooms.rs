@@ -101,6 +101,8 @@ pub struct Stamp {
 pub struct Trusted {
     pub list: Arc<TrustList>,
     pub time_basis: TimeBasis,
+    /// A licence counts only under a seal of the body that it says issued it.
+    pub sealed_by_issuer: bool,
 }
 
 /// The keys we speak under, with what vouches for them; a reload may put others in their place.

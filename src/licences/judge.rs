@@ -137,8 +137,8 @@ pub struct Need<'a> {
     pub type_code: Option<&'a str>,
     /// Credit code of the body that must have issued it.
     pub issuer: Option<&'a str>,
-    /// Whether the signer's certificate must name that issuer: government seal certificates begin their O with the
-    /// credit code of the body.
+    /// Whether the signer's certificate must name the body that the licence says issued it: government seal certificates
+    /// begin their O with the credit code of the body. A good seal of somebody else makes no licence of it.
     pub sealed_by_issuer: bool,
     pub holder: Holder<'a>,
     pub today: Day,
@@ -244,13 +244,18 @@ pub fn judge(report: &Report, need: &Need<'_>) -> Result<VerifiedLicence, Licenc
     }
     let sealed_by = report.signatures.iter().find_map(|s| s.signer()).map(|c| c.subject.clone()).unwrap_or_default();
     let issuer = may(names::ISSUER_CODE)?.or(identifier.as_ref().map(LicenceId::issuer));
-    if let Some(needed) = need.issuer {
-        if issuer != Some(needed) {
-            let found = super::ofd::shown(issuer.unwrap_or("unknown"));
-            return Err(LicenceError::WrongIssuer { found, needed: needed.to_owned() });
-        }
-        let named = |s: &super::report::SignatureVerdict| s.signer().is_some_and(|c| c.subject.contains(needed));
-        if need.sealed_by_issuer && !report.signatures.iter().any(named) {
+    if let Some(needed) = need.issuer
+        && issuer != Some(needed)
+    {
+        let found = super::ofd::shown(issuer.unwrap_or("unknown"));
+        return Err(LicenceError::WrongIssuer { found, needed: needed.to_owned() });
+    }
+    if need.sealed_by_issuer {
+        let why = NoDatum::Missing;
+        let own = issuer.ok_or(LicenceError::NoData { name: names::ISSUER_CODE, why })?;
+        let named = |s: &super::report::SignatureVerdict| s.signer().is_some_and(|c| c.subject.contains(own));
+        // A word in place of a code would be found in many a name.
+        if own.parse::<CreditCode>().is_err() || !report.signatures.iter().any(named) {
             return Err(LicenceError::WrongSealer);
         }
     }

@@ -38,11 +38,13 @@ pub struct Trust {
     pub list: Option<PathBuf>,
     /// The time certificates are judged at.
     pub time_basis: TimeBasis,
+    /// A licence counts only under a seal of the body that it says issued it.
+    pub sealed_by_issuer: bool,
 }
 
 impl Default for Trust {
     fn default() -> Self {
-        Self { list: None, time_basis: TimeBasis::Claimed }
+        Self { list: None, time_basis: TimeBasis::Claimed, sealed_by_issuer: true }
     }
 }
 
@@ -59,8 +61,9 @@ impl Trust {
                 None
             }
         };
+        let sealed_by_issuer = t.bool("sealed_by_issuer").unwrap_or(true);
         t.done();
-        Some(Self { list, time_basis: basis? })
+        Some(Self { list, time_basis: basis?, sealed_by_issuer })
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Under {
     Good,
     /// The certificate is on the revocation list.
     Revoked,
+    /// A good seal of a body that issues no licences: a gateway's, for its receipts.
+    Another,
     /// A good seal on the licence before the present one, which its holder has reported lost (挂失).
     Lost,
 }
@@ -88,6 +90,7 @@ pub fn issue(world: &World, under: Under, kind: &str, holder: Holder<'_>, now: U
     let stamp = match under {
         Under::Good | Under::Lost => stamps::issuer(world),
         Under::Revoked => stamps::revoked(world),
+        Under::Another => stamps::collection(world),
     };
     seal(&paper, &stamp, now)
 }

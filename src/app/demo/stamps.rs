@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::lay::Authorities;
-use super::world::{FEDERATION, GATEWAYS, POLICE_B_NAME, World};
+use super::world::{FEDERATION, GATEWAYS, POLICE_B, POLICE_B_NAME, World};
 use super::{files, pki};
 use crate::licences::make::{SealSpec, make_seal, round_seal};
 use crate::terms::UnixMillis;
@@ -35,6 +35,11 @@ pub fn issuer(world: &World) -> Stamp {
     Stamp::in_folder(&world.federation(), "licence-issuer")
 }
 
+/// The seal under gateway A's receipts.
+pub fn collection(world: &World) -> Stamp {
+    Stamp::in_folder(&world.gateway(0).join("certs"), "collection")
+}
+
 /// The seal whose signer is on the revocation list.
 pub fn revoked(world: &World) -> Stamp {
     Stamp::in_folder(&world.federation(), "licence-revoked")
@@ -59,7 +64,7 @@ pub(super) fn gateway(world: &World, by: &Authorities, gateway: usize, now: Unix
     for (file, kind, letter) in KINDS {
         let name = format!("{}{kind}", plan.organisation.trim_end_matches("（演示）"));
         let number = format!("{}00000{letter}", plan.division);
-        keep(&folder, file, &name, &number, by, now)?;
+        keep(&folder, file, (&name, FEDERATION), &number, by, now)?;
     }
     Ok(())
 }
@@ -68,12 +73,21 @@ pub(super) fn gateway(world: &World, by: &Authorities, gateway: usize, now: Unix
 pub(super) fn licence_issuers(world: &World, by: &Authorities, now: UnixMillis) -> Result<(), String> {
     let folder = world.federation();
     let name = format!("{}证照专用章", POLICE_B_NAME.trim_end_matches("(演示)"));
-    keep(&folder, "licence-issuer", &name, "41900109001", by, now)?;
-    keep(&folder, "licence-revoked", &name, "41900109000", by, now)
+    // Who sealed a licence is known by the credit code with which O begins.
+    let organisation = format!("{POLICE_B}{POLICE_B_NAME}");
+    keep(&folder, "licence-issuer", (&name, &organisation), "41900109001", by, now)?;
+    keep(&folder, "licence-revoked", (&name, &organisation), "41900109000", by, now)
 }
 
-fn keep(folder: &Path, file: &str, name: &str, number: &str, by: &Authorities, now: UnixMillis) -> Result<(), String> {
-    let subject = Subject::named(name, FEDERATION);
+fn keep(
+    folder: &Path,
+    file: &str,
+    (name, organisation): (&str, &str),
+    number: &str,
+    by: &Authorities,
+    now: UnixMillis,
+) -> Result<(), String> {
+    let subject = Subject::named(name, organisation);
     let signer = pki::issued(folder, file, &by.signers, &subject, Use::Signer, now)?;
     let stamp = Stamp::in_folder(folder, file);
     if let Some(have) = files::read(&stamp.seal)?

@@ -67,7 +67,7 @@ pub async fn licences(
         let need = Need {
             type_code: type_code.map(|t| t.type_code.as_str()),
             issuer: None,
-            sealed_by_issuer: false,
+            sealed_by_issuer: rooms.trusted.load().sealed_by_issuer,
             holder: Holder::Person(&holder),
             today: trace.at.day(),
         };
