@@ -17,7 +17,7 @@ use sqlx::Row;
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
 use super::who::{Person, PersonKind, Terminal, WRONG_KIND};
-use super::{contacts, door, facts};
+use super::{contacts, desk, door, facts, verify};
 use crate::audit::Kind;
 use crate::audit::entry::Outcome;
 use crate::catalogue::Catalogue;
@@ -239,9 +239,11 @@ pub async fn page(
 fn told(entry: &Value, me: &str, catalogue: &Catalogue, lang: Lang) -> Value {
     let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str);
     let refused = text("/kind") == Some(Kind::Deny.word());
-    let what = match text("/kind") {
-        Some(kind) if kind == Kind::DataRead.word() || (refused && text("/ev/0/type").is_some()) => "data",
-        Some(kind) if kind == Kind::LicenceCheck.word() => "licence",
+    let what = match (text("/kind"), text("/ev/0/type")) {
+        (Some(kind), Some(verify::FILE)) if refused || kind == Kind::LicenceCheck.word() => "licence",
+        (_, Some(desk::CASE)) if refused => "case",
+        (Some(kind), about) if kind == Kind::DataRead.word() || (refused && about.is_some()) => "data",
+        (Some(kind), _) if kind == Kind::LicenceCheck.word() => "licence",
         _ if text("/facts/contact").is_some() => "contact",
         _ => "case",
     };

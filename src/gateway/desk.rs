@@ -24,6 +24,7 @@ use crate::exchange::{Act, ExchangeError, Key, PaperRow};
 use crate::partners::Masking;
 use crate::policy::{Ask, CaseAct, CaseLink, Denial, Listing, Who};
 use crate::store::Tx;
+use crate::terms::refusal::About;
 use crate::terms::words::words;
 use crate::terms::{CaseNo, Lang, Refusal, UnixMillis};
 
@@ -52,6 +53,9 @@ impl Seen {
         facts::link(&self.record, &self.dossier)
     }
 }
+
+/// A case that somebody wanted to look at, as lines name it.
+pub const CASE: &str = "case";
 
 /// Most cases of one page.
 const PAGE: i64 = 100;
@@ -117,7 +121,20 @@ async fn shown(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, no: CaseNo, file: Option
             match denial.step_up() {
                 // The rules say so of one's own case only.
                 Some(_) => door::step_up(rooms, viewer.person, &ask, denial.refusal()),
-                None => Refusal::from(ExchangeError::NoCase).because(denial.refusal()),
+                None => {
+                    let refusal = Refusal::from(ExchangeError::NoCase).because(denial.refusal());
+                    // Strangers lengthen no chain and fill nobody's view; of staff, who are known by name, the applicant sees
+                    // who tried.
+                    match viewer.person.kind {
+                        PersonKind::Citizen => refusal,
+                        _ => refusal.about(About {
+                            subject: record.subject.clone(),
+                            resource: CASE.to_owned(),
+                            purpose: None,
+                            item: Some(dossier.item),
+                        }),
+                    }
+                }
             }
         })?
     };

@@ -16,16 +16,19 @@ use super::lookup::{self, Asking};
 use super::prove::{VaultFile, judged_by};
 use super::rooms::Rooms;
 use super::status::{Said, said};
-use super::who::{Person, Terminal};
-use crate::audit::Kind;
+use super::who::{Person, PersonKind, Terminal};
 use crate::audit::entry::{Evidence, Subject};
+use crate::audit::{Kind, Pseudonym};
 use crate::exchange::{ExchangeError, Kept, Key};
 use crate::licences::{self, NotUsable, Report, names};
 use crate::policy::{Ask, Denial, LicenceCheck, LicenceFacts};
+use crate::terms::refusal::About;
 use crate::terms::{Explain, Refusal, ResidentId, Told};
 
 /// Type of a paper that names none, or of a file that cannot be read, as the rules see it.
 const NO_TYPE: &str = "none";
+/// A file that was verified, or was to be, as lines name it.
+pub const FILE: &str = "file";
 
 /// What is asked.
 pub struct Verifying<'a> {
@@ -95,7 +98,19 @@ pub async fn ask(verifying: &Verifying<'_>, rooms: &Arc<Rooms>) -> Result<(Repor
     let ask = asked(verifying, rooms, &report);
     // It is the holder who can mend a level that is too low.
     let holder = verifying.subject.unwrap_or(verifying.person);
-    let denied = |denial: Denial| door::step_up(rooms, holder, &ask, denial.refusal());
+    let denied = |denial: Denial| {
+        let refusal = door::step_up(rooms, holder, &ask, denial.refusal());
+        // Anybody can make a file that names somebody: strangers fill nobody's view with it.
+        match of_whom(rooms, &report).filter(|_| verifying.person.kind != PersonKind::Citizen) {
+            Some(subject) => refusal.about(About {
+                subject: subject.to_string(),
+                resource: FILE.to_owned(),
+                purpose: verifying.purpose.clone(),
+                item: verifying.case.map(|seen| seen.dossier.item),
+            }),
+            None => refusal,
+        }
+    };
     let permit = rooms.policies.decide(&ask, now).map_err(denied)?;
     let in_force = in_force(verifying, rooms, &report).await?;
     let (word, why) = in_force.words();
@@ -105,7 +120,7 @@ pub async fn ask(verifying: &Verifying<'_>, rooms: &Arc<Rooms>) -> Result<(Repor
         .why(ledger::purpose(verifying.purpose.as_deref().unwrap_or_default(), "item"))
         .dec(ledger::allowed(&permit))
         .evidence(Evidence {
-            r#type: ledger::word("file"),
+            r#type: ledger::word(FILE),
             digest: Some(verifying.kept.digest),
             verdict: ledger::word(report.indication.word()),
             trust,
@@ -113,16 +128,20 @@ pub async fn ask(verifying: &Verifying<'_>, rooms: &Arc<Rooms>) -> Result<(Repor
         });
     entry = ledger::facts(entry, &[("status", word)]);
     entry = why.map_or(entry.clone(), |why| ledger::facts(entry, &[("status.why", why)]));
-    let code = report.data.data.iter().find(|datum| datum.name == names::HOLDER_CODE);
-    if let Some(holder) = code.and_then(|datum| datum.value.parse::<ResidentId>().ok()) {
-        let pid = Some(rooms.pseudonyms.resident(&holder));
-        entry = entry.subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid });
+    if let Some(pid) = of_whom(rooms, &report) {
+        entry = entry.subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: Some(pid) });
     }
     if let Some(seen) = verifying.case {
         entry = entry.case(rooms.pseudonyms.case(seen.record.case.no));
     }
     rooms.log.append(&entry).await?;
     Ok((report, in_force))
+}
+
+/// The person whom the file names, covered by a seal or not: they see who looked, and which staff tried to.
+fn of_whom(rooms: &Rooms, report: &Report) -> Option<Pseudonym> {
+    let code = report.data.data.iter().find(|datum| datum.name == names::HOLDER_CODE)?;
+    code.value.parse::<ResidentId>().ok().map(|holder| rooms.pseudonyms.resident(&holder))
 }
 
 /// Asks the issuer's register, where a case of the licence's holder justifies it and the rules let it through.
@@ -181,10 +200,10 @@ fn asked(verifying: &Verifying<'_>, rooms: &Rooms, report: &Report) -> Ask {
     let staff = person.kind.is_staff();
     let consent = verifying.consent && staff && (stands_there.is_some() || holder_code.is_empty());
     let holder = match holder_code.parse::<ResidentId>() {
-        Ok(resident) => rooms.pseudonyms.resident(&resident).to_string(),
+        Ok(resident) => Some(rooms.pseudonyms.resident(&resident).to_string()),
         // A paper that names nobody is nobody's secret: whoever holds it may have its seal verified.
-        Err(_) if holder_code.is_empty() => person.pseudonym(rooms).to_string(),
-        Err(_) => rooms.pseudonyms.of("holder", holder_code).to_string(),
+        Err(_) if holder_code.is_empty() => None,
+        Err(_) => Some(rooms.pseudonyms.of("holder", holder_code).to_string()),
     };
     let licence_type = match datum(names::TYPE_CODE) {
         "" => NO_TYPE,

@@ -242,7 +242,7 @@ impl Facts {
             Ask::VerifyLicence(a) => {
                 let attrs = record([
                     ("licenceType", text("licence.licence_type", &a.licence.licence_type)?),
-                    ("holder", text("licence.holder", &a.licence.holder)?),
+                    ("holder", text_or("licence.holder", a.licence.holder.as_deref(), "(nobody)")?),
                 ]);
                 let mut context = record([("consent", flag(a.consent))]);
                 optional(&mut context, "purpose", a.purpose.as_deref())?;

@@ -236,5 +236,7 @@ pub struct LicenceFacts {
     pub id: String,
     /// E.g. `LT-HKB`.
     pub licence_type: String,
-    pub holder: String,
+    /// Absent where the paper names nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<String>,
 }
