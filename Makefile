@@ -8,6 +8,7 @@
 test:
 	tests/tools/need openssl openssl "time-stamps, revocation and evidence with OpenSSL"
 	tests/tools/need softhsm2-util softhsm2 "keys in tokens"
+	tests/tools/need faketime faketime "what ends at midnight"
 	tests/tools/need python3 python3 "the log before an independent verifier"
 	tests/tools/need pdfsig poppler-utils "signed PDF in another reader"
 	tests/tools/with-postgres cargo test --workspace --lib --bins --tests

@@ -99,6 +99,8 @@ async fn windows_terminals_duties_and_contacts() {
     departments_at_one_window(&federation).await;
     priority_loosens_nothing(&federation).await;
     duties_are_separate(&federation).await;
+    nothing_is_asked_for_needlessly(&federation).await;
+    sealed_by_its_issuer(&federation).await;
     decided_on_the_spot(&federation).await;
     contacts_are_on_record(&federation).await;
     items_at_a_window(&federation).await;
@@ -185,6 +187,96 @@ async fn duties_are_separate(federation: &Federation) {
     let veto = json!({"act": "not_accept", "mandate": "a.b.c", "note": "理由"});
     let answer = window.send("POST", &format!("/v1/cases/{no}/acts"), &alone(federation, "C-0002"), body(&veto)).await;
     assert_eq!(code(&answer), (403, "TB-GW-0103"), "{}", answer.text());
+}
+
+/// What sharing gives is not taken from the applicant, nor asked for in a notice; nor is what was handed in, what an electronic
+/// licence replaces, or what the guide does not list (不得要求企业群众提供, 不得要求重复提交).
+async fn nothing_is_asked_for_needlessly(federation: &Federation) {
+    let (window, office) = (federation.client("W-419001-02", 1), federation.client("office-419001", 1));
+    let both = beside(federation, "C-0002");
+    let two = json!({"materials": [{"no": 1, "file": "id.ofd"}, {"no": 2, "file": "book.jpg"}]});
+    let with_book = [("id.ofd", federation.licence()), ("book.jpg", b"\xff\xd8\xff\xe0 a household register".to_vec())];
+    let taken = federation.send_filing(&window, &both, &household(&two), &with_book).await;
+    assert_eq!(code(&taken), (422, "TB-POL-0401"), "{}", taken.text());
+    assert_eq!(taken.json["rules"], json!(["shared-never-demanded"]), "{}", taken.text());
+    let line = lines(federation, "gw-419001", "deny").pop().expect("a line");
+    assert_eq!(line["dec"]["rules"], json!(["shared-never-demanded"]), "{line}");
+    // What somebody hands in of their own accord, nobody demanded.
+    let mut own = household(&two);
+    own["mode"] = "online".into();
+    own["form"] = json!({"use": "自愿"});
+    let portal = federation.anybody(1);
+    let volunteered = federation.send_filing(&portal, &alone(federation, "citizen"), &own, &with_book).await;
+    assert_eq!(volunteered.status, 202, "{}", volunteered.text());
+
+    let closed = federation::peer::Closed::new(federation);
+    let filed = file(federation, &window, &both, &household(&json!({"form": {"use": "补正"}}))).await;
+    let path = format!("/office/v1/cases/{}/acts", number(&filed));
+    let notice = async |materials: Value| {
+        let order =
+            json!({"act": "request_supplement", "by": "O-0001", "note": "请于5日内补正", "materials": materials});
+        office.send("POST", &path, &Headers::new(), body(&order)).await
+    };
+    for (what, materials, want, rule) in [
+        ("nothing", json!([]), (422, "TB-GW-0304"), Value::Null),
+        ("one twice", json!([{"no": 1}, {"no": 1}]), (422, "TB-GW-0304"), Value::Null),
+        ("what sharing gives", json!([{"no": 2}]), (422, "TB-POL-0401"), json!(["shared-never-demanded"])),
+        (
+            "a paper instead of the licence",
+            json!([{"no": 1, "wrong": "请交原件", "paper": true}]),
+            (422, "TB-POL-0401"),
+            json!(["licence-instead-of-paper"]),
+        ),
+        ("what was handed in", json!([{"no": 1}]), (422, "TB-POL-0402"), json!(["never-twice"])),
+        (
+            "what the guide does not list",
+            json!([{"no": 9, "wrong": "其他材料"}]),
+            (422, "TB-POL-0402"),
+            json!(["nothing-beyond-guide"]),
+        ),
+    ] {
+        let answer = notice(materials).await;
+        assert_eq!((code(&answer), &answer.json["rules"]), (want, &rule), "{what}: {}", answer.text());
+    }
+    let order = json!({"act": "accept", "by": "O-0001", "materials": [{"no": 1}]});
+    let other = office.send("POST", &path, &Headers::new(), body(&order)).await;
+    assert_eq!(code(&other), (422, "TB-GW-0304"), "another act asks for nothing: {}", other.text());
+    let good = notice(json!([{"no": 1, "wrong": "有效期不清晰"}])).await;
+    assert_eq!((good.status, &good.json["state"]), (200, &json!("supplement_pending")), "{}", good.text());
+    drop(closed);
+}
+
+/// A licence under a good seal of a body that did not issue it is none, at either gateway.
+async fn sealed_by_its_issuer(federation: &Federation) {
+    use tongban::app::demo::licence::{Holder, Under, issue};
+    let world = tongban::app::demo::World::open(federation.folder.path()).expect("the demonstration's folder");
+    let holder = tongban::app::demo::people::Person::find("citizen").and_then(Holder::of).expect("a person");
+    let card = issue(&world, Under::Another, "LT-ID", holder, tongban::terms::UnixMillis::now()).expect("a licence");
+    let (window, both) = (federation.client("window", 0), beside(federation, "C-0001"));
+    let request = household(&json!({"form": {"use": "印章"}}));
+    let filed = federation.send_filing(&window, &both, &request, &[("id.ofd", card.clone())]).await;
+    assert_eq!(code(&filed), (422, "TB-LIC-0205"), "{}", filed.text());
+    assert_eq!(lines(federation, "gw-440305", "deny").pop().expect("a line")["dec"]["reason"], "TB-LIC-0205");
+    // Where certificates do not name bodies, the operator says so: then its register must know the licence, as it does.
+    let files = Files::new(federation);
+    let config = files.read("tongban.toml");
+    files.write("tongban.toml", &format!("{config}\n[trust]\nsealed_by_issuer = false\n"));
+    files.taken();
+    let taken = federation.send_filing(&window, &both, &request, &[("id.ofd", card)]).await;
+    assert_eq!(taken.status, 202, "{}", taken.text());
+    // The owner has its own say: it does not take what another would.
+    let no = number(&taken);
+    let mut state = Value::Null;
+    for _ in 0..100 {
+        state = window.get(&format!("/v1/cases/{no}"), &both).await.json["deliveries"][0].clone();
+        if state["state"] == "refused" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    assert_eq!((&state["state"], &state["code"]), (&json!("refused"), &json!("TB-LIC-0205")), "{state}");
+    files.write("tongban.toml", &config);
+    files.taken();
 }
 
 /// A clerk's token that names other roles.

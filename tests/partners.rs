@@ -339,6 +339,30 @@ async fn who_looked_me_up(federation: &Federation) {
     for what in ["licence", "case"] {
         assert!(lines.iter().filter(by_window).any(|line| line["what"] == what), "{what}: {}", mine.json);
     }
+    // A licence of theirs that was verified by hand, with their consent, and one that was to be without. What strangers
+    // try fills nobody's view.
+    let verify = async |query: &str, headers: &Headers| {
+        let licence = Some(("application/ofd", federation.licence()));
+        window.send("POST", &format!("/v1/verify?purpose={query}"), headers, licence).await
+    };
+    let agreed = verify("counter&consent=true", &both).await;
+    assert_eq!(agreed.json["indication"], "TOTAL-PASSED", "{}", agreed.text());
+    let not_agreed = verify("curiosity", &vec![clerk.clone()]).await;
+    assert_eq!(code(&not_agreed), (403, "TB-POL-0505"), "{}", not_agreed.text());
+    let not_theirs = portal[0].get(&format!("/v1/cases/{no}"), &own("lisi")).await;
+    assert_eq!(code(&not_theirs), (404, "TB-EXC-0005"), "{}", not_theirs.text());
+    let newest = portal[0].get("/v1/me/lookups", &own("citizen")).await;
+    let newest = newest.json["lookups"].as_array().unwrap().clone();
+    for (what, purpose, result, kind) in [
+        ("licence", json!("counter"), Value::Null, "clerk"),
+        ("licence", json!("curiosity"), json!("refused"), "clerk"),
+    ] {
+        let found = newest.iter().take(5).filter(|line| line["what"] == what && line["who"]["kind"] == kind);
+        let mut found = found.filter(|line| line["why"]["purpose"] == purpose && line["result"] == result);
+        assert!(found.next().is_some(), "{what} {purpose} {result}: {newest:#?}");
+    }
+    let strangers = newest.iter().filter(|line| line["who"]["kind"] == "citizen" && line["result"] == "refused");
+    assert_eq!(strangers.count(), 0, "{newest:#?}");
     // Each line can be found in the log.
     let operator = Operator::new(federation);
     let read = operator.lines("data.read");

@@ -328,7 +328,11 @@ async fn a_clerk_with_one_token(house: &House<'_>) {
         assert_eq!(answer.status, 404, "another person's case: {}", answer.text());
     }
 
-    // Taken back: by its holder, and at once.
+    // Taken back: by its holder, and at once; under either of its two signatures.
+    let other = attacks::negated(&token);
+    assert_ne!(other, token);
+    let same = window.get(&format!("/v1/cases/{no}"), &bearer(&other)).await;
+    assert_eq!(same.status, 200, "the other signature is as good: {}", same.text());
     let elsewhere = post_form(&outlet, "/v1/revoke", &Headers::new(), &[("token", &token)]).await;
     assert_eq!((elsewhere.status, elsewhere.json["code"].as_str()), (400, Some("TB-IDN-0014")), "{}", elsewhere.text());
     assert_eq!(elsewhere.json["error"], "invalid_grant", "{}", elsewhere.text());
@@ -337,6 +341,8 @@ async fn a_clerk_with_one_token(house: &House<'_>) {
     let back = post_form(&window, "/v1/revoke", &Headers::new(), &[("token", &token)]).await;
     assert_eq!(back.status, 200, "{}", back.text());
     let after = window.get(&format!("/v1/cases/{no}"), &one).await;
+    assert_eq!((after.status, after.json["code"].as_str()), (401, Some("TB-IDN-0013")), "{}", after.text());
+    let after = window.get(&format!("/v1/cases/{no}"), &bearer(&other)).await;
     assert_eq!((after.status, after.json["code"].as_str()), (401, Some("TB-IDN-0013")), "{}", after.text());
     assert_eq!(post_form(&window, "/v1/revoke", &Headers::new(), &[("token", "nonsense")]).await.status, 200);
 }

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
+
 use super::*;
 use federation::peer::{message, sealed, send};
 
@@ -76,7 +79,27 @@ pub async fn attributes_per_item(house: &House<'_>) {
         assert_eq!(got, (422, &json!("TB-GW-0006"), &named), "{}", answer.text());
     }
     house.works_by(catalogue::EMBEDDED.items);
+    account_stays_at_home(house).await;
     told_more(house, &last.expect("a case file")).await;
+}
+
+/// Who files alone is told by a name for the owner alone: what their account is called, nobody there needs to know.
+async fn account_stays_at_home(house: &House<'_>) {
+    let token = house.federation.token("citizen");
+    let own = vec![("authorization", format!("Bearer {token}"))];
+    let filed = house.federation.file_as(&house.federation.anybody(0), &own, "419001", "online").await;
+    assert_eq!(filed.status, 202, "{}", filed.text());
+    let octets = arrived(house, &filed.json["case"]).await;
+    let message = message(&octets);
+    assert_eq!(message["dossier"]["collector"]["clerk"], "", "{message}");
+    let claims = |token: &str| -> Value {
+        let part = B64.decode(token.split('.').nth(1).expect("claims")).expect("base64url");
+        serde_json::from_slice(&part).expect("JSON")
+    };
+    let (account, word) = (claims(&token), claims(message["assertion"].as_str().expect("an assertion")));
+    let account = account["sub"].as_str().expect("a subject");
+    assert_ne!(word["actor"], account);
+    assert!(!message.to_string().contains(account) && !word.to_string().contains(account), "{message} {word}");
 }
 
 /// What A might tell of an applicant all the same: B takes none of it, and its log does not repeat it.

@@ -1,8 +1,9 @@
-//! A thousand equal lookups at once over a cold cache: the provider is asked once, and each of them leaves its line.
+//! A thousand equal lookups at once over a cold cache: the provider is asked once, and each of them leaves its line. Who may
+//! not ask gets nothing of what lies there.
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::federation::peer::Closed;
 use super::federation::{Federation, Headers};
@@ -55,8 +56,34 @@ pub async fn a_thousand(federation: &Federation) {
     let lines = &here.lines("data.read")[lines..];
     let of_age = |age: &str| lines.iter().filter(|line| line["ev"][0]["age"] == age).count();
     assert_eq!((of_age("fresh"), of_age("cached")), (1, CLIENTS * EACH - 1), "each has its line");
+    nobody_else(federation, &filed.json["case"], &headers).await;
+    assert_eq!(provider.calls() - calls, 1, "nor was it asked for them");
+    let other = json!({"resource": "DR-HH", "case": filed.json["case"], "purpose": "dispute"}).to_string().into_bytes();
+    let window = federation.client("W-440305-01", 0);
+    let anew = window.send("POST", "/v1/lookups", &headers, Some(("application/json", other))).await;
+    assert_eq!((code(&anew), &anew.json["cached"]), ((200, ""), &json!(false)), "{}", anew.text());
+    assert_eq!(provider.calls() - calls, 2, "another purpose is another lookup");
     drop(closed);
     there.write("tongban.toml", &theirs);
     there.reload();
     here.reload();
+}
+
+/// What was answered a moment ago lies in the cache, and is told to nobody else.
+async fn nobody_else(federation: &Federation, case: &Value, good: &Headers) {
+    let window = federation.client("W-440305-01", 0);
+    let with = |who: &str| ("authorization", format!("Bearer {}", federation.token(who)));
+    let beside = |who: &str| ("tongban-subject-token", federation.token(who));
+    for (what, client, headers, want) in [
+        ("without a token", &window, vec![], (401, "TB-IDN-0001")),
+        ("another person beside", &window, vec![good[0].clone(), beside("lisi")], (403, "TB-GW-0103")),
+        ("another person, of this case", &federation.anybody(0), vec![with("lisi")], (404, "TB-EXC-0005")),
+        ("a clerk of another hall", &window, vec![with("C-0002"), beside("citizen")], (403, "TB-GW-0104")),
+        ("an auditor", &federation.anybody(0), vec![with("auditor")], (403, "TB-POL-0502")),
+    ] {
+        let ask = json!({"resource": "DR-HH", "case": case, "purpose": "case"}).to_string().into_bytes();
+        let answer = client.send("POST", "/v1/lookups", &headers, Some(("application/json", ask))).await;
+        assert_eq!(code(&answer), want, "{what}: {}", answer.text());
+        assert!(answer.json["fields"].is_null(), "{what}: {}", answer.text());
+    }
 }

@@ -55,7 +55,7 @@ pub async fn given_back(federation: &Federation) {
         ("by the contract", json!({"item": "002011901000"}), None, 403),
         ("by what is no licence", json!({"licence": "none"}), None, 422),
         ("for a material that is not there", json!({"materials": []}), None, 422),
-        ("for another content under a key", json!({"form": {"use": "出国"}}), Some("quota-1"), 409),
+        ("for another content under a key", json!({"form": {"use": "出国"}}), Some("quota-1"), 422),
     ] {
         for _ in 0..DAILY {
             let refused = file(federation, &counter, &change, key).await;
@@ -72,7 +72,7 @@ pub async fn given_back(federation: &Federation) {
     );
     let mut got = [code(&both.0), code(&both.1)];
     got.sort_unstable();
-    assert_eq!(got, [(202, ""), (409, "TB-EXC-0004")], "{} {}", both.0.text(), both.1.text());
+    assert_eq!(got, [(202, ""), (422, "TB-EXC-0004")], "{} {}", both.0.text(), both.1.text());
     // The same filing sent again is the same case, and costs no second unit.
     let again = same().await;
     assert_eq!((again.status, &again.json["case"]), (200, &first.json["case"]), "{}", again.text());

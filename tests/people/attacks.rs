@@ -44,6 +44,31 @@ impl Forge {
     }
 }
 
+/// What stands before the point in a P-256 key (RFC 5480).
+const SPKI_P256: [u8; 27] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
+    0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
+];
+
+/// Order of the group of P-256.
+const P256_ORDER: [u8; 32] = [
+    0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa,
+    0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+];
+
+/// The same token with the other signature that is as good: `s` in place of its negative. Whoever has one can make it.
+pub fn negated(token: &str) -> String {
+    let (input, signature) = token.rsplit_once('.').expect("a signature");
+    let mut signature = B64.decode(signature).expect("base64url");
+    let mut borrow = 0;
+    for (n, order) in P256_ORDER.iter().enumerate().rev() {
+        let less = i16::from(*order) - i16::from(signature[32 + n]) - borrow;
+        borrow = i16::from(less < 0);
+        signature[32 + n] = u8::try_from(less.rem_euclid(256)).expect("an octet");
+    }
+    format!("{input}.{}", B64.encode(signature))
+}
+
 /// What was tried, the answer, and the code it must have.
 pub type Row = (String, Answer, &'static str);
 
@@ -57,6 +82,7 @@ pub async fn all(house: &House<'_>) {
     rows.extend(carriage(house, &forge, &portal).await);
     rows.extend(bindings(house, &portal).await);
     rows.extend(kinds(house, &forge).await);
+    rows.extend(an_operator(house, &forge).await);
     let good = forge.claim(json!({}));
     assert_eq!(portal.get("/v1/cases", &bearer(&good)).await.status, 200, "what is not bent is good");
     judged(house, &rows);
@@ -144,6 +170,10 @@ fn tokens(forge: &Forge) -> Vec<(&'static str, String, &'static str)> {
         format!("{input}.{}", B64.encode(ring::hmac::sign(&key, input.as_bytes())))
     };
     let jwk = Value::Object(forge.key.public_jwk().unwrap());
+    // The same key as it stands in files (RFC 5480): algorithm and curve, then the point.
+    let point = ["x", "y"].map(|half| B64.decode(jwk[half].as_str().unwrap()).unwrap());
+    let spki = [&SPKI_P256[..], &point[0], &point[1]].concat();
+    let spki_pem = pem::encode("PUBLIC KEY", &spki);
     let unsigned = |alg: Value| {
         let header = changed(forge.header(), &json!({"alg": alg}));
         format!("{}.{}.", B64.encode(header.to_string()), B64.encode(&body))
@@ -161,7 +191,10 @@ fn tokens(forge: &Forge) -> Vec<(&'static str, String, &'static str)> {
         ("2 alg a list", unsigned(json!(["ES256"])), "TB-IDN-0003"),
         ("3 HMAC over the JWK", hmac(jwk.to_string().as_bytes()), "TB-IDN-0003"),
         ("3 HMAC over x", hmac(jwk["x"].as_str().unwrap().as_bytes()), "TB-IDN-0003"),
+        ("3 HMAC over the key in DER", hmac(&spki), "TB-IDN-0003"),
+        ("3 HMAC over the key in PEM", hmac(spki_pem.as_bytes()), "TB-IDN-0003"),
         ("4 HMAC with nothing", hmac(b""), "TB-IDN-0003"),
+        ("4 HMAC with what anybody guesses", hmac(b"secret"), "TB-IDN-0003"),
         ("5 another algorithm", forge.head(json!({"alg": "ES384"})), "TB-IDN-0003"),
         ("5 RS256 over an EC key", forge.head(json!({"alg": "RS256"})), "TB-IDN-0003"),
         ("5 alg in small letters", forge.head(json!({"alg": "es256"})), "TB-IDN-0003"),
@@ -169,6 +202,11 @@ fn tokens(forge: &Forge) -> Vec<(&'static str, String, &'static str)> {
         ("6 signature bent in r", bent(3), "TB-IDN-0004"),
         ("6 signature bent in s", bent(40), "TB-IDN-0004"),
         ("6 signature zero", with_signature(&B64.encode([0; 64])), "TB-IDN-0004"),
+        (
+            "6 signature of the group's order",
+            with_signature(&B64.encode([P256_ORDER, P256_ORDER].concat())),
+            "TB-IDN-0004",
+        ),
         ("6 signature in DER", with_signature(&B64.encode(&der)), "TB-IDN-0004"),
         ("6 signature longer", with_signature(&B64.encode([&raw[..], &[0]].concat())), "TB-IDN-0004"),
         ("7 tail bits of the signature", format!("{}.{}.{}", parts[0], parts[1], spelt(parts[2])), "TB-IDN-0002"),
@@ -197,6 +235,7 @@ fn tokens(forge: &Forge) -> Vec<(&'static str, String, &'static str)> {
         ("10 kid empty", forge.head(json!({"kid": ""})), "TB-IDN-0005"),
         ("10 kid a number", forge.head(json!({"kid": 0})), "TB-IDN-0005"),
         ("10 kid of 4 KB", forge.head(json!({"kid": "k".repeat(4_096)})), "TB-IDN-0005"),
+        ("10 kid of 8 KB", forge.head(json!({"kid": "k".repeat(8_192)})), "TB-IDN-0005"),
         ("14 crit", forge.head(json!({"crit": ["exp"]})), "TB-IDN-0006"),
         ("14 crit empty", forge.head(json!({"crit": []})), "TB-IDN-0006"),
         ("14 b64", forge.head(json!({"b64": false})), "TB-IDN-0002"),
@@ -292,6 +331,44 @@ fn tokens(forge: &Forge) -> Vec<(&'static str, String, &'static str)> {
     rows
 }
 
+/// Who runs the gateway, as the directory has it, looks at nobody: refused, on record, and shown to the person.
+async fn an_operator(house: &House<'_>, forge: &Forge) -> Vec<Row> {
+    let portal = house.federation.anybody(0);
+    let citizen = bearer(&house.federation.token("citizen"));
+    let filed = house.federation.file_as(&portal, &citizen, "419001", "online").await;
+    let case = filed.json["case"].as_str().unwrap_or_else(|| panic!("{}", filed.text())).to_owned();
+    let listed = |operators: bool| {
+        house.publish(|directory| {
+            let populations = &mut directory.issuers[0].populations;
+            populations.retain(|word| word != "operator");
+            populations.extend(operators.then(|| "operator".to_owned()));
+        });
+        house.configured("");
+    };
+    listed(true);
+    let own = claims(&token_for(&house.world, "C-0001", &Options::default()).expect("a token"));
+    let change = json!({
+        "kind": "operator", "sub": "op-1", "jti": random_id().unwrap(), "acr": "urn:tongban:acr:4", "org": null, "roles": null,
+    });
+    let operator = bearer(&forge.key.sign_with(&forge.header(), &changed(own, &change)).expect("signed"));
+    let ask = json!({"resource": "DR-HH", "case": case, "purpose": "case"}).to_string().into_bytes();
+    let rows = vec![
+        ("an operator at a case".to_owned(), portal.get(&format!("/v1/cases/{case}"), &operator).await, "TB-EXC-0005"),
+        (
+            "an operator at shared data".to_owned(),
+            portal.send("POST", "/v1/lookups", &operator, Some(("application/json", ask))).await,
+            "TB-EXC-0005",
+        ),
+        ("an operator at a person's view".to_owned(), portal.get("/v1/me/lookups", &operator).await, "TB-GW-0103"),
+    ];
+    let seen = portal.get("/v1/me/lookups", &citizen).await;
+    let tried = seen.json["lookups"].as_array().unwrap_or_else(|| panic!("{}", seen.text())).iter();
+    let tried = tried.filter(|line| line["who"]["kind"] == "operator" && line["result"] == "refused");
+    assert_eq!(tried.filter(|line| line["what"] == "case").count(), 2, "{}", seen.json);
+    listed(false);
+    rows
+}
+
 /// Where a token stands: rows 36 to 38; levels and scopes: rows 22 and 23.
 async fn carriage(house: &House<'_>, forge: &Forge, portal: &Window) -> Vec<Row> {
     let token = forge.claim(json!({}));
@@ -369,6 +446,12 @@ async fn carriage(house: &House<'_>, forge: &Forge, portal: &Window) -> Vec<Row>
             assert!(challenge.contains("insufficient_user_authentication"), "{what}, {path}: {}", answer.text());
             rows.push((format!("{what}, {path}"), answer, "TB-POL-0202"));
         }
+        // Nor is who only states a number the holder of a licence under it.
+        let licence = Some(("application/octet-stream", house.federation.licence()));
+        let answer = portal.send("POST", "/v1/verify?purpose=own", &bearer(&low), licence).await;
+        let challenge = answer.header("www-authenticate");
+        assert!(challenge.contains("insufficient_user_authentication"), "{what}: {}", answer.text());
+        rows.push((format!("{what}, verifying"), answer, "TB-POL-0202"));
     }
     // At the gateway whose system it is; its line is in that gateway's log.
     let social_security = house.federation.anybody(1);

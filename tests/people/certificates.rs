@@ -27,7 +27,7 @@ pub async fn names(house: &House<'_>) {
     assert_eq!(good.status, 200, "the terminal itself: {}", good.text());
     let folder = tempfile::tempdir().expect("a folder");
     let (upper, tail) = (TERMINAL.replace("bank", "BANK"), format!("{TERMINAL}/x"));
-    let longer = format!("{TERMINAL}2");
+    let (longer, nul) = (format!("{TERMINAL}2"), format!("{TERMINAL}\0.other"));
     let mut rows: Vec<Row> = Vec::new();
     for (what, common_name, uris, dns, code) in [
         ("two names, the right one first", "t1", vec![TERMINAL, "urn:tongban:outlet:other:t1"], vec![], "TB-GW-0101"),
@@ -38,6 +38,7 @@ pub async fn names(house: &House<'_>) {
         ("other letters", "t1", vec![upper.as_str()], vec![], "TB-GW-0101"),
         ("with a tail", "t1", vec![tail.as_str()], vec![], "TB-GW-0101"),
         ("one letter more", "t1", vec![longer.as_str()], vec![], "TB-GW-0101"),
+        ("with NUL and a tail", "t1", vec![nul.as_str()], vec![], "TB-GW-0101"),
         ("without a name", "t1", vec![], vec![], "TB-GW-0101"),
         ("another gateway, by our authority", "gw", vec!["urn:tongban:gateway:gw-419001"], vec![], "TB-FED-0003"),
     ] {

@@ -1,0 +1,86 @@
+//! What ends at midnight ends at midnight, on connections that are open and without anybody doing anything: a federation whose
+//! clock stands shortly before it. The clock is set by Debian's faketime, for the test and for every process that it starts.
+
+mod federation;
+mod tools;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use federation::{Answer, Federation, Headers, Window};
+use tongban::terms::UnixMillis;
+
+/// Set within the process whose clock was set.
+const INSIDE: &str = "TONGBAN_TEST_MIDNIGHT";
+/// How long before midnight the federation is started, in seconds: long enough for it to come up on a busy machine.
+const BEFORE_S: i64 = 120;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_contract_ends_at_midnight() {
+    if std::env::var_os(INSIDE).is_some() {
+        return ends().await;
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/need");
+    let needed = ["faketime", "faketime", "the end of a contract at midnight"];
+    assert!(Command::new(script).args(needed).status().expect("the script runs").success());
+    if !Command::new("faketime").arg("--version").output().is_ok_and(|told| told.status.success()) {
+        return; // the script has said so
+    }
+    let now = UnixMillis::now();
+    let ahead = now.day().end().seconds() - now.seconds() - BEFORE_S;
+    let itself = std::env::current_exe().expect("this test");
+    let done = Command::new("faketime")
+        .args(["-f", &format!("{ahead:+}")])
+        .arg(itself)
+        .args(["--exact", "a_contract_ends_at_midnight", "--nocapture"])
+        .envs([(INSIDE, "1"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1"), ("NO_FAKE_STAT", "1")])
+        .output()
+        .expect("faketime runs");
+    let told = tools::text(&done);
+    assert!(done.status.success() && told.contains("1 passed"), "{told}");
+    println!("{told}");
+}
+
+async fn file(federation: &Federation, client: &Window, employee: &str) -> Answer {
+    let headers: Headers = vec![
+        ("authorization", format!("Bearer {}", federation.token(employee))),
+        ("tongban-subject-token", federation.token("citizen")),
+    ];
+    federation.file(client, &headers, "419001", None).await
+}
+
+async fn ends() {
+    let today = UnixMillis::now().day();
+    let midnight = today.end();
+    let federation = Federation::start(0).await;
+    let home = federation.folder.path().join("gw-440305");
+    let contracts = home.join("partners.toml");
+    let text = fs::read_to_string(&contracts).expect("contracts");
+    let last = text.lines().find(|line| line.starts_with("to = \"2")).expect("an end");
+    fs::write(&contracts, text.replacen(last, &format!("to = \"{today}\""), 1)).expect("written");
+    let done = tools::tongban(&["reload", "--config", &home.join("tongban.toml").display().to_string()]);
+    assert!(done.status.success(), "{}", tools::text(&done));
+
+    let (bank, window) = (federation.client("bank-440305-01", 0), federation.client("window", 0));
+    let before = file(&federation, &bank, "E-9001").await;
+    assert_eq!(before.status, 202, "on its last day: {}", before.text());
+    let left = midnight.seconds() - UnixMillis::now().seconds();
+    assert!(left > 0, "the federation came up too late: {left} s");
+    println!("{left} s before midnight the outlet files");
+    while UnixMillis::now() < midnight {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let after = file(&federation, &bank, "E-9001").await;
+    let late_ms = UnixMillis::now().0 - midnight.0;
+    let code = |answer: &Answer| answer.json["code"].as_str().unwrap_or_default().to_owned();
+    assert_eq!((after.status, code(&after).as_str()), (403, "TB-PAR-0202"), "{}", after.text());
+    println!("{late_ms} ms after midnight it does not");
+    let listed =
+        bank.get("/v1/cases", &vec![("authorization", format!("Bearer {}", federation.token("E-9001")))]).await;
+    assert_eq!((listed.status, code(&listed).as_str()), (403, "TB-PAR-0202"), "{}", listed.text());
+    let others = file(&federation, &window, "C-0001").await;
+    assert_eq!(others.status, 202, "a window has no contract: {}", others.text());
+    assert_eq!(UnixMillis::now().day(), midnight.day(), "the day after");
+}
