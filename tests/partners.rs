@@ -2,10 +2,10 @@
 //! One federation for all of it.
 
 mod federation;
-#[path = "partners/passed.rs"]
-mod passed;
 #[path = "partners/one_call.rs"]
 mod one_call;
+#[path = "partners/passed.rs"]
+mod passed;
 #[path = "partners/provider.rs"]
 mod provider;
 #[path = "partners/quota.rs"]
