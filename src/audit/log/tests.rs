@@ -264,26 +264,31 @@ fn space_is_taken_or_nothing_is() {
     assert!(std::os::unix::fs::MetadataExt::blocks(&file.metadata().unwrap()) * 512 >= 200_000, "not only in name");
 }
 
+/// The space that was taken in advance ends in the segment, or, where much was taken, with the first hash of a level.
 #[tokio::test]
 async fn a_full_disk_is_told_and_the_log_is_ready_again_by_itself() {
-    let (dir, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
-    let log = Log::open(dir.path(), OpenOptions { disk: Arc::new(disk.clone()), ..options() }).unwrap();
-    log.append(&entry(0)).await.unwrap();
-    assert!(log.takes_entries().await.is_ok());
-    disk.set(Faults { full: true, ..Faults::default() });
-    let mut kept = 1;
-    while log.append(&entry(kept)).await.is_ok() {
-        kept += 1; // the space taken in advance
+    for (preallocate, ends_at) in [(options().preallocate, None), (1 << 20, Some(255))] {
+        let (dir, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+        let options = OpenOptions { disk: Arc::new(disk.clone()), preallocate, ..options() };
+        let log = Log::open(dir.path(), options).unwrap();
+        log.append(&entry(0)).await.unwrap();
+        assert!(log.takes_entries().await.is_ok());
+        disk.set(Faults { full: true, ..Faults::default() });
+        let mut kept = 1;
+        while log.append(&entry(kept)).await.is_ok() {
+            kept += 1;
+        }
+        assert!(ends_at.is_none_or(|end| kept == end), "{kept}");
+        for _ in 0..3 {
+            assert!(matches!(log.takes_entries().await, Err(AuditError::Full(_))), "{kept}");
+        }
+        disk.set(Faults::default());
+        assert!(log.takes_entries().await.is_ok(), "though nobody filed meanwhile");
+        assert_eq!(log.append(&entry(0)).await.unwrap().index, kept);
+        log.close().await;
+        assert_eq!(open(dir.path()).size(), kept + 1);
+        assert_eq!(judge(dir.path()).exit_code(), 0);
     }
-    for _ in 0..3 {
-        assert!(matches!(log.takes_entries().await, Err(AuditError::Full(_))));
-    }
-    disk.set(Faults::default());
-    assert!(log.takes_entries().await.is_ok(), "though nobody filed meanwhile");
-    assert_eq!(log.append(&entry(0)).await.unwrap().index, kept);
-    log.close().await;
-    assert_eq!(open(dir.path()).size(), kept + 1);
-    assert_eq!(judge(dir.path()).exit_code(), 0);
 }
 
 /// Shows a witness what is to be witnessed, as of `old` entries, and adds its line.

@@ -326,7 +326,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Tries the disk with as much as the longest entry takes, where nothing stands yet; zeros there are no entry.
+    /// Tries the disk where nothing stands yet with as much as a batch takes, its hashes on every level included: room for
+    /// one entry alone would be found and lost with every other question. Zeros there are no entry.
     fn room(&mut self) -> Result<(), AuditError> {
         if let Some(reason) = self.shared.dead() {
             return Err(AuditError::Dead(reason));
@@ -338,8 +339,12 @@ impl Writer {
             return Err(error);
         }
         let blank = vec![0; RECORD_HEAD + MAX_ENTRY];
-        let hashes = std::array::from_fn(|level| if level == 0 { vec![0; 32] } else { Vec::new() });
-        let room = self.reserve(blank.len() as u64, &hashes).and_then(|()| {
+        let (from, to) = (self.chain.frontier.size(), self.chain.frontier.size() + MAX_BATCH_ENTRIES as u64);
+        let hashes = std::array::from_fn(|level| {
+            let below = |size: u64| size >> (HEIGHT as usize * level);
+            vec![0; 32 * (below(to) - below(from)) as usize]
+        });
+        let room = self.reserve(MAX_BATCH_BYTES as u64, &hashes).and_then(|()| {
             // Where space cannot be taken in advance, only a write tells.
             self.file.write_at(&blank, self.end).map_err(|error| match is_full(&error) {
                 true => AuditError::Full(error.to_string()),
