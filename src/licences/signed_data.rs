@@ -244,6 +244,10 @@ pub(super) fn with_one_signer(value: &[u8]) -> Result<SignedData, Finding> {
     }
 }
 
+/// archive-time-stamp-v3, and v2 before it (ETSI EN 319 122-1 §5.5.3, TS 101 733 §6.4.1): they are not judged, so they prove nothing. What
+/// else stands beside the signature counts without them.
+const ARCHIVE_STAMPS: [&str; 2] = ["0.4.0.1733.2.4", "1.2.840.113549.1.9.16.2.48"];
+
 /// Steps 9 to 20 of one signer, once it is known whether the signature holds.
 pub(super) fn conclude(
     profile: &Profile,
@@ -254,6 +258,9 @@ pub(super) fn conclude(
 ) {
     if data.streamed {
         verdict.findings.push(Finding::note(8, "CMS_BER", "lengths that are not told"));
+    }
+    if signer.unsigned.iter().any(|attribute| ARCHIVE_STAMPS.contains(&attribute.oid.as_str())) {
+        verdict.findings.push(Finding::note(20, "CMS_ARCHIVE_TIMESTAMP_NOT_USED", ""));
     }
     let (mut claimed, mut tokens) = (None, Vec::new());
     match verified {

@@ -3,6 +3,7 @@
 
 use super::super::containers::manifest;
 use super::super::pdf::archived::{Place, Status, World, attribute, midnight, with_attribute};
+use super::super::pdf::tests::token;
 use super::super::variations::kit::at;
 use super::super::variations::packing::{Shape, pack};
 use crate::formats::der::write;
@@ -80,4 +81,22 @@ fn certificates_archived_with_a_signature_of_a_container() {
         assert!(report.passed(), "{}", report.to_text());
     }
     assert_eq!(world.profile().at, at("2026-09-01T00:00:00Z"));
+}
+
+/// A stamp over all that is archived is told and proves nothing: the stamp over the signature still does, and nothing else.
+#[test]
+fn stamps_over_the_archive_are_told_and_prove_nothing() {
+    let world = World::new();
+    let list = Status::List(world.list(&world.ca, None, ("02-14", "02-20")));
+    let status = || attribute(Place::CadesAttribute, &list).unwrap();
+    for oid in ["0.4.0.1733.2.4", "1.2.840.113549.1.9.16.2.48"] {
+        // Over the signature value alone: as good as any other that is not the right one.
+        let stamp = || (oid, token(&world.tsa, b"anything"));
+        for (stamped, want) in [(true, None), (false, Some("SIGNER_NO_REVOCATION_DATA"))] {
+            let report = verify("f", container(&world, stamped, &[status(), stamp()]), &world.profile());
+            assert_eq!(report.code, want, "{oid}: {}", report.to_text());
+            let told = report.signatures[0].findings.iter().any(|f| f.code == "CMS_ARCHIVE_TIMESTAMP_NOT_USED");
+            assert!(told && report.signatures[0].proven_at.is_some() == stamped, "{oid}: {}", report.to_text());
+        }
+    }
 }

@@ -260,4 +260,4 @@ mod forms;
 #[cfg(test)]
 mod signing;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

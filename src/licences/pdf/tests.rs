@@ -92,7 +92,7 @@ pub(super) fn by<'a>(
     }
 }
 
-pub(super) fn token(tsa: &Party, message: &[u8]) -> Vec<u8> {
+pub(in crate::licences) fn token(tsa: &Party, message: &[u8]) -> Vec<u8> {
     let request = timestamp::Request::over(DigestAlgorithm::Sha256, message, [7; 8]);
     let chain = std::slice::from_ref(&tsa.cert);
     let response = timestamp::respond(&request, &tsa.key, chain, "1.2.3", 1, at("2026-02-13T02:00:05Z")).unwrap();
