@@ -24,7 +24,7 @@ use tongban::app::demo::people::{Person, ZHANG};
 use tongban::app::demo::token_for;
 use tongban::app::demo::tokens::Options;
 use tongban::app::demo::walk::{Asking, Window};
-use tongban::app::demo::world::{A, WINDOW, World};
+use tongban::app::demo::world::{A, POLICE_B, WINDOW, World};
 use tongban::licences::make::{SealSpec, make_seal, round_seal};
 use tongban::terms::UnixMillis;
 use tongban::trust::certificate::Certificate;
@@ -46,7 +46,9 @@ struct Party {
 fn party(folder: &Path, name: &str, by: Option<&Party>, algorithm: SignatureAlgorithm, purpose: Use) -> Party {
     let pkcs8 = SigningKey::generate(algorithm).unwrap();
     let key = SigningKey::from_pkcs8(&pkcs8).unwrap();
-    let subject = Subject::named(name, "测试");
+    // Seals of licences are known by the credit code with which O begins.
+    let organisation = format!("{POLICE_B}测试");
+    let subject = Subject::named(name, &organisation);
     let issuer = by.map_or_else(|| Issuer::root(&key, &subject), |by| Issuer::of(&by.key, &by.certificate));
     let (from, to) = (UnixMillis::now().plus_seconds(-3_600), UnixMillis::now().plus_seconds(30 * 86_400));
     let der = issue::certificate(&issuer, &subject, &key.public_key().to_spki(), purpose, from, to).unwrap();
