@@ -145,7 +145,7 @@ pub async fn pass(
                 &asker,
                 &permit,
                 &client,
-                &member.id,
+                (&member.id, first(&target.rest)),
                 url,
                 region,
                 (peer::ASSERTION, vouched),
@@ -169,7 +169,7 @@ pub async fn pass(
                 &asker,
                 &permit,
                 &system.client,
-                &system.id,
+                (&system.id, &system.id),
                 url,
                 system.region,
                 (IDENTITY, told),
@@ -189,6 +189,11 @@ fn find(rooms: &Rooms, rest: &str) -> Option<(Arc<System>, String)> {
     })
 }
 
+/// The name of a system, with which a path begins.
+fn first(path: &str) -> &str {
+    path.trim_start_matches('/').split(['/', '?']).next().unwrap_or_default()
+}
+
 fn permitted(
     rooms: &Rooms,
     trace: &Trace,
@@ -206,7 +211,7 @@ fn permitted(
             who
         }
     };
-    let route = route.trim_start_matches('/').split(['/', '?']).next().unwrap_or_default();
+    let route = first(route);
     let ask = Ask::Pass(Passing {
         who,
         route: RouteFacts {
@@ -263,13 +268,13 @@ async fn forward(
     asker: &Asker<'_>,
     permit: &Permit,
     client: &crate::upstream::Client,
-    name: &str,
+    (name, system): (&str, &str),
     url: String,
     owner: RegionCode,
     word: (&'static str, String),
     request: Request<Body>,
 ) -> Result<Response<Body>, Refusal> {
-    let line = |kind| asker.line(rooms, trace, kind, owner);
+    let line = |kind| ledger::facts(asker.line(rooms, trace, kind, owner), &[("system", system)]);
     let up = Upstream { name: ledger::word(name), ..Upstream::default() };
     let intent = line(Kind::PassIntent).dec(ledger::allowed(permit)).up(up);
     let intent = rooms.log.append(&intent).await?;

@@ -21,7 +21,7 @@ use super::ledger;
 use super::rooms::Rooms;
 use crate::audit::entry::{Evidence, Outcome, PeerReceipt, Upstream};
 use crate::audit::{AuditError, Committed, Entry};
-use crate::terms::Digest;
+use crate::terms::{Digest, UnixMillis};
 use crate::upstream::Body;
 use crate::upstream::body::BoxError;
 
@@ -46,8 +46,12 @@ impl Closing {
         let class = format!("{}xx", self.status / 100);
         let result = ledger::word(ended.unwrap_or(&class));
         let up = Upstream { name: ledger::word(&self.name), receipt: self.receipt, result };
-        let mut line =
-            self.line.of(self.intent).up(up).out(Outcome { status: Some(self.status), ..Outcome::default() });
+        let mut line = self
+            .line
+            .at(UnixMillis::now())
+            .of(self.intent)
+            .up(up)
+            .out(Outcome { status: Some(self.status), ..Outcome::default() });
         if let Some(octets) = octets {
             let keyed = self.rooms.pseudonyms.digest("passed", &[self.intent.0, octets.0].concat());
             let answer = ledger::word("answer");

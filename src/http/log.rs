@@ -225,6 +225,10 @@ impl LogDoor {
         if matches!(request.uri().path(), COSIGN | search::ROUTE) {
             return Err(Refusal::new(&METHOD, "the address takes POST").header("allow", "POST"));
         }
+        // One address for each resource: under another one a cache would keep it twice.
+        if request.uri().query().is_some() {
+            return Err(Refusal::new(&NOT_FOUND, "resources of a log have no query"));
+        }
         let path = request.uri().path().trim_start_matches('/').to_owned();
         match path.as_str() {
             "key" => return Ok(text(self.rooms.log.keys().iter().map(|key| format!("{key}\n")).collect())),

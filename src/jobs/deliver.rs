@@ -146,6 +146,7 @@ async fn one(rooms: &Arc<Rooms>, line: &Outgoing) -> Result<(), Refusal> {
     };
     let leaf = outcome.as_ref().ok().and_then(|sent| if let Sent::Taken(_, leaf) = sent { leaf.clone() } else { None });
     let closing = about(Kind::CaseOutcome)
+        .at(UnixMillis::now())
         .of(intent.leaf)
         .up(Upstream { name: ledger::word(&line.target), result: ledger::word(class), receipt: leaf })
         .out(Outcome { status: Some(status), ..Outcome::default() });

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::gm::Roots;
+use super::logset;
 use crate::audit::{AuditError, Committed, Kind};
 use crate::gateway::{Rooms, ledger, stopped};
 use crate::store::{StoreError, head};
@@ -85,6 +86,11 @@ pub async fn daily(rooms: Arc<Rooms>, roots: Roots, mut stop: watch::Receiver<bo
 }
 
 /// Puts the map of all cases into the log: shows from then on that a case has no further entries before it.
+///
+/// Where replicas keep logs, it names them all: a case may have entries in each.
 pub async fn index(rooms: &Rooms, now: UnixMillis) -> Result<Committed, AuditError> {
-    rooms.log.append_index(ledger::line(rooms, Kind::Index, now)).await
+    let set = logset::known(rooms).await.map_err(|_| AuditError::Busy)?.filter(|set| set.heads().len() > 1);
+    let line = ledger::line(rooms, Kind::Index, now);
+    let line = set.and_then(|set| set.write(line.clone())).unwrap_or(line);
+    rooms.log.append_index(line).await
 }

@@ -63,7 +63,7 @@ fn is_due(before: &LogSet, set: &LogSet, age_ms: i64) -> bool {
 }
 
 /// This log as it is, and the others as the store knows them.
-async fn known(rooms: &Rooms) -> Result<Option<LogSet>, StoreError> {
+pub(super) async fn known(rooms: &Rooms) -> Result<Option<LogSet>, StoreError> {
     let mut tx = rooms.store.begin().await?;
     let all = head::all(&mut tx).await?;
     tx.commit(()).await?;

@@ -134,6 +134,13 @@ impl Entry {
         }
     }
 
+    /// The same, of another moment than the one its making began with.
+    #[must_use]
+    pub fn at(mut self, ts: UnixMillis) -> Self {
+        self.ts = ts;
+        self
+    }
+
     /// With a nonce that is no secret: for tests that compare logs.
     #[cfg(test)]
     pub(in crate::audit) fn with_nonce(mut self, nonce: [u8; 32]) -> Self {

@@ -24,7 +24,7 @@ impl Word {
             return Err(EntryError::Word);
         }
         // Shorter than a telephone number there is nothing to look for, and most words are.
-        if text.len() >= 11 && text.split(|c: char| !c.is_ascii_alphanumeric()).any(is_personal) {
+        if text.len() >= 11 && (text.split(|c: char| !c.is_ascii_alphanumeric()).any(is_personal) || is_spelt(text)) {
             return Err(EntryError::Personal);
         }
         Ok(Self(text.into()))
@@ -57,6 +57,19 @@ fn is_personal(run: &str) -> bool {
     !is_digest && (holds_resident(run) || run.split(|c: char| !c.is_ascii_digit()).any(is_mobile))
 }
 
+/// A number that is written in groups: nothing but digits, what stands between groups, and at most the last letter of a
+/// resident number.
+fn is_spelt(text: &str) -> bool {
+    let between = |c: char| matches!(c, '-' | '.' | '_' | '/' | '+' | '(' | ')' | ':' | ',');
+    if !text.contains(between) {
+        return false;
+    }
+    let run: String = text.chars().filter(|c| !between(*c)).collect();
+    let number = run.strip_suffix(['X', 'x']).unwrap_or(&run);
+    let digits = number.bytes().all(|b| b.is_ascii_digit());
+    digits && (run.len() == 18 && holds_resident(&run) || is_mobile(&run))
+}
+
 /// Looked for at every place: a letter or digit before or behind it hides no number.
 fn holds_resident(run: &str) -> bool {
     let digits = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
@@ -66,6 +79,7 @@ fn holds_resident(run: &str) -> bool {
 }
 
 fn is_mobile(digits: &str) -> bool {
+    let digits = digits.strip_prefix("86").filter(|rest| rest.len() == 11).unwrap_or(digits);
     digits.len() == 11 && digits.starts_with('1') && !digits[1..2].contains(['0', '1', '2'])
 }
 
@@ -220,6 +234,13 @@ mod tests {
             ("9911010519491231002X", Err(EntryError::Personal)),
             ("SJ-2026-990101199202290010-17", Err(EntryError::Personal)),
             ("tel:13800138000", Err(EntryError::Personal)),
+            ("+8613800138000", Err(EntryError::Personal)),
+            ("138-0013-8000", Err(EntryError::Personal)),
+            ("+86-138.0013.8000", Err(EntryError::Personal)),
+            ("110105-19491231-002X", Err(EntryError::Personal)),
+            ("110105.19491231.002x", Err(EntryError::Personal)),
+            ("2026-11-27-0001", Ok(())),
+            ("86-0755-82000000", Ok(())),
             ("tel13800138000", Err(EntryError::Personal)),
             ("4190010000002026112600010008F", Ok(())), // a case number
             ("1.2.156.3005.2.11100000000013338W011.11430000006122244L.20230000403.001.U", Ok(())),

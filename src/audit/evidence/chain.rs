@@ -6,6 +6,7 @@ use super::check::{Check, Proven};
 use super::index::{self, Last};
 use super::{IndexPart, MANIFEST, Manifest, entry_path};
 use crate::audit::entry::{Receipt, Role};
+use crate::audit::logset::{Head, LogSet};
 use crate::audit::merkle;
 use crate::audit::verify::{Question, Verdict};
 use crate::audit::{Kind, Pseudonym};
@@ -86,6 +87,17 @@ impl Check<'_> {
         if newest != Some((part.last, part.seq)) {
             let what = format!("the index says that the case went on to seq {} at entry {}", part.seq, part.last);
             return self.fault(Question::Complete, Verdict::Disproven, &path, Some(part.last), what);
+        }
+        let others = LogSet::read(&entry.bytes).map_or(Vec::new(), |set| set.heads().to_vec());
+        let others = others.iter().map(Head::origin).filter(|origin| *origin != self.report.origin);
+        let others: Vec<String> = others.map(str::to_owned).collect();
+        if !others.is_empty() {
+            let what = format!(
+                "replicas of this gateway keep logs of their own: the case may have entries in {} too, which no bundle of one \
+                 log shows (audit search reads them all)",
+                others.join(", ")
+            );
+            self.fault(Question::Complete, Verdict::Undecided, &path, Some(part.entry), what);
         }
         if let Some(head) = &entry.head {
             let at = UnixMillis(head.ts);

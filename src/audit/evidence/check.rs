@@ -126,10 +126,15 @@ impl Check<'_> {
         self.report.size = signed.size();
         self.report.root = Some(signed.root());
         self.report.entries = entries.len() as u64;
+        self.report.case = Some(case);
+        if let Some(no) = &manifest.case_no {
+            // Only the gateway can tell which number a pseudonym stands for.
+            self.report.notes.push(format!("办件编号（导出者所称，未经证明） case number, as the exporter says: {no}"));
+        }
         if let Some(policy) = self.by.policy {
             witnessed(&mut self.report, policy, self.by.now, &signed);
         }
-        self.stamped(&manifest, &signed, open);
+        self.stamped(&manifest, &entries, &signed, open);
         self.chain(&case, &entries);
         self.end(&case, manifest.index.as_ref(), &entries, signed.size());
         self.peers(&manifest, &entries, open);

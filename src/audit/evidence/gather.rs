@@ -99,7 +99,12 @@ pub fn gather(
         _ => None,
     };
     let sparse = Sparse::new(fetch, signed.checkpoint())?;
-    let last = wanted.found.iter().map(|(at, _)| *at).filter(|at| index.as_ref().is_none_or(|part| part.entry != *at));
+    // What is only about this export, and is later than any time-stamp, needs none.
+    let told = |(at, bytes): &&(u64, Vec<u8>)| {
+        index.as_ref().is_none_or(|part| part.entry != *at)
+            && EntryHead::parse(bytes).is_ok_and(|head| head.kind != Kind::AuditExport)
+    };
+    let last = wanted.found.iter().filter(told).map(|(at, _)| *at);
     let anchor = anchored(fetch, folder, last.max().unwrap_or(0), &signed, &sparse)?;
     let half = half(&signed, key, wanted.found, index, |at| sparse.inclusion(at).map_err(EvidenceError::from))?;
     Ok(Half { anchor, ..half })

@@ -23,7 +23,13 @@ const MAX_CONTAINER: u64 = 256 << 20;
 
 impl Check<'_> {
     /// When all of it was there, by the word of a time-stamp authority.
-    pub(super) fn stamped<S: Source>(&mut self, manifest: &Manifest, signed: &SignedCheckpoint, open: &Open<S>) {
+    pub(super) fn stamped<S: Source>(
+        &mut self,
+        manifest: &Manifest,
+        entries: &[Proven],
+        signed: &SignedCheckpoint,
+        open: &Open<S>,
+    ) {
         if self.by.time_authorities.is_empty() {
             return;
         }
@@ -57,6 +63,21 @@ impl Check<'_> {
                 }
                 self.report.answer(Question::Anchored, Verdict::Proven);
                 self.report.anchored = Some((at, then.size()));
+                // Those about the export itself are later than any stamp that goes into it.
+                let of_export = |kind| matches!(kind, Kind::AuditExport | Kind::Index);
+                let later = entries.iter().filter(|entry| entry.index >= then.size());
+                let mut later = later.filter(|entry| entry.head.as_ref().is_none_or(|head| !of_export(head.kind)));
+                if let Some(first) = later.next() {
+                    let what =
+                        format!("this entry and {} more of the case are later than the time-stamp", later.count());
+                    self.fault(
+                        Question::Anchored,
+                        Verdict::Undecided,
+                        &entry_path(0, first.index),
+                        Some(first.index),
+                        what,
+                    );
+                }
             }
         }
     }
@@ -85,7 +106,9 @@ impl Check<'_> {
             let is_known = named.contains(&document.digest) || inside.contains(&document.digest);
             if !is_known {
                 unnamed += 1;
-                self.report.notes.push(format!("{} 未被任何条目提及 no entry names this document", document.path));
+                // Rightly so only where a crash left a line without its papers.
+                let what = "no entry names this document: nothing says that it is of this case";
+                self.fault(Question::Content, Verdict::Undecided, &document.path, None, what);
             }
         }
         // Answers to lookups are used and not kept; their digests alone are on record.

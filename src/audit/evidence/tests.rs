@@ -7,6 +7,7 @@ use crate::audit::anchor::tests::Authority;
 use crate::audit::anchor::{Anchor, stamped};
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::entry::{CaseKeys, Entry, Evidence, LogKey, PeerReceipt, Personal, Upstream, Word};
+use crate::audit::logset::{Head, LogSet};
 use crate::audit::note::{KeyKind, Signer, VerifierKey};
 use crate::audit::verify::{Fetch, Pinned, Question, Report, SegmentFolder, Verdict};
 use crate::audit::{Committed, Kind, Log, OpenOptions, Pseudonym};
@@ -308,6 +309,45 @@ fn a_time_stamp_that_covers_the_case_goes_along() {
     assert_eq!(judge(&bent), Verdict::Disproven);
     bent[0].anchor = None;
     assert_eq!(judge(&bent), Verdict::Undecided);
+}
+
+/// What a bundle cannot show is not taken for proven: a paper that no entry names, entries after the stamp, replicas' logs.
+#[test]
+fn what_no_entry_names_no_stamp_covers_or_another_log_may_hold_is_told() {
+    let (ours, _theirs, peer) = world();
+    let before = halves(ours.path(), &peer);
+    for (what, documents, want) in [
+        ("the case's paper", &[("receipt", PAPER)][..], 0),
+        ("another's beside it", &[("receipt", PAPER), ("forged", b"refused")][..], 2),
+    ] {
+        let report = judge(sealed(&before, documents));
+        assert_eq!(report.exit_code(), want, "{what}: {}", report.text());
+        assert!(report.text().contains(&CASE.to_string()), "{what}: whose it is stands in the report");
+    }
+
+    let authority = Authority::new();
+    let note = std::fs::read_to_string(ours.path().join("checkpoint")).unwrap();
+    let stamped = authority.stamp(&note, UnixMillis(1_771_000_100_000)).to_string().into_bytes();
+    let log = open(ours.path(), "own.example/gw");
+    log.append_blocking(&event(2_000).case(CASE)).unwrap();
+    let head = |name: &str| Head { key: key(name), size: 0, root: Digest::of(b"") };
+    let set = LogSet::new(vec![head("own.example/gw"), head("own.example/gw/2")]).unwrap();
+    let index = set.write(Entry::new(Kind::Index, UnixMillis(2_001))).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(log.append_index(index)).unwrap();
+    log.publish();
+    let mut later = halves(ours.path(), &peer);
+    let (old, new) = (before[0].part.size, later[0].part.size);
+    later[0].anchor = Some((AnchorPart { size: old, proof: log.consistency(old, new).unwrap() }, stamped));
+    let (keys, chain) = ([key("own.example/gw"), key("peer.example/gw")], [authority.root.clone()]);
+    let by = Auditor { keys: &keys, time_authorities: &chain, ..Auditor::default() };
+    let report = verify(sealed(&later, &[("receipt", PAPER)]), &by).report;
+    for (question, what) in
+        [(Question::Anchored, "later than the time-stamp"), (Question::Complete, "own.example/gw/2")]
+    {
+        assert_eq!(report.verdict(question), Verdict::Undecided, "{}", report.text());
+        assert!(report.text().contains(what), "{}", report.text());
+    }
 }
 
 #[test]

@@ -315,8 +315,14 @@ impl Writer {
             false => AuditError::Dead(format!("taking space: {error}")),
         };
         if self.end + len > self.allocated {
-            let to = (self.end + len).next_multiple_of(self.preallocate);
-            self.file.allocate(self.allocated, to - self.allocated).map_err(classify)?;
+            let mut to = (self.end + len).next_multiple_of(self.preallocate);
+            let mut taken = self.file.allocate(self.allocated, to - self.allocated);
+            // The last of a disk serves as long as it lasts.
+            if taken.as_ref().is_err_and(is_full) && to > self.end + len {
+                to = self.end + len;
+                taken = self.file.allocate(self.allocated, to - self.allocated);
+            }
+            taken.map_err(classify)?;
             self.allocated = to;
         }
         for (level, bytes) in hashes.iter().enumerate().filter(|(_, bytes)| !bytes.is_empty()) {

@@ -14,6 +14,7 @@ use crate::audit::anchor;
 use crate::audit::checkpoint::{CheckpointError, SignedCheckpoint};
 use crate::audit::entry::{CaseLink, EntryHead, Kind, Pseudonym, Role, Unjudged};
 use crate::audit::evidence::index;
+use crate::audit::logset::LogSet;
 use crate::audit::merkle::Frontier;
 use crate::audit::note::NoteError;
 use crate::audit::tile::HEIGHT;
@@ -246,7 +247,7 @@ impl<'o> Judge<'o> {
         if head.kind == Kind::Lifecycle {
             self.lifecycle(bytes, index, head.ts, place);
         }
-        if head.kind == Kind::LogSet {
+        if head.kind == Kind::LogSet || head.kind == Kind::Index && LogSet::read(bytes).is_some() {
             self.log_set(bytes, index, head.ts, place);
         }
         if let Some(link) = head.case {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::audit::entry::Opened;
+use crate::audit::entry::{Opened, Pseudonym};
 use crate::terms::{Digest, UnixMillis};
 
 /// Most faults listed; more are counted.
@@ -139,6 +139,9 @@ fn is_zero(n: &u64) -> bool {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     pub origin: String,
+    /// Of evidence: whose entries these are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub case: Option<Pseudonym>,
     /// Entries that the checkpoint covers.
     pub size: u64,
     pub root: Option<Digest>,
@@ -235,6 +238,9 @@ impl Report {
     pub fn text(&self) -> String {
         let mut out = String::new();
         let _ = writeln!(out, "日志 log: {}  条目 entries: {}", self.origin, self.size);
+        if let Some(case) = self.case {
+            let _ = writeln!(out, "办件（假名） case, by its pseudonym: {case}");
+        }
         if let Some(since) = self.since {
             let _ = writeln!(out, "自此检查点起核验 verified since: {since}");
         }

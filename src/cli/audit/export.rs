@@ -80,6 +80,8 @@ const SIGNED_PAUSE: Duration = Duration::from_millis(250);
 /// A gateway's folders, and what seals.
 struct Source {
     data: PathBuf,
+    /// Where the keys and files are that replicas share; else the same.
+    shared: PathBuf,
     store: Option<String>,
     seal: Seal,
     peer_keys: Vec<VerifierKey>,
@@ -128,10 +130,11 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), String> {
         return from_elsewhere(word, args);
     }
     let source = source(args)?;
-    let (case, no) = case(&args.case, &source.data)?;
+    let (case, no) = case(&args.case, &source.shared)?;
     let key: VerifierKey = {
+        // While the log changes its key, the new one stands on a second line; both sign.
         let text = String::from_utf8_lossy(&read(&source.data.join("log/key"))?).into_owned();
-        text.trim_end().parse().map_err(|e| format!("log/key: {e}"))?
+        text.lines().next().unwrap_or_default().parse().map_err(|e| format!("log/key: {e}"))?
     };
     // First of all the place it goes to: what cannot be written is not put on record as taken.
     let out = Unfinished::beside(&args.out)?;
@@ -140,7 +143,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), String> {
     let own = evidence::gather(&SegmentFolder::new(log.clone()), Some(&log), &key, &case).map_err(|e| e.to_string())?;
     let halves = with_peers(own, &source.peer_keys, args)?;
     let (documents, log_key) = match (no, &source.store) {
-        (Some(no), Some(store)) => file::documents(no, store, &source.data)?,
+        (Some(no), Some(store)) => file::documents(no, store, &source.shared)?,
         _ => (Vec::new(), None),
     };
     let behind = behind(&source.data, &halves[0])?;
@@ -181,7 +184,8 @@ fn source(args: &ExportArgs) -> Result<Source, String> {
         let public = chain[0].public_key().map_err(|e| format!("{}: {e}", pair.certificate.display()))?;
         let (data, store) = (config.gateway.data.clone(), Some(config.gateway.store.clone()));
         let seal = Seal::Envelope { key: pair.key.open(&public)?, chain, folder: data.join("evidence") };
-        return Ok(Source { data, store, seal, peer_keys, config: Some(config) });
+        let shared = config.gateway.shared.clone().unwrap_or_else(|| data.clone());
+        return Ok(Source { data, shared, store, seal, peer_keys, config: Some(config) });
     }
     let data = args.data.clone().unwrap_or_default();
     if !data.join("log/segments").is_dir() {
@@ -190,7 +194,7 @@ fn source(args: &ExportArgs) -> Result<Source, String> {
     let store = data.join("store.db");
     let store = args.store.clone().or_else(|| store.is_file().then(|| format!("sqlite:{}", store.display())));
     let secret = existing_key(&data.join("pseudonym.key"))?;
-    Ok(Source { seal: Seal::Derived(*secret.octets()), data, store, peer_keys, config: None })
+    Ok(Source { seal: Seal::Derived(*secret.octets()), shared: data.clone(), data, store, peer_keys, config: None })
 }
 
 fn directory_keys(config: &Config) -> Result<Vec<VerifierKey>, String> {

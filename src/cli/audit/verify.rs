@@ -299,7 +299,28 @@ fn decide_again(report: &mut verify::Report, target: &Target, folder: &Path) {
     }
 }
 
+/// Options that ask about a whole log: a bundle has not what answers them, and passing over one would look like a yes.
+fn of_a_log(args: &VerifyArgs) -> Option<&'static str> {
+    let given = [
+        (!args.old.is_empty(), "--old"),
+        (args.since.is_some(), "--since"),
+        (args.state.is_some(), "--state"),
+        (args.sample.is_some(), "--sample"),
+        (args.decisions.is_some(), "--decisions"),
+        (!args.peer.is_empty(), "--peer"),
+        (!args.gm.is_empty(), "--gm"),
+        (!args.anchor.is_empty(), "--anchor"),
+        (args.origin.is_some(), "--origin"),
+        (args.all_maps, "--all-maps"),
+        (args.foreign, "--foreign"),
+    ];
+    given.iter().find(|(given, _)| *given).map(|(_, name)| *name)
+}
+
 fn bundle(file: &Path, args: &VerifyArgs, policy: Option<&Pinned>) -> Result<ExitCode, String> {
+    if let Some(name) = of_a_log(args) {
+        return Err(format!("{name} 用于日志，不用于证据包 · {name} asks about a log, not about a bundle of evidence"));
+    }
     let mut keys = pinned_keys(policy, &args.key);
     keys.dedup();
     if keys.is_empty() {
