@@ -96,6 +96,24 @@ fn logs_of_a_set_convict_each_other_whoever_asks() {
     }
 }
 
+/// A copy is made of what holds, and who makes it hears when the witnesses of the policy did not see it.
+#[test]
+fn a_copy_says_when_its_witnesses_are_missing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    grow(&open(&folder.path().join("log"), "gw/1"), 300);
+    let witness = Signer::from_seed("w.example/1", &[9; 32]).expect("a key").verifier(KeyKind::Cosignature);
+    for (quorum, exit, says) in [("none", 0, "300 entries"), ("one", 1, "the quorum of the policy did not cosign")] {
+        let policy = format!("log {}\nwitness one {witness}\nquorum {quorum}\n", key("gw/1"));
+        std::fs::write(folder.path().join("policy"), policy).expect("a policy");
+        let line = ["audit", "mirror", &path("log"), &path(quorum), "--policy", &path("policy")];
+        let copied = tools::tongban(&line);
+        assert_eq!(copied.status.code(), Some(exit), "{quorum}: {}", tools::text(&copied));
+        assert!(tools::text(&copied).contains(says), "{quorum}: {}", tools::text(&copied));
+        assert!(folder.path().join(quorum).join("checkpoint").is_file(), "{quorum}: the copy is there");
+    }
+}
+
 /// What a hostile or broken folder holds in a file's place: read by nobody, waited for by nobody.
 #[test]
 fn what_is_no_plain_file_is_refused_at_once() {

@@ -19,8 +19,10 @@ use super::note::{MAX_NOTE, NoteError, VerifierKey};
 use super::plain;
 use super::retention::{PRUNED_ANCHOR, RETENTION, Retention};
 use super::tile::{Level, TileHashes, TilePath, WIDTH, nodes_at, tiles_at};
-use super::verify::{Fetch, PART, Sparse, SparseError, claimed_minimum, read_bundle};
-use crate::terms::Digest;
+use super::verify::{
+    Fetch, PART, Pinned, Question, Report, Sparse, SparseError, Verdict, claimed_minimum, read_bundle, witnessed,
+};
+use crate::terms::{Digest, UnixMillis};
 
 /// Bundles asked for before they are read.
 const AHEAD: u64 = 4;
@@ -123,6 +125,22 @@ pub fn run(
     }
     copy.write("checkpoint", &note)?;
     Ok(copy.copied)
+}
+
+/// What the policy's witnesses say of the checkpoint that the copy in `dir` has now.
+///
+/// # Errors
+/// [`MirrorError::Own`] where it has none under one of `keys`.
+pub fn witnesses(dir: &Path, keys: &[VerifierKey], pinned: &Pinned, now: UnixMillis) -> Result<Report, MirrorError> {
+    let file = dir.join("checkpoint");
+    let own = |source| MirrorError::Read { path: file.display().to_string(), source };
+    let note = plain::read(&file, MAX_NOTE as u64).map_err(own)?;
+    let (_, signed) = opened(&note, keys).map_err(MirrorError::Own)?;
+    let mut report = Report::default();
+    // Every octet was tied to the root as it was copied.
+    report.answer(Question::Integrity, Verdict::Proven);
+    witnessed(&mut report, pinned, Some(now), &signed);
+    Ok(report)
 }
 
 fn ahead(fetch: &dyn Fetch, index: u64, size: u64) {

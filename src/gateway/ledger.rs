@@ -13,7 +13,7 @@ use crate::audit::{AuditError, Committed, Kind, Word};
 use crate::exchange::message::Applicant;
 use crate::exchange::{Act, Case, Key};
 use crate::policy::Permit;
-use crate::terms::{CaseNo, Refusal, UnixMillis};
+use crate::terms::{CaseNo, Digest, Refusal, UnixMillis};
 
 /// What every line about one request has in common.
 #[derive(Clone)]
@@ -147,6 +147,29 @@ pub fn purpose(purpose: &str, basis: &str) -> Purpose {
     Purpose { purpose: word(purpose), basis: word(basis), ..Purpose::default() }
 }
 
+/// A no, as a line records it: the code that was answered, and the rules behind it.
+pub fn denied(refusal: &Refusal) -> Decision {
+    let rules = reason(refusal).members.iter().find(|(name, _)| *name == "rules").and_then(|(_, all)| all.as_array());
+    let rules = rules.into_iter().flatten().filter_map(|rule| word(rule.as_str().unwrap_or_default()));
+    Decision {
+        verdict: word("deny"),
+        reason: word(refusal.told.code),
+        rules: rules.collect(),
+        policy: digest(refusal, "policy"),
+        ask: digest(refusal, "asked"),
+        ..Decision::default()
+    }
+}
+
+fn reason(refusal: &Refusal) -> &Refusal {
+    refusal.because.as_deref().unwrap_or(refusal)
+}
+
+fn digest(refusal: &Refusal, member: &str) -> Option<Digest> {
+    let found = reason(refusal).members.iter().find(|(name, _)| *name == member);
+    found.and_then(|(_, value)| value.as_str()?.parse().ok())
+}
+
 /// Keeps a refusal like a yes. Gives the line's index, or `None` when the log itself cannot take it (the answer then
 /// says so by being a 503).
 pub async fn deny(
@@ -156,33 +179,15 @@ pub async fn deny(
     terminal: &Terminal,
     refusal: &Refusal,
 ) -> Result<u64, AuditError> {
-    let said = refusal.because.as_deref().unwrap_or(refusal);
-    let rules = said.members.iter().find(|(name, _)| *name == "rules");
-    let rules = rules
-        .and_then(|(_, v)| v.as_array())
-        .map(|all| all.iter().filter_map(|r| word(r.as_str().unwrap_or_default())).collect::<Vec<_>>());
-    let digest = |member: &str| {
-        let found = said.members.iter().find(|(name, _)| *name == member);
-        found.and_then(|(_, value)| value.as_str()?.parse().ok())
-    };
     let kind = if refusal.told.status == 400 { Kind::InputReject } else { Kind::Deny };
     let mut entry = trace.about(rooms, kind, person, terminal);
     let concern = trace.known().concern;
     if let Some(concern) = &concern {
         entry = concern.on(rooms, entry);
     }
-    entry = entry
-        .dec(Decision {
-            verdict: word("deny"),
-            reason: word(refusal.told.code),
-            rules: rules.unwrap_or_default(),
-            policy: digest("policy"),
-            ask: digest("asked"),
-            ..Decision::default()
-        })
-        .out(Outcome { status: Some(refusal.status), ..Outcome::default() });
+    entry = entry.dec(denied(refusal)).out(Outcome { status: Some(refusal.status), ..Outcome::default() });
     // Under which paper somebody wanted to act, and at whose data they wanted to look.
-    let (consent, about) = (digest("paper"), refusal.about.as_deref());
+    let (consent, about) = (digest(refusal, "paper"), refusal.about.as_deref());
     if consent.is_some() || about.is_some() {
         let of_a_case = concern.and_then(|concern| concern.item).map(|_| "case");
         let purpose = about.and_then(|about| about.purpose.as_deref()).or(of_a_case).and_then(word);

@@ -187,6 +187,7 @@ impl LogDoor {
         let body = tokio::time::timeout(BODY_WAIT, body).await.map_err(|_| Refusal::new(&SLOW, "a slow body"))?;
         let body = body.map_err(|_| Refusal::new(&TOO_LARGE, "a body that is cut off, or too large"))?;
         let asked = search::Asked::read(&self.rooms, &head.headers, &body)?;
+        trace.concerns(asked.concern());
         let permit = self.decide(auditor, asked.about(), Some(asked.ground.to_string()), trace.at)?;
         let reader = search::Reader { auditor, certificate, permit };
         search::answer(&self.rooms, &self.desk, reader, asked, trace).await

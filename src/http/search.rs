@@ -24,13 +24,14 @@ use tokio::sync::Semaphore;
 use super::log::Auditor;
 use super::problem::json_response;
 use super::{BUSY, CONTENT, MEDIA};
-use crate::audit::entry::{Actor, Decision, Entry, Outcome, Subject};
+use crate::audit::entry::{Actor, Outcome};
 use crate::audit::error::{INDEX, SEARCHES};
 use crate::audit::search::Served;
 use crate::audit::search::index::Index;
 use crate::audit::search::{Entries, Filter, Found, Page, Prover, SearchError, search_rows};
 use crate::audit::{Kind, Log, Pseudonym, Word};
 use crate::gateway::Rooms;
+use crate::gateway::concern::Concern;
 use crate::gateway::intake::object;
 use crate::gateway::ledger::{self, Trace, word};
 use crate::policy::Permit;
@@ -176,8 +177,8 @@ impl Asked {
         self.filter.person.map(|person| person.to_string())
     }
 
-    /// What was looked for, as the line has it: codes and pseudonyms.
-    fn on_record(&self, entry: Entry) -> Entry {
+    /// What is looked for, as the line has it: codes and pseudonyms.
+    pub fn concern(&self) -> Concern {
         let filter = &self.filter;
         let shown = |at: Option<UnixMillis>| at.map(|at| at.to_string());
         let all = [
@@ -194,8 +195,8 @@ impl Asked {
             ("find.from", Some(self.page.from.to_string())),
             ("find.limit", Some(self.page.limit.to_string())),
         ];
-        let all: Vec<_> = all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        ledger::facts(entry, &all)
+        let facts = all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        Concern { subject: filter.person, facts, ..Concern::default() }
     }
 }
 
@@ -252,16 +253,12 @@ pub(super) async fn answer(
     let found = tokio::task::spawn_blocking(move || find(log, &own, &rows)).await;
     let found = found.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "searching was cut off"))?;
     let (mut told, count) = found.map_err(|error| behind(error.to_string()))?;
-    let subject = Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: asked.filter.person };
-    let mut line = trace
-        .entry(rooms, Kind::AuditRead)
+    let line = trace
+        .told(rooms, trace.entry(rooms, Kind::AuditRead))
         .actor(actor(reader.auditor, reader.certificate))
         .dec(ledger::allowed(&reader.permit))
         .out(Outcome { status: Some(200), ..Outcome::default() });
-    if asked.filter.person.is_some() {
-        line = line.subj(subject);
-    }
-    line = ledger::facts(asked.on_record(line), &[("results", count)]);
+    let line = ledger::facts(line, &[("results", count)]);
     let committed = rooms.log.append(&line).await?;
     told["record"] = ledger::receipt(rooms, committed);
     Ok(json_response(StatusCode::OK, &told))
@@ -326,9 +323,8 @@ pub(super) async fn refused(
         || Actor { kind: word("stranger"), ..Actor::default() },
         |(auditor, certificate)| actor(auditor, certificate),
     );
-    let decision = Decision { verdict: word("deny"), reason: word(refusal.told.code), ..Decision::default() };
     let out = Outcome { status: Some(refusal.told.status), ..Outcome::default() };
-    let line = trace.entry(rooms, Kind::Deny).actor(who).dec(decision).out(out);
+    let line = trace.told(rooms, trace.entry(rooms, Kind::Deny)).actor(who).dec(ledger::denied(&refusal)).out(out);
     match rooms.log.append(&line).await {
         Ok(committed) => (refusal, Some(committed.index)),
         Err(error) => (error.into(), None),

@@ -8,6 +8,7 @@ use clap::Args;
 use super::target::{ReachArgs, bar, fetch, judged_by, pinned, signing_first};
 use crate::audit::mirror;
 use crate::audit::note::VerifierKey;
+use crate::terms::UnixMillis;
 
 #[derive(Debug, Args)]
 pub(super) struct MirrorArgs {
@@ -21,7 +22,7 @@ pub(super) struct MirrorArgs {
     /// one log. Both of them while the log changes its key.
     #[arg(long, value_name = "VKEY")]
     key: Vec<VerifierKey>,
-    /// 策略文件 · The pinned policy.
+    /// 策略文件：日志公钥、见证方与法定数 · The pinned policy: keys, and the quorum that must have cosigned what is copied.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     #[command(flatten)]
@@ -54,7 +55,15 @@ pub(super) fn run(args: &MirrorArgs) -> Result<ExitCode, String> {
             if copied.pruned > 0 {
                 println!("已清除 pruned: {} 条未复制 entries were not copied, their hashes were", copied.pruned);
             }
-            Ok(ExitCode::SUCCESS)
+            let Some(policy) = &policy else { return Ok(ExitCode::SUCCESS) };
+            let report = mirror::witnesses(&args.dir, &keys, policy, UnixMillis::now()).map_err(|e| e.to_string())?;
+            for fault in &report.faults {
+                eprintln!(
+                    "tongban audit: 已复制，但见证不合策略 · copied, but not witnessed as the policy wants: {}",
+                    fault.what
+                );
+            }
+            Ok(ExitCode::from(report.exit_code()))
         }
         Err(error) if error.is_proof() => {
             eprintln!("tongban audit: 日志已证伪 · the log is disproven: {error}");
