@@ -16,7 +16,7 @@ use crate::trust::asic::Open;
 
 /// How far a checkpoint may be from the map before it, in milliseconds by the witnesses' clocks, or in entries where there is none: what a
 /// running gateway takes in while it signs.
-const NEAR_MS: i64 = 600_000;
+const NEAR_MS: i64 = 120_000;
 const NEAR_ENTRIES: u64 = 4_096;
 
 impl Check<'_> {

@@ -423,7 +423,7 @@ fn a_map_from_long_before_the_checkpoint_leaves_the_end_open() {
     let text = format!("witness w {}\nquorum w\n", witness.verifier(KeyKind::Cosignature));
     let policy = Pinned::parse(&text).unwrap();
     // The map is of the first second of 1970.
-    for (cosigned_s, want) in [(600, Verdict::Proven), (601, Verdict::Undecided)] {
+    for (cosigned_s, want) in [(120, Verdict::Proven), (121, Verdict::Undecided)] {
         let mut all = halves(ours.path(), &peer);
         let signed = all[0].checkpoint.split_once("\n\n").unwrap().0.to_owned() + "\n";
         all[0].checkpoint += &witness.cosign(&signed, cosigned_s);
