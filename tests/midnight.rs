@@ -14,8 +14,9 @@ use tongban::terms::UnixMillis;
 
 /// Set within the process whose clock was set.
 const INSIDE: &str = "TONGBAN_TEST_MIDNIGHT";
-/// How long before midnight the federation is started, in seconds: long enough for it to come up on a busy machine.
-const BEFORE_S: i64 = 120;
+/// How long before midnight the federation is started, in seconds; the second where it came up too late on a busy machine.
+const BEFORE_S: [i64; 2] = [30, 120];
+const TOO_LATE: &str = "the federation came up too late";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_contract_ends_at_midnight() {
@@ -28,9 +29,22 @@ async fn a_contract_ends_at_midnight() {
     if !Command::new("faketime").arg("--version").output().is_ok_and(|told| told.status.success()) {
         return; // the script has said so
     }
-    let now = UnixMillis::now();
-    let ahead = now.day().end().seconds() - now.seconds() - BEFORE_S;
     let itself = std::env::current_exe().expect("this test");
+    for before in BEFORE_S {
+        let told = started(&itself, before);
+        let in_time = !told.contains(TOO_LATE);
+        if in_time || before == BEFORE_S[1] {
+            assert!(told.contains("1 passed"), "{told}");
+            println!("{told}");
+            return;
+        }
+    }
+}
+
+/// Runs this test within a clock that stands so many seconds before midnight; gives what it said.
+fn started(itself: &Path, before: i64) -> String {
+    let now = UnixMillis::now();
+    let ahead = now.day().end().seconds() - now.seconds() - before;
     let done = Command::new("faketime")
         .args(["-f", &format!("{ahead:+}")])
         .arg(itself)
@@ -38,9 +52,7 @@ async fn a_contract_ends_at_midnight() {
         .envs([(INSIDE, "1"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1"), ("NO_FAKE_STAT", "1")])
         .output()
         .expect("faketime runs");
-    let told = tools::text(&done);
-    assert!(done.status.success() && told.contains("1 passed"), "{told}");
-    println!("{told}");
+    tools::text(&done)
 }
 
 async fn file(federation: &Federation, client: &Window, employee: &str) -> Answer {
@@ -65,9 +77,9 @@ async fn ends() {
 
     let (bank, window) = (federation.client("bank-440305-01", 0), federation.client("window", 0));
     let before = file(&federation, &bank, "E-9001").await;
-    assert_eq!(before.status, 202, "on its last day: {}", before.text());
     let left = midnight.seconds() - UnixMillis::now().seconds();
-    assert!(left > 0, "the federation came up too late: {left} s");
+    assert!(left > 0, "{TOO_LATE}: {left} s");
+    assert_eq!(before.status, 202, "on its last day: {}", before.text());
     println!("{left} s before midnight the outlet files");
     while UnixMillis::now() < midnight {
         tokio::time::sleep(Duration::from_millis(50)).await;
