@@ -20,6 +20,9 @@ use crate::upstream::body::{full, whole};
 /// Largest order with its approval, in octets.
 const ORDER_MAX: usize = 64 << 10;
 
+/// How long `/ready` waits for the store, and for the vault.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+
 /// How long an export waits for a checkpoint over its line: longer than any witness is waited for.
 const SIGNED_WITHIN: Duration = Duration::from_secs(10);
 
@@ -97,9 +100,11 @@ async fn ordered(rooms: &Arc<Rooms>, request: Request<Body>) -> (StatusCode, Str
     }
 }
 
-/// The line of an export, and the map of all cases behind it: so that what is exported is known to be all of the case.
+/// The line of an export, and the map of all cases behind it, here and in the logs of other replicas: so that what is exported is
+/// known to be all of the case.
 async fn noted(rooms: &Arc<Rooms>, wanted: &export::Export) -> Result<Committed, Refusal> {
     export::note(rooms, wanted, UnixMillis::now()).await?;
+    log::want_maps(rooms).await?;
     Ok(log::index(rooms, UnixMillis::now()).await?)
 }
 
@@ -156,16 +161,23 @@ fn alarms(rooms: &Rooms, now: UnixMillis) -> String {
 }
 
 /// The real operations, not a connection test: the store answers, the log takes lines, the directory is in force.
-async fn ready(rooms: &Rooms) -> Result<(), String> {
+async fn ready(rooms: &Arc<Rooms>) -> Result<(), String> {
     if rooms.leaving.load(Ordering::Relaxed) {
         return Err("leaving: this gateway is about to stop".into());
     }
-    let ping = tokio::time::timeout(Duration::from_secs(2), rooms.store.ping()).await;
+    let ping = tokio::time::timeout(ANSWERS_WITHIN, rooms.store.ping()).await;
     ping.map_err(|_| "store: no answer".to_owned())?.map_err(|e| e.to_string())?;
     rooms.log.takes_entries().await.map_err(|error| match error {
         AuditError::Full(_) => "log: no space",
         AuditError::Busy => "log: busy",
         _ => "log: failed",
+    })?;
+    let vault = rooms.clone();
+    let probe = tokio::task::spawn_blocking(move || vault.vault.takes_files());
+    let probed = tokio::time::timeout(ANSWERS_WITHIN, probe).await.ok().and_then(Result::ok);
+    probed.ok_or_else(|| "vault: no answer".to_owned())?.map_err(|error| match error.is_full() {
+        true => "vault: no space".to_owned(),
+        false => error.to_string(),
     })?;
     if rooms.directory.load().expires <= UnixMillis::now() {
         return Err("directory: expired".into());

@@ -119,6 +119,7 @@ impl Explain for ExchangeError {
             Self::Step(StepError::SamePerson) => &SAME_PERSON,
             Self::Store(e) => e.told(),
             Self::Vault(VaultError::TooLarge { .. }) => &FILE_TOO_LARGE,
+            Self::Vault(error) if error.is_full() => &crate::store::UNAVAILABLE,
             Self::Vault(_) => &VAULT,
             Self::KeyReused => &KEY_REUSED,
             Self::NoCase => &NO_CASE,

@@ -33,6 +33,14 @@ pub enum VaultError {
     TooLarge { limit: u64 },
 }
 
+impl VaultError {
+    /// Whether nothing more can be kept for now; what is kept is not concerned.
+    pub fn is_full(&self) -> bool {
+        let full = |kind| matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        matches!(self, Self::Io(error) if full(error.kind()))
+    }
+}
+
 /// The key of one case, or the master key that wraps case keys.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Key([u8; 32]);
@@ -176,6 +184,15 @@ impl Vault {
         writing.finish()
     }
 
+    /// Whether a file of one chunk could be kept now; leaves nothing behind.
+    ///
+    /// # Errors
+    /// As [`Vault::keep`].
+    pub fn takes_files(&self) -> Result<(), VaultError> {
+        let mut probe = self.write(&Key::generate()?, u64::MAX)?;
+        probe.push(&[0; CHUNK])
+    }
+
     /// Opens a kept file for reading anywhere in it.
     pub fn read(&self, key: &Key, kept: &Kept) -> Result<Reading, VaultError> {
         let file = File::open(self.path(&kept.id))?;
@@ -275,7 +292,10 @@ impl Writing {
 
 impl Write for Writing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.push(bytes).map_err(io::Error::other)?;
+        self.push(bytes).map_err(|error| match error {
+            VaultError::Io(error) => error,
+            other => io::Error::other(other),
+        })?;
         Ok(bytes.len())
     }
     fn flush(&mut self) -> io::Result<()> {
@@ -398,6 +418,21 @@ impl Read for ReadingStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_probe_leaves_nothing_behind_and_fails_where_files_cannot_be_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::open(folder.path()).unwrap();
+        vault.takes_files().unwrap();
+        let drawers = fs::read_dir(folder.path()).unwrap().map(|drawer| drawer.unwrap().path());
+        assert_eq!(drawers.flat_map(|drawer| fs::read_dir(drawer).unwrap()).count(), 0);
+        fs::remove_dir_all(folder.path()).unwrap();
+        fs::write(folder.path(), b"in its place").unwrap();
+        assert!(matches!(vault.takes_files(), Err(error @ VaultError::Io(_)) if !error.is_full()));
+        for (kind, full) in [(io::ErrorKind::StorageFull, true), (io::ErrorKind::PermissionDenied, false)] {
+            assert_eq!(VaultError::from(io::Error::from(kind)).is_full(), full, "{kind:?}");
+        }
+    }
 
     #[test]
     fn files_come_back_and_changed_ones_do_not() {

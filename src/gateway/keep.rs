@@ -25,11 +25,12 @@ use crate::exchange::message::{Collector, Dossier, Material, Message, PaperRef, 
 use crate::exchange::outbox::{self, Outgoing};
 use crate::exchange::records::{self, NewCase};
 use crate::exchange::{Act, Case, Event, ExchangeError, Kept as File, Key, Paper, VaultError};
+use crate::formats::zip::ZipError;
 use crate::identity::delegation::Once;
 use crate::partners::{QuotaPlan, Taken};
 use crate::store::{StoreError, Tx, counter};
 use crate::terms::{Attribute, CaseNo, Digest, Lang, Refusal, Told, UnixMillis};
-use crate::trust::asic::{self, Part};
+use crate::trust::asic::{self, AsicError, Part};
 
 /// Media type of sealed containers.
 pub const ASICE: &str = "application/vnd.etsi.asic-e+zip";
@@ -383,7 +384,11 @@ pub async fn envelope(rooms: &Arc<Rooms>, key: &Key, message: &Message, files: V
         let mut out = rooms.vault.write(&key, u64::MAX)?;
         let envelope = &rooms.keys.load_full().envelope;
         let written = asic::seal(&mut out, parts, &*envelope.key, &envelope.chain, at);
-        written.map_err(|e| ExchangeError::Message(e.to_string()))?.flush().map_err(VaultError::from)?;
+        let written = written.map_err(|error| match error {
+            AsicError::Io(error) | AsicError::Zip(ZipError::Io(error)) => ExchangeError::Vault(error.into()),
+            other => ExchangeError::Message(other.to_string()),
+        });
+        written?.flush().map_err(VaultError::from)?;
         Ok(out.finish()?)
     };
     let kept = tokio::task::spawn_blocking(work).await;

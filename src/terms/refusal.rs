@@ -26,7 +26,7 @@ pub enum Next {
     StepUp,
     /// Bring the paper original, or a newly issued licence.
     BringOriginal,
-    /// Send again later; what was handed in is kept.
+    /// Send again later; what has a receipt is kept.
     TryLater,
     /// File at a window of the named or owning authority.
     GoToOwner,
@@ -63,7 +63,9 @@ impl Next {
             Self::BringOriginal => {
                 ("请携带证照原件或重新签发后再来。", "Bring the original, or have the licence issued again.")
             }
-            Self::TryLater => ("请稍后再试，已交材料不会丢失。", "Try again later; what was handed in is kept."),
+            Self::TryLater => {
+                ("请稍后再试；已取得回执的材料不会丢失。", "Try again later; what has a receipt is kept.")
+            }
             Self::GoToOwner => ("请到有权办理的部门办理。", "Go to the authority that owns the matter."),
             Self::GoToWindow => ("请到政务服务窗口办理。", "Go to a government service window."),
             Self::AskOperator => ("请联系平台运维人员。", "Ask the operator of the platform."),

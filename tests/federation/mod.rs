@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use http::{Request, header};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tongban::upstream::body::{empty, full};
@@ -65,7 +66,11 @@ pub type Headers = Vec<(&'static str, String)>;
 impl Federation {
     /// Starts the demonstration and waits until it has walked and stays up. `nth` keeps the ports of tests apart.
     pub async fn start(nth: u16) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        Self::start_in(tempfile::tempdir().expect("a folder"), nth).await
+    }
+
+    /// The same in this folder, which is empty.
+    pub async fn start_in(folder: tempfile::TempDir, nth: u16) -> Self {
         // Below 32,768, where the system takes ports for connections that go out.
         let base = 13_000 + (std::process::id() % 60) as u16 * 30 + nth * 1_800;
         let process = Command::new(env!("CARGO_BIN_EXE_tongban"))
@@ -86,6 +91,14 @@ impl Federation {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         panic!("federation.json did not come");
+    }
+
+    /// Ends it as an operator does, and waits until it has put things in order.
+    pub fn stop(&mut self) {
+        let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw).expect("a process");
+        kill_process(pid, Signal::TERM).expect("it runs");
+        // Its walk through the main job may have been cut short; what counts is that it was not killed.
+        assert!(self.process.wait().expect("it ends").code().is_some());
     }
 
     fn text<'t>(&'t self, path: &[&str]) -> &'t str {

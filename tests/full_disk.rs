@@ -1,0 +1,154 @@
+//! The disk is full, under a whole federation at work: nothing is accepted that is not kept, nobody is told wrong, no process ends,
+//! and with room again everything goes on. Wants the right to mount a small file system (root, as `make test` is).
+
+mod federation;
+mod tools;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use federation::{Answer, Federation, Headers};
+use serde_json::{Value, json};
+
+/// Size of the disk, as `mount` takes it: what a demonstration needs, and some.
+const SIZE: &str = "size=192m";
+/// Filings while the disk is full.
+const TRIES: usize = 12;
+const LOOK: Duration = Duration::from_millis(200);
+
+/// A file system in memory; gone when dropped.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// `None` where nobody may mount.
+    fn mount(at: &Path) -> Option<Self> {
+        let done = Command::new("mount").args(["-t", "tmpfs", "-o", SIZE, "none"]).arg(at).output();
+        done.is_ok_and(|done| done.status.success()).then(|| Self(at.to_owned()))
+    }
+
+    /// Takes all the room that is left.
+    fn fill(&self) {
+        let mut file = File::options().create(true).append(true).open(self.filler()).expect("a file");
+        for size in [1 << 20, 4 << 10, 1] {
+            while file.write_all(&vec![0; size]).is_ok() {}
+        }
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.join("filler")
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+struct Counter {
+    both: Headers,
+    licence: Vec<u8>,
+}
+
+impl Counter {
+    async fn file(&self, federation: &Federation) -> Answer {
+        let request = json!({
+            "item": "002009901000", "places": {"household": "419001"}, "present": true, "consent": true,
+            "form": {"use": "入学"}, "materials": [{"no": 1, "file": "id.ofd"}],
+        });
+        // A client that was refused five times in a row would rest.
+        let window = federation.client("window", 0);
+        federation.send_filing(&window, &self.both, &request, &[("id.ofd", self.licence.clone())]).await
+    }
+}
+
+fn number(filed: &Answer) -> String {
+    filed.json["case"].as_str().unwrap_or_else(|| panic!("{}", filed.text())).to_owned()
+}
+
+/// The process of each gateway, as the demonstration tells it.
+fn processes(folder: &Path) -> Vec<Value> {
+    let told: Value = serde_json::from_slice(&fs::read(folder.join("federation.json")).expect("told")).expect("JSON");
+    told["gateways"].as_array().expect("gateways").iter().map(|gateway| gateway["pid"].clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_accepts_nothing_and_loses_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(disk) = Disk::mount(folder.path()) else {
+        println!("nobody may mount a file system here: the disk is not filled");
+        return;
+    };
+    let mut federation = Federation::start_in(folder, 9).await;
+    let folder = federation.folder.path().to_owned();
+    let counter = Counter {
+        both: vec![
+            ("authorization", format!("Bearer {}", federation.token("clerk"))),
+            ("tongban-subject-token", federation.token("citizen")),
+        ],
+        licence: federation.licence(),
+    };
+    let window = federation.client("window", 0);
+    let before = counter.file(&federation).await;
+    assert_eq!(before.status, 202, "{}", before.text());
+    let first = number(&before);
+    federation.until_over(&window, &counter.both, &first).await;
+    let mut kept = BTreeSet::from([first]);
+    let running = processes(&folder);
+    let metrics = federation.told["gateways"][0]["metrics"].as_str().expect("an address").to_owned();
+    let ready = || tools::plain(&metrics, "/ready").starts_with("HTTP/1.1 200");
+
+    disk.fill();
+    let mut refused = 0;
+    for _ in 0..TRIES {
+        let answer = counter.file(&federation).await;
+        match answer.status {
+            200 | 202 => drop(kept.insert(number(&answer))),
+            _ => {
+                assert_eq!(answer.status, 503, "{}", answer.text());
+                let code = answer.json["code"].as_str().unwrap_or_default();
+                assert!(code.starts_with("TB-") && answer.json["title"].is_string(), "{}", answer.text());
+                assert!(!answer.header("retry-after").is_empty(), "{}", answer.text());
+                refused += 1;
+            }
+        }
+        disk.fill(); // what was tidied up meanwhile is not for them
+    }
+    assert!(refused > 0, "the disk was full");
+    assert!(!ready(), "a gateway that can keep nothing says so");
+
+    fs::remove_file(disk.filler()).expect("room again");
+    let mut after = counter.file(&federation).await;
+    for _ in 0..150 {
+        if matches!(after.status, 200 | 202) {
+            break;
+        }
+        tokio::time::sleep(LOOK).await;
+        after = counter.file(&federation).await;
+    }
+    // 200: this very filing was on its way when the room was used up, and has its receipt now.
+    assert!(matches!(after.status, 200 | 202), "{}", after.text());
+    kept.insert(number(&after));
+    for _ in 0..150 {
+        if ready() {
+            break;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    assert!(ready(), "{}", tools::plain(&metrics, "/ready"));
+    let window = federation.client("window", 0);
+    for case in &kept {
+        federation.until_over(&window, &counter.both, case).await;
+    }
+    assert_eq!(processes(&folder), running, "no gateway ended");
+
+    federation.stop();
+    for gateway in [0, 1] {
+        let proven = tools::audit(&folder, gateway);
+        assert_eq!(proven.status.code(), Some(0), "{}", tools::text(&proven));
+    }
+}
