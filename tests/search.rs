@@ -134,6 +134,64 @@ async fn over_the_network(federation: &Federation, auditor: &Auditor, intents: &
         codes.push(ask(&reader, &ok).await.json["code"].as_str().map(str::to_owned));
     }
     assert!(codes.iter().flatten().any(|code| code == "TB-AUD-0305"), "{codes:?}");
+    one_address_each(&reader).await;
+    refused_by_the_rules(federation, auditor, &reader).await;
+}
+
+/// An auditor of other places: what was sought, and on what ground, stands in the refusal.
+async fn refused_by_the_rules(federation: &Federation, auditor: &Auditor, reader: &Window) {
+    let config = PathBuf::from(federation.told["gateways"][0]["config"].as_str().expect("a file"));
+    let own = std::fs::read_to_string(&config).expect("the configuration");
+    let (head, tail) = own.split_once("[[auditor]]").expect("an auditor");
+    let reload = |text: &str| {
+        std::fs::write(&config, text).expect("written");
+        let done = tools::tongban(&["reload", "--config", path(&config)]);
+        assert!(done.status.success(), "{}", tools::text(&done));
+    };
+    let elsewhere = tail.replacen("places = [\"440000\"]", "places = [\"530102\"]", 1);
+    assert_ne!(elsewhere, tail);
+    reload(&format!("{head}[[auditor]]{elsewhere}"));
+    let wanted = json!({ "ground": "SJ-2026-17", "kind": "deny" });
+    let mut answer = None;
+    for _ in 0..50 {
+        let body = Some(("application/json", wanted.to_string().into_bytes()));
+        let told = reader.send("POST", "/search", &Headers::new(), body).await;
+        if told.status != 429 {
+            answer = Some(told);
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let answer = answer.expect("an answer");
+    assert_eq!((answer.status, answer.json["code"].as_str()), (404, Some("TB-POL-0601")), "{}", answer.text());
+    let at = usize::try_from(answer.json["leaf"].as_u64().expect("on record")).expect("an index");
+    let shown = tools::tongban(&["audit", "show", path(&auditor.folder)]);
+    let line = String::from_utf8_lossy(&shown.stdout).lines().nth(at).map(str::to_owned).expect("the line");
+    let line: Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!(
+        (&line["facts"]["ground"], &line["facts"]["find.kind"]),
+        (&json!("SJ-2026-17"), &json!("deny")),
+        "{line}"
+    );
+    reload(&own);
+}
+
+/// A tile has one address: with a query it is another one, which is not there.
+async fn one_address_each(reader: &Window) {
+    let checkpoint = reader.get("/checkpoint", &Headers::new()).await.text();
+    let size: u64 = checkpoint.lines().nth(1).and_then(|size| size.parse().ok()).expect("a size");
+    let last = if size >= 256 { String::new() } else { format!(".p/{size}") };
+    for (path, status) in [
+        (format!("/tile/0/000{last}"), 200),
+        (format!("/tile/0/000{last}?x=1"), 404),
+        (format!("/tile/0/000{last}?"), 404),
+        (format!("/tile/entries/000{last}"), 200),
+        (format!("/tile/entries/000{last}?x=1"), 404),
+        (format!("/tile/0/0{last}"), 404),
+        (format!("/tile/00/000{last}"), 404),
+    ] {
+        assert_eq!(reader.get(&path, &Headers::new()).await.status, status, "{path}");
+    }
 }
 
 fn path(path: &Path) -> &str {
