@@ -527,6 +527,43 @@ fn lines(log: &Path) -> Vec<Value> {
     String::from_utf8_lossy(&shown.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
+fn key(log: &Path) -> String {
+    let key = tools::tongban(&["audit", "key", &log.display().to_string()]);
+    String::from_utf8_lossy(&key.stdout).trim().to_owned()
+}
+
+/// The evidence of a case that replica `filed` took, exported at the other one while both run: proven with both logs, and with one
+/// of them alone it says what is missing.
+fn evidence_of_both(folder: &Path, homes: [&Path; 2], filed: usize, case: &str) {
+    let (here, there) = (homes[1 - filed], homes[filed].join("data").display().to_string());
+    let (config, peer) = (here.join("tongban.toml").display().to_string(), folder.join("gw-419001/data"));
+    let keys = [&here.join("data/log"), &homes[filed].join("data/log"), &peer.join("log")].map(|log| key(log));
+    let peer = peer.display().to_string();
+    let keys: Vec<&str> = keys.iter().flat_map(|key| ["--key", key]).collect();
+    for (what, replica, exit) in [("both", &["--replica", &there][..], 0), ("one", &[], 2)] {
+        let out = folder.join(format!("{filed}-{what}.asice")).display().to_string();
+        let line = ["audit", "export", case, "--config", &config, "--peer", &peer, "--by", "A-1", "-o", &out];
+        let done = tools::tongban(&[&line[..], &["--ground", "SJ-2026-17"], &keys, replica].concat());
+        assert!(done.status.success(), "{what}: {}", tools::text(&done));
+        let judged = tools::tongban(&[&["audit", "verify", &out, "--json"][..], &keys].concat());
+        let report: Value =
+            serde_json::from_slice(&judged.stdout).unwrap_or_else(|_| panic!("{}", tools::text(&judged)));
+        assert_eq!(judged.status.code(), Some(exit), "{filed} {what}: {report:#}");
+        let count = |kind: &str| report["kinds"][kind].as_u64().unwrap_or(0);
+        // It was filed at the other replica; the export is on record here.
+        assert_eq!(
+            (count("case.intent") > 0, count("audit.export") > 0),
+            (exit == 0, true),
+            "{filed} {what}: {report:#}"
+        );
+        let complete = if exit == 0 { "proven" } else { "undecided" };
+        for (question, want) in [("integrity", "proven"), ("complete", complete)] {
+            assert_eq!(report["verdicts"][question], want, "{filed} {what}: {report:#}");
+        }
+        assert_eq!(report["faults"].to_string().contains("--replica"), exit == 2, "{filed} {what}: {report:#}");
+    }
+}
+
 /// How often each case file was on its way to the other gateway.
 fn sent(logs: &[&[Value]]) -> BTreeMap<String, usize> {
     let mut count = BTreeMap::new();
@@ -608,6 +645,10 @@ async fn two_replicas_never_do_a_thing_twice() {
     assert!(distinct.iter().all(|no| owned.contains(no)), "every case arrived");
     assert_eq!(tools::files(&folder.join("office/cases")).len(), owned.len(), "and came to the office");
     assert_eq!(tools::files(&folder.join("office/messages")).len(), owned.len(), "once");
+    // What each filed, exported at the other one: the case has lines in both logs by then.
+    for (which, case) in [(0, &answers[0][0].1), (1, &answers[1][0].1)] {
+        evidence_of_both(folder, [&folder.join("gw-440305"), &two], which, case);
+    }
     end(&mut second);
     let other = second_replica(folder, "gw-419001", base + OWNER);
     let mut owners = run_replica(&other, base + OWNER + SECOND + 2).await;
@@ -621,10 +662,6 @@ async fn two_replicas_never_do_a_thing_twice() {
     assert!(once.len() >= cases.len());
     assert!(once.values().all(|times| *times == 1), "a case file was sent twice: {once:?}");
     assert!(!sent(&[&first]).is_empty() && !sent(&[&other]).is_empty(), "both replicas deliver");
-    let key = |log: &Path| {
-        let key = tools::tongban(&["audit", "key", &log.display().to_string()]);
-        String::from_utf8_lossy(&key.stdout).trim().to_owned()
-    };
     let names = logs.each_ref().map(|log| log.display().to_string());
     let keys = logs.each_ref().map(|log| key(log));
     for (log, key) in names.iter().zip(&keys) {

@@ -7,9 +7,9 @@ use super::ledger::{self, word};
 use super::rooms::Rooms;
 use crate::audit::entry::{Actor, Purpose};
 use crate::audit::{Committed, Kind, Pseudonym};
-use crate::exchange::ExchangeError;
+use crate::exchange::{ExchangeError, records};
 use crate::terms::refusal::tolds;
-use crate::terms::{Next, Refusal, UnixMillis};
+use crate::terms::{CaseNo, Next, Refusal, UnixMillis};
 
 tolds! {
     /// Without who and why, nothing is exported.
@@ -25,6 +25,9 @@ tolds! {
 pub struct Export {
     /// Pseudonym of the case.
     pub case: String,
+    /// Its number, where it is known.
+    #[serde(default)]
+    pub no: Option<String>,
     /// Staff number of who exports.
     pub by: String,
     /// Reference of the order or request it is made under (依据文号).
@@ -41,7 +44,7 @@ pub async fn note(rooms: &Rooms, export: &Export, now: UnixMillis) -> Result<Com
     let by = word(&export.by).ok_or_else(|| missing("by"))?;
     let ground = word(&export.ground).ok_or_else(|| missing("ground"))?;
     // A line in the chain of a case that nobody filed would make one.
-    if !rooms.log.knows(case).await? {
+    if !rooms.log.knows(case).await? && !is_kept(rooms, export, case).await? {
         return Err(ExchangeError::NoCase.into());
     }
     let entry = ledger::line(rooms, Kind::AuditExport, now)
@@ -49,4 +52,12 @@ pub async fn note(rooms: &Rooms, export: &Export, now: UnixMillis) -> Result<Com
         .why(Purpose { basis: Some(ground), purpose: word("evidence"), ..Purpose::default() })
         .case(case);
     Ok(rooms.log.append(&entry).await?)
+}
+
+/// Whether the store has the case, so that another replica may have it in its log.
+async fn is_kept(rooms: &Rooms, export: &Export, case: Pseudonym) -> Result<bool, Refusal> {
+    let no = export.no.as_ref().and_then(|no| no.parse::<CaseNo>().ok());
+    let Some(no) = no.filter(|no| rooms.pseudonyms.case(*no) == case) else { return Ok(false) };
+    let mut tx = rooms.store.read().await?;
+    Ok(records::load(&mut tx, no).await?.is_some())
 }

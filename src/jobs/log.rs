@@ -4,17 +4,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::gm::Roots;
 use super::logset;
 use crate::audit::{AuditError, Committed, Kind};
 use crate::gateway::{Rooms, ledger, stopped};
-use crate::store::{StoreError, head};
+use crate::store::{StoreError, head, news};
 use crate::terms::UnixMillis;
 
 /// How often the day is looked at, in seconds.
 const LOOK_S: u64 = 60;
+
+/// Channel between replicas on which a map of cases is asked for.
+pub const MAPS: &str = "tongban_maps";
 
 /// How often a newer checkpoint is looked for.
 const HEAD: Duration = Duration::from_secs(1);
@@ -93,4 +97,35 @@ pub async fn index(rooms: &Rooms, now: UnixMillis) -> Result<Committed, AuditErr
     let line = ledger::line(rooms, Kind::Index, now);
     let line = set.and_then(|set| set.write(line.clone())).unwrap_or(line);
     rooms.log.append_index(line).await
+}
+
+/// A map of cases wanted of every replica. One database may serve several gateways.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MapWanted {
+    gateway: String,
+    /// Origin of the log whose replica asks, and writes its own.
+    by: String,
+}
+
+/// Asks the other replicas to put the map of cases into their logs, too: evidence is complete as of the newest map in each.
+pub async fn want_maps(rooms: &Rooms) -> Result<(), StoreError> {
+    let wanted = MapWanted { gateway: rooms.me.id.clone(), by: rooms.log.key().name().to_owned() };
+    let mut tx = rooms.store.begin().await?;
+    news::tell(&mut tx, MAPS, &serde_json::to_string(&wanted).unwrap_or_default()).await?;
+    tx.commit(()).await?;
+    Ok(())
+}
+
+/// Another replica wants the map. Written beside what is heard next: news of changed data do not wait for it.
+pub(super) fn map_wanted(rooms: &Arc<Rooms>, text: &str) {
+    let wanted = serde_json::from_str::<MapWanted>(text);
+    if wanted.is_ok_and(|wanted| wanted.gateway == rooms.me.id && wanted.by != rooms.log.key().name()) {
+        let rooms = rooms.clone();
+        tokio::spawn(async move {
+            if let Err(error) = index(&rooms, UnixMillis::now()).await {
+                tracing::warn!(%error, "the map of cases that another replica wants is not in the log");
+            }
+        });
+    }
 }

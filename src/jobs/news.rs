@@ -1,10 +1,11 @@
-//! What other replicas tell: data that changed at their source.
+//! What other replicas tell: data that changed at their source; an export that wants the map of cases of every log.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::log;
 use crate::gateway::lookup::changed::{CHANNEL, heard};
 use crate::gateway::{Rooms, stopped};
 use crate::store::news::Heard;
@@ -30,13 +31,14 @@ pub async fn run(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-async fn listen(rooms: &Rooms) -> Result<(), crate::store::StoreError> {
-    let Some(mut listening) = rooms.store.listen(CHANNEL).await? else { return Ok(()) };
+async fn listen(rooms: &Arc<Rooms>) -> Result<(), crate::store::StoreError> {
+    let Some(mut listening) = rooms.store.listen(&[CHANNEL, log::MAPS]).await? else { return Ok(()) };
     // What was told before we listened is not kept.
     rooms.lookups.forget_all();
     loop {
         match listening.next().await? {
-            Heard::Text(text) => heard(rooms, &text).await,
+            Heard::Text { channel, text } if channel == log::MAPS => log::map_wanted(rooms, &text),
+            Heard::Text { text, .. } => heard(rooms, &text).await,
             Heard::Gap => rooms.lookups.forget_all(),
         }
     }

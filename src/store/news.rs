@@ -26,21 +26,24 @@ pub async fn tell(tx: &mut Tx, channel: &str, text: &str) -> Result<(), StoreErr
 /// What comes over the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
-    Text(String),
+    Text {
+        channel: String,
+        text: String,
+    },
     /// The line broke and stands again: something may have been missed.
     Gap,
 }
 
-/// Listens on one channel, over a connection of its own.
+/// Listens over a connection of its own.
 pub struct Listening(PgListener);
 
 impl Store {
-    /// Begins to listen; `None` where no other process shares the store.
-    pub async fn listen(&self, channel: &str) -> Result<Option<Listening>, StoreError> {
+    /// Begins to listen on these channels; `None` where no other process shares the store.
+    pub async fn listen(&self, channels: &[&str]) -> Result<Option<Listening>, StoreError> {
         let Some(url) = self.shared_url() else { return Ok(None) };
         let pool = PgPoolOptions::new().max_connections(1).connect(url).await?;
         let mut listener = PgListener::connect_with(&pool).await?;
-        listener.listen(channel).await?;
+        listener.listen_all(channels.iter().copied()).await?;
         Ok(Some(Listening(listener)))
     }
 }
@@ -49,7 +52,7 @@ impl Listening {
     /// The next news; waits for it.
     pub async fn next(&mut self) -> Result<Heard, StoreError> {
         match self.0.try_recv().await? {
-            Some(news) => Ok(Heard::Text(news.payload().to_owned())),
+            Some(news) => Ok(Heard::Text { channel: news.channel().to_owned(), text: news.payload().to_owned() }),
             None => Ok(Heard::Gap),
         }
     }
@@ -63,17 +66,23 @@ mod tests {
     #[tokio::test]
     async fn what_is_committed_is_heard_and_nothing_else() {
         for fresh in testing::each(&[]).await {
-            let channel = format!("test_{}", std::process::id());
-            let Some(mut listening) = fresh.store.listen(&channel).await.unwrap() else { continue };
-            for (text, commits) in [("one", true), ("rolled back", false), ("two", true)] {
+            let [channel, other, unheard] = ["", "b", "c"].map(|name| format!("test_{}{name}", std::process::id()));
+            let Some(mut listening) = fresh.store.listen(&[&channel, &other]).await.unwrap() else { continue };
+            for (channel, text, commits) in [
+                (&channel, "one", true),
+                (&channel, "rolled back", false),
+                (&unheard, "to somebody else", true),
+                (&other, "two", true),
+            ] {
                 let mut tx = fresh.store.begin().await.unwrap();
-                tell(&mut tx, &channel, text).await.unwrap();
+                tell(&mut tx, channel, text).await.unwrap();
                 if commits {
                     tx.commit(()).await.unwrap();
                 }
             }
-            for want in ["one", "two"] {
-                assert_eq!(listening.next().await.unwrap(), Heard::Text(want.into()));
+            for (channel, text) in [(&channel, "one"), (&other, "two")] {
+                let want = Heard::Text { channel: channel.clone(), text: text.into() };
+                assert_eq!(listening.next().await.unwrap(), want);
             }
             let mut tx = fresh.store.begin().await.unwrap();
             assert!(tell(&mut tx, &channel, &"x".repeat(TEXT_MAX + 1)).await.is_err());

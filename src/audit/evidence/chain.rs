@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::check::{Check, Proven};
-use super::index::{self, Last};
-use super::{IndexPart, MANIFEST, Manifest, entry_path};
+use super::check::Check;
+use super::own::Own;
+use super::{MANIFEST, Manifest, entry_path, index};
 use crate::audit::entry::{Receipt, Role};
-use crate::audit::logset::{Head, LogSet};
-use crate::audit::merkle;
 use crate::audit::verify::{Question, Verdict};
 use crate::audit::{Kind, Pseudonym};
 use crate::formats::zip::Source;
@@ -21,19 +19,19 @@ const NEAR_ENTRIES: u64 = 4_096;
 
 impl Check<'_> {
     /// The case's chain has no gap, and its intents are closed.
-    pub(super) fn chain(&mut self, case: &Pseudonym, entries: &[Proven]) {
+    pub(super) fn chain(&mut self, case: &Pseudonym, own: &Own<'_>) {
         let (mut seq, mut prev) = (0u32, None);
         let mut intents: BTreeMap<Digest, u64> = BTreeMap::new();
         let mut kinds: BTreeMap<&'static str, u64> = BTreeMap::new();
-        for entry in entries {
-            let (Some(head), path) = (&entry.head, entry_path(0, entry.index)) else { continue };
+        for entry in &own.entries {
+            let (Some(head), path) = (&entry.head, &entry.path) else { continue };
             *kinds.entry(head.kind.word()).or_default() += 1;
             match (head.case, head.of) {
                 (Some(link), _) if link.id == *case => {
                     if link.seq != seq.saturating_add(1) || link.prev != prev {
                         let want = seq.saturating_add(1);
                         let what = format!("seq {} where {want} is due, or another `prev`: left out", link.seq);
-                        self.fault(Question::Complete, Verdict::Disproven, &path, Some(entry.index), what);
+                        self.fault(Question::Complete, Verdict::Disproven, path, Some(entry.index), what);
                     }
                     (seq, prev) = (link.seq, Some(entry.leaf));
                 }
@@ -41,7 +39,7 @@ impl Check<'_> {
                 (None, None) if head.kind == Kind::Index => {}
                 _ => {
                     let what = "an entry that does not belong to the case";
-                    self.fault(Question::Content, Verdict::Disproven, &path, Some(entry.index), what);
+                    self.fault(Question::Content, Verdict::Disproven, path, Some(entry.index), what);
                 }
             }
             match (head.kind.role(), head.of) {
@@ -50,80 +48,75 @@ impl Check<'_> {
                 _ => {}
             }
         }
-        if seq == 0 {
-            self.fault(Question::Complete, Verdict::Disproven, MANIFEST, None, "no entry of the case is in it");
-        }
         for index in intents.into_values() {
             let what = "an intent without outcome: the result is not known, or was left out";
-            self.fault(Question::Complete, Verdict::Undecided, &entry_path(0, index), Some(index), what);
+            self.fault(Question::Complete, Verdict::Undecided, &entry_path(own.log, index), Some(index), what);
         }
-        self.report.kinds = kinds;
+        for (kind, count) in kinds {
+            *self.report.kinds.entry(kind).or_default() += count;
+        }
     }
 
-    /// The chain's end is its end: an `index` entry of the log says so.
-    pub(super) fn end(&mut self, case: &Pseudonym, part: Option<&IndexPart>, entries: &[Proven], size: u64) {
-        let Some(part) = part else {
-            let what = "no index entry of the log covers the case: later entries may have been left out";
+    /// The chain's end is its end, and a log without the case has none: an `index` entry of the log says so.
+    pub(super) fn end(&mut self, case: &Pseudonym, own: &Own<'_>) {
+        let Some(part) = &own.part.index else {
+            let what =
+                format!("no index entry of {} covers the case: later entries may have been left out", own.part.origin);
             return self.fault(Question::Complete, Verdict::Undecided, MANIFEST, None, what);
         };
-        let entry = entries.iter().find(|entry| entry.index == part.entry);
-        let entry = entry.filter(|entry| entry.head.as_ref().is_some_and(|head| head.kind == Kind::Index));
-        let map = entry.and_then(|entry| Some((entry, index::read(&entry.bytes)?)));
-        let Some((entry, (cases, root))) = map else {
+        let Some((map, (cases, root))) = own.map().and_then(|map| Some((map, index::read(&map.bytes)?))) else {
             let what = "the index entry is missing, or is none";
             return self.fault(Question::Complete, Verdict::Disproven, MANIFEST, Some(part.entry), what);
         };
-        let last = Last { case: *case, seq: part.seq, index: part.last };
-        let proof = merkle::check_inclusion(&last.leaf(), part.place, cases, &root, &part.proof);
-        let path = entry_path(0, part.entry);
-        if let Err(error) = proof {
-            let what = format!("the case's place in the index: {error}");
-            return self.fault(Question::Complete, Verdict::Disproven, &path, Some(part.entry), what);
-        }
-        let links = entries.iter().filter(|entry| entry.index < part.entry);
-        let mut links =
-            links.filter_map(|entry| Some((entry.index, entry.head.as_ref()?.case.filter(|c| c.id == *case)?)));
-        let newest = links.next_back().map(|(index, link)| (index, link.seq));
-        if newest != Some((part.last, part.seq)) {
-            let what = format!("the index says that the case went on to seq {} at entry {}", part.seq, part.last);
-            return self.fault(Question::Complete, Verdict::Disproven, &path, Some(part.last), what);
-        }
-        let others = LogSet::read(&entry.bytes).map_or(Vec::new(), |set| set.heads().to_vec());
-        let others = others.iter().map(Head::origin).filter(|origin| *origin != self.report.origin);
-        let others: Vec<String> = others.map(str::to_owned).collect();
-        if !others.is_empty() {
-            let what = format!(
-                "replicas of this gateway keep logs of their own: the case may have entries in {} too, which no bundle of one \
-                 log shows (audit search reads them all)",
-                others.join(", ")
-            );
-            self.fault(Question::Complete, Verdict::Undecided, &path, Some(part.entry), what);
-        }
-        if let Some(head) = &entry.head {
-            let at = UnixMillis(head.ts);
-            // Between the map and the checkpoint the case may have gone on, and nobody says so.
-            let cosigned = self.report.witnesses.values().max().map(|time| UnixMillis::from_seconds(*time as i64));
-            let is_near = match cosigned {
-                _ if part.entry + 1 == size => true,
-                Some(cosigned) => cosigned.0.saturating_sub(at.0) <= NEAR_MS,
-                None => size - part.entry <= NEAR_ENTRIES,
+        let last = match index::standing(case, cases, &root, &part.shown) {
+            Ok(last) => last.map(|last| (last.index, last.seq)),
+            Err(what) => return self.fault(Question::Complete, Verdict::Disproven, &map.path, Some(part.entry), what),
+        };
+        let links = own.entries.iter();
+        let links =
+            links.filter_map(|entry| Some((entry.index, entry.head.as_ref()?.case.filter(|c| c.id == *case)?.seq)));
+        let (before, after): (Vec<_>, Vec<_>) = links.partition(|(index, _)| *index < part.entry);
+        if before.last().copied() != last {
+            let what = match last {
+                Some((index, seq)) => format!("the index says that the case went on to seq {seq} at entry {index}"),
+                None => "the index says that the log has no entry of the case".to_owned(),
             };
-            if !is_near {
-                let what = format!(
-                    "the map of cases is of {at}, and the log went on for long after it: later entries of the case may have been left \
-                     out (an export from the running gateway makes a new map)"
-                );
-                self.fault(Question::Complete, Verdict::Undecided, &path, Some(part.entry), what);
-            }
-            self.report.notes.push(format!("办件链截至 {at} 完备 the case's chain is complete as of that time"));
+            return self.fault(Question::Complete, Verdict::Disproven, &map.path, last.map(|(index, _)| index), what);
         }
+        if last.is_none() && !after.is_empty() {
+            let what = "the newest map of cases is from before the case: later entries may have been left out";
+            return self.fault(Question::Complete, Verdict::Undecided, &map.path, Some(part.entry), what);
+        }
+        let Some(at) = map.head.as_ref().map(|head| UnixMillis(head.ts)) else { return };
+        // Between the map and the checkpoint the case may have gone on, and nobody says so.
+        let size = own.signed.size();
+        let is_near = match own.cosigned {
+            _ if part.entry + 1 == size => true,
+            Some(cosigned) => cosigned.0.saturating_sub(at.0) <= NEAR_MS,
+            None => size - part.entry <= NEAR_ENTRIES,
+        };
+        if !is_near {
+            let what = format!(
+                "the map of cases is of {at}, and the log went on for long after it: later entries of the case may have been left \
+                 out (an export from the running gateway makes a new map)"
+            );
+            self.fault(Question::Complete, Verdict::Undecided, &map.path, Some(part.entry), what);
+        }
+        let origin = &own.part.origin;
+        self.report.notes.push(match last {
+            Some(_) => format!("{origin} 中办件链截至 {at} 完备 the case's chain is complete there as of that time"),
+            None => format!("截至 {at}，{origin} 中无该办件 no entry of the case was there as of that time"),
+        });
     }
 
     /// What our entries say is in a peer's log is there.
-    pub(super) fn peers<S: Source>(&mut self, manifest: &Manifest, entries: &[Proven], open: &Open<S>) {
+    pub(super) fn peers<S: Source>(&mut self, manifest: &Manifest, owns: &[Own<'_>], open: &Open<S>) {
         let mut theirs: HashMap<(String, u64), Digest> = HashMap::new();
         let mut unpinned = BTreeSet::new();
         for (log, part) in manifest.logs.iter().enumerate().skip(1) {
+            if owns.iter().any(|own| own.log == log) {
+                continue;
+            }
             if self.by.keys.iter().all(|key| key.name() != part.origin) {
                 unpinned.insert(part.origin.clone());
                 continue;
@@ -132,25 +125,24 @@ impl Check<'_> {
                 theirs.extend(proven.into_iter().map(|entry| ((part.origin.clone(), entry.index), entry.leaf)));
             }
         }
-        for entry in entries {
+        for entry in owns.iter().flat_map(|own| &own.entries) {
             let Some(Receipt { origin, index, leaf }) = entry.head.as_ref().and_then(|head| head.receipt.clone())
             else {
                 continue;
             };
             *self.report.peers.entry(origin.clone()).or_default() += 1;
-            let path = entry_path(0, entry.index);
             match theirs.get(&(origin.clone(), index)) {
                 Some(found) if *found == leaf => {}
                 Some(_) => {
                     let what = format!("entry {index} of {origin} is not the one that the receipt names");
-                    self.fault(Question::Complete, Verdict::Disproven, &path, Some(entry.index), what);
+                    self.fault(Question::Complete, Verdict::Disproven, &entry.path, Some(entry.index), what);
                 }
                 None => {
                     let what = match unpinned.contains(&origin) {
                         true => format!("no key of {origin} is pinned, so that its half is not judged"),
                         false => format!("entry {index} of {origin} is not in the bundle"),
                     };
-                    self.fault(Question::Complete, Verdict::Undecided, &path, Some(entry.index), what);
+                    self.fault(Question::Complete, Verdict::Undecided, &entry.path, Some(entry.index), what);
                 }
             }
         }

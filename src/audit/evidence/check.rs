@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::again::Again;
-use super::{ANCHOR, LogPart, MANIFEST, Manifest, VERSION, checkpoint_path, entry_path, proof_path};
+use super::{LogPart, MANIFEST, Manifest, VERSION, anchor_path, checkpoint_path, entry_path, proof_path};
 use crate::audit::Pseudonym;
 use crate::audit::checkpoint::{self, CheckpointError, SignedCheckpoint};
 use crate::audit::entry::{CaseKeys, EntryHead, Unjudged};
 use crate::audit::merkle::leaf_hash;
 use crate::audit::note::{MAX_NOTE, NoteError, VerifierKey};
 use crate::audit::proof::TlogProof;
-use crate::audit::verify::{ANOTHER_KEY, Fault, Pinned, Question, Report, Verdict, witnessed};
+use crate::audit::verify::{ANOTHER_KEY, Fault, Pinned, Question, Report, Verdict};
 use crate::formats::zip::{Limits, Source};
 use crate::terms::{Digest, UnixMillis};
 use crate::trust::asic::{self, Open};
@@ -75,6 +75,8 @@ pub(super) struct Check<'a> {
 
 /// An entry whose place in its log is proven.
 pub(super) struct Proven {
+    /// Path in the bundle.
+    pub path: String,
     pub index: u64,
     pub leaf: Digest,
     pub bytes: Vec<u8>,
@@ -115,29 +117,30 @@ impl Check<'_> {
             }
         };
         self.nothing_beside(&manifest, open);
-        let Some(own) = manifest.logs.first() else {
+        let Some(first) = manifest.logs.first() else {
             return self.fault(Question::Integrity, Verdict::Disproven, MANIFEST, None, "no log is in it");
         };
-        self.report.origin = own.origin.clone();
+        self.report.origin = first.origin.clone();
         let Ok(case) = manifest.case.parse::<Pseudonym>() else {
             return self.fault(Question::Integrity, Verdict::Disproven, MANIFEST, None, "the case is no pseudonym");
         };
-        let Some((signed, entries)) = self.half(0, own, open) else { return };
-        self.report.size = signed.size();
-        self.report.root = Some(signed.root());
-        self.report.entries = entries.len() as u64;
         self.report.case = Some(case);
         if let Some(no) = &manifest.case_no {
             // Only the gateway can tell which number a pseudonym stands for.
             self.report.notes.push(format!("办件编号（导出者所称，未经证明） case number, as the exporter says: {no}"));
         }
-        if let Some(policy) = self.by.policy {
-            witnessed(&mut self.report, policy, self.by.now, &signed);
+        let owns = self.owns(&manifest, open);
+        if owns.is_empty() {
+            return;
         }
-        self.stamped(&manifest, &entries, &signed, open);
-        self.chain(&case, &entries);
-        self.end(&case, manifest.index.as_ref(), &entries, signed.size());
-        self.peers(&manifest, &entries, open);
+        for own in &owns {
+            self.stamped(own, open);
+            self.chain(&case, own);
+            self.end(&case, own);
+        }
+        self.is_of_case(&owns);
+        self.peers(&manifest, &owns, open);
+        let entries: Vec<&Proven> = owns.iter().flat_map(|own| &own.entries).collect();
         self.documents(&manifest, &entries, open);
         self.decisions(&manifest, &entries, open);
         self.seals(&manifest, &entries, open);
@@ -150,13 +153,13 @@ impl Check<'_> {
         for (log, part) in manifest.logs.iter().enumerate() {
             known.insert(checkpoint_path(log));
             known.extend(part.entries.iter().flat_map(|at| [entry_path(log, *at), proof_path(log, *at)]));
+            known.extend(part.anchor.iter().map(|_| anchor_path(log)));
         }
         known.extend(manifest.documents.iter().map(|d| d.path.clone()));
         known.extend(manifest.certificates.iter().cloned());
         known.extend(manifest.policies.iter().filter(|path| path.starts_with("policy/")).cloned());
         known.extend(manifest.trust.iter().filter(|path| path.starts_with("trust/")).cloned());
         known.extend(manifest.keys.iter().filter(|path| path.starts_with("keys/")).cloned());
-        known.extend(manifest.anchor.iter().map(|_| ANCHOR.to_owned()));
         for file in open.files.iter().filter(|file| !known.contains(&file.name)) {
             let what = "the manifest does not speak of this file";
             self.fault(Question::Integrity, Verdict::Disproven, &file.name, None, what);
@@ -206,19 +209,14 @@ impl Check<'_> {
         let mut entries = Vec::new();
         for at in &part.entries {
             match proven(log, *at, key, &signed, open) {
-                Ok(entry) => {
-                    if log == 0 {
-                        self.readable(&entry, &entry_path(log, *at));
-                    }
-                    entries.push(entry);
-                }
+                Ok(entry) => entries.push(entry),
                 Err((file, what)) => self.fault(Question::Integrity, Verdict::Disproven, &file, Some(*at), what),
             }
         }
         Some((signed, entries))
     }
 
-    fn readable(&mut self, entry: &Proven, path: &str) {
+    pub(super) fn readable(&mut self, entry: &Proven, path: &str) {
         if let Err(error) = EntryHead::parse(&entry.bytes) {
             let verdict = if error == Unjudged::Unknown { Verdict::Undecided } else { Verdict::Disproven };
             self.fault(Question::Content, verdict, path, Some(entry.index), error.to_string());
@@ -238,14 +236,14 @@ fn proven<S: Source>(
         Ok(bytes) => Ok((path, bytes)),
         Err(error) => Err((path, error.to_string())),
     };
-    let (_, bytes) = read(entry_path(log, at))?;
-    let (path, text) = read(proof_path(log, at))?;
-    let wrong = |what: String| (path.clone(), what);
+    let (path, bytes) = read(entry_path(log, at))?;
+    let (proof_path, text) = read(proof_path(log, at))?;
+    let wrong = |what: String| (proof_path.clone(), what);
     let text = String::from_utf8(text).map_err(|_| wrong("not UTF-8".into()))?;
     let proof = TlogProof::parse(&text).map_err(|error| wrong(error.to_string()))?;
     let proven = proof.verify(&bytes, key).map_err(|error| wrong(error.to_string()))?;
     if proof.index != at || (proven.size(), proven.root()) != (signed.size(), signed.root()) {
         return Err(wrong("a proof of another entry, or for another checkpoint".into()));
     }
-    Ok(Proven { index: at, leaf: leaf_hash(&bytes), head: EntryHead::parse(&bytes).ok(), bytes })
+    Ok(Proven { path, index: at, leaf: leaf_hash(&bytes), head: EntryHead::parse(&bytes).ok(), bytes })
 }

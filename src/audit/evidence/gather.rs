@@ -9,7 +9,7 @@ use memchr::memmem::Finder;
 
 use super::index::{self, Last};
 use super::{
-    ANCHOR, AnchorPart, EvidenceError, IndexPart, LogPart, MAX_ENTRIES, checkpoint_path, entry_path, proof_path,
+    AnchorPart, EvidenceError, IndexPart, LogPart, MAX_ENTRIES, anchor_path, checkpoint_path, entry_path, proof_path,
 };
 use crate::audit::anchor::{self, Anchor, MAX_ANCHOR};
 use crate::audit::checkpoint::{self, Checkpoint, SignedCheckpoint};
@@ -25,14 +25,14 @@ use crate::audit::{Kind, Pseudonym, bundle};
 use crate::terms::Digest;
 
 /// Entries of one log with their proofs.
+#[derive(Clone)]
 pub struct Half {
     pub part: LogPart,
     pub checkpoint: String,
     /// Index, bytes, proof; by index.
     pub entries: Vec<(u64, Vec<u8>, TlogProof)>,
-    pub index: Option<IndexPart>,
-    /// A time-stamp over the log that covers the case, with its octets.
-    pub anchor: Option<(AnchorPart, Vec<u8>)>,
+    /// The time-stamp of [`LogPart::anchor`].
+    pub anchor: Option<Vec<u8>>,
     /// Unix milliseconds of the newest entry, as it says itself.
     pub newest: i64,
 }
@@ -47,8 +47,14 @@ impl Half {
         for (index, _, proof) in &self.entries {
             files.push((proof_path(log, *index), proof.to_string().into_bytes()));
         }
-        files.extend(self.anchor.iter().map(|(_, octets)| (ANCHOR.to_owned(), octets.clone())));
+        files.extend(self.anchor.iter().map(|octets| (anchor_path(log), octets.clone())));
         files
+    }
+
+    /// Whether the log has no entry of the case; what else it shows is that.
+    pub fn is_without_case(&self) -> bool {
+        let map = self.part.index.as_ref().map(|index| index.entry);
+        self.part.entries.iter().all(|at| Some(*at) == map)
     }
 
     /// Receipts of peers that these entries name.
@@ -58,11 +64,12 @@ impl Half {
     }
 }
 
-/// The entries of `case` in a log, those that close its intents, and the newest `index` entry. `folder` is the gateway's own,
-/// where it is at hand: it knows all time-stamps, and what was pruned.
+/// The entries of `case` in a log of ours, those that close its intents, and the newest `index` entry: also where there are none,
+/// because another replica had the case. `folder` is the gateway's own, where it is at hand: it knows all time-stamps, and what
+/// was pruned.
 ///
 /// # Errors
-/// [`EvidenceError::Pruned`] where some of them are not kept here any more, [`EvidenceError::NoCase`] where none is.
+/// [`EvidenceError::Pruned`] where some of them are not kept here any more.
 pub fn gather(
     fetch: &dyn Fetch,
     folder: Option<&Path>,
@@ -81,20 +88,17 @@ pub fn gather(
     kept.walk(signed.size(), |index, bytes| wanted.look(index, bytes))?;
     match wanted.found.first() {
         None if kept.from > 0 && base.is_none() => return Err(EvidenceError::Pruned(kept.from)),
-        None => return Err(EvidenceError::NoCase),
         // Its chain begins in what is not here.
         Some((_, bytes)) if !begins(bytes) => return Err(EvidenceError::Pruned(kept.from)),
-        Some(_) => {}
+        _ => {}
     }
     let index = match wanted.newest_index.take() {
         // What the map says of cases that are not here nobody can compute again.
         Some((at, bytes)) if kept.from == 0 || base.is_some() => {
             let part = kept.index_part(base.map(|base| base.cases).unwrap_or_default(), at, case)?;
-            if part.is_some() {
-                wanted.found.push((at, bytes));
-                wanted.found.sort_unstable();
-            }
-            part
+            wanted.found.push((at, bytes));
+            wanted.found.sort_unstable();
+            Some(part)
         }
         _ => None,
     };
@@ -104,10 +108,14 @@ pub fn gather(
         index.as_ref().is_none_or(|part| part.entry != *at)
             && EntryHead::parse(bytes).is_ok_and(|head| head.kind != Kind::AuditExport)
     };
-    let last = wanted.found.iter().filter(told).map(|(at, _)| *at);
-    let anchor = anchored(fetch, folder, last.max().unwrap_or(0), &signed, &sparse)?;
-    let half = half(&signed, key, wanted.found, index, |at| sparse.inclusion(at).map_err(EvidenceError::from))?;
-    Ok(Half { anchor, ..half })
+    let anchor = match wanted.found.iter().filter(told).map(|(at, _)| *at).max() {
+        Some(last) => anchored(fetch, folder, last, &signed, &sparse)?,
+        None => None,
+    };
+    let mut half = half(&signed, key, wanted.found, |at| sparse.inclusion(at).map_err(EvidenceError::from))?;
+    half.part.index = index;
+    (half.part.anchor, half.anchor) = anchor.unzip();
+    Ok(half)
 }
 
 fn must(fetch: &dyn Fetch, path: &str) -> Result<Vec<u8>, EvidenceError> {
@@ -147,6 +155,22 @@ fn anchored(
     Ok(Some((AnchorPart { size, proof }, octets)))
 }
 
+/// Whether the log has an `index` entry at `from` or later, or ends with one: an export made now is complete to the end.
+///
+/// # Errors
+/// What cannot be read.
+pub fn has_map_since(fetch: &dyn Fetch, key: &VerifierKey, from: u64) -> Result<bool, EvidenceError> {
+    let signed = checkpoint::open(&must(fetch, "checkpoint")?, key, None)?;
+    let size = signed.size();
+    let (mut found, from) = (false, from.min(size.saturating_sub(1)));
+    let is_map = |bytes: &[u8]| EntryHead::parse(bytes).is_ok_and(|head| head.kind == Kind::Index);
+    Kept { fetch, size, from }.walk(size, |at, bytes| {
+        found |= at >= from && is_map(bytes);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
 /// The entries of a peer's log that receipts name.
 pub fn named_by_peers(
     fetch: &dyn Fetch,
@@ -170,18 +194,18 @@ pub fn named_by_peers(
         return Ok(None);
     }
     let sparse = Sparse::new(fetch, signed.checkpoint())?;
-    half(&signed, key, entries, None, |at| sparse.inclusion(at).map_err(EvidenceError::from)).map(Some)
+    half(&signed, key, entries, |at| sparse.inclusion(at).map_err(EvidenceError::from)).map(Some)
 }
 
 fn half(
     signed: &SignedCheckpoint,
     key: &VerifierKey,
     entries: Vec<(u64, Vec<u8>)>,
-    index: Option<IndexPart>,
     prove: impl Fn(u64) -> Result<Vec<Digest>, EvidenceError>,
 ) -> Result<Half, EvidenceError> {
     let indices = entries.iter().map(|(at, _)| *at).collect();
-    let part = LogPart { origin: key.name().to_owned(), key: key.to_string(), size: signed.size(), entries: indices };
+    let (origin, size) = (key.name().to_owned(), signed.size());
+    let part = LogPart { origin, key: key.to_string(), size, entries: indices, index: None, anchor: None };
     let (mut proven, mut newest) = (Vec::with_capacity(entries.len()), 0);
     for (at, bytes) in entries {
         let proof = TlogProof { extra: None, index: at, hashes: prove(at)?, checkpoint: signed.note().to_owned() };
@@ -189,7 +213,7 @@ fn half(
         newest = EntryHead::parse(&bytes).map_or(newest, |head| newest.max(head.ts));
         proven.push((at, bytes, proof));
     }
-    Ok(Half { part, checkpoint: signed.note().to_owned(), entries: proven, index, anchor: None, newest })
+    Ok(Half { part, checkpoint: signed.note().to_owned(), entries: proven, anchor: None, newest })
 }
 
 /// Picks entries while the log goes by; most of them are passed over without being read.
@@ -285,7 +309,7 @@ impl<'a> Kept<'a> {
     }
 
     /// The map of all cases before the entry `at`, and where `case` stands in it; `before` are those that were pruned.
-    fn index_part(&self, before: Vec<Last>, at: u64, case: &Pseudonym) -> Result<Option<IndexPart>, EvidenceError> {
+    fn index_part(&self, before: Vec<Last>, at: u64, case: &Pseudonym) -> Result<IndexPart, EvidenceError> {
         let mut last: HashMap<Pseudonym, (u32, u64)> =
             before.into_iter().map(|last| (last.case, (last.seq, last.index))).collect();
         self.walk(at, |index, bytes| {
@@ -295,7 +319,6 @@ impl<'a> Kept<'a> {
             Ok(())
         })?;
         let all = last.into_iter().map(|(case, (seq, index))| Last { case, seq, index }).collect();
-        let part = index::prove(all, case);
-        Ok(part.map(|(place, last, proof)| IndexPart { entry: at, last: last.index, seq: last.seq, place, proof }))
+        Ok(IndexPart { entry: at, shown: index::show(all, case) })
     }
 }

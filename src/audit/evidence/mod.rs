@@ -5,8 +5,9 @@
 //!  logs/0/checkpoint                      our log, with the cosignatures of its witnesses
 //!  logs/0/entries/000000000042.json       the entries of the case, byte for byte
 //!  logs/0/proofs/000000000042.tlog-proof  that each is in the log
-//!  logs/1/…                               the entries of the peer's log that ours name
 //!  logs/0/anchor                          the first time-stamp over the log that covers the case
+//!  logs/1/…                               the same of a replica's log: one case may have entries in each
+//!  logs/2/…                               the entries of the peer's log that ours name
 //!  policy/<version>/…  policy/asked/…     the rules that decided, and what they were asked
 //!  trust/<SHA-256>                        what licences were judged by as of then
 //!  keys/<case>.json                       what opens the sealed parts of the entries
@@ -22,6 +23,7 @@ mod again;
 mod chain;
 mod check;
 mod gather;
+mod own;
 mod papers;
 
 #[cfg(test)]
@@ -38,7 +40,8 @@ use crate::terms::Digest;
 
 pub use again::{Again, Examined, ReadFile, examined};
 pub use check::{Auditor, Judged, verify};
-pub use gather::{Half, gather, named_by_peers};
+pub use gather::{Half, gather, has_map_since, named_by_peers};
+pub use index::Shown;
 
 /// Version of the manifest.
 pub const VERSION: u32 = 1;
@@ -56,12 +59,8 @@ pub struct Manifest {
     /// Its number, where the exporter knew it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub case_no: Option<String>,
-    /// Ours first, then peers'.
+    /// Ours first, then those of replicas, then peers'. Which are which the `index` entry of ours says.
     pub logs: Vec<LogPart>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub index: Option<IndexPart>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub anchor: Option<AnchorPart>,
     /// Paths of the rules that decided, each set under its version, and of the questions they were asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<String>,
@@ -84,23 +83,23 @@ pub struct LogPart {
     pub key: String,
     pub size: u64,
     pub entries: Vec<u64>,
+    /// Of our own logs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<IndexPart>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<AnchorPart>,
 }
 
-/// Where the case stands in the map of an `index` entry: its last entry as of then.
+/// Where the case stands in the map of an `index` entry: its last entry as of then, or that it has none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IndexPart {
     /// The `index` entry.
     pub entry: u64,
-    /// Last entry of the case before it, and its `seq`.
-    pub last: u64,
-    pub seq: u32,
-    /// Place in the sorted map.
-    pub place: u64,
-    pub proof: Vec<Digest>,
+    pub shown: Vec<Shown>,
 }
 
-/// The first time-stamp over our log that covers the case.
+/// The first time-stamp over the log that covers the case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AnchorPart {
@@ -154,8 +153,10 @@ pub fn proof_path(log: usize, index: u64) -> String {
     format!("logs/{log}/proofs/{index:012}.tlog-proof")
 }
 
-/// Path of the time-stamp over our log.
-pub const ANCHOR: &str = "logs/0/anchor";
+/// Path of the time-stamp over a log of ours.
+pub fn anchor_path(log: usize) -> String {
+    format!("logs/{log}/anchor")
+}
 
 /// Path of a file of the rules that decided.
 pub fn policy_path(version: Digest, file: &str) -> String {

@@ -6,10 +6,11 @@ use serde::Deserialize;
 
 use super::again::examined;
 use super::check::{Check, Proven};
-use super::{ANCHOR, Manifest, entry_path};
+use super::own::Own;
+use super::{Manifest, anchor_path};
 use crate::audit::Kind;
 use crate::audit::anchor::{Anchor, AnchorError, MAX_ANCHOR};
-use crate::audit::checkpoint::{CheckpointError, SignedCheckpoint};
+use crate::audit::checkpoint::CheckpointError;
 use crate::audit::entry::is_sealed;
 use crate::audit::merkle;
 use crate::audit::note::NoteError;
@@ -23,22 +24,21 @@ const MAX_CONTAINER: u64 = 256 << 20;
 
 impl Check<'_> {
     /// When all of it was there, by the word of a time-stamp authority.
-    pub(super) fn stamped<S: Source>(
-        &mut self,
-        manifest: &Manifest,
-        entries: &[Proven],
-        signed: &SignedCheckpoint,
-        open: &Open<S>,
-    ) {
-        if self.by.time_authorities.is_empty() {
+    pub(super) fn stamped<S: Source>(&mut self, own: &Own<'_>, open: &Open<S>) {
+        // Those about the export itself are later than any stamp that goes into it.
+        let of_export = |kind| matches!(kind, Kind::AuditExport | Kind::Index);
+        let asked = own.entries.iter().filter(|entry| entry.head.as_ref().is_none_or(|head| !of_export(head.kind)));
+        let asked: Vec<&Proven> = asked.collect();
+        if self.by.time_authorities.is_empty() || asked.is_empty() {
             return;
         }
-        let Some(part) = &manifest.anchor else {
+        let (path, signed) = (anchor_path(own.log), &own.signed);
+        let Some(part) = &own.part.anchor else {
             let what = "no time-stamp over the log covers the case";
-            return self.fault(Question::Anchored, Verdict::Undecided, ANCHOR, None, what);
+            return self.fault(Question::Anchored, Verdict::Undecided, &path, None, what);
         };
         let origin = &signed.checkpoint().origin;
-        let octets = open.archive.read(ANCHOR, MAX_ANCHOR as u64).map_err(|e| (Verdict::Disproven, e.to_string()));
+        let octets = open.archive.read(&path, MAX_ANCHOR as u64).map_err(|e| (Verdict::Disproven, e.to_string()));
         let judged = octets.and_then(|octets| {
             let anchor = Anchor::parse(&octets).and_then(|anchor| {
                 // Stamped under whichever key the log had then.
@@ -54,36 +54,29 @@ impl Check<'_> {
             })
         });
         match judged {
-            Err((verdict, what)) => self.fault(Question::Anchored, verdict, ANCHOR, None, what),
+            Err((verdict, what)) => self.fault(Question::Anchored, verdict, &path, None, what),
             Ok((then, at)) => {
                 let (old, new) = ((then.size(), &then.root()), (signed.size(), &signed.root()));
                 if then.size() != part.size || merkle::check_consistency(old, new, &part.proof).is_err() {
                     let what = "the stamped checkpoint is no past of the bundle's";
-                    return self.fault(Question::Anchored, Verdict::Disproven, ANCHOR, None, what);
+                    return self.fault(Question::Anchored, Verdict::Disproven, &path, None, what);
                 }
                 self.report.answer(Question::Anchored, Verdict::Proven);
-                self.report.anchored = Some((at, then.size()));
-                // Those about the export itself are later than any stamp that goes into it.
-                let of_export = |kind| matches!(kind, Kind::AuditExport | Kind::Index);
-                let later = entries.iter().filter(|entry| entry.index >= then.size());
-                let mut later = later.filter(|entry| entry.head.as_ref().is_none_or(|head| !of_export(head.kind)));
+                if self.report.anchored.is_none_or(|(before, _)| before < at) {
+                    self.report.anchored = Some((at, then.size()));
+                }
+                let mut later = asked.iter().filter(|entry| entry.index >= then.size());
                 if let Some(first) = later.next() {
                     let what =
                         format!("this entry and {} more of the case are later than the time-stamp", later.count());
-                    self.fault(
-                        Question::Anchored,
-                        Verdict::Undecided,
-                        &entry_path(0, first.index),
-                        Some(first.index),
-                        what,
-                    );
+                    self.fault(Question::Anchored, Verdict::Undecided, &first.path, Some(first.index), what);
                 }
             }
         }
     }
 
     /// Documents are those that the entries name, or stand in a container that they name.
-    pub(super) fn documents<S: Source>(&mut self, manifest: &Manifest, entries: &[Proven], open: &Open<S>) {
+    pub(super) fn documents<S: Source>(&mut self, manifest: &Manifest, entries: &[&Proven], open: &Open<S>) {
         let named: BTreeSet<Digest> = entries.iter().flat_map(|entry| evidence(&entry.bytes)).collect();
         let mut inside: BTreeSet<Digest> = BTreeSet::new();
         for document in &manifest.documents {
@@ -112,7 +105,7 @@ impl Check<'_> {
             }
         }
         // Answers to lookups are used and not kept; their digests alone are on record.
-        let is_answer = |entry: &&Proven| entry.head.as_ref().is_some_and(|head| head.kind == Kind::DataRead);
+        let is_answer = |entry: &&&Proven| entry.head.as_ref().is_some_and(|head| head.kind == Kind::DataRead);
         let answers: BTreeSet<Digest> =
             entries.iter().filter(is_answer).flat_map(|entry| evidence(&entry.bytes)).collect();
         let here: BTreeSet<Digest> = manifest.documents.iter().map(|document| document.digest).collect();
@@ -124,7 +117,7 @@ impl Check<'_> {
     }
 
     /// What was decided is what the rules of then say.
-    pub(super) fn decisions<S: Source>(&mut self, manifest: &Manifest, entries: &[Proven], open: &Open<S>) {
+    pub(super) fn decisions<S: Source>(&mut self, manifest: &Manifest, entries: &[&Proven], open: &Open<S>) {
         let Some(again) = self.by.again else { return };
         let read = |path: &str| open.archive.read(path, MAX_CONTAINER).ok();
         for entry in entries {
@@ -132,14 +125,14 @@ impl Check<'_> {
                 None => {}
                 Some(Ok(())) => self.report.answer(Question::Decisions, Verdict::Proven),
                 Some(Err((verdict, what))) => {
-                    self.fault(Question::Decisions, verdict, &entry_path(0, entry.index), Some(entry.index), what);
+                    self.fault(Question::Decisions, verdict, &entry.path, Some(entry.index), what);
                 }
             }
         }
     }
 
     /// The verdict on each licence that is here is the one that what was known then gives.
-    pub(super) fn seals<S: Source>(&mut self, manifest: &Manifest, entries: &[Proven], open: &Open<S>) {
+    pub(super) fn seals<S: Source>(&mut self, manifest: &Manifest, entries: &[&Proven], open: &Open<S>) {
         let Some(again) = self.by.again else { return };
         let read = |path: &str| open.archive.read(path, MAX_CONTAINER).ok();
         let mut absent = 0;
@@ -153,7 +146,7 @@ impl Check<'_> {
                 match again.licence(&examined, octets, &read) {
                     Ok(()) => self.report.answer(Question::Seals, Verdict::Proven),
                     Err((verdict, what)) => {
-                        self.fault(Question::Seals, verdict, &entry_path(0, entry.index), Some(entry.index), what);
+                        self.fault(Question::Seals, verdict, &entry.path, Some(entry.index), what);
                     }
                 }
             }
@@ -166,7 +159,7 @@ impl Check<'_> {
     }
 
     /// With the key of the case, the sealed parts of its entries open.
-    pub(super) fn sealed<S: Source>(&mut self, manifest: &Manifest, entries: &[Proven], open: &Open<S>) {
+    pub(super) fn sealed<S: Source>(&mut self, manifest: &Manifest, entries: &[&Proven], open: &Open<S>) {
         let mut keys = self.by.case_keys.clone();
         for path in &manifest.keys {
             let file = open.archive.read(path, MAX_KEY).map_err(|error| error.to_string());
@@ -180,7 +173,7 @@ impl Check<'_> {
                 None => closed += u64::from(is_sealed(&entry.bytes)),
                 Some(said) => {
                     if let Some((verdict, what)) = self.report.opened(&said) {
-                        self.fault(Question::Opened, verdict, &entry_path(0, entry.index), Some(entry.index), what);
+                        self.fault(Question::Opened, verdict, &entry.path, Some(entry.index), what);
                     }
                 }
             }

@@ -1,5 +1,7 @@
 //! Bundles as they are made, and as somebody with every key would like them to be.
 
+mod replicas;
+
 use std::io;
 
 use super::*;
@@ -111,8 +113,6 @@ fn sealed_with(halves: &[Half], documents: &[(&str, &[u8])], key: Option<Vec<u8>
         case: CASE.to_string(),
         case_no: None,
         logs: halves.iter().map(|half| half.part.clone()).collect(),
-        index: halves[0].index.clone(),
-        anchor: halves[0].anchor.as_ref().map(|(part, _)| part.clone()),
         policies: Vec::new(),
         trust: Vec::new(),
         keys: key.iter().map(|_| key_path(&CASE)).collect(),
@@ -189,7 +189,7 @@ fn an_entry_left_out_is_found_wherever_it_stood() {
     }
     // Without the index entry, the end is open.
     let mut all = halves(ours.path(), &peer);
-    all[0].index = None;
+    all[0].part.index = None;
     assert_eq!(judge(sealed(&all, &[])).verdict(Question::Complete), Verdict::Undecided);
     // Without the peer's half, its side is.
     let mut all = halves(ours.path(), &peer);
@@ -234,7 +234,8 @@ fn what_the_exporter_changes_is_found() {
 #[test]
 fn a_case_that_is_not_there_has_no_bundle() {
     let (ours, _theirs, _peer) = world();
-    assert!(matches!(gathered(ours.path(), "own.example/gw", &Pseudonym([8; 16])), Err(EvidenceError::NoCase)));
+    let stranger = gathered(ours.path(), "own.example/gw", &Pseudonym([8; 16])).unwrap();
+    assert!(stranger.is_without_case());
     assert!(matches!(gathered(ours.path(), "peer.example/gw", &CASE), Err(EvidenceError::Checkpoint(_))));
 }
 
@@ -255,6 +256,8 @@ fn a_time_stamp_that_covers_the_case_goes_along() {
     for n in 0..300 {
         log.append_blocking(&event(1_000 + n)).unwrap();
     }
+    // The line of the export itself is later than any stamp, and needs none.
+    log.append_blocking(&Entry::new(Kind::AuditExport, UnixMillis(1_771_000_002_000)).case(CASE)).unwrap();
     log.publish();
     drop(log);
     let halves = halves(ours.path(), &peer);
@@ -285,7 +288,7 @@ fn a_time_stamp_that_covers_the_case_goes_along() {
         std::fs::write(&file, octets).unwrap();
         file.display().to_string()
     };
-    let anchor = Anchor::parse(&halves[0].anchor.as_ref().unwrap().1).unwrap();
+    let anchor = Anchor::parse(halves[0].anchor.as_ref().unwrap()).unwrap();
     let (token, text) = (place("token", &anchor.token), place("text", stamped(&anchor.note).as_bytes()));
     let root = place("root.pem", pem::encode("CERTIFICATE", authority.root.der()).as_bytes());
     let line = ["ts", "-verify", "-token_in", "-in", &token, "-data", &text, "-CAfile", &root];
@@ -296,17 +299,18 @@ fn a_time_stamp_that_covers_the_case_goes_along() {
 
     // Another time-stamp, or none; and a checkpoint that is no past of ours.
     let mut bent = halves;
-    bent[0].anchor.as_mut().unwrap().1[30] ^= 1;
+    bent[0].anchor.as_mut().unwrap()[30] ^= 1;
     let chain = [authority.root.clone()];
     let judge = |halves: &[Half]| {
         let by = Auditor { keys: &keys, time_authorities: &chain, ..Auditor::default() };
         verify(sealed(halves, &[]), &by).report.verdict(Question::Anchored)
     };
     assert_eq!(judge(&bent), Verdict::Disproven);
-    bent[0].anchor.as_mut().unwrap().1[30] ^= 1;
+    bent[0].anchor.as_mut().unwrap()[30] ^= 1;
     assert_eq!(judge(&bent), Verdict::Proven);
-    bent[0].anchor.as_mut().unwrap().0.proof[0].0[0] ^= 1;
+    bent[0].part.anchor.as_mut().unwrap().proof[0].0[0] ^= 1;
     assert_eq!(judge(&bent), Verdict::Disproven);
+    bent[0].part.anchor = None;
     bent[0].anchor = None;
     assert_eq!(judge(&bent), Verdict::Undecided);
 }
@@ -338,7 +342,8 @@ fn what_no_entry_names_no_stamp_covers_or_another_log_may_hold_is_told() {
     log.publish();
     let mut later = halves(ours.path(), &peer);
     let (old, new) = (before[0].part.size, later[0].part.size);
-    later[0].anchor = Some((AnchorPart { size: old, proof: log.consistency(old, new).unwrap() }, stamped));
+    later[0].part.anchor = Some(AnchorPart { size: old, proof: log.consistency(old, new).unwrap() });
+    later[0].anchor = Some(stamped);
     let (keys, chain) = ([key("own.example/gw"), key("peer.example/gw")], [authority.root.clone()]);
     let by = Auditor { keys: &keys, time_authorities: &chain, ..Auditor::default() };
     let report = verify(sealed(&later, &[("receipt", PAPER)]), &by).report;
@@ -382,7 +387,7 @@ fn a_copy_gives_the_same_evidence_and_one_without_its_beginning_says_so() {
     let copy = Copy { of: &log, missing: 0 };
     let there = gather(&copy, None, &key("own.example/gw"), &CASE).unwrap();
     assert_eq!(here.files(0), there.files(0));
-    assert_eq!(here.index, there.index);
+    assert_eq!(here.part, there.part);
     let receipts = there.receipts();
     let other = named_by_peers(&peer, &key("peer.example/gw"), &receipts).unwrap().unwrap();
     assert_eq!(judge(sealed(&[there, other], &[])).exit_code(), 0);

@@ -2,6 +2,7 @@
 //! a log that somebody else keeps.
 
 mod file;
+mod replicas;
 mod seal;
 
 use std::collections::BTreeMap;
@@ -52,13 +53,18 @@ pub(super) struct ExportArgs {
     /// 日志公钥 · The verifier key of that log, or of a peer's.
     #[arg(long, value_name = "VKEY")]
     key: Vec<VerifierKey>,
-    /// 归档目录（policies、decisions、trust 的副本） · A folder with archived `policies`, `decisions` and `trust`, for what is
-    /// exported from elsewhere.
-    #[arg(long, value_name = "DIR", requires = "from")]
-    decisions: Option<PathBuf>,
+    /// 归档目录（policies、decisions、trust 的副本），可多次给出 · A folder with archived `policies`, `decisions` and `trust`, for what
+    /// is exported from elsewhere, or a replica's.
+    #[arg(long, value_name = "DIR")]
+    decisions: Vec<PathBuf>,
     /// 办件库地址（默认为数据目录中的 store.db） · Where the cases are, when not DIR/store.db.
     #[arg(long, value_name = "URL", requires = "data")]
     store: Option<String>,
+    /// 同一网关其他副本的日志（地址、镜像或数据目录），可多次给出；公钥见 --policy 或目录 · The log of another replica of this gateway:
+    /// a case may have entries in each. Of a data folder the rules and decisions are taken, too. Its key is taken from --policy, or
+    /// the federation's directory.
+    #[arg(long, value_name = "PREFIX_OR_DIR")]
+    replica: Vec<String>,
     /// 对端日志（地址、镜像或数据目录），可多次给出；公钥见 --policy 或目录 · A peer's log whose half is wanted; its key is
     /// taken from --policy, or the federation's directory.
     #[arg(long, value_name = "PREFIX_OR_DIR")]
@@ -103,21 +109,24 @@ fn from_elsewhere(word: &str, args: &ExportArgs) -> Result<(), String> {
     let out = Unfinished::beside(&args.out)?;
     let own = evidence::gather(&*log, None, &key, &case).map_err(|e| e.to_string())?;
     let seal = Seal::Derived(Digest::of(own.checkpoint.as_bytes()).0);
+    let replicas = replicas::find(&keys, args)?;
     keys.retain(|other| other.name() != key.name());
+    let own = replicas::with(own, &replicas, &case)?;
+    let behind = behind(args.decisions.iter().cloned(), &own)?;
     let halves = with_peers(own, &keys, args)?;
-    let behind = match &args.decisions {
-        Some(folder) => behind(folder, &halves[0])?,
-        None => BTreeMap::new(),
-    };
     let taken = Taken { case, no: None, halves, behind, log_key: None, documents: Vec::new() };
     println!("{}", taken.write(&seal, &out)?);
     Ok(())
 }
 
-/// The rules, questions and trust material that the entries name.
-fn behind(folder: &Path, half: &Half) -> Result<BTreeMap<String, Vec<u8>>, String> {
-    let entries: Vec<&[u8]> = half.entries.iter().map(|(_, bytes, _)| &bytes[..]).collect();
-    Archive::new(folder).files(&entries)
+/// The rules, questions and trust material that the entries name, from all folders that have some.
+fn behind(folders: impl IntoIterator<Item = PathBuf>, own: &[Half]) -> Result<BTreeMap<String, Vec<u8>>, String> {
+    let entries: Vec<&[u8]> = own.iter().flat_map(|half| &half.entries).map(|(_, bytes, _)| &bytes[..]).collect();
+    let mut behind = BTreeMap::new();
+    for folder in folders {
+        behind.extend(Archive::new(&folder).files(&entries)?);
+    }
+    Ok(behind)
 }
 
 fn pinned_by(args: &ExportArgs) -> Result<Vec<VerifierKey>, String> {
@@ -138,22 +147,25 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), String> {
     };
     // First of all the place it goes to: what cannot be written is not put on record as taken.
     let out = Unfinished::beside(&args.out)?;
-    on_record(&source, &case, args)?;
+    let replicas = replicas::find(&source.peer_keys, args)?;
+    on_record(&source, &case, no, args)?;
     let log = source.data.join("log");
     let own = evidence::gather(&SegmentFolder::new(log.clone()), Some(&log), &key, &case).map_err(|e| e.to_string())?;
+    let own = replicas::with(own, &replicas, &case)?;
+    let folders = replicas.iter().filter_map(|replica| replica.data.clone());
+    let behind = behind([source.data.clone()].into_iter().chain(folders).chain(args.decisions.iter().cloned()), &own)?;
     let halves = with_peers(own, &source.peer_keys, args)?;
     let (documents, log_key) = match (no, &source.store) {
         (Some(no), Some(store)) => file::documents(no, store, &source.shared)?,
         _ => (Vec::new(), None),
     };
-    let behind = behind(&source.data, &halves[0])?;
     let taken = Taken { case, no, halves, behind, log_key, documents };
     println!("{}", taken.write(&source.seal, &out)?);
     Ok(())
 }
 
 /// A running gateway puts the export on record, before anything is taken out; a stopped one cannot.
-fn on_record(source: &Source, case: &Pseudonym, args: &ExportArgs) -> Result<(), String> {
+fn on_record(source: &Source, case: &Pseudonym, no: Option<CaseNo>, args: &ExportArgs) -> Result<(), String> {
     if !is_open(&source.data.join("log")) {
         eprintln!("网关未运行，本次导出未记入日志 · the gateway is not running: this export is not on record");
         return Ok(());
@@ -163,7 +175,8 @@ fn on_record(source: &Source, case: &Pseudonym, args: &ExportArgs) -> Result<(),
                     record: give --config, --by and --ground"
             .into());
     };
-    let body = serde_json::json!({ "case": case.to_string(), "by": by, "ground": ground }).to_string();
+    let no = no.map(|no| no.to_string());
+    let body = serde_json::json!({ "case": case.to_string(), "no": no, "by": by, "ground": ground }).to_string();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     match runtime.block_on(admin(config, "/exports", full(body)))? {
         (StatusCode::OK, told) => {
@@ -224,9 +237,8 @@ fn existing_key(file: &Path) -> Result<Key, String> {
     }
 }
 
-fn with_peers(own: Half, keys: &[VerifierKey], args: &ExportArgs) -> Result<Vec<Half>, String> {
-    let receipts = own.receipts();
-    let mut halves = vec![own];
+fn with_peers(mut halves: Vec<Half>, keys: &[VerifierKey], args: &ExportArgs) -> Result<Vec<Half>, String> {
+    let receipts: Vec<_> = halves.iter().flat_map(Half::receipts).collect();
     for word in &args.peer {
         let Peer { key, log } = peer(word, keys, &args.reach)?;
         let named = receipts.iter().filter(|receipt| receipt.origin == key.name());

@@ -78,7 +78,7 @@ pub(super) fn documents(no: CaseNo, store: &str, data: &Path) -> Result<(Vec<Doc
 pub(super) struct Taken {
     pub case: Pseudonym,
     pub no: Option<CaseNo>,
-    /// Our own half first, then those of peers.
+    /// Our own half first, then those of replicas, then those of peers.
     pub halves: Vec<Half>,
     /// Rules, questions and trust material that entries name, by path.
     pub behind: BTreeMap<String, Vec<u8>>,
@@ -106,8 +106,6 @@ impl Taken {
             case: case.to_string(),
             case_no: no.map(|no| no.to_string()),
             logs: halves.iter().map(|half| half.part.clone()).collect(),
-            index: halves.first().and_then(|half| half.index.clone()),
-            anchor: halves.first().and_then(|half| half.anchor.as_ref().map(|(part, _)| part.clone())),
             policies: behind.keys().filter(|path| path.starts_with("policy/")).cloned().collect(),
             trust: behind.keys().filter(|path| path.starts_with("trust/")).cloned().collect(),
             keys: log_key.iter().map(|_| evidence::key_path(&case)).collect(),

@@ -1,0 +1,125 @@
+//! The gateway's own logs in a bundle: its one, or that of each replica. The map of cases in each names all of them, so that
+//! none can be left out.
+
+use super::check::{Check, Proven};
+use super::{LogPart, MANIFEST, Manifest, checkpoint_path, entry_path};
+use crate::audit::Kind;
+use crate::audit::checkpoint::SignedCheckpoint;
+use crate::audit::logset::{Head, LogSet};
+use crate::audit::verify::{Question, Verdict, witnessed};
+use crate::formats::zip::Source;
+use crate::terms::UnixMillis;
+use crate::trust::asic::Open;
+
+/// A log of ours, opened.
+pub(super) struct Own<'m> {
+    /// Its place among [`Manifest::logs`].
+    pub log: usize,
+    pub part: &'m LogPart,
+    pub signed: SignedCheckpoint,
+    /// Latest time at which a witness of the auditor's policy cosigned.
+    pub cosigned: Option<UnixMillis>,
+    pub entries: Vec<Proven>,
+}
+
+impl Own<'_> {
+    /// The map of cases that the manifest points at.
+    pub(super) fn map(&self) -> Option<&Proven> {
+        let at = self.part.index.as_ref()?.entry;
+        let entry = self.entries.iter().find(|entry| entry.index == at)?;
+        entry.head.as_ref().is_some_and(|head| head.kind == Kind::Index).then_some(entry)
+    }
+
+    /// The logs of this gateway, as its map names them; none where it keeps one log alone.
+    fn set(&self) -> Vec<Head> {
+        let set = self.map().and_then(|map| LogSet::read(&map.bytes));
+        set.map_or(Vec::new(), |set| set.heads().to_vec())
+    }
+}
+
+impl Check<'_> {
+    /// Log 0, and those of all replicas that a map names. Empty when nothing can be said about log 0.
+    pub(super) fn owns<'m, S: Source>(&mut self, manifest: &'m Manifest, open: &Open<S>) -> Vec<Own<'m>> {
+        let mut owns: Vec<Own<'m>> =
+            manifest.logs.first().and_then(|part| self.own(0, part, open)).into_iter().collect();
+        let mut asked = vec![self.report.origin.clone()];
+        let mut from = 0;
+        while from < owns.len() {
+            let (map, heads) =
+                (entry_path(owns[from].log, owns[from].map().map_or(0, |map| map.index)), owns[from].set());
+            from += 1;
+            for head in heads {
+                if let Some(own) = owns.iter().find(|own| own.part.origin == head.origin()) {
+                    self.reaches(own.signed.size(), &head, &map);
+                    continue;
+                }
+                if asked.iter().any(|origin| origin == head.origin()) {
+                    continue;
+                }
+                asked.push(head.origin().to_owned());
+                let place = manifest.logs.iter().position(|part| part.origin == head.origin());
+                let Some(log) = place else {
+                    let what = format!(
+                        "replicas of this gateway keep logs of their own: the case may have entries in {}, which is not in the bundle \
+                         (audit export --replica)",
+                        head.origin()
+                    );
+                    self.fault(Question::Complete, Verdict::Undecided, &map, None, what);
+                    continue;
+                };
+                if let Some(own) = self.own(log, &manifest.logs[log], open) {
+                    self.reaches(own.signed.size(), &head, &map);
+                    owns.push(own);
+                }
+            }
+        }
+        owns
+    }
+
+    /// A replica's log in the bundle is no older than another one says that it was.
+    fn reaches(&mut self, size: u64, head: &Head, map: &str) {
+        if size < head.size {
+            let what = format!("{} had {} entries by then, and the bundle's ends at {size}", head.origin(), head.size);
+            self.fault(Question::Complete, Verdict::Undecided, map, None, what);
+        }
+    }
+
+    fn own<'m, S: Source>(&mut self, log: usize, part: &'m LogPart, open: &Open<S>) -> Option<Own<'m>> {
+        let (signed, entries) = self.half(log, part, open)?;
+        for entry in &entries {
+            self.readable(entry, &entry_path(log, entry.index));
+        }
+        let mut cosigned = None;
+        if let Some(policy) = self.by.policy {
+            let listed = self.report.faults.len();
+            witnessed(&mut self.report, policy, self.by.now, &signed);
+            self.report.faults[listed..].iter_mut().for_each(|fault| fault.file = checkpoint_path(log));
+            let times = signed.cosigned_by(policy.witnesses.witnesses()).unwrap_or_default();
+            let newest = times.iter().filter_map(|by| by.time).max();
+            cosigned = newest.map(|time| UnixMillis::from_seconds(time as i64));
+        }
+        self.report.entries += entries.len() as u64;
+        match log {
+            0 => {
+                self.report.size = signed.size();
+                self.report.root = Some(signed.root());
+            }
+            _ => self.report.notes.push(format!(
+                "副本日志 log of a replica: {}, {} of {} entries, root {}",
+                part.origin,
+                entries.len(),
+                signed.size(),
+                signed.root()
+            )),
+        }
+        Some(Own { log, part, signed, cosigned, entries })
+    }
+
+    /// Some log has entries of the case.
+    pub(super) fn is_of_case(&mut self, owns: &[Own<'_>]) {
+        let mut heads = owns.iter().flat_map(|own| &own.entries).filter_map(|entry| entry.head.as_ref());
+        if !heads.any(|head| head.case.is_some_and(|link| Some(link.id) == self.report.case)) {
+            self.fault(Question::Complete, Verdict::Disproven, MANIFEST, None, "no entry of the case is in it");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The logs of other replicas in an export: a case may have entries in each, and one that has none says so.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::ExportArgs;
+use crate::audit::Pseudonym;
+use crate::audit::checkpoint;
+use crate::audit::evidence::{self, EvidenceError, Half};
+use crate::audit::verify::Peer;
+use crate::cli::audit::target::{Target, peer};
+
+/// How often, and how long apart, a replica's log is looked at for the map of cases that our export made it write.
+const MAP_TRIES: u32 = 40;
+const MAP_PAUSE: Duration = Duration::from_millis(250);
+
+/// The log of a replica, as it was before the export was put on record.
+pub(super) struct Replica {
+    word: String,
+    log: Peer,
+    size: u64,
+    /// Where its own folder is; it has rules and decisions, too.
+    log_folder: Option<PathBuf>,
+    pub(super) data: Option<PathBuf>,
+}
+
+/// Finds them before anything is put on record: one that cannot be read is not exported.
+pub(super) fn find(keys: &[crate::audit::note::VerifierKey], args: &ExportArgs) -> Result<Vec<Replica>, String> {
+    let one = |word: &String| {
+        let named = |e: String| format!("{word}: {e}");
+        let log = peer(word, keys, &args.reach)?;
+        let note = log.log.get("checkpoint").map_err(|e| named(e.to_string()))?.unwrap_or_default();
+        let size = checkpoint::open(&note, &log.key, None).map_err(|e| named(e.to_string()))?.size();
+        let log_folder = match Target::find(word)? {
+            Target::Folder(folder) => Some(folder),
+            _ => None,
+        };
+        let data = log_folder.as_ref().and_then(|folder| folder.parent()).map(PathBuf::from);
+        Ok(Replica { word: word.clone(), log, size, log_folder, data })
+    };
+    args.replica.iter().map(one).collect()
+}
+
+/// Our own half, and those of the replicas.
+pub(super) fn with(own: Half, replicas: &[Replica], case: &Pseudonym) -> Result<Vec<Half>, String> {
+    let mut halves = vec![own];
+    for Replica { word, log: Peer { key, log }, size, log_folder, .. } in replicas {
+        let named = |e: EvidenceError| format!("{word}: {e}");
+        // A running one writes its map within the second; of one that was stopped it is the last entry.
+        for _ in 0..MAP_TRIES {
+            if evidence::has_map_since(&**log, key, *size).map_err(named)? {
+                break;
+            }
+            std::thread::sleep(MAP_PAUSE);
+        }
+        halves.push(evidence::gather(&**log, log_folder.as_deref(), key, case).map_err(named)?);
+    }
+    match halves.iter().all(Half::is_without_case) {
+        true => Err(EvidenceError::NoCase.to_string()),
+        false => Ok(halves),
+    }
+}
