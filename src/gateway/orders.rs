@@ -18,6 +18,7 @@ use super::ledger::{self, Trace};
 use super::rooms::Rooms;
 use super::shred;
 use super::who::Terminal;
+use super::word;
 use crate::audit::entry::{Actor, Evidence, Outcome};
 use crate::audit::{Committed, Entry, Kind, Word};
 use crate::exchange::{ExchangeError, records};
@@ -209,12 +210,11 @@ fn claims<T: serde::de::DeserializeOwned>(rooms: &Rooms, typ: &str, token: &str)
     serde_json::from_slice(&verified.payload).map_err(|e| wrong(e.to_string()))
 }
 
-fn in_time(rooms: &Rooms, aud: &str, (iat, exp): (i64, i64), now: UnixMillis) -> Result<(), Refusal> {
-    let at = now.seconds();
+fn in_time(rooms: &Rooms, aud: &str, times: (i64, i64), now: UnixMillis) -> Result<(), Refusal> {
     if aud != rooms.me.id {
         return Err(Refusal::new(&BAD_ORDER, "for another gateway"));
     }
-    if iat > at + LEEWAY_S || exp < at - LEEWAY_S || exp < iat || exp - iat > LIVES_S {
+    if !word::in_time(times, now, LIVES_S, LEEWAY_S) {
         return Err(Refusal::new(&BAD_ORDER, "out of time, or for longer than a week"));
     }
     Ok(())

@@ -178,12 +178,10 @@ pub fn check(rooms: &Rooms, peer: &str, assertion: &str, body: Digest, now: Unix
         WordError::Member(error) => error.into(),
         WordError::Wrong(why) => Refusal::new(&BAD_ASSERTION, why),
     })?;
-    let at = now.seconds();
-    let in_time = claims.iat <= at + LEEWAY_S && at <= claims.exp + LEEWAY_S && claims.exp - claims.iat <= LIVES_S;
     if claims.iss != peer || claims.aud != rooms.me.id {
         return Err(wrong("made by or for somebody else"));
     }
-    if !in_time {
+    if !word::in_time((claims.iat, claims.exp), now, LIVES_S, LEEWAY_S) {
         return Err(wrong("out of time"));
     }
     if !member.speaks_for(claims.place) {

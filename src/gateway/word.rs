@@ -88,6 +88,16 @@ pub fn read<T: DeserializeOwned>(
     Ok((claims, member.clone()))
 }
 
+/// Whether a word said at `iat` until `exp` counts at `at`: begun, not over, and for no longer than `lives_s`. All in Unix
+/// seconds; `leeway_s` is forgiven on both sides. Both numbers are whatever somebody signed: a life that no number holds is
+/// too long, not short again.
+pub fn in_time((iat, exp): (i64, i64), at: UnixMillis, lives_s: i64, leeway_s: i64) -> bool {
+    let at = at.seconds();
+    let begun = iat <= at.saturating_add(leeway_s);
+    let over = at > exp.saturating_add(leeway_s);
+    begun && !over && exp.checked_sub(iat).is_some_and(|life| (0..=lives_s).contains(&life))
+}
+
 /// Why a word does not count.
 #[derive(Debug, thiserror::Error)]
 pub enum WordError {
@@ -95,4 +105,32 @@ pub enum WordError {
     Member(#[from] FederationError),
     #[error("{0}")]
     Wrong(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_counts_for_as_long_as_it_may_and_no_number_makes_it_longer() {
+        let at = UnixMillis::from_seconds(1_790_000_000);
+        let now = at.seconds();
+        for (what, iat, exp, want) in [
+            ("said now", now, now + 60, true),
+            ("said by a clock that is ahead", now + 10, now + 70, true),
+            ("said by one further ahead", now + 11, now + 71, false),
+            ("over, within the leeway", now - 70, now - 10, true),
+            ("over", now - 71, now - 11, false),
+            ("for a second longer than may be", now, now + 61, false),
+            ("over before it began", now + 5, now + 4, false),
+            ("for ever", now, i64::MAX, false),
+            ("since ever", i64::MIN, now + 60, false),
+            ("since ever, for ever", i64::MIN, i64::MAX, false),
+            ("for so long that the difference is negative", -100, i64::MAX - 10, false),
+            ("at the end of numbers", i64::MAX - 60, i64::MAX, false),
+            ("at their beginning", i64::MIN, i64::MIN + 60, false),
+        ] {
+            assert_eq!(in_time((iat, exp), at, 60, 10), want, "{what}");
+        }
+    }
 }

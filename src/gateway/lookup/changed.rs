@@ -164,11 +164,10 @@ async fn take(
     claims: &Claims,
     token: &str,
 ) -> Result<Committed, Refusal> {
-    let at = trace.at.seconds();
     if claims.aud != rooms.me.id {
         return Err(bad("for another gateway"));
     }
-    if claims.iat > at + LEEWAY_S || claims.exp < at - LEEWAY_S || claims.exp - claims.iat > LIVES_S {
+    if !word::in_time((claims.iat, claims.exp), trace.at, LIVES_S, LEEWAY_S) {
         return Err(bad("out of time, or for longer than five minutes"));
     }
     let resident: Option<ResidentId> = match &claims.subject {

@@ -114,12 +114,10 @@ fn registrar(token: &str) -> Result<String, Refusal> {
 
 /// Said by a registrar of its own places, to us, now, for the gateway that shows it.
 fn genuine(rooms: &Rooms, claims: &Claims, member: &Member, expect: &Expect<'_>) -> Result<(), Refusal> {
-    let at = expect.at.seconds();
     if claims.iss != member.id || claims.aud != rooms.me.id || claims.requester != expect.requester {
         return Err(bad(format!("{}: made by, for or through somebody else", member.id)));
     }
-    let life = claims.exp.saturating_sub(claims.iat);
-    if claims.iat > at + LEEWAY_S || at > claims.exp.saturating_add(LEEWAY_S) || !(0..=LIVES_S).contains(&life) {
+    if !word::in_time((claims.iat, claims.exp), expect.at, LIVES_S, LEEWAY_S) {
         return Err(bad(format!("{}: out of time", member.id)));
     }
     if !member.speaks_for(claims.place) {
