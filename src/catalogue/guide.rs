@@ -43,6 +43,8 @@ pub struct Guide {
     pub scopes: Vec<Named>,
     pub presence: Named,
     pub min_identity_level: u8,
+    /// How long ago it may have been proven, in minutes.
+    pub max_identity_age_min: u32,
     pub outlets: Vec<Named>,
     pub fee: bool,
     /// What the office is told of the applicant.
@@ -67,6 +69,11 @@ pub struct GuideMaterial {
     pub required: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deferrable_days: Option<u32>,
+    /// What is looked up for its sake: these fields, where the item does not take all, and for these purposes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fields: Option<BTreeSet<String>>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub purposes: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -99,6 +106,8 @@ impl Catalogue {
             reference: m.reference.clone(),
             required: m.required,
             deferrable_days: m.deferrable_days,
+            fields: m.fields.clone(),
+            purposes: if m.reference.is_some() { m.purposes.clone() } else { BTreeSet::new() },
         });
         let result = self.licence_types.get(&item.result_licence).map_or("", |licence| licence.name(lang));
         Guide {
@@ -119,6 +128,7 @@ impl Catalogue {
             scopes: item.scopes.iter().map(|w| named!(w, lang)).collect(),
             presence: named!(item.presence, lang),
             min_identity_level: item.min_identity_level,
+            max_identity_age_min: item.max_identity_age_min,
             outlets: item.outlet_kinds.iter().map(|w| named!(w, lang)).collect(),
             fee: item.fee,
             attributes: item.attributes.iter().map(|w| named!(w, lang)).collect(),

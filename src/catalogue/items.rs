@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::registers::{DataResources, LicenceTypes};
-use super::words::{CaseKind, Delivery, ItemType, Level, Mode, OwnerRule, Scope, SharingClass, Source, Subject};
+use super::listed;
+pub use super::listed::Material;
+use super::registers::{DataResource, DataResources, LicenceTypes};
+use super::words::{CaseKind, Delivery, ItemType, Level, Mode, OwnerRule, Scope, Source, Subject};
 use crate::terms::json::canonical;
 use crate::terms::strict_toml::{File, Table};
 use crate::terms::words::Word;
@@ -33,6 +35,9 @@ pub struct Item {
     pub presence: Presence,
     /// Real-name level 1–4 the session must have.
     pub min_identity_level: u8,
+    /// How long ago that level may have been proven, in minutes.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub max_identity_age_min: u32,
     pub outlet_kinds: Vec<OutletKind>,
     pub fee: bool,
     /// Id of a licence type.
@@ -50,22 +55,17 @@ pub struct Item {
     pub materials: Vec<Material>,
 }
 
+/// How old a proof of identity may be where the item does not say less, in minutes: a working day at a window.
+pub const IDENTITY_AGE_MIN: u32 = 12 * 60;
+
+/// An item that says what is usual anyhow is the same item.
+fn is_usual(minutes: &u32) -> bool {
+    *minutes == IDENTITY_AGE_MIN
+}
+
 /// An item that says what is minimal anyhow is the same item.
 fn is_minimal(attributes: &BTreeSet<Attribute>) -> bool {
     *attributes == Attribute::minimal()
-}
-
-/// One material of an item.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Material {
-    pub no: u8,
-    pub name: String,
-    pub source: Source,
-    /// Id of a licence type or of a data resource.
-    pub reference: Option<String>,
-    pub required: bool,
-    /// Working days it may be handed in after acceptance (容缺).
-    pub deferrable_days: Option<u32>,
 }
 
 impl Item {
@@ -105,16 +105,30 @@ impl Item {
         self.needs(resource).is_some()
     }
 
+    /// Whether its entry names this purpose for the resource: nobody asks for whatever they like in an open case.
+    pub fn may_look_up_for(&self, resource: &str, purpose: &str) -> bool {
+        self.looked_up(resource).any(|material| material.purposes.contains(purpose))
+    }
+
+    /// Fields that the item may have, of those that the register lists. All of them where no entry names the resource: then
+    /// there is no lookup.
+    pub fn fields_of(&self, resource: &DataResource) -> BTreeSet<String> {
+        let all = || resource.fields.iter().cloned().collect::<BTreeSet<_>>();
+        let listed = self.looked_up(&resource.id).map(|material| material.fields.clone().unwrap_or_else(all));
+        listed.reduce(|all, more| &all | &more).unwrap_or_else(all)
+    }
+
     /// The number of the material that a resource or licence is looked up for.
     pub fn needs(&self, resource: &str) -> Option<u8> {
+        Some(self.looked_up(resource).next()?.no)
+    }
+
+    /// Materials for whose sake a resource or licence is looked up.
+    fn looked_up<'i>(&'i self, resource: &'i str) -> impl Iterator<Item = &'i Material> {
         let looked_up = |source| matches!(source, Source::Shared | Source::Licence);
-        let mut all = self.materials.iter();
-        Some(all.find(|m| looked_up(m.source) && m.reference.as_deref() == Some(resource))?.no)
+        self.materials.iter().filter(move |m| looked_up(m.source) && m.reference.as_deref() == Some(resource))
     }
 }
-
-/// Names that ask for anything at all; a guide must say what it wants.
-const CATCH_ALLS: [&str; 5] = ["其他相关", "其它相关", "其他材料", "其它材料", "等相关材料"];
 
 /// Reads `items.toml`. References are checked against the two registers.
 ///
@@ -164,6 +178,7 @@ fn read_item(table: &Table<'_, '_>, licences: &LicenceTypes, resources: &DataRes
     let scopes = table.need_words::<Scope>("scopes");
     let presence = table.need_word::<Presence>("presence");
     let min_identity_level = table.need_int("min_identity_level", 1..=4);
+    let max_identity_age_min = table.int("max_identity_age_min", 1..=IDENTITY_AGE_MIN);
     let outlet_kinds = table.need_words::<OutletKind>("outlet_kinds");
     let fee = table.need_bool("fee");
     let result_licence = table.need_str("result_licence");
@@ -178,7 +193,7 @@ fn read_item(table: &Table<'_, '_>, licences: &LicenceTypes, resources: &DataRes
         table.wrong("attributes", "lacks `number`", "a case is kept under the applicant's number: add it");
     }
     let form = read_form(table);
-    let materials = read_materials(table, licences, resources);
+    let materials = listed::read(table, licences, resources);
 
     for (key, empty) in [
         ("levels", levels.as_ref().is_some_and(Vec::is_empty)),
@@ -211,6 +226,7 @@ fn read_item(table: &Table<'_, '_>, licences: &LicenceTypes, resources: &DataRes
         scopes: scopes?,
         presence: presence?,
         min_identity_level: min_identity_level?.try_into().ok()?,
+        max_identity_age_min: max_identity_age_min.unwrap_or(IDENTITY_AGE_MIN),
         outlet_kinds: outlet_kinds?,
         fee: fee?,
         result_licence: result_licence?.to_owned(),
@@ -256,78 +272,5 @@ fn check_together(item: &Item, department: u8, table: &Table<'_, '_>) {
     }
     if item.presence != Presence::None && !item.outlet_kinds.is_empty() {
         table.wrong("outlet_kinds", "an item that needs presence cannot be filed at an outlet", "write []");
-    }
-}
-
-fn read_materials(item: &Table<'_, '_>, licences: &LicenceTypes, resources: &DataResources) -> Option<Vec<Material>> {
-    let mut numbers = BTreeSet::new();
-    let mut good = true;
-    let mut materials = Vec::new();
-    for table in item.tables("material") {
-        let no = table.need_int("no", 1..=99);
-        let name = table.need_str("name");
-        let source = table.need_word::<Source>("source");
-        let reference = table.str("ref");
-        let required = table.need_bool("required");
-        let deferrable_days = table.int("deferrable_days", 1..=366);
-        table.done();
-        if no.is_some_and(|no| !numbers.insert(no)) {
-            table.wrong("no", "is there twice", "number the materials 1, 2, 3 …");
-        }
-        if let (Some(name), Some(source)) = (name, source) {
-            check_source(&table, name, source, reference, licences, resources);
-        }
-        let material = (|| {
-            Some(Material {
-                no: no?.try_into().ok()?,
-                name: name?.to_owned(),
-                source: source?,
-                reference: reference.map(str::to_owned),
-                required: required?,
-                deferrable_days,
-            })
-        })();
-        good &= material.is_some();
-        materials.extend(material);
-    }
-    if materials.is_empty() && good {
-        item.wrong("material", "is empty", "list at least the identity document");
-    }
-    good.then_some(materials)
-}
-
-fn check_source(
-    table: &Table<'_, '_>,
-    name: &str,
-    source: Source,
-    reference: Option<&str>,
-    licences: &LicenceTypes,
-    resources: &DataResources,
-) {
-    match (source, reference) {
-        (Source::Licence, Some(id)) if licences.get(id).is_some() => {}
-        (Source::Licence, _) => table.wrong("ref", "is not a licence type", "write an id of licence-types.csv"),
-        (Source::Shared, Some(id)) => match resources.get(id) {
-            Some(resource) if resource.class == SharingClass::Denied => {
-                table.wrong("ref", "this resource is not shared", "ask the citizen, or remove the material");
-            }
-            Some(_) => {}
-            None => table.wrong("ref", "is not a data resource", "write an id of data-resources.csv"),
-        },
-        (Source::Shared, None) => table.wrong("ref", "missing", "write an id of data-resources.csv"),
-        (Source::Citizen | Source::Agent, Some(_)) => {
-            table.wrong("ref", "has no meaning for this source", "remove it, or make the source licence or shared");
-        }
-        (Source::Citizen | Source::Agent, None) => {
-            if CATCH_ALLS.iter().any(|catch_all| name.contains(catch_all)) {
-                table.wrong("name", "asks for anything at all", "name the material");
-            }
-            if licences.iter().any(|licence| licence.name_zh == name) {
-                table.wrong("source", "an electronic licence can be had", "write source = \"licence\" and its ref");
-            }
-            if resources.iter().any(|r| r.class != SharingClass::Denied && r.name_zh == name) {
-                table.wrong("source", "sharing can give this", "write source = \"shared\" and its ref");
-            }
-        }
     }
 }

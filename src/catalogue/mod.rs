@@ -16,6 +16,7 @@ pub mod divisions;
 pub mod error;
 pub mod guide;
 pub mod items;
+pub mod listed;
 pub mod materials;
 pub mod owner;
 pub mod registers;

@@ -18,6 +18,7 @@ use super::who::{Person, PersonKind, Terminal, WRONG_KIND};
 use super::{agents, duty, facts, mandates};
 use crate::audit::Kind;
 use crate::audit::entry::{Behalf, ItemRef, Outcome};
+use crate::catalogue::listed::CASE;
 use crate::exchange::records::Record;
 use crate::identity::access::{Binding, Checked};
 use crate::identity::exchange::{self, ExchangeError};
@@ -98,6 +99,12 @@ impl Errand {
     /// `TB-GW-0110` where the token names another case.
     pub fn is_for_case(&self, no: CaseNo) -> Result<(), Refusal> {
         if self.case.is_none_or(|own| own == no) { Ok(()) } else { Err(Self::other("another case")) }
+    }
+
+    /// # Errors
+    /// `TB-GW-0110` for another purpose.
+    pub fn is_for_purpose(&self, purpose: &str) -> Result<(), Refusal> {
+        if self.purpose == purpose { Ok(()) } else { Err(Self::other("another purpose")) }
     }
 
     /// Whether a case is one of this errand: its item, its person, its number where it names one.
@@ -365,7 +372,7 @@ pub fn wanted(form: &std::collections::BTreeMap<String, String>, ours: &[&str]) 
         let refusal = Refusal::new(&TOKEN_REQUEST, format!("{other}: tokens are exchanged for this gateway only"));
         return Err(refusal.with("error", "invalid_target"));
     }
-    let purpose = get("purpose").map_or("case", String::as_str).to_owned();
+    let purpose = get("purpose").map_or(CASE, String::as_str).to_owned();
     if purpose.len() > PURPOSE_MAX || ledger::word(&purpose).is_none() {
         return Err(bad("purpose: a short word"));
     }

@@ -2,7 +2,8 @@
 
 use super::rooms::Rooms;
 use super::who::{Person, PersonKind, Terminal};
-use crate::catalogue::items::{self, Item};
+use crate::catalogue::items::Item;
+use crate::catalogue::listed;
 use crate::catalogue::registers::DataResource;
 use crate::catalogue::words as cw;
 use crate::exchange::State;
@@ -10,9 +11,6 @@ use crate::exchange::message::{self, Dossier};
 use crate::exchange::records::Record;
 use crate::policy::{self, CaseFacts, CaseLink, ItemFacts, Kind, Outlet, Who};
 use crate::terms::{OutletKind, Presence, RegionCode, UnixMillis};
-
-/// Proof of identity older than this counts as none, unless the item says less; minutes of a window session.
-const LEVEL_AGE_MIN: u32 = 12 * 60;
 
 pub fn presence(presence: Presence) -> policy::Presence {
     match presence {
@@ -54,7 +52,7 @@ pub fn item(item: &Item, owner: RegionCode) -> ItemFacts {
         owner,
         presence: presence(item.presence),
         min_level: item.min_identity_level,
-        max_level_age_min: LEVEL_AGE_MIN,
+        max_level_age_min: item.max_identity_age_min,
         modes: item.modes.iter().map(|m| mode(*m)).collect(),
         // An item open to the nation is open nearer as well.
         scopes: policy::Scope::ALL.iter().copied().filter(|s| *s <= scope(item.widest_scope())).collect(),
@@ -149,7 +147,7 @@ pub fn collected_by(collector: &str) -> Option<String> {
 
 /// Whether everything that the guide requires is at hand: a file, or a fact that was looked up. What was put off (容缺)
 /// or could not be looked up yet is for the owner to judge.
-pub fn complete(guide: &[items::Material], handed_in: &[message::Material], facts: &[message::FactRef]) -> bool {
+pub fn complete(guide: &[listed::Material], handed_in: &[message::Material], facts: &[message::FactRef]) -> bool {
     let has_file = |no: u8| handed_in.iter().any(|m| m.no == u32::from(no) && m.file.is_some());
     let known = |resource: &str| facts.iter().any(|fact| fact.resource == resource);
     guide.iter().filter(|m| m.required).all(|m| match m.source {
@@ -215,13 +213,15 @@ mod tests {
 
     #[test]
     fn what_was_put_off_or_not_looked_up_is_not_complete() {
-        let needs = |no, source, required| items::Material {
+        let needs = |no, source, required| listed::Material {
             no,
             name: "材料".into(),
             source,
             reference: (source == cw::Source::Shared).then(|| "DR-HH".to_owned()),
             required,
             deferrable_days: Some(5),
+            fields: None,
+            purposes: [listed::CASE.to_owned()].into(),
         };
         let guide = [
             needs(1, cw::Source::Citizen, true),

@@ -303,7 +303,7 @@ async fn agreed(
         if !catalogue.resources.get(resource).is_some_and(|r| r.needs_consent) {
             return Ok(None);
         }
-        lookup::wanted(&catalogue, resource, None)
+        lookup::wanted(&catalogue, Some(item.code), resource, None)
     };
     let agreed = Use {
         person: subject,

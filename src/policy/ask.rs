@@ -227,6 +227,9 @@ pub struct Lookup {
     /// The item's entry in the catalogue lists the resource, with a legal basis.
     #[serde(default)]
     pub item_lists: bool,
+    /// That entry names the purpose for the resource.
+    #[serde(default)]
+    pub purpose_listed: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub case: Option<CaseLink>,
     /// Fields asked for; none for a yes/no question.

@@ -75,6 +75,9 @@ tolds! {
         "须先取得本人同意。", "The person's consent is needed first.", Next::CorrectAndResend;
     pub const NOT_LISTED = "TB-POL-0506", 403,
         "该事项未列明此数据资源。", "The item does not list this resource.", Next::AskOperator;
+    pub const PURPOSE_NOT_LISTED = "TB-POL-0507", 403,
+        "该事项未列明为此用途查询此数据，请只为列明的用途查询。",
+        "The item does not name this purpose for this data: ask for a purpose that it names.", Next::CorrectAndResend;
     /// "Not yours" and "not there" look the same from outside.
     pub const NOT_YOURS = "TB-POL-0601", 404,
         "没有找到您可以办理或查看的内容。", "Nothing here that you may handle or see.", Next::Stop;

@@ -99,6 +99,19 @@ fn each_mistake_in_an_item_is_told() {
         ("presence = \"none\"", "presence = \"both\"", "item[1].outlet_kinds", "presence"),
         ("fee = false", "excluded = \" \"\nfee = false", "item[1].excluded", "is empty"),
         ("min_identity_level = 3", "min_identity_level = 5", "item[1].min_identity_level", "out of range"),
+        ("fee = false", "max_identity_age_min = 0\nfee = false", "item[1].max_identity_age_min", "out of range"),
+        ("fee = false", "max_identity_age_min = 721\nfee = false", "item[1].max_identity_age_min", "out of range"),
+        ("ref = \"DR-HH\"", "ref = \"DR-HH\", fields = [\"income\"]", "item[1].material[2].fields", "not fields of"),
+        ("ref = \"DR-HH\"", "ref = \"DR-HH\", fields = []", "item[1].material[2].fields", "not fields of"),
+        ("ref = \"LT-ID\"", "ref = \"LT-ID\", fields = [\"status\"]", "item[1].material[1].fields", "not fields of"),
+        ("ref = \"DR-HH\"", "ref = \"DR-HH\", purposes = [\"查户口\"]", "item[1].material[2].purposes", "that is none"),
+        ("ref = \"DR-HH\"", "ref = \"DR-HH\", purposes = [\"\"]", "item[1].material[2].purposes", "that is none"),
+        (
+            "source = \"shared\", ref = \"DR-HH\"",
+            "source = \"citizen\", purposes = [\"dispute\"]",
+            "item[1].material[2].purposes",
+            "nothing is looked up",
+        ),
         ("fee = false", "fee = \"no\"", "item[1].fee", "kind string"),
         ("fee = false\n", "", "item[1].fee", "missing"),
         ("fee = false", "attributes = [\"name\"]\nfee = false", "item[1].attributes", "lacks `number`"),
@@ -283,6 +296,37 @@ fn lookups_need_the_item_to_name_the_resource() {
     assert!(item("002009901000").may_look_up("LT-ID"), "the status of the licence it asks for");
     assert!(!item("002009901000").may_look_up("LT-DL"));
     assert_eq!(OwnerRule::ALL.len(), 9);
+}
+
+/// What an entry says of a resource: for what, and which fields. An entry that says nothing is what it always was.
+#[test]
+fn an_item_says_for_what_and_which_fields() {
+    let all = vec!["household_address", "household_no", "relation"];
+    let plain = item("002009901000").version();
+    for (entry, dispute, fields, same) in [
+        ("", false, all.clone(), true),
+        (", purposes = [\"case\"]", false, all.clone(), true),
+        (", purposes = [\"dispute\"]", true, all, false),
+        (", fields = [\"relation\", \"household_no\"]", false, vec!["household_no", "relation"], false),
+    ] {
+        let text = EMBEDDED.items.replacen("ref = \"DR-HH\"", &format!("ref = \"DR-HH\"{entry}"), 1);
+        let read = Catalogue::read(&Files { items: &text, ..EMBEDDED }).unwrap_or_else(|e| panic!("{entry}: {e}"));
+        let item = read.item("002009901000".parse().unwrap()).unwrap();
+        let may = |purpose| item.may_look_up_for("DR-HH", purpose);
+        assert_eq!((may("case"), may("dispute"), may("")), (true, dispute, false), "{entry}");
+        assert!(!item.may_look_up_for("DR-POP", "case") && item.may_look_up_for("LT-ID", "case"), "{entry}");
+        let register = read.resources.get("DR-HH").unwrap();
+        assert_eq!(item.fields_of(register).iter().collect::<Vec<_>>(), fields, "{entry}");
+        assert_eq!(
+            item.version() == plain,
+            same,
+            "{entry}: another entry is another version, and the same is the same"
+        );
+    }
+    let text = EMBEDDED.items.replacen("fee = false", "max_identity_age_min = 5\nfee = false", 1);
+    let read = Catalogue::read(&Files { items: &text, ..EMBEDDED }).unwrap();
+    let item = read.item("002009901000".parse().unwrap()).unwrap();
+    assert_eq!((item.max_identity_age_min, item.version() == plain), (5, false));
 }
 
 #[test]

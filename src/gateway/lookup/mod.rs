@@ -24,7 +24,7 @@ use super::who::{Person, Terminal};
 use super::word;
 use crate::audit::entry::{Evidence, ItemRef, Jurisdiction, PeerReceipt, Purpose, Subject, Upstream};
 use crate::audit::{Kind, Pseudonym, Word};
-use crate::catalogue::{Catalogue, CatalogueError};
+use crate::catalogue::{Catalogue, registers};
 use crate::exchange::message::FactRef;
 use crate::licences::Status;
 use crate::lookups::{
@@ -72,24 +72,57 @@ pub struct Asking<'a> {
     pub requester: RegionCode,
 }
 
-/// Fields that are asked of the provider: those the caller names, or all that the register lists; a yes or no comes in one.
-pub fn wanted(catalogue: &Catalogue, resource: &str, named: Option<&BTreeSet<String>>) -> BTreeSet<String> {
+/// Fields that are asked of the provider: those the caller names, or all that the item may have; a yes or no comes in one.
+pub fn wanted(
+    catalogue: &Catalogue,
+    item: Option<ItemCode>,
+    resource: &str,
+    named: Option<&BTreeSet<String>>,
+) -> BTreeSet<String> {
     let data = catalogue.resources.get(resource);
     match (catalogue.licence_types.get(resource), data) {
         (Some(_), _) => STATUS_FIELDS.iter().map(|field| (*field).to_owned()).collect(),
         (None, Some(data)) if data.answers_yes_no() => [HOLDS.to_owned()].into(),
         (None, data) => match named {
             Some(named) => named.clone(),
-            None => data.map(|data| data.fields.iter().cloned().collect()).unwrap_or_default(),
+            None => data.map(|data| allowed(catalogue, item, data)).unwrap_or_default(),
         },
     }
 }
 
-/// A resource as the rules see it: data about a person, or the status of a licence.
-fn described(catalogue: &Catalogue, id: &str, place: RegionCode, status: bool) -> Result<DataResource, LookupError> {
+/// Fields of a resource that an item may have, of those that the register lists.
+fn allowed(catalogue: &Catalogue, item: Option<ItemCode>, data: &registers::DataResource) -> BTreeSet<String> {
+    match item.and_then(|code| catalogue.items.get(&code)) {
+        Some(item) => item.fields_of(data),
+        None => data.fields.iter().cloned().collect(), // without an item there is no lookup, the rules say
+    }
+}
+
+/// What an item's entry says of a lookup: whether it names the resource, and this purpose for it.
+fn listed(catalogue: &Catalogue, item: ItemCode, resource: &str, purpose: Option<&str>) -> (bool, bool) {
+    match catalogue.items.get(&item) {
+        Some(item) => {
+            let purpose = purpose.is_some_and(|purpose| item.may_look_up_for(resource, purpose));
+            (item.may_look_up(resource), purpose)
+        }
+        None => (false, false),
+    }
+}
+
+/// A resource as the rules see it for an item: data about a person, or the status of a licence.
+fn described(
+    catalogue: &Catalogue,
+    item: Option<ItemCode>,
+    id: &str,
+    place: RegionCode,
+    status: bool,
+) -> Result<DataResource, LookupError> {
     let data = catalogue.resources.get(id).filter(|_| !status);
     match (data, catalogue.licence_types.get(id).filter(|_| status)) {
-        (Some(resource), _) => Ok(facts::resource(resource, place, resource.fields.clone())),
+        (Some(resource), _) => {
+            let fields = allowed(catalogue, item, resource).into_iter().collect();
+            Ok(facts::resource(resource, place, fields))
+        }
         (None, Some(kind)) => Ok(DataResource {
             id: kind.id.clone(),
             class: SharingClass::Conditional,
@@ -135,7 +168,7 @@ fn question(asking: &Asking<'_>, rooms: &Rooms) -> Result<Question, Refusal> {
             None => subject,
         },
         purpose: format!("{}/{item}/{}", asking.purpose.unwrap_or_default(), asking.place),
-        fields: wanted(&rooms.catalogue.load(), asking.resource, asking.fields.as_ref()),
+        fields: wanted(&rooms.catalogue.load(), asking.item, asking.resource, asking.fields.as_ref()),
         source,
     })
 }
@@ -152,16 +185,10 @@ fn about(asking: &Asking<'_>, rooms: &Rooms) -> About {
 
 fn permitted(asking: &Asking<'_>, rooms: &Rooms) -> Result<Permit, Refusal> {
     let catalogue = rooms.catalogue.load();
-    let facts = described(&catalogue, asking.resource, asking.place, asking.licence.is_some())?;
-    let lists = match asking.item {
-        Some(code) => match catalogue.item(code) {
-            Ok(item) => item.may_look_up(asking.resource),
-            Err(CatalogueError::UnknownItem(_)) => false,
-            Err(other) => return Err(other.into()),
-        },
-        None => false,
-    };
-    let asked = wanted(&catalogue, asking.resource, asking.fields.as_ref()).into_iter().collect();
+    let facts = described(&catalogue, asking.item, asking.resource, asking.place, asking.licence.is_some())?;
+    let listed = asking.item.map(|item| listed(&catalogue, item, asking.resource, asking.purpose));
+    let (item_lists, purpose_listed) = listed.unwrap_or_default();
+    let asked = wanted(&catalogue, asking.item, asking.resource, asking.fields.as_ref()).into_iter().collect();
     let yes_no = facts.answers == AnswerForm::YesNo;
     let ask = Ask::LookUp(Lookup {
         who: asking.who.clone(),
@@ -169,7 +196,8 @@ fn permitted(asking: &Asking<'_>, rooms: &Rooms) -> Result<Permit, Refusal> {
         subject: rooms.pseudonyms.resident(asking.subject).to_string(),
         purpose: asking.purpose.map(str::to_owned),
         item: asking.item,
-        item_lists: lists,
+        item_lists,
+        purpose_listed,
         case: asking.case.clone(),
         asked: if yes_no { Vec::new() } else { asked },
         consent: asking.agreed.is_some(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Whom, described, digest, local, necessary, places, result_class, status_word};
+use super::{Whom, described, digest, listed, local, necessary, places, result_class, status_word};
 use crate::audit::entry::{Evidence, ItemRef, Purpose, Subject, Upstream};
 use crate::audit::{Committed, Kind};
 use crate::catalogue::Catalogue;
@@ -134,13 +134,13 @@ pub async fn serve(
 ) -> Result<(Reply, Committed), Refusal> {
     let subject: ResidentId = remote.subject.parse().map_err(Refusal::from)?;
     let catalogue = rooms.catalogue.load_full();
-    let facts = described(&catalogue, &remote.resource, remote.place, remote.licence.is_some())?;
-    let lists = catalogue.item(remote.item).is_ok_and(|i| i.may_look_up(&remote.resource));
+    let facts = described(&catalogue, Some(remote.item), &remote.resource, remote.place, remote.licence.is_some())?;
+    let (item_lists, purpose_listed) = listed(&catalogue, remote.item, &remote.resource, Some(&remote.purpose));
     let pid = rooms.pseudonyms.resident(&subject);
     plausible(rooms, trace, peer, remote, &pid.to_string()).await?;
     entitled(rooms, &catalogue, peer, remote)?;
     // Whatever a peer names: a register that answers yes or no gives nothing else.
-    let fields = super::wanted(&catalogue, &remote.resource, Some(&remote.fields));
+    let fields = super::wanted(&catalogue, Some(remote.item), &remote.resource, Some(&remote.fields));
     if fields.is_empty() {
         return Err(Refusal::new(&crate::gateway::intake::FORM, "no field is asked for"));
     }
@@ -155,7 +155,8 @@ pub async fn serve(
         subject: pid.to_string(),
         purpose: Some(remote.purpose.clone()),
         item: Some(remote.item),
-        item_lists: lists,
+        item_lists,
+        purpose_listed,
         case: remote.case.map(|no| CaseLink {
             no,
             item: remote.item,

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::input::{self, query, to_vault};
 use super::{Asked, masked, ok, person, read, viewer};
+use crate::catalogue::listed::CASE;
 use crate::exchange::records::Record;
 use crate::exchange::{ExchangeError, Key};
 use crate::gateway::consents::{self, Use};
@@ -47,6 +48,7 @@ pub async fn file(asked: Asked, request: Request<Body>) -> Result<Response<Body>
         intake::read(content_type.as_deref(), body, &rooms.vault, &key, **rooms.bounds.load()).await?;
     if let Some(errand) = &asked.errand {
         errand.is_for_item(filing.request.item)?;
+        errand.is_for_purpose(CASE)?; // what a filing looks up, it looks up for the case
         if errand.case.is_some() {
             return Err(Refusal::new(&OTHER_ERRAND, "the token is for a case that exists"));
         }
@@ -182,6 +184,14 @@ pub async fn verify(asked: &Asked, request: Request<Body>) -> Result<Response<Bo
         Some(no) => Some(no.parse::<CaseNo>().map_err(|_| Refusal::from(ExchangeError::NoCase))?),
         None => None,
     };
+    let purpose = query(asked, "purpose");
+    // What the log has no room for would be verified for a purpose that nobody ever sees.
+    if purpose.as_deref().is_some_and(|purpose| ledger::word(purpose).is_none()) {
+        return Err(Refusal::new(&CONTENT, "purpose: a short word"));
+    }
+    if let (Some(errand), Some(purpose)) = (&asked.errand, &purpose) {
+        errand.is_for_purpose(purpose)?;
+    }
     let seen = case_named(asked, no).await?;
     let (key, kept) = to_vault(asked, request, VERIFY_MAX).await?;
     let verifying = Verifying {
@@ -190,7 +200,7 @@ pub async fn verify(asked: &Asked, request: Request<Body>) -> Result<Response<Bo
         terminal: &asked.terminal,
         key,
         kept: &kept,
-        purpose: query(asked, "purpose"),
+        purpose,
         consent: query(asked, "consent").as_deref() == Some("true"),
         subject: asked.subject.as_ref(),
         nonce: query(asked, "nonce"),
@@ -281,7 +291,7 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
     let consent = match &seen {
         Some(seen) => {
             let catalogue = rooms.catalogue.load_full();
-            let fields = lookup::wanted(&catalogue, &wanted.resource, wanted.fields.as_ref());
+            let fields = lookup::wanted(&catalogue, item, &wanted.resource, wanted.fields.as_ref());
             let agreed = Use {
                 person: &subject,
                 department: &seen.dossier.authority,
@@ -294,12 +304,16 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
             };
             // No paper is made of what the rules refuse anyhow.
             let needed = catalogue.resources.get(&wanted.resource).is_some_and(|resource| {
-                let listed = |field: &String| resource.answers_yes_no() || resource.fields.contains(field);
-                resource.needs_consent && fields.iter().all(listed) && seen.record.case.state.is_undecided()
+                let purpose = wanted.purpose.as_deref().unwrap_or_default();
+                let listed = catalogue.items.get(&seen.dossier.item).is_some_and(|item| {
+                    let fields = resource.answers_yes_no() || fields.is_subset(&item.fields_of(resource));
+                    fields && item.may_look_up_for(&wanted.resource, purpose)
+                });
+                resource.needs_consent && listed && seen.record.case.state.is_undecided()
             });
             match (&wanted.consent_paper, here(asked, person, &subject)) {
                 (Some(paper), _) => Some(consents::consented(rooms, &asked.trace, paper, agreed).await?),
-                (None, Some(citizen)) if wanted.consent && needed && wanted.purpose.is_some() => {
+                (None, Some(citizen)) if wanted.consent && needed => {
                     Some(consents::given_now(rooms, &asked.trace, (citizen, &asked.terminal), agreed).await?)
                 }
                 _ => None,
@@ -319,7 +333,7 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
         subject: &subject,
         resource: &wanted.resource,
         licence: wanted.licence.as_ref(),
-        item: seen.as_ref().map(|s| s.dossier.item),
+        item,
         purpose: wanted.purpose.as_deref(),
         fields: wanted.fields,
         agreed: consent.as_ref(),

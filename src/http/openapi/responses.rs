@@ -133,6 +133,8 @@ fn guide() -> Value {
         ("reference?", text()),
         ("required", flag()),
         ("deferrable_days?", number()),
+        ("fields?", list(text())),
+        ("purposes?", list(text())),
     ]);
     closed(&[
         ("code", text()),
@@ -152,6 +154,7 @@ fn guide() -> Value {
         ("scopes", list(named())),
         ("presence", named()),
         ("min_identity_level", number()),
+        ("max_identity_age_min", number()),
         ("outlets", list(named())),
         ("fee", flag()),
         ("attributes", list(named())),
