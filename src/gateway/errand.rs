@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::door::{Door, person, refused};
+use super::door::{Door, is_opaque, person, refused};
 use super::ledger::{self, Trace};
 use super::rooms::Rooms;
 use super::spending::OneUse;
@@ -213,13 +213,15 @@ pub async fn exchange(
         depth: 1,
     });
     let permit = rooms.policies.decide(&ask, now).map_err(|denial| denial.refusal())?;
+    let opaque =
+        [&wanted.subject_token, &wanted.actor_token].map(|token| Some(token.as_str()).filter(|t| is_opaque(t)));
     let token = {
         let keys = rooms.keys.load();
         let made = exchanged::issue(
             claims.clone(),
             &subject,
             &actor,
-            wanted.paper.as_deref(),
+            exchanged::Along { paper: wanted.paper.as_deref(), opaque },
             &rooms.secrets.cover,
             keys.assertion.key(),
         );

@@ -83,6 +83,18 @@ impl Cover {
 struct Stated {
     claims: Object,
     token: Digest,
+    /// The token itself, where only its issuer can read it: whether it still holds is asked there again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    opaque: Option<String>,
+}
+
+/// What goes along under cover besides the two people.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Along<'a> {
+    /// An agent's power of attorney as signed: it is judged anew at every act.
+    pub paper: Option<&'a str>,
+    /// The subject's and the actor's own token, where only its issuer can read it.
+    pub opaque: [Option<&'a str>; 2],
 }
 
 #[derive(Serialize, Deserialize)]
@@ -93,8 +105,7 @@ struct Covered {
     paper: Option<String>,
 }
 
-/// Signs what [`super::exchange::exchange`] gave, with both people under cover. `paper` is an agent's power of attorney as
-/// signed: it is judged anew at every act.
+/// Signs what [`super::exchange::exchange`] gave, with both people under cover.
 ///
 /// # Errors
 /// [`IdentityError::CannotSign`]; [`IdentityError::TokenMalformed`] when the two are too large for one token.
@@ -102,13 +113,22 @@ pub fn issue(
     claims: Object,
     subject: &Checked,
     actor: &Checked,
-    paper: Option<&str>,
+    along: Along<'_>,
     cover: &Cover,
     key: &SigningKey,
 ) -> Result<String, IdentityError> {
     let failed = IdentityError::CannotSign("people that cannot be written");
-    let stated = |checked: &Checked| Stated { claims: checked.caller.claims().clone(), token: checked.caller.token() };
-    let covered = Covered { subject: stated(subject), actor: stated(actor), paper: paper.map(str::to_owned) };
+    let stated = |checked: &Checked, opaque: Option<&str>| Stated {
+        claims: checked.caller.claims().clone(),
+        token: checked.caller.token(),
+        opaque: opaque.map(str::to_owned),
+    };
+    let [of_subject, of_actor] = along.opaque;
+    let covered = Covered {
+        subject: stated(subject, of_subject),
+        actor: stated(actor, of_actor),
+        paper: along.paper.map(str::to_owned),
+    };
     let octets = serde_json::to_vec(&covered).map_err(|_| failed.clone())?;
     let mut claims = claims;
     let jti = text(&claims, "jti")?.ok_or(failed)?.to_owned();
@@ -142,6 +162,7 @@ pub struct Exchanged {
     case: Option<CaseNo>,
     stands_in_for: Option<String>,
     paper: Option<String>,
+    opaque: Vec<(String, String)>,
     token: Digest,
     jti: String,
     expires: UnixMillis,
@@ -175,6 +196,11 @@ impl Exchanged {
     /// An agent's paper, as signed.
     pub fn paper(&self) -> Option<&str> {
         self.paper.as_deref()
+    }
+    /// Issuer and text of each of the two tokens that only its issuer can read: this one holds no longer than they do, and
+    /// whether they do the issuer says.
+    pub fn opaque(&self) -> &[(String, String)] {
+        &self.opaque
     }
     /// Digest of the token: names the session in the log.
     pub fn token(&self) -> Digest {
@@ -246,8 +272,10 @@ pub fn read(
     let replay = in_hands(&binding, token, presented, house.nonces, LEEWAY_S, now)?;
     let covered = house.cover.open(member(COVERED)?, jti.as_bytes());
     let covered: Covered = covered.and_then(|octets| serde_json::from_slice(&octets).ok()).ok_or_else(odd)?;
-    let person = |stated: Stated| -> Result<Arc<Caller>, IdentityError> {
+    let mut opaque = Vec::new();
+    let mut person = |stated: Stated| -> Result<Arc<Caller>, IdentityError> {
         let issuer = stated.claims.get("iss").and_then(Value::as_str).ok_or_else(odd)?;
+        opaque.extend(stated.opaque.map(|token| (issuer.to_owned(), token)));
         let issuer = house.book.get(issuer).ok_or(TokenIssuer("not in the book"))?;
         let caller = Caller::from_claims(issuer, &stated.claims, stated.token)?;
         match revoked.is_revoked(&caller) {
@@ -255,9 +283,11 @@ pub fn read(
             false => Ok(Arc::new(caller)),
         }
     };
+    let (subject, actor) = (person(covered.subject)?, person(covered.actor)?);
     Ok(Exchanged {
-        subject: person(covered.subject)?,
-        actor: person(covered.actor)?,
+        subject,
+        actor,
+        opaque,
         item: member("item")?.parse().map_err(|_| odd())?,
         purpose: member("purpose")?.to_owned(),
         case: text(&claims, "case")?.map(|no| no.parse().map_err(|_| odd())).transpose()?,

@@ -6,7 +6,7 @@ use super::*;
 use crate::identity::IdentityError;
 use crate::identity::access::{Binding, Expect, Verdict};
 use crate::identity::exchange::{Post, Request, exchange};
-use crate::identity::exchanged::{Cover, Exchanged, House, issue, read};
+use crate::identity::exchanged::{Along, Cover, Exchanged, House, issue, read};
 use crate::identity::revocation::{NothingRevoked, RevocationView, Revocations};
 use crate::terms::Digest;
 
@@ -59,7 +59,7 @@ fn made(key: &SigningKey, cover: &Cover, change: serde_json::Value) -> String {
         paper: None,
     };
     let claims = exchange(&subject, &actor, &request, NOW).unwrap();
-    issue(with(claims, change), &subject, &actor, None, cover, key).unwrap()
+    issue(with(claims, change), &subject, &actor, Along::default(), cover, key).unwrap()
 }
 
 #[test]
