@@ -202,7 +202,8 @@ fn permitted(
     owner: RegionCode,
 ) -> Result<Permit, Refusal> {
     let who = match asker {
-        Asker::Person { person, terminal, .. } => facts::who(rooms, person, terminal, true, true, trace.at),
+        // An outlet uses nobody's system but for the customer whose token came along.
+        Asker::Person { person, terminal, of } => facts::who(rooms, person, terminal, true, of.is_some(), trace.at),
         Asker::Peer { id, vouched } => {
             let mut who = Who::new(WhoKind::Peer, *id);
             who.places = vouched.places.clone();
@@ -222,10 +223,16 @@ fn permitted(
             min_level: MIN_LEVEL,
             max_level_age_min: LEVEL_AGE_MIN,
         },
-        person: None,
+        // For whom somebody asks: the person at the counter, or whoever gave a paper. Of a peer's people it has judged itself.
+        person: match asker {
+            Asker::Person { person, of: Some(of), terminal } => {
+                Some(of.as_person(rooms, person.kind.is_staff() && terminal.region().is_some(), trace.at))
+            }
+            _ => None,
+        },
     });
     rooms.policies.decide(&ask, trace.at).map_err(|denial| match asker {
-        Asker::Person { person, .. } => door::step_up(rooms, person, &ask, denial.refusal()),
+        Asker::Person { person, of, .. } => door::step_up(rooms, of.unwrap_or(person), &ask, denial.refusal()),
         Asker::Peer { .. } => denial.refusal(),
     })
 }

@@ -168,7 +168,13 @@ async fn in_force(verifying: &Verifying<'_>, rooms: &Arc<Rooms>, report: &Report
         trace: verifying.trace,
         actor: verifying.person,
         terminal: verifying.terminal,
-        who: lookup::who(rooms, verifying.person, verifying.terminal, verifying.trace.at),
+        who: lookup::who(
+            rooms,
+            (verifying.person, verifying.terminal),
+            Some(seen.dossier.item),
+            verifying.subject.is_some(),
+            verifying.trace.at,
+        ),
         subject: &subject,
         resource: &kind.id,
         licence: Some(&id),
@@ -210,7 +216,7 @@ fn asked(verifying: &Verifying<'_>, rooms: &Rooms, report: &Report) -> Ask {
         told => told,
     };
     Ask::VerifyLicence(LicenceCheck {
-        who: facts::who(rooms, person, terminal, true, true, verifying.trace.at),
+        who: facts::who(rooms, person, terminal, true, verifying.subject.is_some(), verifying.trace.at),
         licence: LicenceFacts { id: verifying.kept.digest.to_string(), licence_type: licence_type.to_owned(), holder },
         purpose: verifying.purpose.clone(),
         case: verifying.case.map(Seen::link),

@@ -399,9 +399,20 @@ async fn record(
     Ok(())
 }
 
-/// The principal of a lookup made by hand.
-pub fn who(rooms: &Rooms, person: &Person, terminal: &Terminal, now: crate::terms::UnixMillis) -> Who {
-    facts::who(rooms, person, terminal, true, true, now)
+/// The principal of a lookup made by hand. `item`: of the case that justifies it, which an outlet's list may name no more;
+/// `present`: the person's own token came along, without which an outlet asks nothing.
+pub fn who(
+    rooms: &Rooms,
+    (person, terminal): (&Person, &Terminal),
+    item: Option<ItemCode>,
+    present: bool,
+    now: UnixMillis,
+) -> Who {
+    let listed = match terminal {
+        Terminal::Outlet { contract, .. } => item.is_some_and(|item| contract.items.contains(&item)),
+        _ => true,
+    };
+    facts::who(rooms, person, terminal, listed, present, now)
 }
 
 /// A fact as the dossier carries it.

@@ -266,12 +266,11 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
     let rooms = &asked.rooms;
     let person = person(asked)?;
     let seen = case_named(asked, wanted.case).await?;
-    if let Some(errand) = &asked.errand
-        && wanted.purpose.as_deref().is_some_and(|purpose| purpose != errand.purpose)
-    {
-        return Err(Refusal::new(&OTHER_ERRAND, "another purpose"));
+    if let (Some(errand), Some(purpose)) = (&asked.errand, &wanted.purpose) {
+        errand.is_for_purpose(purpose)?;
     }
-    let who = lookup::who(rooms, person, &asked.terminal, asked.trace.at);
+    let item = seen.as_ref().map(|seen| seen.dossier.item);
+    let who = lookup::who(rooms, (person, &asked.terminal), item, asked.subject.is_some(), asked.trace.at);
     let subject: Option<ResidentId> = match (&seen, &asked.subject) {
         (Some(seen), _) => seen.dossier.applicant.resident(),
         (None, Some(subject)) => subject.resident.clone(),
