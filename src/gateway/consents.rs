@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ledger::Trace;
-use super::mandates::{Act, held, name, named, refused};
+use super::mandates::{self, Act, held, name, named, refused};
 use super::registry::{self, Draft, Giver, PaperWord};
 use super::rooms::Rooms;
 use super::standing::{self, End, Ending, Expect, HELD_S};
@@ -44,10 +44,10 @@ pub struct Consent {
 }
 
 enum Held {
-    /// Registered here, for data that are here.
-    Here(Option<(Once, UnixMillis)>),
-    /// Registered or used elsewhere: what its registrar says of it.
-    Stated { registrar: String, standing: String, once: bool },
+    /// Registered here under this number, for data that are here; held where it is for one use.
+    Here { id: String, held: Option<(Once, UnixMillis)> },
+    /// Registered or used elsewhere: what its registrar says of it, and whether the data are here.
+    Stated { registrar: String, standing: String, once: bool, here: bool },
 }
 
 impl Consent {
@@ -60,26 +60,38 @@ impl Consent {
     pub fn standing(&self) -> Option<&str> {
         match &self.held {
             Held::Stated { standing, .. } => Some(standing),
-            Held::Here(_) => None,
+            Held::Here { .. } => None,
         }
     }
 
     /// Uses the paper up where data were given, gives it back where they were not: a refused try costs nobody their paper.
     ///
     /// # Errors
-    /// `TB-IDN-0105` where it is another's by now, `TB-GW-0204` where its registrar cannot say: then nothing may be handed
-    /// out.
+    /// `TB-IDN-0104` where it was taken back meanwhile, `TB-IDN-0105` where it is another's by now, `TB-GW-0204` where its
+    /// registrar cannot say: then nothing may be handed out.
     pub async fn close<T>(self, rooms: &Arc<Rooms>, trace: &Trace, outcome: Result<T, Refusal>) -> Result<T, Refusal> {
         match self.held {
-            Held::Here(None) | Held::Stated { once: false, .. } => outcome,
-            Held::Here(Some((paper, until))) => {
+            // Where the data are elsewhere, the gateway that has them gave the registrar the last word.
+            Held::Stated { once: false, here: false, .. } => outcome,
+            Held::Stated { once: false, .. } if outcome.is_err() => outcome,
+            Held::Here { held: None, .. } if outcome.is_err() => outcome,
+            Held::Here { id, held } => {
                 let mut tx = rooms.store.begin().await?;
-                let ours = match &outcome {
-                    Ok(_) => once::settle(&mut tx, &name(paper), until, paper.expires).await?,
-                    Err(_) => once::release(&mut tx, &name(paper), until).await.map(|()| true)?,
+                // A provider takes its time: what was agreed to when it was asked may be taken back by now.
+                let gone = outcome.is_ok() && mandates::is_taken_back(&mut tx, rooms, &id, trace.at).await?;
+                let ours = match held {
+                    Some((paper, until)) if outcome.is_ok() && !gone => {
+                        once::settle(&mut tx, &name(paper), until, paper.expires).await?
+                    }
+                    Some((paper, until)) => once::release(&mut tx, &name(paper), until).await.map(|()| true)?,
+                    None => true,
                 };
                 tx.commit(()).await?;
-                if ours { outcome } else { Err(refused(&DelegationError::Used)) }
+                match (gone, ours) {
+                    (true, _) => Err(refused(&DelegationError::Revoked)),
+                    (_, false) => Err(refused(&DelegationError::Used)),
+                    (false, true) => outcome,
+                }
             }
             Held::Stated { registrar, standing, .. } => {
                 let end = if outcome.is_ok() { End::Used } else { End::Back };
@@ -133,14 +145,17 @@ pub async fn consented(rooms: &Arc<Rooms>, trace: &Trace, paper: &str, wanted: U
         };
         let person = rooms.pseudonyms.resident(wanted.person).to_string();
         let grant = held(rooms, UseConsent, paper, (&person, wanted.department), act, now).await?;
-        let Some(paper) = grant.once() else { return Ok(Consent { paper: digest, held: Held::Here(None) }) };
+        let id = grant.id().to_owned();
+        let Some(paper) = grant.once() else {
+            return Ok(Consent { paper: digest, held: Held::Here { id, held: None } });
+        };
         let until = now.plus_seconds(HELD_S);
         let mut tx = rooms.store.begin().await?;
         if !once::claim(&mut tx, &name(paper), now, until).await? {
             return Err(refused(&DelegationError::Used));
         }
         tx.commit(()).await?;
-        return Ok(Consent { paper: digest, held: Held::Here(Some((paper, until))) });
+        return Ok(Consent { paper: digest, held: Held::Here { id, held: Some((paper, until)) } });
     }
     let asked = standing::Wanted {
         kind: PaperWord::Consent,
@@ -167,7 +182,8 @@ pub async fn consented(rooms: &Arc<Rooms>, trace: &Trace, paper: &str, wanted: U
             return Err(Refusal::new(&standing::BAD_STANDING, "about another paper"));
         }
     }
-    Ok(Consent { paper: digest, held: Held::Stated { registrar, standing: shown.standing, once: shown.held } })
+    let here = audience == *me;
+    Ok(Consent { paper: digest, held: Held::Stated { registrar, standing: shown.standing, once: shown.held, here } })
 }
 
 impl<'a> Use<'a> {

@@ -408,6 +408,10 @@ async fn transact(
     let now = known.trace.at;
     let ours = placed.member == rooms.me.id;
     let mut tx = rooms.store.begin().await?;
+    // Registers and issuers took their time since the paper was judged.
+    if let Some(paper) = &known.paper {
+        super::mandates::still_given(&mut tx, rooms, paper, now).await?;
+    }
     if let Some(paper) = once {
         super::mandates::use_once(&mut tx, paper, now).await?;
     }

@@ -172,6 +172,27 @@ fn registrar_of(rooms: &Rooms, id: &str, at: UnixMillis) -> Result<(IssuerKeys, 
     Ok((keys, Reach::Within(member.places.iter().map(|place| place.division()).collect())))
 }
 
+/// Whether a paper registered here was taken back, as the store says in the transaction of the act.
+///
+/// # Errors
+/// The store's.
+pub(super) async fn is_taken_back(tx: &mut Tx, rooms: &Rooms, id: &str, now: UnixMillis) -> Result<bool, Refusal> {
+    Ok(revoked::is_there(tx, PAPER, &rooms.me.id, id, now).await?)
+}
+
+/// Asks once more about a paper registered here, in the transaction of the act that took its time: another gateway's is its
+/// registrar's to say.
+///
+/// # Errors
+/// `TB-IDN-0104` where it was taken back meanwhile.
+pub async fn still_given(tx: &mut Tx, rooms: &Rooms, paper: &str, now: UnixMillis) -> Result<(), Refusal> {
+    let (registrar, id, _) = named(paper).map_err(|e| refused(&e))?;
+    match registrar == rooms.me.id && is_taken_back(tx, rooms, &id, now).await? {
+        true => Err(refused(&DelegationError::Revoked)),
+        false => Ok(()),
+    }
+}
+
 /// Uses a one-use paper up, in the transaction of the act.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ use sqlx::Row;
 
 use super::consents::Use;
 use super::ledger::{self, Trace};
+use super::lookup::changed;
 use super::mandates::{self, PAPER};
 use super::rooms::{Rooms, System};
 use super::who::{Person, PersonKind, Terminal, WRONG_KIND};
@@ -367,7 +368,17 @@ pub async fn revoke(rooms: &Rooms, trace: &Trace, giver: &Giver<'_>, id: &str) -
     let expires = expires.ok_or_else(|| Refusal::new(&NO_PAPER, "no such paper of this giver"))?;
     let row = revoked::Revoked { kind: PAPER.into(), issuer: rooms.me.id.clone(), id: id.to_owned(), at: trace.at };
     revoked::add(&mut tx, &row, expires).await?;
+    let person = match giver {
+        Giver::Person(person, _) => Some(person.pseudonym(rooms).to_string()),
+        Giver::Department(..) => None,
+    };
+    if let Some(person) = &person {
+        changed::paper_gone(&mut tx, rooms, person).await?;
+    }
     tx.commit(()).await?;
+    if let Some(person) = &person {
+        rooms.lookups.forget_person(person).await;
+    }
     let committed = record(rooms, trace, giver, "paper-revoked", Digest::of(id.as_bytes())).await?;
     Ok(json!({ "id": id, "leaf": ledger::receipt(rooms, committed) }))
 }

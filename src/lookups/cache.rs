@@ -82,11 +82,9 @@ pub struct Changed {
 
 impl Changed {
     fn is_about(&self, entry: &Entry) -> bool {
-        // Questions about a licence name the person before a slash.
-        let person = entry.subject.split('/').next().unwrap_or_default();
         entry.source == self.source
             && entry.resource == self.resource
-            && self.subject.as_deref().is_none_or(|subject| subject == person)
+            && self.subject.as_deref().is_none_or(|subject| subject == entry.person())
     }
 }
 
@@ -135,6 +133,11 @@ impl Fact {
 }
 
 impl Entry {
+    /// Whom it is about: questions about a licence name the person before a slash.
+    fn person(&self) -> &str {
+        self.subject.split('/').next().unwrap_or_default()
+    }
+
     /// The same for another while.
     fn kept_for(&self, lives: Duration) -> Self {
         Self {
@@ -259,10 +262,18 @@ impl Lookups {
 
     /// Something changed at its source: nothing kept of it is used again, nor what is on its way now.
     pub async fn changed(&self, change: &Changed) {
+        self.forget_where(|entry| change.is_about(entry)).await;
+    }
+
+    /// A person took a paper back: nothing kept about them is used again, nor what is on its way now.
+    pub async fn forget_person(&self, subject: &str) {
+        self.forget_where(|entry| entry.person() == subject).await;
+    }
+
+    async fn forget_where(&self, which: impl Fn(&Entry) -> bool) {
         self.changes.fetch_add(1, Ordering::SeqCst);
         for cache in [&self.cache, &self.older] {
-            let about: Vec<Digest> =
-                cache.iter().filter(|(_, entry)| change.is_about(entry)).map(|(key, _)| *key).collect();
+            let about: Vec<Digest> = cache.iter().filter(|(_, entry)| which(entry)).map(|(key, _)| *key).collect();
             for key in about {
                 cache.invalidate(&key).await;
             }
@@ -429,6 +440,24 @@ mod tests {
                 let got = lookups.ask(&asked, keeping, UnixMillis(1), down).await;
                 assert_eq!(got.is_err(), forgotten, "{change:?} {subject}");
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_takes_a_paper_back_is_asked_about_anew() {
+        for (taken_back_by, subject, forgotten) in [
+            ("p1", "p1", true),
+            ("p1", "p1/licence-7", true),
+            ("p2", "p1", false),
+            ("p", "p1", false),
+            ("", "p1", false),
+        ] {
+            let lookups = Lookups::new(1 << 20);
+            let asked = question("a", subject);
+            lookups.ask(&asked, Keeping::fresh(60), UnixMillis(1), async { Ok(answer()) }).await.unwrap();
+            lookups.forget_person(taken_back_by).await;
+            let again = lookups.ask(&asked, Keeping::fresh(60), UnixMillis(1), async { Ok(answer()) }).await.unwrap();
+            assert_eq!(again.cached(), !forgotten, "{taken_back_by}: {subject}");
         }
     }
 

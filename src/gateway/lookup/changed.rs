@@ -25,7 +25,7 @@ use crate::gateway::word::{self, WordError};
 use crate::identity::jose::{Embedded, Unverified, encode};
 use crate::identity::keys::PublicKey;
 use crate::lookups::Changed;
-use crate::store::{news, once};
+use crate::store::{StoreError, Tx, news, once};
 use crate::terms::refusal::tolds;
 use crate::terms::{Digest, Next, Refusal, ResidentId, UnixMillis};
 use crate::trust::certificate::Certificate;
@@ -197,8 +197,7 @@ async fn take(
     }
     entry = ledger::facts(entry, &[("part", "data")]);
     let committed = rooms.log.append(&entry).await?;
-    let told = serde_json::to_string(&Told { gateway: rooms.me.id.clone(), change: change.clone() });
-    news::tell(&mut tx, CHANNEL, &told.unwrap_or_default()).await?;
+    tell(&mut tx, rooms, What::Change(change.clone())).await?;
     tx.commit(()).await?;
     rooms.lookups.changed(&change).await;
     Ok(committed)
@@ -209,13 +208,39 @@ async fn take(
 #[serde(deny_unknown_fields)]
 struct Told {
     gateway: String,
-    change: Changed,
+    what: What,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum What {
+    /// Data changed at their source.
+    Change(Changed),
+    /// A person, by pseudonym, took a paper back.
+    Person(String),
+}
+
+async fn tell(tx: &mut Tx, rooms: &Rooms, what: What) -> Result<(), StoreError> {
+    let told = serde_json::to_string(&Told { gateway: rooms.me.id.clone(), what });
+    news::tell(tx, CHANNEL, &told.unwrap_or_default()).await
+}
+
+/// A person takes a paper back: in the transaction that keeps it, all replicas are told to use nothing more that was looked up
+/// about them. The caller's own forgets when that is kept.
+///
+/// # Errors
+/// The store's.
+pub async fn paper_gone(tx: &mut Tx, rooms: &Rooms, person: &str) -> Result<(), StoreError> {
+    tell(tx, rooms, What::Person(person.to_owned())).await
 }
 
 /// Another replica, or we ourselves, took a word.
 pub async fn heard(rooms: &Rooms, text: &str) {
     match serde_json::from_str::<Told>(text) {
-        Ok(told) if told.gateway == rooms.me.id => rooms.lookups.changed(&told.change).await,
+        Ok(told) if told.gateway == rooms.me.id => match told.what {
+            What::Change(change) => rooms.lookups.changed(&change).await,
+            What::Person(person) => rooms.lookups.forget_person(&person).await,
+        },
         Ok(_) => {}
         // Better to ask once more than to use what somebody wanted forgotten.
         Err(_) => rooms.lookups.forget_all(),
