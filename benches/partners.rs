@@ -101,7 +101,7 @@ async fn lookups() {
     let answer = || {
         let fields =
             ["household_address", "household_no", "relation"].map(|field| (field.to_owned(), Value::from("x")));
-        Answer::Found { fields: fields.into(), source_version: "1".into() }
+        Answer::Found { fields: fields.into(), source_version: "1".into(), fresh_s: None }
     };
     let (now, keeping) = (UnixMillis(1), Keeping::fresh(3_600));
     let asked = question("p");

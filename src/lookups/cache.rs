@@ -37,7 +37,12 @@ impl Question {
 /// What a provider said: the asked fields, or that it knows nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    Found { fields: BTreeMap<String, Value>, source_version: String },
+    /// `fresh_s`: how long it holds, in seconds, where the provider says so.
+    Found {
+        fields: BTreeMap<String, Value>,
+        source_version: String,
+        fresh_s: Option<u64>,
+    },
     NotFound,
 }
 
@@ -56,7 +61,7 @@ struct Entry {
 /// How long answers are kept, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Keeping {
-    /// An answer is used again for so long.
+    /// An answer is used again for so long, or less where it says so itself.
     pub fresh_s: u64,
     /// For so long beyond that it stands in while the provider is down; 0: never.
     pub stale_s: u64,
@@ -230,7 +235,7 @@ impl Lookups {
         };
         if called {
             if keeping.stale_s > 0 && entry.found {
-                let lives = Duration::from_secs(keeping.fresh_s.saturating_add(keeping.stale_s));
+                let lives = entry.lives.saturating_add(Duration::from_secs(keeping.stale_s));
                 self.older.insert(key, Arc::new(entry.kept_for(lives))).await;
             }
             // A change that came while the answer was on its way may be what it lacks.
@@ -290,7 +295,8 @@ impl Lookups {
 fn entry(question: &Question, answer: Answer, fresh_s: u64, now: UnixMillis) -> Result<Arc<Entry>, LookupError> {
     let (text, found, source_version, lives) = match answer {
         Answer::NotFound => (Vec::new(), false, String::new(), fresh_s.min(NEGATIVE_S)),
-        Answer::Found { mut fields, source_version } => {
+        Answer::Found { mut fields, source_version, fresh_s: said } => {
+            let fresh_s = said.map_or(fresh_s, |said| said.min(fresh_s)); // it knows better, but the register has the last word
             fields.retain(|name, _| question.fields.contains(name)); // nothing that was not asked for is kept
             let missing: Vec<_> = question.fields.iter().filter(|f| !fields.contains_key(*f)).cloned().collect();
             if !missing.is_empty() {
@@ -329,7 +335,7 @@ mod tests {
 
     fn answer() -> Answer {
         let fields = [("address".to_owned(), Value::from("济源")), ("phone".to_owned(), Value::from("1"))].into();
-        Answer::Found { fields, source_version: "7".into() }
+        Answer::Found { fields, source_version: "7".into(), fresh_s: None }
     }
 
     #[tokio::test]
@@ -383,12 +389,33 @@ mod tests {
         assert!(
             lookups.ask(&question("a", "p"), Keeping::fresh(60), UnixMillis(1), async { Err(down) }).await.is_err()
         );
-        let thin = Answer::Found { fields: BTreeMap::new(), source_version: String::new() };
+        let thin = Answer::Found { fields: BTreeMap::new(), source_version: String::new(), fresh_s: None };
         let got = lookups.ask(&question("a", "p"), Keeping::fresh(60), UnixMillis(1), async { Ok(thin) }).await;
         assert!(matches!(got, Err(LookupError::BadAnswer { .. })));
         let got =
             lookups.ask(&question("a", "p"), Keeping::fresh(60), UnixMillis(1), async { Ok(Answer::NotFound) }).await;
         assert!(matches!(got, Err(LookupError::UnknownSubject(_))));
+    }
+
+    /// The provider may say that an answer holds for less than the register has it, never for more.
+    #[tokio::test]
+    async fn an_answer_holds_as_long_as_it_says_and_the_register_allows() {
+        for (said, register, cached) in [
+            (None, 60, true),
+            (Some(600), 60, true),
+            (Some(0), 60, false),
+            (Some(600), 0, false), // the register has the last word
+        ] {
+            let lookups = Lookups::new(1 << 20);
+            let said = || async move {
+                let Answer::Found { fields, source_version, .. } = answer() else { panic!("found") };
+                Ok(Answer::Found { fields, source_version, fresh_s: said })
+            };
+            let asked = question("a", "p");
+            lookups.ask(&asked, Keeping::fresh(register), UnixMillis(1), said()).await.unwrap();
+            let again = lookups.ask(&asked, Keeping::fresh(register), UnixMillis(1), said()).await.unwrap();
+            assert_eq!(again.cached(), cached, "{register}");
+        }
     }
 
     #[tokio::test]

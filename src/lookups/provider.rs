@@ -43,7 +43,7 @@ impl Call<'_> {
     }
 }
 
-/// Sends `POST {url}/lookups` under a signed statement of the gateway and reads `{"found", "fields", "version"}`.
+/// Sends `POST {url}/lookups` under a signed statement of the gateway and reads `{"found", "fields", "version", "fresh_s"}`.
 pub async fn call(
     client: &Client,
     url: &str,
@@ -78,10 +78,12 @@ fn read(body: &[u8]) -> Result<Answer, String> {
         fields: BTreeMap<String, Value>,
         #[serde(default)]
         version: String,
+        #[serde(default)]
+        fresh_s: Option<u64>,
     }
     let wire: Wire = serde_json::from_slice(body).map_err(|e| unreadable(&e))?;
     if wire.found {
-        Ok(Answer::Found { fields: wire.fields, source_version: wire.version })
+        Ok(Answer::Found { fields: wire.fields, source_version: wire.version, fresh_s: wire.fresh_s })
     } else {
         Ok(Answer::NotFound)
     }
@@ -100,6 +102,9 @@ mod tests {
     fn answers_have_one_form() {
         for (body, good) in [
             (r#"{"found":true,"fields":{"a":1},"version":"3"}"#, true),
+            (r#"{"found":true,"fields":{"a":1},"fresh_s":5}"#, true),
+            (r#"{"found":true,"fields":{"a":1},"fresh_s":-5}"#, false),
+            (r#"{"found":true,"fields":{"a":1},"fresh_s":"soon"}"#, false),
             (r#"{"found":false}"#, true),
             (r#"{"found":true,"extra":1}"#, false),
             (r#"{"found":"张三","fields":{"张三":1}}"#, false),

@@ -251,7 +251,7 @@ async fn fetch(
     }
     let reply: Reply = serde_json::from_slice(&answer)
         .map_err(|e| LookupError::BadAnswer { resource: asking.resource.to_owned(), why: provider::unreadable(&e) })?;
-    Ok(Answer::Found { fields: reply.fields, source_version: reply.version })
+    Ok(Answer::Found { fields: reply.fields, source_version: reply.version, fresh_s: reply.fresh_s })
 }
 
 /// The code of a peer's no.

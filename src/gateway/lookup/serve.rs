@@ -49,6 +49,9 @@ pub struct Remote {
 pub struct Reply {
     pub fields: std::collections::BTreeMap<String, serde_json::Value>,
     pub version: String,
+    /// How long it holds, in seconds, where the provider says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh_s: Option<u64>,
 }
 
 /// The case that a peer names: one that is here, open, for the same person and item, collected by that peer; or, as the
@@ -225,7 +228,9 @@ pub async fn serve(
     }
     let committed = rooms.log.append(&entry).await?;
     match answer? {
-        Answer::Found { fields, source_version } => Ok((Reply { fields, version: source_version }, committed)),
+        Answer::Found { fields, source_version, fresh_s } => {
+            Ok((Reply { fields, version: source_version, fresh_s }, committed))
+        }
         Answer::NotFound => Err(LookupError::UnknownSubject(remote.resource.clone()).into()),
     }
 }
@@ -233,9 +238,9 @@ pub async fn serve(
 /// What may leave: the fields that were asked for and allowed.
 fn only(answer: Answer, fields: &BTreeSet<String>) -> Answer {
     match answer {
-        Answer::Found { fields: mut found, source_version } => {
+        Answer::Found { fields: mut found, source_version, fresh_s } => {
             found.retain(|name, _| fields.contains(name));
-            Answer::Found { fields: found, source_version }
+            Answer::Found { fields: found, source_version, fresh_s }
         }
         Answer::NotFound => Answer::NotFound,
     }
