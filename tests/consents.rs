@@ -6,6 +6,8 @@ mod at_home;
 #[path = "consents/attributes.rs"]
 mod attributes;
 mod federation;
+#[path = "consents/for_what.rs"]
+mod for_what;
 mod tools;
 
 use std::fs;
@@ -166,6 +168,8 @@ async fn consents_that_cross_gateways() {
     what_is_shown_to_b(&house).await;
     at_home::at_home(&house).await;
     attributes::attributes_per_item(&house).await;
+    for_what::purposes_and_fields(&house).await;
+    for_what::how_old_a_proof_may_be(&house).await;
 }
 
 /// Who agrees at the counter gives a paper there and then; both logs name it. Who does not is not looked up.
@@ -436,6 +440,18 @@ async fn what_is_shown_to_b(house: &House<'_>) {
         let code = if what.contains("country") { "TB-HTTP-0009" } else { "TB-FED-0003" };
         assert_eq!(answer.json["code"], code, "{what}: {}", answer.text());
         assert_eq!(line.map(|line| &line["dec"]["reason"]), Some(&json!(code)), "{what}");
+    }
+
+    // Nor is a peer's word about a purpose or a field what B's own catalogue names for the item.
+    for (what, change, code) in [
+        ("for a purpose that the item does not name", json!({"purpose": "marketing"}), "TB-POL-0507"),
+        ("for no purpose", json!({"purpose": ""}), "TB-POL-0003"),
+        ("for a field that the register does not list", json!({"fields": ["income"]}), "TB-POL-0504"),
+    ] {
+        let answer = ask_for(word(change.clone()), change).await;
+        assert_eq!(answer.json["code"], code, "{what}: {}", answer.text());
+        let line = house.lines(1).into_iter().find(|line| line["trace"] == answer.json["trace"]);
+        assert_eq!(line.map(|line| line["dec"]["reason"].clone()), Some(json!(code)), "{what}");
     }
 
     // What a registrar is asked, and by whom.

@@ -454,6 +454,13 @@ async fn bound_to_a_certificate(house: &House) {
     let token = answer.json["access_token"].as_str().expect("a token");
     let filed = house.federation.file(&window, &bearer(token), "419001", None).await;
     assert_eq!(filed.status, 202, "{}", filed.text());
+    // The person takes theirs back at the provider: what was made of it ends with it, within the same bound.
+    let gone = form(&[("token", &citizen), ("client_id", "opaque-app")]);
+    assert_eq!(house.ask_provider("POST", "/token/revocation", Some(gone)).await.status, 200);
+    let (code, took) = until(&window, &bearer(token), 401).await;
+    assert_eq!(code, "TB-IDN-0013");
+    println!("an exchanged token ended {} ms after the opaque one in it; the bound is 2 s", took.as_millis());
+    assert!(took < Duration::from_secs(10), "{took:?}: not within five minutes, but at once");
 }
 
 /// The code of a refusal's page.

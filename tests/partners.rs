@@ -1,6 +1,8 @@
 //! Partners, policies and shared data of a running gateway: what operators change takes effect at once and is on record.
 //! One federation for all of it.
 
+#[path = "partners/alone.rs"]
+mod alone;
 mod federation;
 #[path = "partners/one_call.rs"]
 mod one_call;
@@ -15,6 +17,8 @@ mod settings;
 #[path = "partners/shredding.rs"]
 mod shredding;
 mod tools;
+#[path = "partners/withdrawn.rs"]
+mod withdrawn;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -111,6 +115,7 @@ async fn operators_and_partners() {
     shared_data(&federation).await;
     masks(&federation).await;
     hours_and_places(&federation).await;
+    alone::without_the_customer(&federation).await;
     who_looked_me_up(&federation).await;
     orders(&federation).await;
     shredding::shredding(&federation).await;
@@ -121,6 +126,7 @@ async fn operators_and_partners() {
     passed::all(&federation).await;
     provider::down(&federation).await;
     one_call::a_thousand(&federation).await;
+    withdrawn::in_mid_request(&federation).await;
     quota::given_back(&federation).await;
 }
 
@@ -161,6 +167,8 @@ async fn shared_data(federation: &Federation) {
         claims[member] = value;
         claims
     };
+    let mut forever = with("k-1", "exp", json!(i64::MAX - 10));
+    forever["iat"] = json!(-100);
     let other_key = world.client("office-419001").1;
     let office = federation.client("office-419001", 1);
     for (what, client, key, claims, want) in [
@@ -172,6 +180,7 @@ async fn shared_data(federation: &Federation) {
         ("not its data", &provider, &key, with("f", "resource", json!("DR-TAX")), (401, "TB-GW-0621")),
         ("out of time", &provider, &key, with("g", "exp", json!(1)), (401, "TB-GW-0621")),
         ("for too long", &provider, &key, with("h", "exp", json!(9_999_999_999_u64)), (401, "TB-GW-0621")),
+        ("for longer than numbers go", &provider, &key, forever, (401, "TB-GW-0621")),
         ("nobody's number", &provider, &key, with("i", "subject", json!("12")), (401, "TB-GW-0621")),
     ] {
         let answer = push(client, key, &claims).await;

@@ -6,9 +6,15 @@ mod agents_across;
 mod attacks;
 #[path = "people/certificates.rs"]
 mod certificates;
+#[path = "people/doors.rs"]
+mod doors;
 mod federation;
+#[path = "people/introspected.rs"]
+mod introspected;
 #[path = "people/issuers.rs"]
 mod issuers;
+#[path = "people/names.rs"]
+mod names;
 #[path = "people/one_act.rs"]
 mod one_act;
 mod tools;
@@ -205,6 +211,8 @@ async fn people_and_their_tokens() {
     let federation = Federation::start(5).await;
     let house = House::new(&federation);
     attacks::all(&house).await;
+    names::all(&house).await;
+    doors::all(&house).await;
     attacks::words_of_gateways(&house).await;
     certificates::names(&house).await;
     certificates::member_lists(&house).await;

@@ -5,7 +5,6 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,7 +32,7 @@ pub enum Mood {
 pub struct Provider {
     pub url: String,
     mood: Arc<Mutex<Mood>>,
-    calls: Arc<AtomicUsize>,
+    questions: Arc<Mutex<Vec<String>>>,
 }
 
 impl Provider {
@@ -41,21 +40,22 @@ impl Provider {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let mood = Arc::new(Mutex::new(Mood::Well));
-        let (own, calls) = (mood.clone(), Arc::new(AtomicUsize::new(0)));
-        let counted = calls.clone();
+        let own = mood.clone();
+        let questions = Arc::new(Mutex::new(Vec::new()));
+        let heard = questions.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let mood = *own.lock().expect("whole");
-                counted.fetch_add(1, Ordering::SeqCst);
-                std::thread::spawn(move || answer(stream, mood));
+                let heard = heard.clone();
+                std::thread::spawn(move || answer(stream, mood, &heard));
             }
         });
-        Self { url, mood, calls }
+        Self { url, mood, questions }
     }
 
-    /// How often it was called.
-    pub fn calls(&self) -> usize {
-        self.calls.load(Ordering::SeqCst)
+    /// How often it was asked about this resource: whoever files, or takes a case file, asks about licences, too.
+    pub fn asked_about(&self, resource: &str) -> usize {
+        self.questions.lock().expect("whole").iter().filter(|asked| *asked == resource).count()
     }
 
     /// A configuration in which the system of this name is found at another address.
@@ -70,8 +70,9 @@ impl Provider {
     }
 }
 
-fn answer(mut stream: TcpStream, mood: Mood) {
+fn answer(mut stream: TcpStream, mood: Mood, heard: &Mutex<Vec<String>>) {
     let asked = question(&mut stream);
+    heard.lock().expect("whole").extend(asked["resource"].as_str().map(str::to_owned));
     let fields = |value: &dyn Fn(&str) -> Value| -> Value {
         let names = asked["fields"].as_array().cloned().unwrap_or_default();
         names.iter().filter_map(Value::as_str).map(|name| (name.to_owned(), value(name))).collect()

@@ -9,13 +9,13 @@ use tongban::identity::issue::random_id;
 use tongban::terms::Digest;
 
 /// The provider's own key and a good citizen's claims: attacks are what a stolen or careless provider could make.
-struct Forge {
-    key: SigningKey,
+pub struct Forge {
+    pub key: SigningKey,
     claims: Value,
 }
 
 impl Forge {
-    fn new(house: &House<'_>) -> Self {
+    pub fn new(house: &House<'_>) -> Self {
         let text = fs::read(house.world.federation().join("idp-es256.key")).expect("a key");
         let der = &pem::decode(&text).expect("PEM")[0].octets;
         let key = SigningKey::from_pkcs8(Algorithm::ES256, der).expect("P-256").named("idp-es256");
@@ -23,7 +23,7 @@ impl Forge {
         Self { key, claims }
     }
 
-    fn header(&self) -> Value {
+    pub fn header(&self) -> Value {
         json!({"alg": "ES256", "kid": "idp-es256", "typ": "at+jwt"})
     }
 
@@ -32,12 +32,12 @@ impl Forge {
         self.key.sign_with(&changed(self.header(), &change), &self.claims()).expect("signed")
     }
 
-    fn claim(&self, change: Value) -> String {
+    pub fn claim(&self, change: Value) -> String {
         self.key.sign_with(&self.header(), &changed(self.claims(), &change)).expect("signed")
     }
 
     /// Claims with a number of their own, issued now.
-    fn claims(&self) -> Value {
+    pub fn claims(&self) -> Value {
         let now = UnixMillis::now().seconds();
         let fresh = json!({"jti": random_id().unwrap(), "iat": now, "exp": now + 300, "auth_time": now});
         changed(self.claims.clone(), &fresh)
@@ -83,8 +83,12 @@ pub async fn all(house: &House<'_>) {
     rows.extend(bindings(house, &portal).await);
     rows.extend(kinds(house, &forge).await);
     rows.extend(an_operator(house, &forge).await);
-    let good = forge.claim(json!({}));
-    assert_eq!(portal.get("/v1/cases", &bearer(&good)).await.status, 200, "what is not bent is good");
+    // Times may have fractions (RFC 7519 §2).
+    let fraction = UnixMillis::now().seconds() as f64 + 200.5;
+    for (what, change) in [("as it is", json!({})), ("with a fraction of a second", json!({"exp": fraction}))] {
+        let good = portal.get("/v1/cases", &bearer(&forge.claim(change))).await;
+        assert_eq!(good.status, 200, "what is not bent is good, {what}: {}", good.text());
+    }
     judged(house, &rows);
 }
 
@@ -256,6 +260,16 @@ fn tokens(forge: &Forge) -> Vec<(&'static str, String, &'static str)> {
             text(&header, &format!("{{\"act\":{{\"sub\":\"a\",\"sub\":\"b\"}},{}", &body[1..])),
             "TB-IDN-0002",
         ),
+        (
+            "15 a member twice within a list within a claim",
+            text(&header, &format!("{{\"entitlements\":[[{{\"a\":{{\"b\":1,\"b\":2}}}}]],{}", &body[1..])),
+            "TB-IDN-0002",
+        ),
+        (
+            "15 the binding twice, one of them escaped",
+            text(&header, &format!("{{\"cnf\":{{\"jkt\":\"a\",\"j\\u006bt\":\"b\"}},{}", &body[1..])),
+            "TB-IDN-0002",
+        ),
         ("15 sub twice", text(&header, &format!("{{\"sub\":\"lisi\",{}", &body[1..])), "TB-IDN-0002"),
         ("15 acr twice", text(&header, &format!("{{\"acr\":\"urn:tongban:acr:4\",{}", &body[1..])), "TB-IDN-0002"),
         (
@@ -276,6 +290,11 @@ fn tokens(forge: &Forge) -> Vec<(&'static str, String, &'static str)> {
         ("16 exp of twenty digits", text(&header, &with("exp", "99999999999999999999")), "TB-IDN-0002"),
         ("16 exp beyond the calendar", text(&header, &with("exp", "9007199254740993")), "TB-IDN-0002"),
         ("16 iat negative", text(&header, &with("iat", "-1")), "TB-IDN-0002"),
+        ("16 nbf negative", text(&header, &with("nbf", "-1")), "TB-IDN-0002"),
+        ("16 auth_time negative", text(&header, &with("auth_time", "-1.5")), "TB-IDN-0002"),
+        ("16 exp a fraction beyond the calendar", text(&header, &with("exp", "9007199254740993.5")), "TB-IDN-0002"),
+        ("16 exp as large as numbers are", text(&header, &with("exp", "1e308")), "TB-IDN-0002"),
+        ("16 exp a fraction of what is over", text(&header, &with("exp", &format!("{}.9", now - 60))), "TB-IDN-0007"),
         ("16 nbf NaN", text(&header, &with("nbf", "NaN")), "TB-IDN-0002"),
         ("16 17 KB", forge.claim(json!({"pad": "x".repeat(17_000)})), "TB-HTTP-0010"),
         ("16 compressed", forge.head(json!({"zip": "DEF"})), "TB-IDN-0002"),
@@ -662,6 +681,10 @@ pub async fn words_of_gateways(house: &House<'_>) {
         ("over", json!({"iat": now.seconds() - 300, "exp": now.seconds() - 240})),
         ("not yet", json!({"iat": now.seconds() + 300, "exp": now.seconds() + 360})),
         ("for an hour", json!({"exp": now.seconds() + 3_600})),
+        ("for ever", json!({"exp": i64::MAX})),
+        ("for longer than numbers go", json!({"iat": -100, "exp": i64::MAX - 10})),
+        ("since ever", json!({"iat": i64::MIN})),
+        ("at a fraction of a second", json!({"exp": now.seconds() as f64 + 30.5})),
         ("with a member nobody knows", json!({"admin": true})),
     ] {
         rows.push((what, ask(&b, &word(TYP, change)).await));

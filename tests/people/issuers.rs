@@ -26,15 +26,47 @@ enum Mood {
     Well,
     Fails,
     Hangs,
+    /// The set ends in the middle, as a whole answer.
+    Half,
+    /// The connection ends in the middle of the set.
+    CutOff,
+    /// A set of ten megabytes.
+    Floods,
+    /// The discovery document is another issuer's.
+    Another,
+}
+
+/// What is said of a token that only its issuer can read.
+#[derive(Clone)]
+pub struct Spoken {
+    pub status: StatusCode,
+    pub text: String,
+    pub after: Duration,
+    pub breaks_off: bool,
+}
+
+impl Spoken {
+    pub fn text(text: &str) -> Self {
+        Self { status: StatusCode::OK, text: text.to_owned(), after: Duration::ZERO, breaks_off: false }
+    }
+}
+
+/// The first half of a text, and then nothing more.
+fn half(text: &str) -> Body {
+    let half = bytes::Bytes::from(text[..text.len() / 2].to_owned());
+    let frames = [Ok(http_body::Frame::data(half)), Err("broken off".into())];
+    http_body_util::BodyExt::boxed(http_body_util::StreamBody::new(futures_util::stream::iter(frames)))
 }
 
 /// Two issuers at one address, each with its key set and how often that was fetched.
-struct Issuers {
-    names: [String; 2],
+pub struct Issuers {
+    pub names: [String; 2],
     keys: [SigningKey; 2],
     sets: Arc<Mutex<[Value; 2]>>,
     mood: Arc<Mutex<Mood>>,
     fetched: Arc<AtomicUsize>,
+    spoken: Arc<Mutex<Spoken>>,
+    introspections: Arc<AtomicUsize>,
     _stop: watch::Sender<bool>,
 }
 
@@ -53,22 +85,44 @@ impl Issuers {
         let tls = tls::server(identity, tls::Clients::Anyone).expect("TLS settings");
         let (stop, stopped) = watch::channel(false);
         let (own_names, own_sets, own_mood, own_fetched) = (names.clone(), sets.clone(), mood.clone(), fetched.clone());
+        let (spoken, introspections) = (Arc::new(Mutex::new(Spoken::text("{}"))), Arc::new(AtomicUsize::new(0)));
+        let (own_spoken, own_introspections) = (spoken.clone(), introspections.clone());
         let handler = move |request: Request<Body>, _: Connection| {
             let path = request.uri().path().to_owned();
             let nth = usize::from(path.starts_with("/third"));
             let mood = *own_mood.lock().expect("whole");
-            let answer = if path.ends_with("/jwks") {
+            let is_set = path.ends_with("/jwks");
+            let spoken = path.ends_with("/introspect").then(|| {
+                own_introspections.fetch_add(1, Ordering::SeqCst);
+                own_spoken.lock().expect("whole").clone()
+            });
+            let mut answer = if is_set {
                 own_fetched.fetch_add(usize::from(nth == 0), Ordering::SeqCst);
-                own_sets.lock().expect("whole")[nth].clone()
+                own_sets.lock().expect("whole")[nth].to_string()
             } else {
-                json!({"issuer": own_names[nth], "jwks_uri": format!("{}/jwks", own_names[nth])})
+                let named = if mood == Mood::Another { &own_names[1 - nth] } else { &own_names[nth] };
+                let at = |place: &str| format!("{}/{place}", own_names[nth]);
+                json!({"issuer": named, "jwks_uri": at("jwks"), "introspection_endpoint": at("introspect")}).to_string()
             };
+            match mood {
+                Mood::Half if is_set => answer.truncate(answer.len() / 2),
+                Mood::Floods if is_set => answer.push_str(&" ".repeat(10 << 20)),
+                _ => {}
+            }
             async move {
+                if let Some(spoken) = spoken {
+                    tokio::time::sleep(spoken.after).await;
+                    let body = if spoken.breaks_off { half(&spoken.text) } else { full(spoken.text) };
+                    let mut response = Response::new(body);
+                    *response.status_mut() = spoken.status;
+                    return response;
+                }
                 if mood == Mood::Hangs {
                     // Longer than anybody waits.
                     tokio::time::sleep(Duration::from_secs(120)).await;
                 }
-                let mut response = Response::new(full(answer.to_string()));
+                let body = if mood == Mood::CutOff && is_set { half(&answer) } else { full(answer) };
+                let mut response = Response::new(body);
                 if mood == Mood::Fails {
                     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 }
@@ -76,7 +130,7 @@ impl Issuers {
             }
         };
         tokio::spawn(serve(listener, Some(Arc::new(ArcSwap::new(tls))), Limits::default(), stopped, handler));
-        Self { names, keys, sets, mood, fetched, _stop: stop }
+        Self { names, keys, sets, mood, fetched, spoken, introspections, _stop: stop }
     }
 
     /// The federation operator lists them: the second for citizens, found at `place`, the third for staff of Jiyuan.
@@ -102,12 +156,21 @@ impl Issuers {
         *self.mood.lock().expect("whole") = mood;
     }
 
+    /// What is said of whatever token comes next.
+    pub fn speaks(&self, spoken: Spoken) {
+        *self.spoken.lock().expect("whole") = spoken;
+    }
+
+    pub fn introspections(&self) -> usize {
+        self.introspections.load(Ordering::SeqCst)
+    }
+
     /// A token of one of them, for somebody of the demonstration, with claims changed.
     fn token(&self, house: &House<'_>, nth: usize, user: &str, change: Value) -> String {
         self.signed(&self.keys[nth], &self.claims(house, nth, user, change))
     }
 
-    fn claims(&self, house: &House<'_>, nth: usize, user: &str, change: Value) -> Value {
+    pub fn claims(&self, house: &House<'_>, nth: usize, user: &str, change: Value) -> Value {
         let good = claims(&token_for(&house.world, user, &Options::default()).expect("a token"));
         let own = json!({"iss": self.names[nth], "jti": random_id().unwrap()});
         changed(changed(good, &own), &change)
@@ -143,6 +206,7 @@ pub async fn all(house: &House<'_>) {
     rows.extend(key_sets(house, &issuers, &portal, &good).await);
     judged(house, &rows);
     flood(house, &issuers, &portal).await;
+    introspected::all(house, &issuers).await;
     away(house, &issuers, &portal, &good).await;
     moved(house, &issuers, &portal, &good).await;
 }
@@ -296,20 +360,38 @@ async fn flood(house: &House<'_>, issuers: &Issuers, portal: &Window) {
     assert!(fetched as u64 <= most, "{fetched} fetches for 300 tokens, {most} at most");
 }
 
-/// An issuer that fails or hangs: keys that are known go on, others are refused, and nobody waits for it.
+/// An issuer that fails, hangs, breaks off or tells nonsense, with a new key in its set: keys that are known go on, the new one
+/// does not count, and nobody waits for it. When it is well again, it does.
 async fn away(house: &House<'_>, issuers: &Issuers, portal: &Window, good: &SigningKey) {
     let stranger = SigningKey::generate(Algorithm::ES256).unwrap().named("not-there");
-    for mood in [Mood::Fails, Mood::Hangs] {
+    let token = |key: &SigningKey| issuers.signed(key, &issuers.claims(house, 0, "lisi", json!({})));
+    issuers.is(Mood::Fails);
+    issuers.sets.lock().expect("whole")[0] = jwks(&[good, &stranger]).expect("a set");
+    let not_fetched = || {
+        let said = fs::read_to_string(house.world.gateway_log(0)).unwrap_or_default();
+        let of_it = |line: &&str| line.contains("key set not fetched") && line.contains(&issuers.names[0]);
+        said.lines().filter(of_it).count()
+    };
+    for mood in [Mood::Fails, Mood::Hangs, Mood::Half, Mood::CutOff, Mood::Floods, Mood::Another] {
+        let before = not_fetched();
         issuers.is(mood);
-        let unknown = issuers.signed(&stranger, &issuers.claims(house, 0, "lisi", json!({})));
-        let answer = portal.get("/v1/cases", &bearer(&unknown)).await;
-        assert_eq!((answer.status, &answer.json["code"]), (401, &json!("TB-IDN-0005")), "{mood:?}: {}", answer.text());
-        let known = issuers.signed(good, &issuers.claims(house, 0, "lisi", json!({})));
-        assert_eq!(portal.get("/v1/cases", &bearer(&known)).await.status, 200, "{mood:?}: a key that is known goes on");
+        // Until it has been asked in this mood, and nothing came of it: of a fetch that began before, and of one after.
+        for _ in 0..200 {
+            let answer = portal.get("/v1/cases", &bearer(&token(&stranger))).await;
+            let told = (answer.status, &answer.json["code"]);
+            assert_eq!(told, (401, &json!("TB-IDN-0005")), "{mood:?}: {}", answer.text());
+            if not_fetched() >= before + 2 {
+                break;
+            }
+        }
+        assert!(not_fetched() >= before + 2, "{mood:?}: it was not asked, or something came of it");
+        let known = portal.get("/v1/cases", &bearer(&token(good))).await;
+        assert_eq!(known.status, 200, "{mood:?}: a key that is known goes on: {}", known.text());
         let first = bearer(&house.federation.token("citizen"));
         assert_eq!(portal.get("/v1/cases", &first).await.status, 200, "{mood:?}: other issuers' people");
     }
     issuers.is(Mood::Well);
+    until(portal, &token(&stranger), 200).await;
 }
 
 /// An issuer that the directory finds elsewhere: no key of the old place counts, whether the new one answers or not.
