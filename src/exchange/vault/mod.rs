@@ -7,17 +7,21 @@
 //! Forgetting the one row makes everything of the case unreadable, in every copy and backup of the files: that is how
 //! personal data are destroyed while the log and its proofs stay whole.
 
+mod key;
+mod reading;
+
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use ring::rand::{SecureRandom, SystemRandom};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use key::random;
 
 use crate::terms::Digest;
 use crate::terms::digest::hex;
+
+pub use key::Key;
+pub use reading::Reading;
 
 /// Plain octets per chunk. Each chunk carries a 16-octet tag.
 const CHUNK: usize = 64 * 1024;
@@ -38,92 +42,6 @@ impl VaultError {
     pub fn is_full(&self) -> bool {
         let full = |kind| matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         matches!(self, Self::Io(error) if full(error.kind()))
-    }
-}
-
-/// The key of one case, or the master key that wraps case keys.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct Key([u8; 32]);
-
-impl std::fmt::Debug for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Key(…)")
-    }
-}
-
-fn random<const N: usize>() -> Result<[u8; N], VaultError> {
-    let mut bytes = [0; N];
-    let filled = SystemRandom::new().fill(&mut bytes);
-    filled.map_err(|_| io::Error::other("no randomness"))?;
-    Ok(bytes)
-}
-
-impl Key {
-    pub fn generate() -> Result<Self, VaultError> {
-        Ok(Self(random()?))
-    }
-
-    /// Reads the key file, or makes it (mode 0600) when there is none.
-    pub fn read_or_make(file: &Path) -> Result<Self, VaultError> {
-        match fs::read(file) {
-            Ok(bytes) => {
-                let key = bytes.try_into().map_err(|_| io::Error::other("the key file must hold 32 octets"))?;
-                Ok(Self(key))
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let key = Self::generate()?;
-                let part = file.with_extension("part");
-                let mut out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-                out.write_all(&key.0)?;
-                out.sync_all()?;
-                fs::rename(&part, file)?;
-                sync_folder(file)?;
-                Ok(key)
-            }
-            Err(e) => Err(e.into()),
-        }
-    }
-
-    /// The key itself, for what is keyed by it but not encrypted.
-    pub fn octets(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    fn aead(&self) -> LessSafeKey {
-        LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &self.0).expect("32 octets"))
-    }
-
-    /// Encrypts a record; `name` is bound to it, so that records cannot change places.
-    pub fn seal(&self, name: &str, plain: &[u8]) -> Result<Vec<u8>, VaultError> {
-        let nonce: [u8; 12] = random()?;
-        let mut out = nonce.to_vec();
-        let mut body = plain.to_vec();
-        let sealed = self.aead().seal_in_place_append_tag(
-            Nonce::assume_unique_for_key(nonce),
-            Aad::from(name.as_bytes()),
-            &mut body,
-        );
-        sealed.map_err(|_| VaultError::Opened)?;
-        out.append(&mut body);
-        Ok(out)
-    }
-
-    /// Decrypts what [`Key::seal`] made under the same `name`.
-    pub fn open(&self, name: &str, sealed: &[u8]) -> Result<Vec<u8>, VaultError> {
-        let (nonce, body) = sealed.split_at_checked(12).ok_or(VaultError::Opened)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| VaultError::Opened)?;
-        let mut body = body.to_vec();
-        let plain = self.aead().open_in_place(nonce, Aad::from(name.as_bytes()), &mut body);
-        Ok(plain.map_err(|_| VaultError::Opened)?.to_vec())
-    }
-
-    pub fn wrap(&self, case: &str, inner: &Key) -> Result<Vec<u8>, VaultError> {
-        self.seal(case, &inner.0)
-    }
-
-    pub fn unwrap(&self, case: &str, wrapped: &[u8]) -> Result<Key, VaultError> {
-        let plain = self.open(case, wrapped)?;
-        Ok(Key(plain.try_into().map_err(|_| VaultError::Opened)?))
     }
 }
 
@@ -322,101 +240,10 @@ fn sync_folder(of: &Path) -> io::Result<()> {
     }
 }
 
-/// A kept file, decrypted as it is read.
-#[derive(Debug)]
-pub struct Reading {
-    file: File,
-    key: Key,
-    id: String,
-    size: u64,
-}
-
-impl Reading {
-    /// Plain octets.
-    pub fn len(&self) -> u64 {
-        self.size
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.size == 0
-    }
-
-    /// One chunk of the plain text.
-    pub fn chunk(&self, number: u64) -> Result<Vec<u8>, VaultError> {
-        let begin = number * CHUNK as u64;
-        let plain = self.size.saturating_sub(begin).min(CHUNK as u64) as usize;
-        let mut sealed = vec![0; 12 + plain + TAG];
-        self.file.read_exact_at(&mut sealed, number * (12 + CHUNK + TAG) as u64)?;
-        self.key.open(&chunk_name(&self.id, number), &sealed)
-    }
-
-    pub fn chunks(&self) -> u64 {
-        self.size.div_ceil(CHUNK as u64)
-    }
-
-    /// Fills `out` from the plain octets at `offset`; the range must lie inside.
-    pub fn read_at(&self, mut offset: u64, mut out: &mut [u8]) -> io::Result<()> {
-        if offset.checked_add(out.len() as u64).is_none_or(|end| end > self.size) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        while !out.is_empty() {
-            let chunk = self.chunk(offset / CHUNK as u64).map_err(io::Error::other)?;
-            let from = (offset % CHUNK as u64) as usize;
-            let n = out.len().min(chunk.len() - from);
-            out[..n].copy_from_slice(&chunk[from..from + n]);
-            out = &mut out[n..];
-            offset += n as u64;
-        }
-        Ok(())
-    }
-
-    /// The whole file; for small documents only.
-    ///
-    /// # Errors
-    /// [`VaultError::TooLarge`] beyond `limit`.
-    pub fn whole(&self, limit: u64) -> Result<Vec<u8>, VaultError> {
-        if self.size > limit {
-            return Err(VaultError::TooLarge { limit });
-        }
-        let mut out = Vec::with_capacity(self.size as usize);
-        for number in 0..self.chunks() {
-            out.extend(self.chunk(number)?);
-        }
-        Ok(out)
-    }
-
-    /// The file from its beginning.
-    pub fn stream(self) -> impl Read + Send {
-        ReadingStream { reading: self, next: 0, chunk: Vec::new(), at: 0 }
-    }
-}
-
-struct ReadingStream {
-    reading: Reading,
-    next: u64,
-    chunk: Vec<u8>,
-    at: usize,
-}
-
-impl Read for ReadingStream {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.chunk.len() {
-            if self.next == self.reading.chunks() {
-                return Ok(0);
-            }
-            self.chunk = self.reading.chunk(self.next).map_err(io::Error::other)?;
-            self.next += 1;
-            self.at = 0;
-        }
-        let n = out.len().min(self.chunk.len() - self.at);
-        out[..n].copy_from_slice(&self.chunk[self.at..self.at + n]);
-        self.at += n;
-        Ok(n)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
 
     #[test]
@@ -476,13 +303,5 @@ mod tests {
         let id = writing.id.clone();
         drop(writing);
         assert_eq!(fs::read_dir(vault.path(&id).parent().unwrap()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn keys_are_wrapped_for_one_case() {
-        let (master, case) = (Key::generate().unwrap(), Key::generate().unwrap());
-        let wrapped = master.wrap("case-1", &case).unwrap();
-        assert_eq!(master.unwrap("case-1", &wrapped).unwrap().0, case.0);
-        assert!(master.unwrap("case-2", &wrapped).is_err());
     }
 }
