@@ -118,13 +118,14 @@ pub async fn in_mid_request(federation: &Federation) {
     assert_eq!((look(&goes).await, look(&stays).await), (false, true));
     person.takes_back(0, &goes_id).await;
     assert!(!look(&stays).await, "who took a paper back is asked about anew");
-    let agent = Agent::of(federation);
-    for taken_back in [true, false] {
+    // An agent's filing: to the owner behind another gateway, which is told what the registrar says, and to one's own.
+    for (at, taken_back) in [(0, true), (0, false), (1, true), (1, false)] {
+        let agent = Agent::of(federation, at);
         provider.is(Mood::Well);
         let draft = json!({
             "kind": "attorney", "to": agent.name, "items": ["002009901000"], "acts": ["file", "read"],
         });
-        let (id, paper) = person.gives(0, &draft).await;
+        let (id, paper) = person.gives(at, &draft).await;
         let token = agent.exchanged(&person, &paper).await;
         here.reload();
         there.reload();
@@ -133,12 +134,12 @@ pub async fn in_mid_request(federation: &Federation) {
         let filed = async { federation.file_as(&agent.portal, &headers, "419001", "proxy").await };
         let meanwhile = async {
             if taken_back {
-                person.takes_back(0, &id).await;
+                person.takes_back(at, &id).await;
             }
         };
         let (answer, ()) = tokio::join!(filed, meanwhile);
         let want = if taken_back { (403, "TB-IDN-0104") } else { (202, "") };
-        assert_eq!(code(&answer), want, "filed by an agent, taken back: {taken_back}: {}", answer.text());
+        assert_eq!(code(&answer), want, "filed by an agent at {at}, taken back: {taken_back}: {}", answer.text());
     }
     drop(closed);
     there.write("tongban.toml", &theirs);
@@ -155,12 +156,12 @@ struct Agent {
 }
 
 impl Agent {
-    fn of(federation: &Federation) -> Self {
+    fn of(federation: &Federation, gateway: usize) -> Self {
         let world = World::open(federation.folder.path()).expect("the demonstration's folder");
         let device = SigningKey::generate(Algorithm::ES256).expect("a key");
         let options = Options { jkt: Some(device.jkt().expect("a thumbprint")), ..Options::default() };
         let token = token_for(&world, "lisi", &options).expect("a token");
-        Self { portal: federation.anybody(0), device, token, name: format!("{}#lisi", world.issuer()) }
+        Self { portal: federation.anybody(gateway), device, token, name: format!("{}#lisi", world.issuer()) }
     }
 
     fn proof(&self, method: &str, path: &str, token: Option<&str>) -> String {
