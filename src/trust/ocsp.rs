@@ -305,11 +305,23 @@ pub fn respond(
 /// # Errors
 /// When signing fails.
 pub fn respond_by(
+    by: (&dyn super::suite::Signer, &Certificate),
+    issuer: &Certificate,
+    serial: &[u8],
+    answer: &Answer,
+    period: (UnixMillis, UnixMillis),
+) -> Result<Vec<u8>, super::suite::SuiteError> {
+    respond_with(by, issuer, serial, answer, period, &[])
+}
+
+/// As [`respond_by`], with extensions of the answer, in DER.
+fn respond_with(
     (signer, by): (&dyn super::suite::Signer, &Certificate),
     issuer: &Certificate,
     serial: &[u8],
     answer: &Answer,
     (this_update, next_update): (UnixMillis, UnixMillis),
+    extensions: &[Vec<u8>],
 ) -> Result<Vec<u8>, super::suite::SuiteError> {
     let status = match answer {
         Answer::Good => write::tlv(0x80, &[]),
@@ -324,6 +336,7 @@ pub fn respond_by(
         status,
         write::generalized_time(this_update),
         write::explicit(0, &write::generalized_time(next_update)),
+        if extensions.is_empty() { Vec::new() } else { write::explicit(1, &write::sequence(extensions)) },
     ]);
     let tbs = write::sequence(&[
         write::explicit(1, by.subject()),
@@ -389,6 +402,44 @@ mod tests {
                     "a namesake of the issuer"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_revocation_counts_from_the_day_the_key_was_lost() {
+        let (key, root) = made(None, SignatureAlgorithm::Sm2Sm3, Use::Root);
+        let (_, leaf) = made(Some((&key, &root)), SignatureAlgorithm::Sm2Sm3, Use::Signer);
+        let (lost, revoked) = (NOW.plus_seconds(-7_200), NOW.plus_seconds(-60));
+        let extension = |oid: &str, critical: bool, value: Vec<u8>| {
+            let critical = if critical { write::boolean(true) } else { Vec::new() };
+            write::sequence(&[write::oid(oid), critical, write::octet_string(&value)])
+        };
+        let invalid = |at: UnixMillis| extension(INVALIDITY_DATE, false, write::generalized_time(at));
+        let entry = |at| Answer::Revoked(Revoked { serial: leaf.serial().to_vec(), at, reason: Some(1) });
+        for (name, answer, extensions, want) in [
+            ("nothing more", entry(revoked), vec![], Some(entry(revoked))),
+            ("lost before", entry(revoked), vec![invalid(lost)], Some(entry(lost))),
+            ("a later day is none", entry(revoked), vec![invalid(NOW)], Some(entry(revoked))),
+            (
+                "unreadable",
+                entry(revoked),
+                vec![extension(INVALIDITY_DATE, false, write::octet_string(b"then"))],
+                Some(entry(revoked)),
+            ),
+            (
+                "beside another",
+                entry(revoked),
+                vec![extension("1.2.3", false, vec![5, 0]), invalid(lost)],
+                Some(entry(lost)),
+            ),
+            ("of one that is good", Answer::Good, vec![invalid(lost)], Some(Answer::Good)),
+            ("critical and not known", entry(revoked), vec![extension("1.2.3", true, vec![5, 0])], None),
+        ] {
+            let period = (NOW, NOW.plus_seconds(600));
+            let der = respond_with((&key, &root), &root, leaf.serial(), &answer, period, &extensions).unwrap();
+            let told = Response::parse(&der).ok();
+            let told = told.as_ref().map(|told| told.about(&leaf, &root, NOW).unwrap().0.answer.clone());
+            assert_eq!(told, want, "{name}");
         }
     }
 
