@@ -158,6 +158,16 @@ fn containers_of_others() {
     assert_eq!(with(&[("c.txt", b"c".to_vec())], false), e(Indeterminate, "UNSIGNED_FILES"));
     assert_eq!(with(&[("META-INF/manifest.xml", b"<m/>".to_vec())], false), passed);
     assert_eq!(with(&[("META-INF/manifest.xml", b"<m/>".to_vec())], true), e(Indeterminate, "UNSIGNED_FILES"));
+    // A signature that nobody here judges may be the worst of all.
+    for name in ["META-INF/signatures.xml", "META-INF/Signatures001.xml", "META-INF/xadesSignatures.xml"] {
+        let xades = (name, b"<asic:XAdESSignatures/>".to_vec());
+        assert_eq!(with(std::slice::from_ref(&xades), false), e(Indeterminate, "ASIC_XADES"), "{name}");
+        assert_eq!(
+            run(&[&base[..3], &[(name, &xades.1[..])]].concat(), false),
+            e(Indeterminate, "ASIC_XADES"),
+            "{name} alone"
+        );
+    }
     let loose = ("META-INF/signature9.p7s", p7s.clone());
     assert_eq!(with(&[loose], false), e(Indeterminate, "ASIC_SIGNATURE_NOT_IN_MANIFEST"));
     let second = manifest("META-INF/s2.p7s", DigestAlgorithm::Sm3, &[("a.txt", b"a"), ("c.txt", b"c")]);

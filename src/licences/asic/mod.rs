@@ -288,12 +288,13 @@ fn references<S: Source>(
 
 const WEAK: [&str; 2] = ["http://www.w3.org/2000/09/xmldsig#sha1", "http://www.w3.org/2001/04/xmldsig-more#md5"];
 
-/// Signatures of other kinds: they are told, so that nobody takes them for judged.
+/// Signatures of other kinds: they are told, so that nobody takes them for judged; a file with one is not confirmed, since that one
+/// may be the worst of all.
 fn others<S: Source>(archive: &Archive<S>, own: &HashSet<String>, report: &mut Report) {
     for entry in archive.files().filter(|e| !own.contains(&e.name)) {
         let name = entry.name.to_ascii_lowercase();
         let (code, refuse) = match () {
-            () if is_meta(&name, ".xml") && name.contains("signatures") => ("ASIC_XADES", report.signatures.is_empty()),
+            () if is_meta(&name, ".xml") && name.contains("signatures") => ("ASIC_XADES", true),
             () if is_meta(&name, ".p7s") => ("ASIC_SIGNATURE_NOT_IN_MANIFEST", true),
             () if is_meta(&name, ".tst") => ("ASIC_TIMESTAMP_NOT_USED", false),
             () if is_meta(&name, ".ers") => ("ASIC_EVIDENCE_NOT_USED", false),

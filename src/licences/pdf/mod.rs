@@ -148,6 +148,10 @@ fn judge<S: Source>(
     signature: &Signature,
     verdict: &mut SignatureVerdict,
 ) -> Result<(), Finding> {
+    if !is_known(&signature.sub_filter) && !signature.contents.starts_with(&[0x30]) {
+        let detail = shown(&signature.sub_filter);
+        return Err(Finding::doubt(8, "PDF_SUBFILTER", SigConstraintsFailure, detail));
+    }
     let value = value(signature)?;
     let octets = ranges(source, signature);
     match (form(value), signature.sub_filter.as_str()) {
@@ -172,6 +176,14 @@ fn judge<S: Source>(
         (Form::Raw, _) => Err(Finding::doubt(11, "RAW_SIGNATURE_NO_CERT", NoSigningCertificateFound, "")),
         (Form::None, _) => Err(Finding::format(8, "SIGNED_VALUE_DER", "")),
     }
+}
+
+/// Whether a signature is of a kind that ISO 32000-2 §12.8.3 or EN 319 142-1 names. The value of any other kind is looked at, and where
+/// it is nothing that is known here either, nobody can tell whether it is good.
+fn is_known(sub_filter: &str) -> bool {
+    const KNOWN: [&str; 5] =
+        ["", "adbe.pkcs7.detached", "adbe.pkcs7.sha1", "adbe.x509.rsa_sha1", "ETSI.CAdES.detached"];
+    KNOWN.contains(&sub_filter)
 }
 
 fn digest<S: Source>(octets: &Ranges<'_, S>, by: DigestAlgorithm) -> Result<Vec<u8>, Finding> {

@@ -159,6 +159,26 @@ fn a_national_seal_in_the_place_of_a_signature() {
 }
 
 #[test]
+fn signatures_of_other_kinds() {
+    let signer = party(SignatureAlgorithm::EcdsaP256Sha256, Use::Signer);
+    let cms = by(&signer, Spelling::International, None);
+    let xades: &dyn Fn(&[u8]) -> Vec<u8> =
+        &|_| b"<ds:Signature xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\"/>".to_vec();
+    let nothing: &dyn Fn(&[u8]) -> Vec<u8> = &|_| Vec::new();
+    for (kind, value, want) in [
+        ("ETSI.XAdES.detached", xades, (Indeterminate, Some("PDF_SUBFILTER"))),
+        ("Vendor.9", nothing, (Indeterminate, Some("PDF_SUBFILTER"))),
+        ("Vendor.9", &cms, (TotalPassed, None)),
+        ("ETSI.CAdES.detached", xades, (TotalFailed, Some("SIGNED_VALUE_DER"))),
+        ("adbe.pkcs7.detached", nothing, (TotalFailed, Some("SIGNED_VALUE_DER"))),
+        ("adbe.x509.rsa_sha1", &cms, (Indeterminate, Some("REF_DIGEST_ALG_WEAK"))),
+    ] {
+        let pdf = fill(document(signature(&format!("/SubFilter/{kind}"))), value);
+        assert_eq!(code(&pdf, &profile(&signer, None)), want, "{kind}");
+    }
+}
+
+#[test]
 fn ranges_that_leave_something_out() {
     let signer = party(SignatureAlgorithm::EcdsaP256Sha256, Use::Signer);
     let profile = profile(&signer, None);
