@@ -73,3 +73,44 @@ fn one_of_a_kind_and_what_is_refused() {
     let listed = tongban(&["licence", "make", "--list"]);
     assert!(listed.status.success() && text(&listed).lines().count() >= 70, "{}", text(&listed));
 }
+
+/// What a script goes by: 0 all passed, 1 something failed, 2 nothing failed and something is not confirmed.
+#[test]
+fn exit_codes_of_verify() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    let made = tongban(&["licence", "make", "--out", &place("m"), "--format", "ofd", "--variation", "all"]);
+    assert!(made.status.success(), "{}", text(&made));
+    std::fs::create_dir(place("empty")).unwrap();
+    let policy = place("m/policy.toml");
+    let (good, bad, gone) = (place("m/ofd/good.ofd"), place("m/ofd/data-changed.ofd"), place("none.ofd"));
+    let unsigned = place("m/ofd/list-empty.ofd");
+    for (files, want, lines_told) in [
+        (&[&good][..], 0, 1),
+        (&[&good, &good], 0, 2),
+        (&[&good, &unsigned], 2, 2),
+        (&[&gone], 2, 1),
+        (&[&good, &gone], 2, 2),
+        (&[&bad], 1, 1),
+        (&[&bad, &gone], 1, 2),
+        (&[&unsigned, &bad, &good], 1, 3),
+        (&[&place("empty")], 2, 0),
+    ] {
+        let files: Vec<&str> = files.iter().map(|file| file.as_str()).collect();
+        let done = tongban(&[&["verify", "--json", "--policy", &policy][..], &files].concat());
+        assert_eq!(done.status.code(), Some(want), "{files:?}: {}", text(&done));
+        assert_eq!(lines(&done).len(), lines_told, "{files:?}: {}", text(&done));
+    }
+    // Who stops reading has not been told that all is well.
+    let many = place("many");
+    std::fs::create_dir(&many).unwrap();
+    (0..400).for_each(|n| std::fs::hard_link(&good, format!("{many}/{n:04}.ofd")).unwrap());
+    let binary = std::process::Command::new(env!("CARGO_BIN_EXE_tongban"))
+        .args(["verify", "--json", "--policy", &policy, &many])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn();
+    let mut run = binary.unwrap();
+    drop(run.stdout.take());
+    assert_eq!(run.wait().unwrap().code(), Some(2));
+}

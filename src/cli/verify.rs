@@ -3,6 +3,8 @@
 //! Exit codes: 0 all passed, 1 something failed, 2 something could not be confirmed (or the call was wrong).
 
 mod files;
+#[cfg(test)]
+mod vectors;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
@@ -196,17 +198,19 @@ pub fn run(args: VerifyArgs) -> ExitCode {
     if let Some(told) = found.left_out() {
         eprintln!("tongban verify: {told}");
     }
+    if found.items.is_empty() {
+        eprintln!("tongban verify: 没有可核验的文件 · nothing to verify");
+    }
     let with_folder = args.files.iter().any(|path| path.is_dir());
-    let worst = examine_all(&found.items, &judge, args.json, with_folder);
-    match worst {
-        _ if found.items.iter().any(|item| item.refused.is_some()) => ExitCode::from(2),
+    match examine_all(&found.items, &judge, args.json, with_folder) {
         None | Some(Indication::Indeterminate) => ExitCode::from(2),
         Some(Indication::TotalPassed) => ExitCode::SUCCESS,
         Some(Indication::TotalFailed) => ExitCode::from(1),
     }
 }
 
-/// All cores take files from one list; results are printed in the order of the list.
+/// All cores take files from one list; results are printed in the order of the list. Gives the worst of them; none when there is nothing,
+/// or when not all could be told of.
 fn examine_all(files: &[Item], judge: &Judge, json: bool, with_folder: bool) -> Option<Indication> {
     let bar = if with_folder { bar(files.len() as u64, "份 files") } else { ProgressBar::hidden() };
     let next = AtomicUsize::new(0);
@@ -231,7 +235,9 @@ fn examine_all(files: &[Item], judge: &Judge, json: bool, with_folder: bool) -> 
         }
     });
     bar.finish_and_clear();
-    printer.into_inner().unwrap_or_else(|e| e.into_inner()).worst
+    let printer = printer.into_inner().unwrap_or_else(|e| e.into_inner());
+    // Where nobody read to the end, some were not examined.
+    if printer.broken && printer.worst == Some(Indication::TotalPassed) { None } else { printer.worst }
 }
 
 /// Keeps finished reports until it is their turn.
@@ -495,6 +501,18 @@ mod tests {
             [&["f", "--at", "yesterday"][..], &["f", "--anchor", "/no/such/file"], &["f", "--coverage", "all"], &[]]
         {
             assert!(profile_of(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn help_says_what_a_common_anchor_cannot_tell_apart() {
+        use clap::CommandFactory;
+        let help = Cli::command().render_long_help().to_string();
+        let (_, anchor) = help.split_once("--anchor <FILE>").unwrap();
+        let (anchor, _) = anchor.split_once("--signer-anchor <FILE>").unwrap();
+        let anchor = anchor.split_whitespace().collect::<Vec<_>>().join(" ");
+        for says in ["for signers and seal makers", "can make a seal in another's name", "--maker-anchor"] {
+            assert!(anchor.contains(says), "{says}: {anchor}");
         }
     }
 
