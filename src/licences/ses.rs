@@ -245,7 +245,8 @@ fn oid(element: &Element<'_>, what: &'static str) -> Result<Oid, SesError> {
 /// A time type, or a string type with a time in it: some producers print where they should encode.
 fn written(element: &Element<'_>, what: &'static str) -> Result<Option<times::Written>, SesError> {
     let text = match element.tag {
-        tag::UTC_TIME | tag::GENERALIZED_TIME => String::from_utf8_lossy(element.content).into_owned(),
+        tag::UTC_TIME => String::from_utf8_lossy(element.content).into_owned(),
+        tag::GENERALIZED_TIME => return Ok(times::read_generalized(&String::from_utf8_lossy(element.content))),
         _ => text(element, what)?,
     };
     Ok(times::read(&text))

@@ -34,6 +34,13 @@ pub fn read(text: &str) -> Option<Written> {
     Some(Written { at: UnixMillis(midnight + seconds * 1_000 + fraction), local: zone_s.is_none() })
 }
 
+/// As [`read`], for a GeneralizedTime: seconds may be left out of it, as BER allows, where a UTCTime has as many digits.
+pub fn read_generalized(text: &str) -> Option<Written> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (moment, rest) = text.split_at_checked(digits)?;
+    if digits == 12 && !rest.starts_with(['.', ',']) { read(&format!("{moment}00{rest}")) } else { read(text) }
+}
+
 /// UTC+8.
 const CHINA_S: i64 = 8 * 3_600;
 
@@ -103,6 +110,10 @@ mod tests {
             let got = read(text).unwrap_or_else(|| panic!("{text}"));
             assert_eq!((got.at.to_string().as_str(), got.local), ("2020-10-23T11:45:37.000Z", local), "{text}");
         }
+        for text in ["202010231145Z", "202010231945+0800", "202010231945", "20201023114500Z"] {
+            assert_eq!(read_generalized(text).unwrap().at.to_string(), "2020-10-23T11:45:00.000Z", "{text}");
+        }
+        assert_eq!(read_generalized("202010231145.5Z"), None, "half a minute, which nobody writes");
         assert_eq!(read("2020-01-25T07:31:56.377Z").unwrap().at.to_string(), "2020-01-25T07:31:56.377Z");
         for text in ["", "2020", "20201323114537Z", "20201023250000Z", "2020-10-23", "昨天", "20201023114537+9999"] {
             assert_eq!(read(text), None, "{text}");

@@ -79,6 +79,8 @@ pub struct Cms {
     pub streamed: bool,
     /// Another party signs the same, in the same object.
     pub second: bool,
+    /// All sign again, until there are so many signatures.
+    pub signers: usize,
 }
 
 pub type Edit = Box<dyn Fn(String) -> Vec<u8>>;
@@ -256,7 +258,7 @@ impl Draft {
         write::sequence(&[to_sign, cert, algorithm, self.bits(&signature)])
     }
 
-    fn cms(&self, world: &World, form: &Cms, xml: &[u8]) -> Vec<u8> {
+    pub fn cms(&self, world: &World, form: &Cms, xml: &[u8]) -> Vec<u8> {
         let base = if form.international { "1.2.840.113549.1.7." } else { "1.2.156.10197.6.1.4.2." };
         let data = if form.mixed_types { "1.2.840.113549.1.7.1".to_owned() } else { format!("{base}1") };
         let hash = DigestAlgorithm::Sm3.of(xml);
@@ -276,7 +278,7 @@ impl Draft {
         };
         let content: &[u8] = if form.inside { &hash } else { xml };
         let message = if form.attributes { of(content) } else { content.to_vec() };
-        let by = |party: &Party| {
+        let by = |party: &&Party| {
             let issuer = [party.cert.issuer().to_vec(), write::tlv(tag::INTEGER, party.cert.serial())];
             let mut info = vec![write::small(1), write::sequence(&issuer), digest.clone()];
             if form.attributes {
@@ -300,7 +302,7 @@ impl Draft {
             write::set_of(std::slice::from_ref(&digest)),
             write::sequence(&inner),
             write::explicit(0, &certificates.concat()),
-            write::set_of(&parties.iter().map(|party| by(party)).collect::<Vec<_>>()),
+            write::set_of(&parties.iter().cycle().take(parties.len().max(form.signers)).map(by).collect::<Vec<_>>()),
         ]);
         let all = write::sequence(&[write::oid(&format!("{base}2")), write::explicit(0, &signed)]);
         if form.streamed { ber::streamed(&all, usize::MAX) } else { all }
@@ -406,10 +408,15 @@ impl World {
     }
 
     pub fn report(&self, name: &str, draft: &Draft) -> Report {
+        self.judged(name, draft.package(self), draft)
+    }
+
+    /// As [`World::report`], of a package that is made already.
+    pub fn judged(&self, name: &str, package: Vec<u8>, draft: &Draft) -> Report {
         let mut profile = self.profile();
         let made = draft.certificate.and_then(|make| Certificate::parse(&make(self)).ok());
         profile.anchors.signers.push(self.second.cert.clone());
         profile.anchors.signers.extend(made);
-        verify(name, draft.package(self), &profile)
+        verify(name, package, &profile)
     }
 }
