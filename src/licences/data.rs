@@ -83,11 +83,16 @@ pub enum NoDatum {
 #[derive(Clone, Debug, Default)]
 pub struct LicenceData {
     pub data: Vec<Datum>,
+    /// More than [`VALUES_MAX`]: what is left out might say otherwise than what is here.
+    too_many: bool,
 }
 
 impl LicenceData {
     /// The one covered value of that name.
     pub fn get(&self, name: &str) -> Result<&Datum, NoDatum> {
+        if self.too_many {
+            return Err(NoDatum::Conflict);
+        }
         let mut covered = self.data.iter().filter(|d| d.name == name && d.covered);
         match covered.next() {
             Some(first) if covered.all(|other| other.value == first.value) => Ok(first),
@@ -113,6 +118,9 @@ impl LicenceData {
 
     /// Findings about the values; none of them changes a verdict on seals.
     pub(super) fn findings(&self) -> Vec<Finding> {
+        if self.too_many {
+            return vec![Finding::note(21, "LICENCE_DATA_TOO_MANY", format!("more than {VALUES_MAX} values"))];
+        }
         let mut out = Vec::new();
         for d in self.data.iter().filter(|d| d.name == names::IDENTIFIER) {
             match d.value.parse::<LicenceId>() {
@@ -174,8 +182,14 @@ pub fn is_long_term(text: &str) -> bool {
     matches!(text.trim(), "长期" | "长期有效" | "永久" | "无固定期限" | "9999-12-31" | "99991231" | "9999年12月31日")
 }
 
+/// Most values that are kept; a licence has some twenty, each in two or three files.
+const VALUES_MAX: usize = 500;
+/// Longest value, in octets.
+const VALUE_MAX: usize = 4_096;
 /// Largest file that is looked into for values.
 const DATA_MAX: u64 = 2 << 20;
+/// Largest of JSON, which takes many times its size in memory.
+const JSON_MAX: usize = 512 << 10;
 /// Most files that are looked into.
 const FILES_MAX: usize = 32;
 
@@ -195,7 +209,7 @@ pub(super) fn collect<S: Source>(
             found.document(root);
         }
     }
-    LicenceData { data: found.values.data }
+    found.values.into()
 }
 
 /// What the claims of a credential say; `place` tells which part of it a top-level claim stands in.
@@ -208,13 +222,20 @@ pub(super) fn of_claims(claims: &serde_json::Map<String, Value>, place: &dyn Fn(
             other => found.walk_json(other, &file, true),
         }
     }
-    LicenceData { data: found.data }
+    found.into()
 }
 
 /// Values met so far.
 #[derive(Default)]
 struct Values {
     data: Vec<Datum>,
+    too_many: bool,
+}
+
+impl From<Values> for LicenceData {
+    fn from(Values { data, too_many }: Values) -> Self {
+        Self { data, too_many }
+    }
 }
 
 impl Values {
@@ -222,11 +243,14 @@ impl Values {
         let value = value.trim();
         if let Some(name) = canonical(name)
             && !value.is_empty()
-            && value.len() <= 4_096
+            && value.len() <= VALUE_MAX
         {
-            let datum = Datum { name, value: value.to_owned(), file: file.to_owned(), covered };
-            if !self.data.contains(&datum) {
-                self.data.push(datum);
+            let same = |d: &Datum| d.name == name && d.value == value && d.file == file && d.covered == covered;
+            if self.data.iter().any(same) {
+            } else if self.data.len() == VALUES_MAX {
+                self.too_many = true;
+            } else {
+                self.data.push(Datum { name, value: value.to_owned(), file: file.to_owned(), covered });
             }
         }
     }
@@ -306,7 +330,9 @@ impl<S: Source> Collector<'_, S> {
         let covered = self.vouched(file, &bytes);
         if let Ok(tree) = xml::parse(&bytes, &xml::Limits::default()) {
             self.values.walk_xml(&tree, file, covered);
-        } else if let Ok(json) = serde_json::from_slice::<Value>(&bytes) {
+        } else if bytes.len() <= JSON_MAX
+            && let Ok(json) = serde_json::from_slice::<Value>(&bytes)
+        {
             self.values.walk_json(&json, file, covered);
         }
     }
@@ -314,28 +340,35 @@ impl<S: Source> Collector<'_, S> {
     /// A custom tag gives its value as text, or points to an object of a page; then page and tag must both be covered.
     fn tag(&mut self, file: &str, root: &str, document: &Element, document_covered: bool) {
         let Some((tree, tag_covered)) = self.tree(file) else { return };
-        let mut pages: HashMap<String, Option<(String, Element, bool)>> = HashMap::new();
-        for tag in &tree.children {
-            if canonical(&tag.name).is_none() {
-                continue;
+        let tags = || tree.children.iter().filter(|tag| canonical(&tag.name).is_some());
+        // Each page is looked through once, for all that is pointed to, and then let go.
+        let mut wanted: HashMap<&str, HashMap<&str, String>> = HashMap::new();
+        for (page, object) in tags().flat_map(references) {
+            wanted.entry(page).or_default().entry(object).or_default();
+        }
+        let mut pages: HashMap<&str, (String, bool)> = HashMap::new();
+        for (id, objects) in &mut wanted {
+            if let Some((name, page, page_covered)) = self.page(root, document, id) {
+                texts(&page, objects);
+                pages.insert(id, (name, page_covered));
             }
+        }
+        for tag in tags() {
             if tag.children.is_empty() {
                 self.values.add(&tag.name, &tag.text, file, tag_covered);
                 continue;
             }
-            let (mut text, mut covered, mut at) = (String::new(), tag_covered && document_covered, file.to_owned());
-            for reference in tag.all("ObjectRef") {
-                let Some(page) = reference.attr("PageRef") else { continue };
-                if !pages.contains_key(page) {
-                    let loaded = self.page(root, document, page);
-                    pages.insert(page.to_owned(), loaded);
+            let (mut text, mut covered, mut at) = (String::new(), tag_covered && document_covered, file);
+            for (page, object) in references(tag) {
+                let Some((name, page_covered)) = pages.get(page) else { continue };
+                // A value that is too long is none, however much longer it would be.
+                if text.len() <= VALUE_MAX {
+                    text.push_str(&wanted[page][object]);
                 }
-                let Some(Some((name, page, page_covered))) = pages.get(page) else { continue };
-                object_text(page, reference.trimmed(), &mut text);
                 covered &= *page_covered;
-                at.clone_from(name);
+                at = name;
             }
-            self.values.add(&tag.name, &text, &at, covered);
+            self.values.add(&tag.name, &text, at, covered);
         }
     }
 
@@ -349,13 +382,17 @@ impl<S: Source> Collector<'_, S> {
     }
 }
 
-/// Text of the object with that ID.
-fn object_text(element: &Element, id: &str, out: &mut String) {
+/// What a tag points to: page and object, by their IDs.
+fn references(tag: &Element) -> impl Iterator<Item = (&str, &str)> {
+    tag.all("ObjectRef").filter_map(|reference| Some((reference.attr("PageRef")?, reference.trimmed())))
+}
+
+/// Collects the text of the objects with these IDs.
+fn texts(element: &Element, objects: &mut HashMap<&str, String>) {
     for child in &element.children {
-        if child.attr("ID") == Some(id) {
-            child.all("TextCode").for_each(|code| out.push_str(code.trimmed()));
-        } else {
-            object_text(child, id, out);
+        match child.attr("ID").and_then(|id| objects.get_mut(id)) {
+            Some(text) => child.all("TextCode").for_each(|code| text.push_str(code.trimmed())),
+            None => texts(child, objects),
         }
     }
 }
@@ -391,7 +428,7 @@ mod tests {
             file: file.to_owned(),
             covered,
         };
-        let data = |data: &[Datum]| LicenceData { data: data.to_vec() };
+        let data = |data: &[Datum]| LicenceData { data: data.to_vec(), too_many: false };
         let (a, b, forged) = (datum("A", "x", true), datum("B", "y", true), datum("C", "OFD.xml", false));
         for (values, want) in [
             (vec![], Err(NoDatum::Missing)),

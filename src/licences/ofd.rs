@@ -210,9 +210,14 @@ fn bodies<S: Source>(archive: &Archive<S>, root: &Element) -> Result<Vec<DocBody
     Ok(out)
 }
 
+/// Entry name of the list of signatures that a document names.
+pub fn list_at<S: Source>(archive: &Archive<S>, loc: &str) -> Result<String, Finding> {
+    locate(archive, ENTRANCE, loc).map_err(|e| bad_loc(2, loc, e))
+}
+
 /// Reads one `Signatures.xml`: its entry name and its lines.
 pub fn signature_list<S: Source>(archive: &Archive<S>, loc: &str) -> Result<(String, Vec<Listed>), Finding> {
-    let file = locate(archive, ENTRANCE, loc).map_err(|e| bad_loc(2, loc, e))?;
+    let file = list_at(archive, loc)?;
     if archive.find(&file).is_none() {
         return Err(Finding::doubt(4, "SIGNATURES_XML_MISSING", SubIndication::SignedDataNotFound, file));
     }

@@ -107,9 +107,13 @@ fn listed<S: Source>(
     report: &mut Report,
 ) -> Result<(Vec<String>, Vec<Listed>), Finding> {
     let (mut lists, mut listed) = (Vec::new(), Vec::<Listed>::new());
+    let mut seen = HashSet::new();
     for loc in entrance.bodies.iter().filter_map(|body| body.signatures.as_deref()) {
+        // Any number of documents may name one list: it is read once.
+        if !seen.insert(ofd::list_at(archive, loc)?) {
+            continue;
+        }
         match ofd::signature_list(archive, loc) {
-            Ok((file, _)) if lists.contains(&file) => {}
             Ok((file, lines)) => {
                 lists.push(file);
                 listed.extend(lines);

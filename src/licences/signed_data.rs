@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::io;
 
 use super::profile::Profile;
-use super::report::SignatureVerdict;
+use super::report::{SignatureVerdict, few_covered};
 use super::suite;
 use super::times::Written;
 use super::trusted::{self, Role};
@@ -59,6 +59,8 @@ pub(super) fn each_signer(
     judge: &mut dyn FnMut(&SignerInfo, &mut SignatureVerdict) -> Result<(), Finding>,
 ) -> Result<Vec<SignatureVerdict>, Finding> {
     let [first, others @ ..] = data.signers.as_slice() else { return Err(finding(&CmsError::NoSigner)) };
+    // Each of them gets what the signature covers.
+    few_covered(verdict.covered.len() * data.signers.len())?;
     let blank = verdict.clone();
     let mut judged = |signer: &SignerInfo, verdict: &mut SignatureVerdict| {
         if let Err(finding) = judge(signer, verdict) {

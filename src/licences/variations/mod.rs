@@ -5,9 +5,10 @@
 //!  values    seals and seal signatures: strings, lists, algorithms, encodings     times     how a time is written
 //!  plain     SignedData in the place of a seal                                    text      XML, locations, digests' names
 //!  packages  documents, signatures, coverage, archives                            parties   certificates, and who is trusted for what
-//!  mixed     several signatures of several kinds on one package
+//!  mixed     several signatures of several kinds on one package                     bounds  what a file may ask of us
 //! ```
 
+mod bounds;
 mod mixed;
 mod packages;
 mod parties;
