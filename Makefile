@@ -4,7 +4,7 @@
 
 # Everything, once SoftHSM2 and poppler are there: unit tests, whole-system tests through real sockets, policy cases; on SQLite and on a real PostgreSQL, with a
 # real identity provider and a real object storage (npm's oidc-provider and s3rver, installed into target/; Node from Debian where it is missing),
-# and sealed papers in another reader (PyPI's easyofd, there too).
+# and sealed papers in other readers (PyPI's easyofd, npm's ofd.js, there too).
 test:
 	tests/tools/need openssl openssl "time-stamps, revocation and evidence with OpenSSL"
 	tests/tools/need softhsm2-util softhsm2 "keys in tokens"

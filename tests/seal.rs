@@ -14,6 +14,7 @@ use tongban::app::demo::token_for;
 use tongban::app::demo::tokens::Options;
 use tongban::app::demo::walk::Window;
 use tongban::app::demo::world::{A, WINDOW, World};
+use tongban::formats::zip::{self, Archive, DosTime, Limits, Packing};
 use tongban::licences::make::{Paper, PaperKind, unsealed};
 use tongban::terms::UnixMillis;
 use tongban::trust::certificate::Certificate;
@@ -158,6 +159,7 @@ fn sealed_papers_open_elsewhere_and_openssl_finds_their_signatures_good() {
     for (file, want) in all.iter().zip([&["Seal"][..], &["Sign"], &["Sign", "Seal"], &["Seal"]]) {
         assert_eq!(tools::sealed::verified_by_openssl(Path::new(file)), want, "{file}");
     }
+    verified_by_another_reader(&place, &[&sealed, &both, &licence]);
     let Some(found) = tools::sealed::read_elsewhere(&all.map(Path::new)) else { return };
     for (file, found) in all.iter().zip(&found) {
         if *file == signed {
@@ -168,6 +170,33 @@ fn sealed_papers_open_elsewhere_and_openssl_finds_their_signatures_good() {
     }
     let texts = found[0]["texts"].as_array().expect("texts");
     assert!(texts.iter().any(|text| text == "测试证照"), "{texts:?}");
+}
+
+/// Seals that hold there, and no longer when a covered file or the signed value is another.
+fn verified_by_another_reader(place: &Place, sealed: &[&str]) {
+    let with_bent = |from: &str, name: &str| {
+        let package = std::fs::read(from).expect("a package");
+        let archive = Archive::open(package, &Limits::default()).expect("an archive");
+        let mut out = zip::Writer::new(Vec::new(), DosTime::EPOCH);
+        for entry in archive.files() {
+            let mut octets = archive.read(&entry.name, 1 << 20).expect("an entry");
+            // Near the end of a signed value lies its signature.
+            let at = octets.len().saturating_sub(20);
+            octets[at] ^= u8::from(entry.name.ends_with(name));
+            out.add(&entry.name, Packing::Deflated, &octets).expect("written");
+        }
+        place.write(&format!("bent-{name}"), &out.finish().expect("written"))
+    };
+    let (page, value) = (with_bent(sealed[0], "data.json"), with_bent(sealed[0], "SignedValue.dat"));
+    let all: Vec<&Path> = sealed.iter().copied().chain([&*page, &*value]).map(Path::new).collect();
+    let Some(found) = tools::sealed::verified_elsewhere(&all) else { return };
+    let told = |found: &serde_json::Value| (found["signature"].clone(), found["digests"].clone());
+    for (nth, found) in found.iter().enumerate() {
+        let seals = found["seals"].as_array().expect("seals");
+        assert!(found["pages"] == 1 && seals.len() == 1 && seals[0]["files"].as_u64() >= Some(8), "{found}");
+        let want = (nth != sealed.len() + 1, nth != sealed.len());
+        assert_eq!(told(&seals[0]), (want.0.into(), want.1.into()), "{found}");
+    }
 }
 
 #[test]

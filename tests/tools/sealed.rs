@@ -1,5 +1,6 @@
-//! Sealed OFD before programs that share nothing with this project: a reader that opens and draws them (PyPI's easyofd), and
-//! OpenSSL, which verifies every SM2 signature over octets that its own `asn1parse` cuts out, and every SM3.
+//! Sealed OFD before programs that share nothing with this project: a reader that opens and draws them (PyPI's easyofd), one that opens
+//! and verifies them (npm's ofd.js), and OpenSSL, which verifies every SM2 signature over octets that its own `asn1parse` cuts out, and
+//! every SM3.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,23 +11,45 @@ use serde_json::Value;
 
 use super::text;
 
-/// What the reader found in each file; nothing where it cannot be installed, which is told.
-pub fn read_elsewhere(files: &[&Path]) -> Option<Vec<Value>> {
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools");
-    let installed = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ofd-reader");
+/// Where our scripts are.
+fn tools() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools")
+}
+
+/// The folder that a script installed something into; nothing where it cannot, which is told.
+fn installed(script: &str) -> Option<PathBuf> {
+    let installed = Path::new(env!("CARGO_TARGET_TMPDIR")).join(script);
     // Tests of several processes may come here at once.
     let lock = fs::File::create(installed.with_extension("lock")).expect("a lock");
     lock.lock().expect("locked");
-    let done = Command::new(tools.join("ofd-reader")).arg(&installed).status().expect("a shell");
+    let done = Command::new(tools().join(script)).arg(&installed).status().expect("a shell");
     drop(lock);
     match done.code() {
-        Some(0) => {}
+        Some(0) => Some(installed),
         Some(3) => {
-            println!("skipped: easyofd is not here, and cannot be installed");
-            return None;
+            println!("skipped: what tests/tools/{script} installs is not here, and cannot be had");
+            None
         }
-        other => panic!("tests/tools/ofd-reader ended with {other:?}"),
+        other => panic!("tests/tools/{script} ended with {other:?}"),
     }
+}
+
+fn json_lines(output: &std::process::Output) -> Vec<Value> {
+    assert!(output.status.success(), "the reader does not open it: {}", text(output));
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// What a reader that verifies says of the seals of each file.
+pub fn verified_elsewhere(files: &[&Path]) -> Option<Vec<Value>> {
+    let bundle = installed("ofd-verifier")?.join("ofd.common.js");
+    let output = Command::new("node").arg(tools().join("ofd/verify.js")).arg(bundle).args(files).output();
+    Some(json_lines(&output.expect("Node runs")))
+}
+
+/// What the reader found in each file.
+pub fn read_elsewhere(files: &[&Path]) -> Option<Vec<Value>> {
+    let installed = installed("ofd-reader")?;
     let place = tempfile::tempdir().expect("a folder");
     let mut command = Command::new(installed.join("bin/python"));
     // What the reader leaves behind goes with the folder.
@@ -34,13 +57,10 @@ pub fn read_elsewhere(files: &[&Path]) -> Option<Vec<Value>> {
         .current_dir(&place)
         .env("TMPDIR", place.path())
         .arg("-B")
-        .arg(tools.join("ofd/read.py"))
+        .arg(tools().join("ofd/read.py"))
         .args(files)
         .output();
-    let output = output.expect("Python runs");
-    assert!(output.status.success(), "the reader does not open it: {}", text(&output));
-    let lines = String::from_utf8(output.stdout).expect("text");
-    Some(lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect())
+    Some(json_lines(&output.expect("Python runs")))
 }
 
 /// The reader took text from the page, and drew one seal where it belongs: inside its box, and nothing beside it.
