@@ -15,6 +15,7 @@ use std::borrow::Cow;
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
+use smol_str::SmolStr;
 
 /// How much a document may ask of us.
 #[derive(Clone, Copy, Debug)]
@@ -69,12 +70,12 @@ impl XmlError {
     }
 }
 
-/// One element. Names without their prefix.
+/// One element. Names without their prefix; they are short, and kept in place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Element {
-    pub name: String,
+    pub name: SmolStr,
     /// In document order, namespace declarations left out; no name twice.
-    pub attributes: Vec<(String, String)>,
+    pub attributes: Vec<(SmolStr, SmolStr)>,
     pub children: Vec<Element>,
     /// All text directly inside, joined.
     pub text: String,
@@ -101,7 +102,7 @@ impl Element {
 
     /// The only child of that name, which must be there.
     pub fn one(&self, name: &'static str) -> Result<&Element, XmlError> {
-        self.at_most_one(name)?.ok_or_else(|| XmlError::Missing { parent: self.name.clone(), child: name })
+        self.at_most_one(name)?.ok_or_else(|| XmlError::Missing { parent: self.name.to_string(), child: name })
     }
 
     /// A value written as an attribute or, by some producers, as a child element. Both at once is a repetition.
@@ -120,7 +121,7 @@ impl Element {
 
     /// Fails unless the element has that name.
     pub fn named(self, name: &str) -> Result<Self, XmlError> {
-        if self.name == name { Ok(self) } else { Err(XmlError::Unexpected(self.name)) }
+        if self.name == name { Ok(self) } else { Err(XmlError::Unexpected(self.name.into())) }
     }
 }
 
@@ -263,7 +264,7 @@ fn begin(start: &BytesStart<'_>, nodes: &mut usize) -> Result<Element, XmlError>
         }
         *nodes += 1;
         let attribute = attribute.map_err(|e| match e {
-            quick_xml::events::attributes::AttrError::Duplicated(..) => XmlError::Repeated(element.name.clone()),
+            quick_xml::events::attributes::AttrError::Duplicated(..) => XmlError::Repeated(element.name.to_string()),
             other => XmlError::Syntax(other.to_string()),
         })?;
         let key: &str = attribute.key.as_ref();
@@ -272,7 +273,7 @@ fn begin(start: &BytesStart<'_>, nodes: &mut usize) -> Result<Element, XmlError>
         }
         let name = local(key);
         if element.attr(&name).is_some() {
-            return Err(XmlError::Repeated(name)); // a:ID and ID: which one would a reader take?
+            return Err(XmlError::Repeated(name.into())); // a:ID and ID: which one would a reader take?
         }
         if attribute.value.contains('<') {
             return Err(XmlError::Syntax("'<' in an attribute".to_owned()));
@@ -281,7 +282,7 @@ fn begin(start: &BytesStart<'_>, nodes: &mut usize) -> Result<Element, XmlError>
             quick_xml::Error::Escape(_) => XmlError::Entity,
             other => syntax(&other),
         })?;
-        element.attributes.push((name, value.into_owned()));
+        element.attributes.push((name, value.into()));
     }
     Ok(element)
 }
@@ -295,8 +296,8 @@ fn add(open: &mut [Element], text: &str) -> Result<(), XmlError> {
     Ok(())
 }
 
-fn local(name: &str) -> String {
-    name.rsplit(':').next().unwrap_or(name).to_owned()
+fn local(name: &str) -> SmolStr {
+    name.rsplit(':').next().unwrap_or(name).into()
 }
 
 fn five(name: &str) -> Result<char, XmlError> {

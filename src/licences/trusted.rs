@@ -215,11 +215,11 @@ fn valid_at_signing(cert: &Certificate, times: &Times) -> Vec<Finding> {
     let (from, to) = (cert.not_before(), cert.not_after());
     let mut out = Vec::new();
     if let Some(claimed) = times.claimed {
-        let detail = format!("{claimed} not in {from}..{to}");
+        let detail = || format!("{claimed} not in {from}..{to}");
         match within(claimed, from, to) {
             Within::Yes => {}
-            Within::Slack => out.push(Finding::note(15, "SIGN_TIME_ZONE", detail)),
-            Within::No => out.push(Finding::doubt(15, CODE, OutOfBoundsNoPoe, detail)),
+            Within::Slack => out.push(Finding::note(15, "SIGN_TIME_ZONE", detail())),
+            Within::No => out.push(Finding::doubt(15, CODE, OutOfBoundsNoPoe, detail())),
         }
     }
     if let Some(proven) = times.proven
@@ -311,12 +311,14 @@ fn validity(codes: &Codes, chain: &[Certificate], times: &Times) -> Vec<Finding>
     let mut out = Vec::new();
     for cert in judged {
         let (from, to) = (cert.not_before(), cert.not_after());
-        let detail = format!("{at} ({}) not in {from}..{to}", times.basis.word());
+        let detail = || format!("{at} ({}) not in {from}..{to}", times.basis.word());
         match within(at, from, to) {
             Within::Yes => {}
             // Only a claimed time may have been written in the wrong zone.
-            Within::Slack if times.basis == TimeBasis::Claimed => out.push(Finding::note(19, "SIGN_TIME_ZONE", detail)),
-            _ => out.push(Finding::doubt(19, codes.expired, OutOfBoundsNoPoe, detail)),
+            Within::Slack if times.basis == TimeBasis::Claimed => {
+                out.push(Finding::note(19, "SIGN_TIME_ZONE", detail()))
+            }
+            _ => out.push(Finding::doubt(19, codes.expired, OutOfBoundsNoPoe, detail())),
         }
     }
     out

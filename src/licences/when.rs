@@ -50,13 +50,13 @@ pub(super) fn times(
                 verdict.findings.push(Finding::note(14, "SIGN_TIME_ZONE", at.to_string()));
             }
             if let Some((from, to)) = seal {
-                let detail = format!("{at} not in {from}..{to}");
+                let detail = || format!("{at} not in {from}..{to}");
                 match within(at, from, to) {
                     Within::Yes => {}
-                    Within::Slack => verdict.findings.push(Finding::note(14, "SIGN_TIME_ZONE", detail)),
+                    Within::Slack => verdict.findings.push(Finding::note(14, "SIGN_TIME_ZONE", detail())),
                     Within::No => {
                         let code = "SEAL_NOT_VALID_AT_SIGNING";
-                        verdict.findings.push(Finding::doubt(14, code, SigConstraintsFailure, detail));
+                        verdict.findings.push(Finding::doubt(14, code, SigConstraintsFailure, detail()));
                     }
                 }
             }

@@ -4,8 +4,6 @@ use std::borrow::Cow;
 use std::io::{self, Read};
 
 use flate2::{Decompress, FlushDecompress, Status};
-use miniz_oxide::inflate::TINFLStatus;
-use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 
 use super::names::shown;
 use super::{Entry, Source, ZipError};
@@ -14,21 +12,24 @@ const WINDOW: usize = 16 << 10;
 /// Octets handed on at once: few enough to be in the nearest cache still when they are digested.
 const PIECE: usize = 32 << 10;
 
-/// Largest packed data that are unpacked at once.
-const PACKED_MAX: u64 = 128 << 10;
+/// Largest entry that is unpacked at once: into octets that the nearer caches hold.
+const AT_ONCE_MAX: u64 = 256 << 10;
 
-/// Unpacks a deflated entry at once, where both it and its packed data are small: no window is filled and copied from. None for others.
+/// Whether an entry is deflated, and both it and its packed data are small.
+pub(super) fn is_small(entry: &Entry) -> bool {
+    !entry.stored && entry.packed <= AT_ONCE_MAX && entry.size <= AT_ONCE_MAX
+}
+
+/// Unpacks a small entry at once into `out`: no window is filled and copied from.
 ///
 /// # Errors
 /// As [`EntryReader`]'s last `read`.
 pub(super) fn at_once<S: Source>(
     source: &S,
     entry: &Entry,
-    inflate: &mut DecompressorOxide,
-) -> Result<Option<Vec<u8>>, ZipError> {
-    if entry.stored || entry.packed > PACKED_MAX {
-        return Ok(None);
-    }
+    inflate: &mut Decompress,
+    out: &mut Vec<u8>,
+) -> Result<(), ZipError> {
     let packed = match source.slice(entry.data_at, entry.packed) {
         Some(inside) => Cow::Borrowed(inside),
         None => {
@@ -37,21 +38,23 @@ pub(super) fn at_once<S: Source>(
             Cow::Owned(read)
         }
     };
-    let mut whole = vec![0; entry.size as usize];
-    inflate.init();
-    let plain = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-    let (status, taken, made) = decompress(inflate, &packed, &mut whole, 0, plain);
+    let size = entry.size as usize;
+    out.clear();
+    // Room for one octet more, which must stay empty.
+    out.reserve(size + 1);
+    inflate.reset(false);
+    let status = inflate.decompress_vec(&packed, out, FlushDecompress::Finish);
     let wrong = match status {
-        TINFLStatus::Done if made < whole.len() => Some("shorter than declared"),
-        TINFLStatus::Done if taken < packed.len() => Some("octets after the deflate stream"),
-        TINFLStatus::Done if crc32fast::hash(&whole) != entry.crc => Some("CRC"),
-        TINFLStatus::Done => None,
-        TINFLStatus::HasMoreOutput => Some("longer than declared"),
-        TINFLStatus::FailedCannotMakeProgress | TINFLStatus::NeedsMoreInput => Some("deflate stream cut off"),
-        _ => Some("deflate stream"),
+        Err(_) => Some("deflate stream"),
+        Ok(_) if out.len() > size => Some("longer than declared"),
+        Ok(Status::StreamEnd) if out.len() < size => Some("shorter than declared"),
+        Ok(Status::StreamEnd) if inflate.total_in() < entry.packed => Some("octets after the deflate stream"),
+        Ok(Status::StreamEnd) if crc32fast::hash(out) != entry.crc => Some("CRC"),
+        Ok(Status::StreamEnd) => None,
+        Ok(_) => Some("deflate stream cut off"),
     };
     match wrong {
-        None => Ok(Some(whole)),
+        None => Ok(()),
         Some(what) => Err(ZipError::Damaged { name: shown(&entry.name), what }),
     }
 }

@@ -19,7 +19,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use miniz_oxide::inflate::core::DecompressorOxide;
+use flate2::Decompress;
 
 pub use entry::EntryReader;
 pub use writer::{DosTime, Packing, Writer};
@@ -298,10 +298,17 @@ pub struct Archive<S> {
 /// Small entries, unpacked and found right, by where their data begin: an examination looks at the same dozen again and again.
 #[derive(Default)]
 struct Kept {
-    entries: HashMap<u64, Arc<[u8]>>,
+    entries: HashMap<u64, Arc<Vec<u8>>>,
     octets: usize,
-    /// Some ten kilobytes of tables, made once.
-    inflate: Option<Box<DecompressorOxide>>,
+    tools: Option<Tools>,
+}
+
+/// What unpacking takes, made once.
+struct Tools {
+    /// Some ten kilobytes of tables, and a window.
+    inflate: Decompress,
+    /// Where entries that are not kept are unpacked to.
+    room: Vec<u8>,
 }
 
 impl fmt::Debug for Kept {
@@ -369,31 +376,30 @@ impl<S: Source> Archive<S> {
     /// # Errors
     /// When the entry is damaged, which may be after its last piece.
     pub fn each(&self, entry: &Entry, take: &mut dyn FnMut(&[u8])) -> Result<(), ZipError> {
-        if entry.size > Kept::ENTRY {
+        let (keep, small) = (entry.size <= Kept::ENTRY, entry::is_small(entry));
+        if !keep && !small {
             return self.reader(entry).each(take).map_err(ZipError::from_io);
         }
-        let kept = self.kept().entries.get(&entry.data_at).cloned();
+        let kept = keep.then(|| self.kept().entries.get(&entry.data_at).cloned()).flatten();
         if let Some(kept) = kept {
             take(&kept);
             return Ok(());
         }
-        let mut inflate = std::mem::take(&mut self.kept().inflate);
-        let whole = entry::at_once(&self.source, entry, inflate.get_or_insert_default())?;
-        let whole = match whole {
-            Some(whole) => whole,
-            None => {
-                let mut whole = Vec::with_capacity(entry.size as usize);
-                self.reader(entry).each(&mut |piece| whole.extend_from_slice(piece)).map_err(ZipError::from_io)?;
-                whole
-            }
-        };
-        take(&whole);
-        let mut kept = self.kept();
-        kept.inflate = inflate;
-        if kept.octets + whole.len() <= Kept::ALL {
-            kept.octets += whole.len();
-            kept.entries.insert(entry.data_at, whole.into());
+        let tools = self.kept().tools.take();
+        let mut tools = tools.unwrap_or_else(|| Tools { inflate: Decompress::new(false), room: Vec::new() });
+        if small {
+            entry::at_once(&self.source, entry, &mut tools.inflate, &mut tools.room)?;
+        } else {
+            tools.room.clear();
+            self.reader(entry).each(&mut |piece| tools.room.extend_from_slice(piece)).map_err(ZipError::from_io)?;
         }
+        take(&tools.room);
+        let mut kept = self.kept();
+        if keep && kept.octets + tools.room.len() <= Kept::ALL {
+            kept.octets += tools.room.len();
+            kept.entries.insert(entry.data_at, Arc::new(tools.room.clone()));
+        }
+        kept.tools = Some(tools);
         Ok(())
     }
 

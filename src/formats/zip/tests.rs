@@ -133,9 +133,11 @@ fn small_entries_are_unpacked_as_large_ones_are() {
         let bytes = archive(&[("a", Packing::Deflated, content)]);
         let entry = Archive::open(bytes.as_slice(), &Limits::default()).unwrap().entries()[0].clone();
         let (from, to) = (entry.data_at as usize, (entry.data_at + entry.packed) as usize);
-        let (mut damaged, mut inflate) = (0, Box::default());
+        let (mut damaged, mut inflate, mut room) = (0, Decompress::new(false), Vec::new());
         let mut ask = |bytes: &[u8], entry: &Entry| {
-            let at_once = entry::at_once(&bytes, entry, &mut inflate).map(Option::unwrap).map_err(|e| e.code());
+            assert!(entry::is_small(entry));
+            let at_once = entry::at_once(&bytes, entry, &mut inflate, &mut room).map_err(|e| e.code());
+            let at_once = at_once.map(|()| room.clone());
             let mut streamed = Vec::new();
             let all = EntryReader::new(&bytes, entry).each(&mut |piece| streamed.extend_from_slice(piece));
             let streamed = all.map(|()| streamed).map_err(|e| ZipError::from_io(e).code());

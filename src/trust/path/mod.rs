@@ -250,13 +250,10 @@ pub fn judge(question: &Question<'_>) -> Result<Path, PathError> {
 
 /// [`judge`] with at most `depth` authorities between leaf and anchor.
 pub fn judge_within(question: &Question<'_>, depth: usize) -> Result<Path, PathError> {
-    let (best, no_chain) = search(question, depth, question.at)?;
-    match best {
-        None => Err(no_chain),
-        Some(survey) => match survey.faults.into_iter().next() {
-            None => Ok(survey.path),
-            Some(fault) => Err(fault.error),
-        },
+    let survey = search(question, depth, question.at)?;
+    match survey.faults.into_iter().next() {
+        None => Ok(survey.path),
+        Some(fault) => Err(fault.error),
     }
 }
 
@@ -266,16 +263,11 @@ pub fn judge_within(question: &Question<'_>, depth: usize) -> Result<Path, PathE
 /// # Errors
 /// When no chain reaches an anchor.
 pub fn survey(question: &Question<'_>, known_at: UnixMillis) -> Result<Survey, PathError> {
-    let (best, no_chain) = search(question, DEFAULT_DEPTH, known_at)?;
-    best.ok_or(no_chain)
+    search(question, DEFAULT_DEPTH, known_at)
 }
 
-/// The best complete chain, if there is one, and why there is none otherwise.
-fn search(
-    question: &Question<'_>,
-    depth: usize,
-    known_at: UnixMillis,
-) -> Result<(Option<Survey>, PathError), PathError> {
+/// The best complete chain, or why there is none.
+fn search(question: &Question<'_>, depth: usize, known_at: UnixMillis) -> Result<Survey, PathError> {
     if question.anchors.is_empty() {
         return Err(PathError::NoAnchors);
     }
@@ -287,7 +279,7 @@ fn search(
         work: Work { signatures: MOST_SIGNATURES, comparisons: MOST_COMPARISONS },
         chain: vec![leaf],
         best: None,
-        no_chain: PathError::NoChain(leaf.subject_text()),
+        no_chain: None,
     };
     let ended = if question.anchors.iter().any(|anchor| anchor.der() == leaf.der()) {
         search.complete().map(|_| ())
@@ -295,7 +287,10 @@ fn search(
         search.extend().map(|_| ())
     };
     match ended {
-        Ok(()) => Ok((search.best, search.no_chain)),
+        Ok(()) => {
+            let no_chain = || search.no_chain.unwrap_or_else(|| PathError::NoChain(leaf.subject_text()));
+            search.best.ok_or_else(no_chain)
+        }
         Err(Exhausted) => Err(PathError::TooMuchWork(leaf.subject_text())),
     }
 }
@@ -308,7 +303,8 @@ struct Search<'a, 'q> {
     /// Leaf first.
     chain: Vec<&'a Certificate>,
     best: Option<Survey>,
-    no_chain: PathError,
+    /// Why there is none, where it is more than that no issuer is known.
+    no_chain: Option<PathError>,
 }
 
 impl Search<'_, '_> {
@@ -330,7 +326,7 @@ impl Search<'_, '_> {
                 // Same name, other key: a namesake is no issuer.
                 Err(SuiteError::Signature | SuiteError::Key) => continue,
                 Err(error) => {
-                    self.no_chain = PathError::Suite { certificate: last.subject_text(), error };
+                    self.no_chain = Some(PathError::Suite { certificate: last.subject_text(), error });
                     continue;
                 }
             }
