@@ -28,8 +28,11 @@ use crate::formats::der::{tag, write};
 /// A name, what is different, and the code that decides; none for a pass.
 type Row = (&'static str, fn(&World, &mut Draft), Option<&'static str>);
 
+/// A name, and what is different.
+type Habit = (&'static str, fn(&mut Draft));
+
 /// Habits that say nothing of any other: whoever has one may have each other one as well.
-const COMPANIONS: [(&str, fn(&mut Draft)); 5] = [
+const COMPANIONS: [Habit; 5] = [
     ("r and s in 64 octets", |d| d.raw_signatures = true),
     ("zero bits counted as unused", |d| d.count_zero_bits = true),
     ("packed, with descriptors", |d| {
