@@ -110,3 +110,82 @@ fn resident_memory_is_bounded() {
         assert!(most > 0 && most < MOST_KIB, "{name}: {most} KiB");
     }
 }
+
+/// A package of these files.
+fn packed(path: &Path, files: &[(String, String)]) {
+    let mut out = writer(path);
+    for (name, text) in files {
+        out.add(name, Packing::Stored, text.as_bytes()).expect("written");
+    }
+    out.finish().expect("written");
+}
+
+/// Files that hold as much of everything as is looked at, and more: what a licence says, documents, signatures.
+#[test]
+fn what_is_read_of_xml_is_bounded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("f.ofd");
+    let many = |n: usize, one: &dyn Fn(usize) -> String| (0..n).map(one).collect::<String>();
+    let entrance = |inside: &str| ("OFD.xml".to_owned(), format!("<OFD>{inside}</OFD>"));
+    let named = |name: &str, text: String| (name.to_owned(), text);
+    let document = "<DocBody><DocRoot>D/R.xml</DocRoot></DocBody>";
+    let custom = many(19_000, &|n| format!("<CustomData Name='certificateNumber'>{n:0>150}</CustomData>"));
+    let custom = format!("<DocBody><DocInfo><CustomDatas>{custom}</CustomDatas></DocInfo></DocBody>");
+    let elements = "<a/>".repeat(119_000);
+    let attributes = many(250, &|n| format!(" b{n}=''"));
+    let attributes = format!("<a{attributes}/>").repeat(900);
+    let tagged = |filling: &str| {
+        let root =
+            format!("<D><CustomTags>L.xml</CustomTags><Pages><Page ID='7' BaseLoc='P.xml'/></Pages>{filling}</D>");
+        let tag = format!("<v><certificateName><ObjectRef PageRef='7'>1</ObjectRef></certificateName>{filling}</v>");
+        vec![
+            entrance(document),
+            named("D/R.xml", root),
+            named("D/L.xml", format!("<L><CustomTag><FileLoc>T.xml</FileLoc></CustomTag>{filling}</L>")),
+            named("D/T.xml", tag),
+            named("D/P.xml", format!("<P><o ID='1'><TextCode>x</TextCode></o>{filling}</P>")),
+        ]
+    };
+    let listed = many(30, &|n| format!("<Attachment><FileLoc>{n}.json</FileLoc></Attachment>"));
+    let mut json = vec![
+        entrance(document),
+        named("D/R.xml", format!("<D><Attachments>L.xml</Attachments>{elements}</D>")),
+        named("D/L.xml", format!("<L>{listed}</L>")),
+    ];
+    json.extend((0..30).map(|n| (format!("D/{n}.json"), format!("[{}0]", "0,".repeat(130_000)))));
+    let reference = |n| format!("<Reference FileRef='/{n}'><CheckValue>AAAA</CheckValue></Reference>");
+    let references = many(20_000, &reference);
+    let signature = format!(
+        "<Signature><SignedInfo><References CheckMethod='SM3'>{references}</References></SignedInfo><SignedValue>V</SignedValue></Signature>"
+    );
+    let lines = many(48, &|n| format!("<Signature ID='{n}' BaseLoc='{n}.xml'/>"));
+    let mut signed =
+        vec![named("OFD.xml", ENTRANCE.to_owned()), named("S.xml", format!("<Signatures>{lines}</Signatures>"))];
+    signed.extend((0..48).map(|n| (format!("{n}.xml"), signature.clone())));
+    let documents =
+        many(15_000, &|n| format!("<DocBody><Signatures>{n}/{}.xml</Signatures></DocBody>", "s".repeat(150)));
+    let digest = "<DigestMethod Algorithm='http://www.w3.org/2001/04/xmlenc#sha256'/><DigestValue>AAAA</DigestValue>";
+    let object = |n| format!("<DataObjectReference URI='f{n}'>{digest}</DataObjectReference>");
+    let objects = many(10_500, &object);
+    let manifest = |n| {
+        let text = format!("<ASiCManifest><SigReference URI='META-INF/s{n}.p7s'/>{objects}</ASiCManifest>");
+        (format!("META-INF/ASiCManifest{n}.xml"), text)
+    };
+    let manifests: Vec<_> = (0..16).map(manifest).collect();
+    for (name, files, code) in [
+        ("manifests", manifests, "REF_FILE_MISSING"),
+        ("values", vec![entrance(&custom)], "NOT_SIGNED"),
+        ("documents", vec![entrance(&documents)], "SIGNATURES_XML_MISSING"),
+        ("signatures", signed, "REF_FILE_MISSING"),
+        ("elements", tagged(&elements), "NOT_SIGNED"),
+        ("attributes", tagged(&attributes), "NOT_SIGNED"),
+        ("JSON", json, "NOT_SIGNED"),
+        ("more than OFD.xml may hold", vec![entrance(&documents.repeat(2))], "ZIP_TOO_BIG"),
+    ] {
+        packed(&file, &files);
+        let (most, said) = verify(&file, false);
+        println!("{name}: {most} KiB");
+        assert!(said.contains(&format!("\"code\":\"{code}\"")), "{name}: {}", &said[..said.len().min(600)]);
+        assert!(most > 0 && most < MOST_KIB, "{name}: {most} KiB");
+    }
+}

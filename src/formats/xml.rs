@@ -159,7 +159,7 @@ pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Element, XmlError> {
                 // The reader has matched the names.
                 let done = open.pop().ok_or_else(|| XmlError::Syntax("an end without a start".to_owned()))?;
                 match open.last_mut() {
-                    Some(parent) => parent.children.push(done),
+                    Some(parent) => push(&mut parent.children, done),
                     None => root = Some(done),
                 }
             }
@@ -282,9 +282,17 @@ fn begin(start: &BytesStart<'_>, nodes: &mut usize) -> Result<Element, XmlError>
             quick_xml::Error::Escape(_) => XmlError::Entity,
             other => syntax(&other),
         })?;
-        element.attributes.push((name, value.into()));
+        push(&mut element.attributes, (name, value.into()));
     }
     Ok(element)
+}
+
+/// Room for one first: most elements have one child or attribute, and a list makes room for four otherwise.
+fn push<T>(list: &mut Vec<T>, one: T) {
+    if list.is_empty() {
+        list.reserve_exact(1);
+    }
+    list.push(one);
 }
 
 fn add(open: &mut [Element], text: &str) -> Result<(), XmlError> {

@@ -5,15 +5,11 @@
 //! ```
 //! A value counts only if its file is covered by a signature and is, octet for octet, the file that was digested.
 
-use std::collections::HashMap;
-
 use serde_json::{Value, json};
 
-use super::ofd::{self, ENTRANCE, Entrance, shown};
-use super::suite;
+use super::ofd::shown;
 use super::verdict::Finding;
-use crate::formats::xml::{self, Element};
-use crate::formats::zip::{Archive, Source};
+use crate::formats::xml::Element;
 use crate::terms::{Day, LicenceId};
 
 /// Names of GB/T 36903, as platforms write them.
@@ -52,7 +48,7 @@ const SPELLINGS: &[(&str, &[&str])] = &[
     (names::AREA, &["certificateareacode", "证照所属地区编码", "证照所属区域代码"]),
 ];
 
-fn canonical(name: &str) -> Option<&'static str> {
+pub(super) fn canonical(name: &str) -> Option<&'static str> {
     let name = name.trim().to_lowercase();
     SPELLINGS.iter().find(|(_, spellings)| spellings.contains(&name.as_str())).map(|(canonical, _)| *canonical)
 }
@@ -185,32 +181,7 @@ pub fn is_long_term(text: &str) -> bool {
 /// Most values that are kept; a licence has some twenty, each in two or three files.
 const VALUES_MAX: usize = 500;
 /// Longest value, in octets.
-const VALUE_MAX: usize = 4_096;
-/// Largest file that is looked into for values.
-const DATA_MAX: u64 = 2 << 20;
-/// Largest of JSON, which takes many times its size in memory.
-const JSON_MAX: usize = 512 << 10;
-/// Most files that are looked into.
-const FILES_MAX: usize = 32;
-
-/// Collects the values. `digests` are those that a signature vouches for and that were found right.
-pub(super) fn collect<S: Source>(
-    archive: &Archive<S>,
-    entrance: &Entrance,
-    digests: &HashMap<&str, Vec<&[u8]>>,
-) -> LicenceData {
-    let mut found = Collector { archive, digests, values: Values::default(), files: 0 };
-    let covered = found.vouched(ENTRANCE, &entrance.bytes);
-    for body in &entrance.bodies {
-        for (name, value) in &body.custom {
-            found.values.add(name, value, ENTRANCE, covered);
-        }
-        if let Some(root) = &body.root {
-            found.document(root);
-        }
-    }
-    found.values.into()
-}
+pub(super) const VALUE_MAX: usize = 4_096;
 
 /// What the claims of a credential say; `place` tells which part of it a top-level claim stands in.
 pub(super) fn of_claims(claims: &serde_json::Map<String, Value>, place: &dyn Fn(&str) -> String) -> LicenceData {
@@ -227,7 +198,7 @@ pub(super) fn of_claims(claims: &serde_json::Map<String, Value>, place: &dyn Fn(
 
 /// Values met so far.
 #[derive(Default)]
-struct Values {
+pub(super) struct Values {
     data: Vec<Datum>,
     too_many: bool,
 }
@@ -239,7 +210,7 @@ impl From<Values> for LicenceData {
 }
 
 impl Values {
-    fn add(&mut self, name: &str, value: &str, file: &str, covered: bool) {
+    pub fn add(&mut self, name: &str, value: &str, file: &str, covered: bool) {
         let value = value.trim();
         if let Some(name) = canonical(name)
             && !value.is_empty()
@@ -255,7 +226,7 @@ impl Values {
         }
     }
 
-    fn walk_xml(&mut self, element: &Element, file: &str, covered: bool) {
+    pub fn walk_xml(&mut self, element: &Element, file: &str, covered: bool) {
         if element.children.is_empty() {
             self.add(&element.name, &element.text, file, covered);
         }
@@ -267,7 +238,7 @@ impl Values {
         }
     }
 
-    fn walk_json(&mut self, value: &Value, file: &str, covered: bool) {
+    pub fn walk_json(&mut self, value: &Value, file: &str, covered: bool) {
         match value {
             Value::Object(map) => {
                 for (name, value) in map {
@@ -279,120 +250,6 @@ impl Values {
             }
             Value::Array(items) => items.iter().for_each(|item| self.walk_json(item, file, covered)),
             _ => {}
-        }
-    }
-}
-
-struct Collector<'a, S> {
-    archive: &'a Archive<S>,
-    digests: &'a HashMap<&'a str, Vec<&'a [u8]>>,
-    values: Values,
-    files: usize,
-}
-
-impl<S: Source> Collector<'_, S> {
-    /// Whether these very octets are what a signature covers: a file may change between two reads of a disk.
-    fn vouched(&self, file: &str, bytes: &[u8]) -> bool {
-        self.digests.get(file).is_some_and(|known| known.iter().any(|d| suite::is_digest_of(d, bytes)))
-    }
-
-    fn read(&mut self, name: &str) -> Option<Vec<u8>> {
-        self.files += 1;
-        if self.files > FILES_MAX { None } else { self.archive.read(name, DATA_MAX).ok() }
-    }
-
-    fn tree(&mut self, name: &str) -> Option<(Element, bool)> {
-        let bytes = self.read(name)?;
-        let covered = self.vouched(name, &bytes);
-        Some((xml::parse(&bytes, &xml::Limits::default()).ok()?, covered))
-    }
-
-    fn document(&mut self, root: &str) {
-        let Some((document, covered)) = self.tree(root) else { return };
-        let follow = |field| document.field(field).ok().flatten().and_then(|loc| ofd::resolve(root, loc).ok());
-        for (list, item) in [("Attachments", "Attachment"), ("CustomTags", "CustomTag")] {
-            let Some(at) = follow(list) else { continue };
-            let Some((tree, _)) = self.tree(&at) else { continue };
-            for entry in tree.all(item) {
-                let Some(file) = entry.field("FileLoc").ok().flatten() else { continue };
-                let Ok(file) = ofd::resolve(&at, file) else { continue };
-                if item == "Attachment" {
-                    self.attachment(&file);
-                } else {
-                    self.tag(&file, root, &document, covered);
-                }
-            }
-        }
-    }
-
-    fn attachment(&mut self, file: &str) {
-        let Some(bytes) = self.read(file) else { return };
-        let covered = self.vouched(file, &bytes);
-        if let Ok(tree) = xml::parse(&bytes, &xml::Limits::default()) {
-            self.values.walk_xml(&tree, file, covered);
-        } else if bytes.len() <= JSON_MAX
-            && let Ok(json) = serde_json::from_slice::<Value>(&bytes)
-        {
-            self.values.walk_json(&json, file, covered);
-        }
-    }
-
-    /// A custom tag gives its value as text, or points to an object of a page; then page and tag must both be covered.
-    fn tag(&mut self, file: &str, root: &str, document: &Element, document_covered: bool) {
-        let Some((tree, tag_covered)) = self.tree(file) else { return };
-        let tags = || tree.children.iter().filter(|tag| canonical(&tag.name).is_some());
-        // Each page is looked through once, for all that is pointed to, and then let go.
-        let mut wanted: HashMap<&str, HashMap<&str, String>> = HashMap::new();
-        for (page, object) in tags().flat_map(references) {
-            wanted.entry(page).or_default().entry(object).or_default();
-        }
-        let mut pages: HashMap<&str, (String, bool)> = HashMap::new();
-        for (id, objects) in &mut wanted {
-            if let Some((name, page, page_covered)) = self.page(root, document, id) {
-                texts(&page, objects);
-                pages.insert(id, (name, page_covered));
-            }
-        }
-        for tag in tags() {
-            if tag.children.is_empty() {
-                self.values.add(&tag.name, &tag.text, file, tag_covered);
-                continue;
-            }
-            let (mut text, mut covered, mut at) = (String::new(), tag_covered && document_covered, file);
-            for (page, object) in references(tag) {
-                let Some((name, page_covered)) = pages.get(page) else { continue };
-                // A value that is too long is none, however much longer it would be.
-                if text.len() <= VALUE_MAX {
-                    text.push_str(&wanted[page][object]);
-                }
-                covered &= *page_covered;
-                at = name;
-            }
-            self.values.add(&tag.name, &text, at, covered);
-        }
-    }
-
-    fn page(&mut self, root: &str, document: &Element, id: &str) -> Option<(String, Element, bool)> {
-        let pages = document.at_most_one("Pages").ok()??;
-        let mut named = pages.all("Page").filter(|page| page.attr("ID") == Some(id));
-        let page = named.next().filter(|_| named.next().is_none())?;
-        let name = ofd::resolve(root, page.field("BaseLoc").ok()??).ok()?;
-        let (tree, covered) = self.tree(&name)?;
-        Some((name, tree, covered))
-    }
-}
-
-/// What a tag points to: page and object, by their IDs.
-fn references(tag: &Element) -> impl Iterator<Item = (&str, &str)> {
-    tag.all("ObjectRef").filter_map(|reference| Some((reference.attr("PageRef")?, reference.trimmed())))
-}
-
-/// Collects the text of the objects with these IDs.
-fn texts(element: &Element, objects: &mut HashMap<&str, String>) {
-    for child in &element.children {
-        match child.attr("ID").and_then(|id| objects.get_mut(id)) {
-            Some(text) => child.all("TextCode").for_each(|code| text.push_str(code.trimmed())),
-            None => texts(child, objects),
         }
     }
 }

@@ -13,6 +13,7 @@
 //! 36904 (licence data), RFC 9901 (SD-JWT), ETSI EN 319 102-1 (the words of a verdict).
 
 mod asic;
+mod collect;
 #[cfg(test)]
 mod containers;
 mod data;

@@ -14,8 +14,20 @@ use super::verdict::{Finding, SubIndication};
 use crate::formats::xml::{self, Element, XmlError};
 use crate::formats::zip::{Archive, Source};
 
-/// Largest XML file of the signature structure: 8 MiB is some 60,000 references.
-const XML_MAX: u64 = 8 << 20;
+/// How large an XML file of the signature structure may be. A tree takes up to a hundred octets a node: these keep all that is held of it
+/// within a few ten megabytes.
+#[derive(Clone, Copy)]
+struct Bounds {
+    octets: u64,
+    nodes: usize,
+}
+
+/// `OFD.xml`, with the data that some keep in it.
+const ENTRANCE_BOUNDS: Bounds = Bounds { octets: 4 << 20, nodes: 100_000 };
+/// `Signatures.xml`: a line for each of at most 64 signatures.
+const LIST_BOUNDS: Bounds = Bounds { octets: 1 << 20, nodes: 20_000 };
+/// `Signature.xml`: as many references as an archive may have entries, 200 octets and six nodes each.
+const SIGNATURE_BOUNDS: Bounds = Bounds { octets: 4 << 20, nodes: 150_000 };
 /// Largest SignedValue or seal: pictures of seals are some 10–100 kB.
 pub(super) const BLOB_MAX: u64 = 8 << 20;
 
@@ -144,8 +156,8 @@ pub struct SignatureXml {
     pub bytes: Vec<u8>,
 }
 
-fn parse(bytes: &[u8], root: &str) -> Result<Element, XmlError> {
-    xml::parse(bytes, &xml::Limits::default())?.named(root)
+fn parse(bytes: &[u8], root: &str, bounds: Bounds) -> Result<Element, XmlError> {
+    xml::parse(bytes, &xml::Limits { nodes: bounds.nodes, ..xml::Limits::default() })?.named(root)
 }
 
 fn bad_xml(step: u8, file: &str, error: &XmlError) -> Finding {
@@ -184,8 +196,10 @@ pub fn entrance<S: Source>(archive: &Archive<S>) -> Result<Entrance, Finding> {
     if archive.find(ENTRANCE).is_none() {
         return Err(Finding::format(2, "OFD_XML_MISSING", ENTRANCE));
     }
-    let bytes = read(archive, ENTRANCE, XML_MAX)?;
-    let bodies = parse(&bytes, "OFD").and_then(|root| bodies(archive, &root)).map_err(|e| bad_xml(2, ENTRANCE, &e))?;
+    let bytes = read(archive, ENTRANCE, ENTRANCE_BOUNDS.octets)?;
+    let bodies = parse(&bytes, "OFD", ENTRANCE_BOUNDS)
+        .and_then(|root| bodies(archive, &root))
+        .map_err(|e| bad_xml(2, ENTRANCE, &e))?;
     if bodies.is_empty() {
         return Err(Finding::format(2, "OFD_NO_BODY", ENTRANCE));
     }
@@ -221,8 +235,8 @@ pub fn signature_list<S: Source>(archive: &Archive<S>, loc: &str) -> Result<(Str
     if archive.find(&file).is_none() {
         return Err(Finding::doubt(4, "SIGNATURES_XML_MISSING", SubIndication::SignedDataNotFound, file));
     }
-    let bytes = read(archive, &file, XML_MAX)?;
-    let root = parse(&bytes, "Signatures").map_err(|e| bad_xml(2, &file, &e))?;
+    let bytes = read(archive, &file, LIST_BOUNDS.octets)?;
+    let root = parse(&bytes, "Signatures", LIST_BOUNDS).map_err(|e| bad_xml(2, &file, &e))?;
     let mut listed: Vec<Listed> = Vec::new();
     let (mut ids, mut files) = (HashSet::new(), HashSet::new());
     for (n, line) in root.all("Signature").enumerate() {
@@ -255,7 +269,7 @@ pub fn signature<S: Source>(archive: &Archive<S>, file: &str) -> Result<(Signatu
     if archive.find(file).is_none() {
         return Err(Finding::doubt(4, "SIGNATURE_XML_MISSING", SubIndication::SignedDataNotFound, file));
     }
-    let bytes = read(archive, file, XML_MAX)?;
+    let bytes = read(archive, file, SIGNATURE_BOUNDS.octets)?;
     signature_xml(bytes, file, |loc| locate(archive, file, loc))
 }
 
@@ -266,7 +280,7 @@ pub fn signature_xml(
     locate: impl Fn(&str) -> Result<String, LocError>,
 ) -> Result<(SignatureXml, Vec<Finding>), Finding> {
     let bad = |e: XmlError| bad_xml(2, file, &e);
-    let root = parse(&bytes, "Signature").map_err(bad)?;
+    let root = parse(&bytes, "Signature", SIGNATURE_BOUNDS).map_err(bad)?;
     let info = root.one("SignedInfo").map_err(bad)?;
     let signed_value = root.one("SignedValue").map_err(bad)?.trimmed();
     let list = info.one("References").map_err(bad)?;

@@ -19,7 +19,7 @@ use super::profile::{CoverageRule, Profile};
 use super::report::{Coverage, Report, SignatureVerdict, few_covered, few_signatures};
 use super::signed_data::{Known, Named, Octets, Unpacked};
 use super::verdict::{Finding, Indication, SubIndication};
-use super::{data, verdict};
+use super::{collect, verdict};
 use crate::formats::zip::{Archive, Source, ZipError};
 use crate::trust::suite::{DigestAlgorithm, Hasher};
 
@@ -44,7 +44,7 @@ pub(super) fn examine<S: Source>(archive: Archive<S>, profile: &Profile, report:
         if !report.findings.iter().any(|f| f.outcome.is_some()) {
             report.findings.push(Finding::doubt(3, "NOT_SIGNED", SubIndication::SignedDataNotFound, ""));
         }
-        report.data = data::collect(&archive, &entrance, &HashMap::new());
+        report.data = collect::collect(&archive, &entrance, &HashMap::new());
         report.findings.extend(report.data.findings());
         return Ok(());
     }
@@ -79,7 +79,7 @@ pub(super) fn examine<S: Source>(archive: Archive<S>, profile: &Profile, report:
             vouched.entry(name).or_default().push(digest);
         }
     }
-    report.data = data::collect(&package.archive, &entrance, &vouched);
+    report.data = collect::collect(&package.archive, &entrance, &vouched);
     report.findings.extend(report.data.findings());
     Ok(())
 }

@@ -156,8 +156,9 @@ pub(super) fn few_covered(number: usize) -> Result<(), Finding> {
     if many { Err(Finding::doubt(5, "SIG_TOO_MANY", SubIndication::SigConstraintsFailure, detail())) } else { Ok(()) }
 }
 
-/// Most findings of one signature or file: more than a person reads, and little memory. A file can bring forth any number.
-const FINDINGS_MAX: usize = 500;
+/// Most findings of one signature or file: more than a person reads, and little memory, told of 64 signatures. A file can bring forth any
+/// number.
+const FINDINGS_MAX: usize = 100;
 
 const MORE: &str = "MORE_FINDINGS";
 
@@ -170,6 +171,8 @@ pub(super) fn bound(findings: &mut Vec<Finding>) {
     // The worst first; those of one kind stay in their order.
     findings.sort_by_key(|f| (std::cmp::Reverse(f.outcome.map(|(indication, _)| indication)), f.step));
     findings.truncate(FINDINGS_MAX);
+    // The room that the others took is kept for every signature otherwise.
+    findings.shrink_to(FINDINGS_MAX + 1);
     findings.push(Finding::note(21, MORE, more.to_string()));
 }
 

@@ -31,8 +31,9 @@ const MIMETYPE: &str = "mimetype";
 const E_TYPE: &[u8] = b"application/vnd.etsi.asic-e+zip";
 const S_TYPE: &[u8] = b"application/vnd.etsi.asic-s+zip";
 const META: &str = "META-INF/";
-/// Largest manifest.
-const XML_MAX: u64 = 8 << 20;
+/// Largest manifest, and its nodes: a tree takes up to a hundred octets for each.
+const XML_MAX: u64 = 2 << 20;
+const NODES_MAX: usize = 100_000;
 
 /// Whether an archive is a container, and of which kind; OFD packages are none unless they say so.
 pub(super) fn format<S: Source>(archive: &Archive<S>) -> Option<Format> {
@@ -145,7 +146,8 @@ fn extended<S: Source>(archive: &Archive<S>) -> Result<Vec<Part>, Finding> {
 
 fn manifest<S: Source>(archive: &Archive<S>, name: &str) -> Result<xml::Element, Finding> {
     let bytes = archive.read(name, XML_MAX).map_err(damaged)?;
-    let root = xml::parse(&bytes, &xml::Limits::default()).and_then(|root| root.named("ASiCManifest"));
+    let limits = xml::Limits { nodes: NODES_MAX, ..xml::Limits::default() };
+    let root = xml::parse(&bytes, &limits).and_then(|root| root.named("ASiCManifest"));
     root.map_err(|e| bad_xml(name, &e))
 }
 
