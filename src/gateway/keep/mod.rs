@@ -7,33 +7,30 @@
 //!  answer                                   crash: the caller asks again under its key and gets this case
 //! ```
 
-use std::io::Write;
+mod envelope;
+mod made;
+
 use std::sync::Arc;
 
+use made::{Made, dossier, make, received, stored_uploads};
+
 use super::concern::Concern;
-use super::filing::{Evidence, Kept, Known, Proven};
-use super::intake::Upload;
-use super::registry::PaperWord;
+use super::filing::{Kept, Known, Proven};
 use super::rooms::{Keys, Rooms, Stamp};
 use super::spending::{For, Spending};
-use super::standing;
-use super::who::{Person, PersonKind, Terminal};
-use super::{ledger, minimal, papers, prove};
+use super::{ledger, prove};
 use crate::audit::Kind;
 use crate::audit::entry::{Decision, Evidence as Leaf, Outcome};
-use crate::exchange::message::{Collector, Dossier, Material, Message, PaperRef, Stored, VERSION};
+use crate::exchange::message::{Dossier, Material, Message, Stored};
 use crate::exchange::outbox::{self, Outgoing};
 use crate::exchange::records::{self, NewCase};
-use crate::exchange::{Act, Case, Event, ExchangeError, Kept as File, Key, Paper, VaultError};
-use crate::formats::zip::ZipError;
+use crate::exchange::{Act, Case, ExchangeError, Paper};
 use crate::identity::delegation::Once;
 use crate::partners::{QuotaPlan, Taken};
 use crate::store::{StoreError, Tx, counter};
-use crate::terms::{Attribute, CaseNo, Digest, Lang, Refusal, Told, UnixMillis};
-use crate::trust::asic::{self, AsicError, Part};
+use crate::terms::{CaseNo, Digest, Refusal, Told, UnixMillis};
 
-/// Media type of sealed containers.
-pub const ASICE: &str = "application/vnd.etsi.asic-e+zip";
+pub use envelope::{ASICE, envelope, keep};
 
 pub async fn ask(proven: Proven, rooms: &Arc<Rooms>) -> Result<Kept, Refusal> {
     let placed = &proven.allowed.placed;
@@ -207,193 +204,6 @@ async fn filed(tx: &mut Tx, known: &Known, key: &str) -> Result<Option<CaseNo>, 
         return Ok(Some(no));
     }
     Ok(records::load(tx, no).await?.filter(|record| !record.case.state.is_terminal()).map(|_| no))
-}
-
-fn dossier(proven: &Proven, rooms: &Rooms) -> Dossier {
-    let Evidence { materials, facts, .. } = &proven.evidence;
-    let placed = &proven.allowed.placed;
-    let known = &placed.known;
-    let catalogue = rooms.catalogue.load();
-    let item = catalogue.items.get(&known.filing.request.item);
-    let (kind, id, name) = match &known.terminal {
-        Terminal::Window(window) => ("window", window.id.clone(), window.name.clone()),
-        Terminal::Outlet { contract, .. } => {
-            (contract.kind.word(), contract.outlet.to_string(), contract.name(Lang::Zh).to_owned())
-        }
-        _ => ("portal", rooms.me.id.clone(), rooms.me.name.clone()),
-    };
-    Dossier {
-        item: known.filing.request.item,
-        item_name: item.map_or_else(String::new, |i| i.name(Lang::Zh).to_owned()),
-        guide: item.map_or_else(|| Digest::of(b""), |i| i.version()),
-        mode: placed.mode.word().to_owned(),
-        scope: placed.scope.word().to_owned(),
-        window: known.window,
-        collector: Collector { kind: kind.to_owned(), id, name, clerk: collected_by(&known.actor).to_owned() },
-        owner: placed.owner.region,
-        authority: placed.authority(),
-        authority_name: placed.owner.office.name.clone(),
-        applicant: minimal::applicant(&known.citizen, &item.map_or_else(Attribute::minimal, |i| i.attributes.clone())),
-        present: known.present(),
-        priority: known.priority(),
-        received_at: known.trace.at,
-        form: known.filing.request.form.clone(),
-        materials: materials.clone(),
-        facts: facts.clone(),
-    }
-}
-
-/// Staff answer for what they collect by their number. What a citizen's account is called is no affair of the owner's: who
-/// filed, the assertion says, by a name for that reader alone.
-fn collected_by(actor: &Person) -> &str {
-    match actor.kind {
-        PersonKind::Citizen => "",
-        _ => &actor.id,
-    }
-}
-
-/// Filed and received in one sitting; both acts are counted.
-fn received(proven: &Proven) -> Result<Case, Refusal> {
-    let known = &proven.allowed.placed.known;
-    let (now, by) = (known.trace.at, known.actor.id.as_str());
-    let filed =
-        Case::new(proven.evidence.case).step(&Event { act: Act::File, by }, now).map_err(ExchangeError::from)?.0;
-    Ok(filed.step(&Event { act: Act::Receive, by }, now).map_err(ExchangeError::from)?.0)
-}
-
-struct Made {
-    receipt: Stored,
-    receipt_number: String,
-    container: Stored,
-    message: Message,
-}
-
-impl Made {
-    fn files(&self) -> [&Stored; 2] {
-        [&self.receipt, &self.container]
-    }
-}
-
-/// Seals the receipt and the envelope into the vault.
-async fn make(
-    proven: &Proven,
-    rooms: &Arc<Rooms>,
-    case: &Case,
-    dossier: &Dossier,
-    held: &Spending,
-) -> Result<Made, Refusal> {
-    let placed = &proven.allowed.placed;
-    let known = &placed.known;
-    let now = known.trace.at;
-    let number = Paper::Receipt.number(case.no, case.seq);
-    let keys = rooms.keys.load_full();
-    let by = &dossier.collector.clerk;
-    let receipt = papers::issue(rooms, &keys.collection, Paper::Receipt, case, dossier, by, None, now)?;
-    let receipt = keep(rooms, &known.key, &format!("papers/{number}.ofd"), "application/ofd", &receipt)?;
-    let mut message = Message {
-        v: VERSION,
-        id: Message::id_of(case.no, &rooms.me.id, &placed.member, case.seq),
-        from: rooms.me.id.clone(),
-        to: placed.member.clone(),
-        at: now,
-        case: case.no,
-        act: Act::Receive,
-        ask: false,
-        state: case.state,
-        seq: case.seq,
-        assertion: String::new(),
-        delegation: delegation(proven, rooms, held).await?,
-        dossier: Some(dossier.clone()),
-        papers: vec![PaperRef { kind: Paper::Receipt, number: number.clone(), file: receipt.reference() }],
-        note: None,
-        materials: Vec::new(),
-    };
-    let named = Digest::of(message.id.as_bytes());
-    message.assertion =
-        super::peer::vouch(rooms, &placed.member, named, (&known.actor, None), &known.terminal.word(rooms), now)?;
-    let files: Vec<Stored> = stored_uploads(&known.filing.uploads, dossier).chain([receipt.clone()]).collect();
-    let container = envelope(rooms, &known.key, &message, files).await?;
-    Ok(Made { receipt, receipt_number: number, container, message })
-}
-
-/// What the registrar of an agent's power of attorney says of this filing before the owner, where that is another gateway.
-/// One for one use that was registered here is spent in the transaction of the filing; for another's, what its registrar said
-/// when it held it is what the owner is shown.
-async fn delegation(proven: &Proven, rooms: &Arc<Rooms>, held: &Spending) -> Result<Option<String>, Refusal> {
-    let placed = &proven.allowed.placed;
-    let known = &placed.known;
-    let Some(paper) = known.paper.as_ref().filter(|_| placed.member != rooms.me.id) else { return Ok(None) };
-    if let Some(standing) = held.standing() {
-        return Ok(Some(standing.to_owned()));
-    }
-    let wanted = standing::Wanted {
-        kind: PaperWord::Attorney,
-        paper: paper.clone(),
-        audience: placed.member.clone(),
-        subject: known.citizen.resident.as_ref().map(|number| number.reveal().to_owned()),
-        to: known.actor.subject.clone(),
-        called: Some(super::peer::called(rooms, &placed.member, &known.actor)),
-        act: Act::File.word().to_owned(),
-        item: Some(known.filing.request.item),
-        place: rooms.me.region,
-        case: Some(proven.evidence.case),
-        resource: None,
-        fields: std::collections::BTreeSet::new(),
-        purpose: None,
-        presence: false,
-        look: false,
-    };
-    let (registrar, ..) = super::mandates::named(paper).map_err(|e| super::mandates::refused(&e))?;
-    let shown = match registrar == rooms.me.id {
-        true => standing::state(rooms, &known.trace, &rooms.me.id, &wanted, false).await?,
-        false => standing::ask(rooms, &known.trace, &registrar, &wanted).await?,
-    };
-    Ok(Some(shown.standing))
-}
-
-fn stored_uploads(uploads: &[Upload], dossier: &Dossier) -> impl Iterator<Item = Stored> {
-    let named: Vec<String> = dossier.materials.iter().filter_map(|m| m.file.as_ref()).map(|f| f.path.clone()).collect();
-    uploads.iter().filter_map(move |u| {
-        let path = format!("materials/{}", u.field);
-        named.contains(&path).then(|| Stored { path, media: u.media.clone(), kept: u.kept.clone() })
-    })
-}
-
-pub fn keep(rooms: &Rooms, key: &Key, path: &str, media: &str, bytes: &[u8]) -> Result<Stored, Refusal> {
-    let kept = rooms.vault.keep(key, bytes).map_err(ExchangeError::from)?;
-    Ok(Stored { path: path.to_owned(), media: media.to_owned(), kept })
-}
-
-/// Builds the sealed container of a message, file to file: no material is ever whole in memory.
-pub async fn envelope(rooms: &Arc<Rooms>, key: &Key, message: &Message, files: Vec<Stored>) -> Result<Stored, Refusal> {
-    let (rooms, key) = (rooms.clone(), key.clone());
-    let path = message.container_path();
-    let at = message.at;
-    let text = serde_json::to_vec(message).map_err(|e| ExchangeError::Message(e.to_string()))?;
-    let work = move || -> Result<File, ExchangeError> {
-        let mut parts = vec![Part::whole(crate::exchange::message::MESSAGE_FILE, "application/json", &text)];
-        for file in &files {
-            let reading = rooms.vault.read(&key, &file.kept)?;
-            parts.push(Part {
-                name: file.path.clone(),
-                media: file.media.clone(),
-                digest: file.kept.digest,
-                content: Box::new(reading.stream()),
-            });
-        }
-        let mut out = rooms.vault.write(&key, u64::MAX)?;
-        let envelope = &rooms.keys.load_full().envelope;
-        let written = asic::seal(&mut out, parts, &*envelope.key, &envelope.chain, at);
-        let written = written.map_err(|error| match error {
-            AsicError::Io(error) | AsicError::Zip(ZipError::Io(error)) => ExchangeError::Vault(error.into()),
-            other => ExchangeError::Message(other.to_string()),
-        });
-        written?.flush().map_err(VaultError::from)?;
-        Ok(out.finish()?)
-    };
-    let kept = tokio::task::spawn_blocking(work).await;
-    let kept = kept.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "sealing was cut off"))??;
-    Ok(Stored { path, media: ASICE.to_owned(), kept })
 }
 
 async fn transact(
