@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use federation::{Answer, Federation, Headers};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 /// Size of the disk, as `mount` takes it: what a demonstration needs, and some.
 const SIZE: &str = "size=192m";
 /// Filings while the disk is full.
-const TRIES: usize = 12;
+const TRIES: usize = 40;
 const LOOK: Duration = Duration::from_millis(200);
 
 /// A file system in memory; gone when dropped.
@@ -122,17 +122,6 @@ async fn a_full_disk_accepts_nothing_and_loses_nothing() {
     assert!(!ready(), "a gateway that can keep nothing says so");
 
     fs::remove_file(disk.filler()).expect("room again");
-    let mut after = counter.file(&federation).await;
-    for _ in 0..150 {
-        if matches!(after.status, 200 | 202) {
-            break;
-        }
-        tokio::time::sleep(LOOK).await;
-        after = counter.file(&federation).await;
-    }
-    // 200: this very filing was on its way when the room was used up, and has its receipt now.
-    assert!(matches!(after.status, 200 | 202), "{}", after.text());
-    kept.insert(number(&after));
     for _ in 0..150 {
         if ready() {
             break;
@@ -140,6 +129,10 @@ async fn a_full_disk_accepts_nothing_and_loses_nothing() {
         tokio::time::sleep(LOOK).await;
     }
     assert!(ready(), "{}", tools::plain(&metrics, "/ready"));
+    let after = counter.file(&federation).await;
+    // 200: this very filing was on its way when the room was used up, and has its receipt now.
+    assert!(matches!(after.status, 200 | 202), "{}", after.text());
+    kept.insert(number(&after));
     let window = federation.client("window", 0);
     for case in &kept {
         federation.until_over(&window, &counter.both, case).await;
@@ -151,4 +144,26 @@ async fn a_full_disk_accepts_nothing_and_loses_nothing() {
         let proven = tools::audit(&folder, gateway);
         assert_eq!(proven.status.code(), Some(0), "{}", tools::text(&proven));
     }
+    nobody_reads_what_it_says(&federation, &metrics).await;
+}
+
+/// The gateway again, with its error output where nothing can be written: it works, and what it says is lost.
+async fn nobody_reads_what_it_says(federation: &Federation, metrics: &str) {
+    let config = federation.told["gateways"][0]["config"].as_str().expect("a file");
+    let full = || File::options().write(true).open("/dev/full").expect("a device");
+    let mut gateway = tools::program();
+    gateway.args(["serve", "--config", config, "--with-parent"]).env("RUST_LOG", "debug");
+    let gateway = gateway.stdin(Stdio::piped()).stdout(full()).stderr(full()).spawn();
+    let mut gateway = tools::Running(gateway.expect("it starts"));
+    for _ in 0..150 {
+        // Not ready without the demonstration's identity provider; what asks for nobody is answered.
+        if tools::plain(metrics, "/health").starts_with("HTTP/1.1 200") {
+            break;
+        }
+        assert!(gateway.try_wait().expect("a child of ours").is_none(), "it ended");
+        tokio::time::sleep(LOOK).await;
+    }
+    let guide = federation.anybody(0).get("/v1/openapi.json", &Headers::new()).await;
+    assert_eq!(guide.status, 200, "{}", guide.text());
+    assert!(gateway.try_wait().expect("a child of ours").is_none(), "it ended");
 }

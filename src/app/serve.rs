@@ -136,7 +136,7 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
     let own = door.clone();
     let handler = move |request, connection| own.clone().answer(request, connection);
     tasks.spawn(serve(listener, Some(api_tls.clone()), log, stop.clone(), handler));
-    tasks.spawn(door.settle(stop.clone()));
+    tasks.spawn(lives(door.settle(stop.clone())));
     let witnesses = witnesses.map(|all| tokio::spawn(all.run(rooms.clone(), stop.clone())));
 
     let limits = Limits { connections: Places::new(64), drain_s: 1, ..Limits::default() };
@@ -151,30 +151,30 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
         };
         local.spawn(serve(listener, None, limits.clone(), staying.clone(), handler));
     }
-    tasks.spawn(jobs::run(rooms.clone(), stop.clone()));
-    tasks.spawn(jobs::news::run(rooms.clone(), stop.clone()));
+    tasks.spawn(lives(jobs::run(rooms.clone(), stop.clone())));
+    tasks.spawn(lives(jobs::news::run(rooms.clone(), stop.clone())));
     if let Some(anchors) = wire::anchors(config)? {
-        tasks.spawn(anchors.run(rooms.clone(), stop.clone()));
+        tasks.spawn(lives(anchors.run(rooms.clone(), stop.clone())));
     }
     let roots = Roots::default();
-    tasks.spawn(jobs::log::daily(rooms.clone(), roots.clone(), stop.clone()));
-    tasks.spawn(jobs::log::head(rooms.clone(), stop.clone()));
-    tasks.spawn(jobs::search::run(rooms.clone(), index, stop.clone()));
+    tasks.spawn(lives(jobs::log::daily(rooms.clone(), roots.clone(), stop.clone())));
+    tasks.spawn(lives(jobs::log::head(rooms.clone(), stop.clone())));
+    tasks.spawn(lives(jobs::search::run(rooms.clone(), index, stop.clone())));
     if let Some(archive) = wire::archive(config)? {
-        tasks.spawn(archive.run(rooms.clone(), stop.clone()));
+        tasks.spawn(lives(archive.run(rooms.clone(), stop.clone())));
     }
     if let Some(retention) = wire::retention(config)? {
-        tasks.spawn(retention.run(rooms.clone(), stop.clone()));
+        tasks.spawn(lives(retention.run(rooms.clone(), stop.clone())));
     }
-    tasks.spawn(jobs::logset::run(rooms.clone(), stop.clone()));
-    tasks.spawn(refresh::keys(rooms.clone(), stop.clone()));
+    tasks.spawn(lives(jobs::logset::run(rooms.clone(), stop.clone())));
+    tasks.spawn(lives(refresh::keys(rooms.clone(), stop.clone())));
     let folder = config.gateway.data.join("statuses");
     let own = rooms.clone();
     let client = move || own.services.client();
     let file = jobs::responders::file(&folder);
-    tasks.spawn(Responders::new(client, rooms.certificate_status.clone(), file).run(stop.clone()));
-    tasks.spawn(statuses::refresh(rooms.clone(), config_now.clone(), folder, stop.clone()));
-    tasks.spawn(refresh::directory(rooms.clone(), config_now.clone(), api_tls, turn, stop.clone()));
+    tasks.spawn(lives(Responders::new(client, rooms.certificate_status.clone(), file).run(stop.clone())));
+    tasks.spawn(lives(statuses::refresh(rooms.clone(), config_now.clone(), folder, stop.clone())));
+    tasks.spawn(lives(refresh::directory(rooms.clone(), config_now.clone(), api_tls, turn, stop.clone())));
     tasks.spawn(fatal(rooms.clone(), stop));
     tracing::info!(gateway = rooms.me.id, api = %config.listen.api, log = %config.listen.log, "serving");
     Ok(Running { rooms, reloader, tasks, local, local_stop, config: config_now, roots, witnesses })
@@ -182,6 +182,16 @@ pub async fn start(config: &Config, stop: watch::Receiver<bool>) -> Result<Runni
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|e| format!("cannot listen on {address}: {e}"))
+}
+
+/// A job that broke down would be missed by nobody: the process ends, and the next start takes it up again.
+async fn lives(job: impl Future<Output = ()> + Send + 'static) {
+    if let Err(error) = tokio::spawn(job).await
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a job broke down; the gateway stops");
+        std::process::exit(70);
+    }
 }
 
 /// A log that failed once is never written again: the process ends, and the next start recovers.

@@ -115,7 +115,9 @@ fn logging(usual: &str, out: impl for<'a> MakeWriter<'a> + Send + Sync + 'static
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(out).try_init();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(out);
+    // A line that cannot be written, on a full disk, would be told on the same stream by a panic, in whatever thread it is.
+    let _ = lines.log_internal_errors(false).try_init();
 }
 
 /// SIGTERM or Ctrl-C.

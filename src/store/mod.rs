@@ -24,7 +24,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{Any, AnyPool, Executor, Row};
+use sqlx::{Any, AnyPool, Connection, Executor, Row};
 
 use crate::terms::refusal::tolds;
 use crate::terms::{Explain, Next, Told};
@@ -165,6 +165,10 @@ impl Store {
                     }
                     Ok(())
                 })
+            })
+            .before_acquire(|connection, _| {
+                // Where the disk was full a transaction may not have come to its end: such a connection is given up.
+                Box::pin(async move { Ok(!connection.is_in_transaction()) })
             })
             .connect_with(options)
             .await?;

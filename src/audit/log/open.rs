@@ -39,6 +39,20 @@ pub struct OpenOptions {
     pub disk: Arc<dyn Disk>,
 }
 
+/// A thread of the log that breaks down takes the log with it: without it nothing would be signed, or written, and nobody told.
+struct Missed {
+    name: &'static str,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Missed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.die(format!("its thread {} broke down", self.name));
+        }
+    }
+}
+
 impl OpenOptions {
     /// A checkpoint each second, 16 MiB taken in advance, the operating system's disk.
     pub fn new(signer: Signer) -> Self {
@@ -145,8 +159,13 @@ impl Log {
         });
         publisher.publish();
         let (interval, signing) = (options.interval, publisher.clone());
-        let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
-            std::thread::Builder::new().name(name.into()).spawn(body).map_err(io("starting a thread"))
+        let spawn = |name: &'static str, body: Box<dyn FnOnce() + Send>| {
+            let missed = Missed { name, shared: shared.clone() };
+            let watched = move || {
+                let _missed = missed;
+                body();
+            };
+            std::thread::Builder::new().name(name.into()).spawn(watched).map_err(io("starting a thread"))
         };
         let threads = vec![
             spawn("audit-publisher", Box::new(move || signing.run(interval)))?,
