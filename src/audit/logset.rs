@@ -63,6 +63,20 @@ impl LogSet {
         &self.0
     }
 
+    /// All logs of `before`, too, and none shorter than it was: what is told of them elsewhere may be lost, or taken away. `None` where
+    /// they are too many.
+    pub fn no_less(self, before: &LogSet) -> Option<Self> {
+        let mut heads = self.0;
+        for head in &before.0 {
+            match heads.iter_mut().find(|now| now.origin() == head.origin()) {
+                Some(now) if now.size >= head.size => {}
+                Some(now) => *now = head.clone(),
+                None => heads.push(head.clone()),
+            }
+        }
+        Self::new(heads)
+    }
+
     pub fn lists(&self, origin: &str) -> bool {
         self.0.binary_search_by(|head| head.origin().cmp(origin)).is_ok()
     }
@@ -134,6 +148,20 @@ mod tests {
         ] {
             let set = LogSet::new(heads).unwrap();
             assert_eq!(LogSet::read(&written(&set)), Some(set));
+        }
+    }
+
+    #[test]
+    fn a_set_does_not_shrink() {
+        let set = |heads: &[(&str, u64)]| LogSet::new(heads.iter().map(|(o, n)| head(o, *n)).collect()).unwrap();
+        let before = set(&[("a", 5), ("b", 9)]);
+        for (now, want) in [
+            (&[("a", 6), ("b", 9)][..], &[("a", 6), ("b", 9)][..]),
+            (&[("a", 6)], &[("a", 6), ("b", 9)]),
+            (&[("a", 6), ("b", 2)], &[("a", 6), ("b", 9)]),
+            (&[("a", 6), ("b", 9), ("c", 0)], &[("a", 6), ("b", 9), ("c", 0)]),
+        ] {
+            assert_eq!(set(now).no_less(&before), Some(set(want)), "{now:?}");
         }
     }
 

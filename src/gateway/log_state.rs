@@ -1,7 +1,9 @@
 //! How the log stands with those who vouch for it: told by the jobs that ask them, read by operators.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use crate::audit::logset::LogSet;
 use crate::terms::UnixMillis;
 
 /// Age of the newest time-stamp at which the operator is told, in milliseconds: two stamps were missed.
@@ -17,12 +19,14 @@ pub struct LogState {
     contradicted: AtomicBool,
     /// Since when entries are without a time-stamp at the earliest, Unix milliseconds; [`UNKNOWN`] without an authority.
     stamped: AtomicI64,
+    /// The logs of all replicas as they were known last.
+    set: Mutex<Option<LogSet>>,
 }
 
 impl Default for LogState {
     fn default() -> Self {
         let unknown = || AtomicI64::new(UNKNOWN);
-        Self { quorum: unknown(), contradicted: AtomicBool::new(false), stamped: unknown() }
+        Self { quorum: unknown(), contradicted: AtomicBool::new(false), stamped: unknown(), set: Mutex::default() }
     }
 }
 
@@ -36,6 +40,18 @@ impl LogState {
     /// Everything up to `at` has its time-stamp.
     pub fn stamped(&self, at: UnixMillis) {
         self.stamped.store(at.0, Ordering::Relaxed);
+    }
+
+    /// The logs of all replicas as the store tells them now, none of them lost or shorter than they were known here before: whoever
+    /// can write to the store hides no log. `None` where they are too many.
+    pub fn logs(&self, told: LogSet) -> Option<LogSet> {
+        let mut known = self.set.lock().unwrap_or_else(|p| p.into_inner());
+        let set = match &*known {
+            Some(before) => told.no_less(before)?,
+            None => told,
+        };
+        *known = Some(set.clone());
+        Some(set)
     }
 
     /// Whether the quorum stands; `None` where no witnesses are named, or none was asked yet.

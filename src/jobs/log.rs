@@ -93,9 +93,13 @@ pub async fn daily(rooms: Arc<Rooms>, roots: Roots, mut stop: watch::Receiver<bo
 ///
 /// Where replicas keep logs, it names them all: a case may have entries in each.
 pub async fn index(rooms: &Rooms, now: UnixMillis) -> Result<Committed, AuditError> {
-    let set = logset::known(rooms).await.map_err(|_| AuditError::Busy)?.filter(|set| set.heads().len() > 1);
+    // A map that left one out would hide what is in it.
+    let set = logset::known(rooms).await.ok().flatten().ok_or(AuditError::Busy)?;
     let line = ledger::line(rooms, Kind::Index, now);
-    let line = set.and_then(|set| set.write(line.clone())).unwrap_or(line);
+    let line = match set.heads().len() {
+        1 => line,
+        _ => set.write(line).ok_or(AuditError::Busy)?,
+    };
     rooms.log.append_index(line).await
 }
 

@@ -75,7 +75,7 @@ pub(super) async fn known(rooms: &Rooms) -> Result<Option<LogSet>, StoreError> {
         let Ok(key) = text.parse() else { return Ok(None) };
         heads.push(Head { key, size: log.size, root: log.root });
     }
-    Ok(LogSet::new(heads))
+    Ok(LogSet::new(heads).and_then(|set| rooms.log_state.logs(set)))
 }
 
 /// Says once for each version of the directory when it does not know this log.

@@ -11,9 +11,9 @@ use crate::audit::merkle::leaf_hash;
 use crate::audit::note::{MAX_NOTE, NoteError, VerifierKey};
 use crate::audit::proof::TlogProof;
 use crate::audit::verify::{ANOTHER_KEY, Fault, Pinned, Question, Report, Verdict};
-use crate::formats::zip::{Limits, Source};
-use crate::terms::{Digest, UnixMillis};
-use crate::trust::asic::{self, Open};
+use crate::formats::zip::{Limits, Source, ZipError};
+use crate::terms::{CaseNo, Digest, UnixMillis};
+use crate::trust::asic::{self, AsicError, Open};
 use crate::trust::certificate::Certificate;
 
 /// Largest manifest, in octets.
@@ -58,7 +58,10 @@ pub fn verify<S: Source>(source: S, by: &Auditor<'_>) -> Judged {
     let open = match asic::open(source, &Limits::default()) {
         Ok(open) => open,
         Err(error) => {
-            check.fault(Question::Integrity, Verdict::Disproven, "bundle", None, error.to_string());
+            // What is beyond our limits is not false.
+            let beyond = matches!(error, AsicError::Zip(ZipError::TooBig(_)));
+            let verdict = if beyond { Verdict::Undecided } else { Verdict::Disproven };
+            check.fault(Question::Integrity, verdict, "bundle", None, error.to_string());
             check.unread();
             return Judged { report: check.report, sealed_by: None };
         }
@@ -116,6 +119,9 @@ impl Check<'_> {
                 return self.fault(Question::Integrity, Verdict::Disproven, MANIFEST, None, error.to_string());
             }
         };
+        if let Some(what) = twice(&manifest) {
+            return self.fault(Question::Integrity, Verdict::Disproven, MANIFEST, None, what);
+        }
         self.nothing_beside(&manifest, open);
         let Some(first) = manifest.logs.first() else {
             return self.fault(Question::Integrity, Verdict::Disproven, MANIFEST, None, "no log is in it");
@@ -126,6 +132,10 @@ impl Check<'_> {
         };
         self.report.case = Some(case);
         if let Some(no) = &manifest.case_no {
+            if no.parse::<CaseNo>().is_err() {
+                let what = "what stands there as the number of the case is none";
+                return self.fault(Question::Integrity, Verdict::Disproven, MANIFEST, None, what);
+            }
             // Only the gateway can tell which number a pseudonym stands for.
             self.report.notes.push(format!("办件编号（导出者所称，未经证明） case number, as the exporter says: {no}"));
         }
@@ -202,8 +212,8 @@ impl Check<'_> {
                 return None;
             }
         };
-        if signed.size() != part.size || !part.entries.is_sorted_by(|a, b| a < b) {
-            let what = "the manifest does not fit the checkpoint, or its entries are not in order";
+        if signed.size() != part.size {
+            let what = "the manifest does not fit the checkpoint";
             self.fault(Question::Integrity, Verdict::Disproven, MANIFEST, None, what);
         }
         let mut entries = Vec::new();
@@ -222,6 +232,21 @@ impl Check<'_> {
             self.fault(Question::Content, verdict, path, Some(entry.index), error.to_string());
         }
     }
+}
+
+/// What a manifest says twice, or in disorder: it would be read twice, too, and an export has none of it.
+fn twice(manifest: &Manifest) -> Option<&'static str> {
+    fn is_set<'a>(all: impl Iterator<Item = &'a String>) -> bool {
+        let mut seen = BTreeSet::new();
+        all.into_iter().all(|one| seen.insert(one))
+    }
+    let in_order = |part: &LogPart| part.entries.is_sorted_by(|a, b| a < b);
+    let lists = [&manifest.policies, &manifest.trust, &manifest.keys, &manifest.certificates];
+    if !is_set(manifest.logs.iter().map(|part| &part.origin)) || !manifest.logs.iter().all(in_order) {
+        return Some("a log or an entry twice, or entries in disorder");
+    }
+    let once = lists.into_iter().all(|list| is_set(list.iter())) && is_set(manifest.documents.iter().map(|d| &d.path));
+    (!once).then_some("a file twice")
 }
 
 /// Reads an entry with its proof and ties it to the checkpoint.

@@ -155,14 +155,14 @@ fn anchored(
     Ok(Some((AnchorPart { size, proof }, octets)))
 }
 
-/// Whether the log has an `index` entry at `from` or later, or ends with one: an export made now is complete to the end.
+/// Whether the log has an `index` entry at `from` or later.
 ///
 /// # Errors
 /// What cannot be read.
 pub fn has_map_since(fetch: &dyn Fetch, key: &VerifierKey, from: u64) -> Result<bool, EvidenceError> {
     let signed = checkpoint::open(&must(fetch, "checkpoint")?, key, None)?;
     let size = signed.size();
-    let (mut found, from) = (false, from.min(size.saturating_sub(1)));
+    let mut found = false;
     let is_map = |bytes: &[u8]| EntryHead::parse(bytes).is_ok_and(|head| head.kind == Kind::Index);
     Kept { fetch, size, from }.walk(size, |at, bytes| {
         found |= at >= from && is_map(bytes);

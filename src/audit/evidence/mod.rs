@@ -46,8 +46,8 @@ pub use index::Shown;
 /// Version of the manifest.
 pub const VERSION: u32 = 1;
 pub const MANIFEST: &str = "manifest.json";
-/// Most entries of a case that are exported.
-pub const MAX_ENTRIES: usize = 100_000;
+/// Most entries that a bundle holds, each in two files: a verifier opens no container of more than 20,000.
+pub const MAX_ENTRIES: usize = 9_500;
 
 /// What a bundle holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,7 +135,9 @@ pub enum EvidenceError {
         "entries below {0} are not kept here, and the case may have some of them: export from the archive or a mirror (--from)"
     )]
     Pruned(u64),
-    #[error("the case has more than {MAX_ENTRIES} entries")]
+    #[error(
+        "the case has more than {MAX_ENTRIES} entries: no bundle holds them; the whole log does (audit mirror, search --case)"
+    )]
     TooMany,
     #[error("entry {0}: the hashes on disk do not lead to the signed root")]
     Proof(u64),

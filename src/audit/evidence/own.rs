@@ -50,7 +50,7 @@ impl Check<'_> {
             from += 1;
             for head in heads {
                 if let Some(own) = owns.iter().find(|own| own.part.origin == head.origin()) {
-                    self.reaches(own.signed.size(), &head, &map);
+                    self.reaches(&own.signed, &head, &map);
                     continue;
                 }
                 if asked.iter().any(|origin| origin == head.origin()) {
@@ -68,7 +68,7 @@ impl Check<'_> {
                     continue;
                 };
                 if let Some(own) = self.own(log, &manifest.logs[log], open) {
-                    self.reaches(own.signed.size(), &head, &map);
+                    self.reaches(&own.signed, &head, &map);
                     owns.push(own);
                 }
             }
@@ -76,8 +76,13 @@ impl Check<'_> {
         owns
     }
 
-    /// A replica's log in the bundle is no older than another one says that it was.
-    fn reaches(&mut self, size: u64, head: &Head, map: &str) {
+    /// A replica's log in the bundle is no older than another one says that it was, and no other one.
+    fn reaches(&mut self, signed: &SignedCheckpoint, head: &Head, map: &str) {
+        let size = signed.size();
+        if size == head.size && signed.root() != head.root {
+            let what = format!("{} had another root at {size} entries: it is not the log that it was", head.origin());
+            return self.fault(Question::Integrity, Verdict::Disproven, map, None, what);
+        }
         if size < head.size {
             let what = format!("{} had {} entries by then, and the bundle's ends at {size}", head.origin(), head.size);
             self.fault(Question::Complete, Verdict::Undecided, map, None, what);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::again::examined;
 use super::check::{Check, Proven};
 use super::own::Own;
-use super::{Manifest, anchor_path};
+use super::{MANIFEST, Manifest, anchor_path};
 use crate::audit::Kind;
 use crate::audit::anchor::{Anchor, AnchorError, MAX_ANCHOR};
 use crate::audit::checkpoint::CheckpointError;
@@ -110,6 +110,13 @@ impl Check<'_> {
             entries.iter().filter(is_answer).flat_map(|entry| evidence(&entry.bytes)).collect();
         let here: BTreeSet<Digest> = manifest.documents.iter().map(|document| document.digest).collect();
         let absent = named.iter().filter(|digest| !here.contains(digest) && !answers.contains(digest)).count();
+        // A copy of the log has no documents at all; where there are some, one that is missing was destroyed on record, or withheld.
+        if absent > 0 && !here.is_empty() && !is_shredded(entries) {
+            let what = format!(
+                "{absent} documents that the entries name are not here, and no entry says that they were destroyed"
+            );
+            self.fault(Question::Content, Verdict::Undecided, MANIFEST, None, what);
+        }
         self.report.notes.push(format!(
             "文件 documents: {} in the bundle, {unnamed} of them named by no entry; {absent} named and not here (shredded or not exported)",
             manifest.documents.len()
@@ -178,12 +185,21 @@ impl Check<'_> {
                 }
             }
         }
+        if closed > 0 && !manifest.documents.is_empty() && !is_shredded(entries) {
+            let what = "no key of the case opens them, and no entry says that it was destroyed";
+            self.fault(Question::Opened, Verdict::Undecided, MANIFEST, None, what);
+        }
         if closed > 0 {
             self.report.notes.push(format!(
                 "{closed} 处加密内容无密钥，未解 sealed parts stay closed: no key of the case is here (destroyed, or not exported)"
             ));
         }
     }
+}
+
+/// Whether the log says that the key of the case was destroyed, and its documents with it.
+fn is_shredded(entries: &[&Proven]) -> bool {
+    entries.iter().any(|entry| entry.head.as_ref().is_some_and(|head| head.kind == Kind::KeyShred))
 }
 
 /// Largest file of a key, in octets.

@@ -98,7 +98,8 @@ fn halves(ours: &std::path::Path, peer: &Log) -> Vec<Half> {
 }
 
 fn sealed(halves: &[Half], documents: &[(&str, &[u8])]) -> Vec<u8> {
-    sealed_with(halves, documents, None)
+    // Documents come with the key of their case.
+    sealed_with(halves, documents, (!documents.is_empty()).then(|| CaseKeys::file(&CASE, &log_key())))
 }
 
 fn sealed_with(halves: &[Half], documents: &[(&str, &[u8])], key: Option<Vec<u8>>) -> Vec<u8> {
@@ -315,6 +316,49 @@ fn a_time_stamp_that_covers_the_case_goes_along() {
     assert_eq!(judge(&bent), Verdict::Undecided);
 }
 
+/// A manifest that says a thing twice makes the verifier work twice, and what it says is printed.
+#[test]
+fn a_manifest_says_nothing_twice_and_nothing_strange() {
+    type Change = fn(&mut serde_json::Value);
+    let (ours, _theirs, peer) = world();
+    let halves = halves(ours.path(), &peer);
+    let manifest = |change: Change| {
+        let logs: Vec<_> = halves.iter().map(|half| half.part.clone()).collect();
+        let mut told = serde_json::json!({"v": VERSION, "case": CASE.to_string(), "logs": logs, "documents": [], "certificates": []});
+        change(&mut told);
+        let mut files = vec![(MANIFEST.to_owned(), told.to_string().into_bytes())];
+        files.extend(halves.iter().enumerate().flat_map(|(log, half)| half.files(log)));
+        judge(seal(&files))
+    };
+    let changes: [(&str, Change, u8); 6] = [
+        ("as it is", |_| {}, 0),
+        (
+            "an entry twice",
+            |told| {
+                let first = told["logs"][0]["entries"][0].clone();
+                told["logs"][0]["entries"].as_array_mut().unwrap().insert(0, first);
+            },
+            1,
+        ),
+        (
+            "a log twice",
+            |told| {
+                let first = told["logs"][0].clone();
+                told["logs"].as_array_mut().unwrap().push(first);
+            },
+            1,
+        ),
+        ("a key twice", |told| told["keys"] = serde_json::json!(["keys/a.json", "keys/a.json"]), 1),
+        ("a number that is none", |told| told["case_no"] = "\u{1b}[2J".into(), 1),
+        ("a number", |told| told["case_no"] = "4190010000002026021300000017S".into(), 0),
+    ];
+    for (what, change, want) in changes {
+        let report = manifest(change);
+        assert_eq!(report.exit_code(), want, "{what}: {}", report.text());
+        assert!(!report.text().contains('\u{1b}'), "{what}");
+    }
+}
+
 /// What a bundle cannot show is not taken for proven: a paper that no entry names, entries after the stamp, replicas' logs.
 #[test]
 fn what_no_entry_names_no_stamp_covers_or_another_log_may_hold_is_told() {
@@ -323,6 +367,7 @@ fn what_no_entry_names_no_stamp_covers_or_another_log_may_hold_is_told() {
     for (what, documents, want) in [
         ("the case's paper", &[("receipt", PAPER)][..], 0),
         ("another's beside it", &[("receipt", PAPER), ("forged", b"refused")][..], 2),
+        ("another's in its place", &[("forged", &b"refused"[..])][..], 2),
     ] {
         let report = judge(sealed(&before, documents));
         assert_eq!(report.exit_code(), want, "{what}: {}", report.text());

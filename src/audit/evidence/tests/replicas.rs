@@ -1,18 +1,24 @@
 //! A gateway of two replicas, each with a log of its own: a bundle shows both, or says that it does not.
 
 use super::*;
+use crate::audit::checkpoint;
 
 const LOGS: [&str; 2] = ["own.example/gw", "own.example/gw/2"];
 
 /// A log with so many entries of our case among those of others, its map of cases naming both logs with how far they had come.
 fn grow(dir: &std::path::Path, log: usize, of_case: i64, sizes: [u64; 2]) -> Half {
+    // Sizes that no log here has: their roots are not compared.
+    grow_with(dir, log, of_case, sizes.map(|size| (size, Digest::of(b""))))
+}
+
+fn grow_with(dir: &std::path::Path, log: usize, of_case: i64, heads: [(u64, Digest); 2]) -> Half {
     let log_of = open(dir, LOGS[log]);
     let of = |n: i64, case: u8| {
         log_of.append_blocking(&event(n).case(Pseudonym([case; 16]))).unwrap();
     };
     (0..9).for_each(|n| of(n, [5, 6, 9][n as usize % 3]));
     (10..10 + of_case).for_each(|n| of(n, 7));
-    let heads = LOGS.iter().zip(sizes).map(|(name, size)| Head { key: key(name), size, root: Digest::of(b"") });
+    let heads = LOGS.iter().zip(heads).map(|(name, (size, root))| Head { key: key(name), size, root });
     let set = LogSet::new(heads.collect()).unwrap();
     let index = set.write(Entry::new(Kind::Index, UnixMillis(1_771_000_001_000))).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -26,7 +32,7 @@ fn grow(dir: &std::path::Path, log: usize, of_case: i64, sizes: [u64; 2]) -> Hal
 fn two(of_case: [i64; 2]) -> Vec<Half> {
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let other = grow(folders[1].path(), 1, of_case[1], [0, 0]);
-    vec![grow(folders[0].path(), 0, of_case[0], [0, other.part.size]), other]
+    vec![grow(folders[0].path(), 0, of_case[0], [0, other.part.size - 1]), other]
 }
 
 fn judge_both(halves: &[Half]) -> Report {
@@ -89,6 +95,22 @@ fn what_is_left_out_of_a_replicas_log_is_found() {
     assert_eq!(unpinned.exit_code(), 2, "its key is not pinned: {}", unpinned.text());
 }
 
+/// Forked by who holds its key, as long as it was: another log says what its root was.
+#[test]
+fn a_replicas_log_is_the_one_that_another_log_knows() {
+    let (theirs, ours, fork) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let other = grow(theirs.path(), 1, 3, [0, 0]);
+    let root = checkpoint::open(other.checkpoint.as_bytes(), &key(LOGS[1]), None).unwrap().root();
+    let forked = grow(fork.path(), 1, 3, [0, 1]);
+    assert_eq!(forked.part.size, other.part.size);
+    let own = grow_with(ours.path(), 0, 2, [(0, Digest::of(b"")), (other.part.size, root)]);
+    for (what, half, want) in [("it", other, Verdict::Proven), ("its fork", forked, Verdict::Disproven)] {
+        let report = judge_both(&[own.clone(), half]);
+        assert_eq!(report.verdict(Question::Integrity), want, "{what}: {}", report.text());
+    }
+}
+
 /// An older copy of the replica's log is true in itself, and hides what came later.
 #[test]
 fn a_replicas_log_ends_no_earlier_than_another_one_says() {
@@ -98,7 +120,7 @@ fn a_replicas_log_ends_no_earlier_than_another_one_says() {
     let (was, is) = (older.part.size, newer.part.size);
     for (what, size, other, want) in [
         ("older than is said", is, &older, Verdict::Undecided),
-        ("as it was said", was, &older, Verdict::Proven),
+        ("no older than is said", was - 1, &older, Verdict::Proven),
         ("newer than is said", was, &newer, Verdict::Proven),
     ] {
         let folder = tempfile::tempdir().unwrap();

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::ExportArgs;
 use crate::audit::Pseudonym;
 use crate::audit::checkpoint;
-use crate::audit::evidence::{self, EvidenceError, Half};
+use crate::audit::evidence::{self, EvidenceError, Half, MAX_ENTRIES};
+use crate::audit::log::is_open;
 use crate::audit::verify::Peer;
 use crate::cli::audit::target::{Target, peer};
 
@@ -41,22 +42,35 @@ pub(super) fn find(keys: &[crate::audit::note::VerifierKey], args: &ExportArgs) 
     args.replica.iter().map(one).collect()
 }
 
-/// Our own half, and those of the replicas.
-pub(super) fn with(own: Half, replicas: &[Replica], case: &Pseudonym) -> Result<Vec<Half>, String> {
+/// Our own half, and those of the replicas. `asked`: whether they were asked for a new map of their cases.
+pub(super) fn with(own: Half, replicas: &[Replica], case: &Pseudonym, asked: bool) -> Result<Vec<Half>, String> {
     let mut halves = vec![own];
     for Replica { word, log: Peer { key, log }, size, log_folder, .. } in replicas {
         let named = |e: EvidenceError| format!("{word}: {e}");
-        // A running one writes its map within the second; of one that was stopped it is the last entry.
+        if halves.iter().any(|half| half.part.origin == key.name()) {
+            return Err(format!("{word}: 该日志已在其中 · this log is in it already"));
+        }
+        // One that was stopped has its last map at its end, and writes no other.
+        let mut is_new = !asked || log_folder.as_deref().is_some_and(|folder| !is_open(folder));
         for _ in 0..MAP_TRIES {
-            if evidence::has_map_since(&**log, key, *size).map_err(named)? {
+            if is_new {
                 break;
             }
             std::thread::sleep(MAP_PAUSE);
+            is_new = evidence::has_map_since(&**log, key, *size).map_err(named)?;
+        }
+        if !is_new {
+            eprintln!(
+                "{word}: 未等到新的办件索引，其完备性只到上一份索引为止 · no new map of its cases came: complete only up to the one before"
+            );
         }
         halves.push(evidence::gather(&**log, log_folder.as_deref(), key, case).map_err(named)?);
     }
-    match halves.iter().all(Half::is_without_case) {
-        true => Err(EvidenceError::NoCase.to_string()),
+    if halves.iter().all(Half::is_without_case) {
+        return Err(EvidenceError::NoCase.to_string());
+    }
+    match halves.iter().map(|half| half.entries.len()).sum::<usize>() > MAX_ENTRIES {
+        true => Err(EvidenceError::TooMany.to_string()),
         false => Ok(halves),
     }
 }
