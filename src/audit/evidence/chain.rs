@@ -12,10 +12,9 @@ use crate::formats::zip::Source;
 use crate::terms::{Digest, UnixMillis};
 use crate::trust::asic::Open;
 
-/// How far a checkpoint may be from the map before it, in milliseconds by the witnesses' clocks, or in entries where there is none: what a
-/// running gateway takes in while it signs.
+/// How long after its map a log may have gone on, in milliseconds by the witnesses' clocks and by its newest entry: what a running gateway
+/// takes in while it signs.
 const NEAR_MS: i64 = 120_000;
-const NEAR_ENTRIES: u64 = 4_096;
 
 impl Check<'_> {
     /// The case's chain has no gap, and its intents are closed.
@@ -89,13 +88,11 @@ impl Check<'_> {
         }
         let Some(at) = map.head.as_ref().map(|head| UnixMillis(head.ts)) else { return };
         // Between the map and the checkpoint the case may have gone on, and nobody says so.
-        let size = own.signed.size();
-        let is_near = match own.cosigned {
-            _ if part.entry + 1 == size => true,
-            Some(cosigned) => cosigned.0.saturating_sub(at.0) <= NEAR_MS,
-            None => size - part.entry <= NEAR_ENTRIES,
-        };
-        if !is_near {
+        let newest = own.newest.as_ref().or(own.entries.last()).filter(|entry| entry.index + 1 == own.signed.size());
+        let newest = newest.and_then(|entry| Some(UnixMillis(entry.head.as_ref()?.ts)));
+        let is_far = |time: UnixMillis| time.0.saturating_sub(at.0) > NEAR_MS;
+        let is_end = part.entry + 1 == own.signed.size();
+        if !is_end && (newest.is_none_or(is_far) || own.cosigned.is_some_and(is_far)) {
             let what = format!(
                 "the map of cases is of {at}, and the log went on for long after it: later entries of the case may have been left \
                  out (an export from the running gateway makes a new map)"

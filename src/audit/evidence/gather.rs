@@ -33,6 +33,8 @@ pub struct Half {
     pub entries: Vec<(u64, Vec<u8>, TlogProof)>,
     /// The time-stamp of [`LogPart::anchor`].
     pub anchor: Option<Vec<u8>>,
+    /// Whether the log has entries of the case; what else it shows is that it has none.
+    pub has_case: bool,
     /// Unix milliseconds of the newest entry, as it says itself.
     pub newest: i64,
 }
@@ -49,12 +51,6 @@ impl Half {
         }
         files.extend(self.anchor.iter().map(|octets| (anchor_path(log), octets.clone())));
         files
-    }
-
-    /// Whether the log has no entry of the case; what else it shows is that.
-    pub fn is_without_case(&self) -> bool {
-        let map = self.part.index.as_ref().map(|index| index.entry);
-        self.part.entries.iter().all(|at| Some(*at) == map)
     }
 
     /// Receipts of peers that these entries name.
@@ -85,35 +81,43 @@ pub fn gather(
     }
     let kept = Kept::of(fetch, &signed)?;
     let mut wanted = Wanted::new(case);
-    kept.walk(signed.size(), |index, bytes| wanted.look(index, bytes))?;
+    let mut newest = None;
+    kept.walk(signed.size(), |index, bytes| {
+        if index + 1 == signed.size() {
+            newest = Some((index, bytes.to_vec()));
+        }
+        wanted.look(index, bytes)
+    })?;
     match wanted.found.first() {
         None if kept.from > 0 && base.is_none() => return Err(EvidenceError::Pruned(kept.from)),
         // Its chain begins in what is not here.
         Some((_, bytes)) if !begins(bytes) => return Err(EvidenceError::Pruned(kept.from)),
         _ => {}
     }
+    let has_case = !wanted.found.is_empty();
+    // What is only about this export, and is later than any time-stamp, needs none.
+    let is_told = |bytes: &[u8]| EntryHead::parse(bytes).is_ok_and(|head| head.kind != Kind::AuditExport);
+    let last = wanted.found.iter().filter(|(_, bytes)| is_told(bytes)).map(|(at, _)| *at).max();
     let index = match wanted.newest_index.take() {
         // What the map says of cases that are not here nobody can compute again.
         Some((at, bytes)) if kept.from == 0 || base.is_some() => {
             let part = kept.index_part(base.map(|base| base.cases).unwrap_or_default(), at, case)?;
             wanted.found.push((at, bytes));
+            // Its time says how long after the map the log went on.
+            wanted.found.extend(newest.filter(|newest| !wanted.found.contains(newest)));
             wanted.found.sort_unstable();
             Some(part)
         }
         _ => None,
     };
     let sparse = Sparse::new(fetch, signed.checkpoint())?;
-    // What is only about this export, and is later than any time-stamp, needs none.
-    let told = |(at, bytes): &&(u64, Vec<u8>)| {
-        index.as_ref().is_none_or(|part| part.entry != *at)
-            && EntryHead::parse(bytes).is_ok_and(|head| head.kind != Kind::AuditExport)
-    };
-    let anchor = match wanted.found.iter().filter(told).map(|(at, _)| *at).max() {
+    let anchor = match last {
         Some(last) => anchored(fetch, folder, last, &signed, &sparse)?,
         None => None,
     };
     let mut half = half(&signed, key, wanted.found, |at| sparse.inclusion(at).map_err(EvidenceError::from))?;
     half.part.index = index;
+    half.has_case = has_case;
     (half.part.anchor, half.anchor) = anchor.unzip();
     Ok(half)
 }
@@ -213,7 +217,7 @@ fn half(
         newest = EntryHead::parse(&bytes).map_or(newest, |head| newest.max(head.ts));
         proven.push((at, bytes, proof));
     }
-    Ok(Half { part, checkpoint: signed.note().to_owned(), entries: proven, anchor: None, newest })
+    Ok(Half { part, checkpoint: signed.note().to_owned(), entries: proven, anchor: None, has_case: true, newest })
 }
 
 /// Picks entries while the log goes by; most of them are passed over without being read.

@@ -19,7 +19,10 @@ pub(super) struct Own<'m> {
     pub signed: SignedCheckpoint,
     /// Latest time at which a witness of the auditor's policy cosigned.
     pub cosigned: Option<UnixMillis>,
+    /// Of the case, and the map.
     pub entries: Vec<Proven>,
+    /// The last entry that the checkpoint covers, shown for its time, where it is none of these.
+    pub newest: Option<Proven>,
 }
 
 impl Own<'_> {
@@ -90,7 +93,18 @@ impl Check<'_> {
     }
 
     fn own<'m, S: Source>(&mut self, log: usize, part: &'m LogPart, open: &Open<S>) -> Option<Own<'m>> {
-        let (signed, entries) = self.half(log, part, open)?;
+        let (signed, mut entries) = self.half(log, part, open)?;
+        let newest = entries.pop_if(|entry| entry.index + 1 == signed.size() && self.is_of_another(entry, part));
+        // What ends one of its intents has no case of its own.
+        let closes = |newest: &Proven| newest.head.as_ref().and_then(|head| head.of);
+        let is_ours = newest.as_ref().and_then(closes).is_some_and(|of| entries.iter().any(|entry| entry.leaf == of));
+        let newest = match is_ours {
+            true => {
+                entries.extend(newest);
+                None
+            }
+            false => newest,
+        };
         for entry in &entries {
             self.readable(entry, &entry_path(log, entry.index));
         }
@@ -117,7 +131,14 @@ impl Check<'_> {
                 signed.root()
             )),
         }
-        Some(Own { log, part, signed, cosigned, entries })
+        Some(Own { log, part, signed, cosigned, entries, newest })
+    }
+
+    /// Whether an entry is neither of the case nor the map.
+    fn is_of_another(&self, entry: &Proven, part: &LogPart) -> bool {
+        let is_map = part.index.as_ref().is_some_and(|index| index.entry == entry.index);
+        let case = entry.head.as_ref().and_then(|head| head.case).map(|link| link.id);
+        !is_map && entry.head.is_some() && (case.is_none() || case != self.report.case)
     }
 
     /// Some log has entries of the case.

@@ -21,6 +21,8 @@ use crate::trust::pem;
 use crate::trust::suite::{SignatureAlgorithm, Signer as _, SigningKey};
 
 const CASE: Pseudonym = Pseudonym([7; 16]);
+/// Unix milliseconds of the map of cases.
+const MAP: i64 = 1_771_000_000_010;
 const PAPER: &[u8] = b"a receipt";
 
 fn signer(name: &str) -> Signer {
@@ -75,7 +77,7 @@ fn world() -> (tempfile::TempDir, tempfile::TempDir, Log) {
     let sealed = said.seal(&log_key(), &CASE).unwrap().unwrap();
     log.append_blocking(&event(9).case(CASE).enc(sealed)).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(log.append_index(Entry::new(Kind::Index, UnixMillis(10)))).unwrap();
+    runtime.block_on(log.append_index(Entry::new(Kind::Index, UnixMillis(MAP)))).unwrap();
     others(11);
     log.publish();
     (ours, theirs, peer)
@@ -186,7 +188,9 @@ fn an_entry_left_out_is_found_wherever_it_stood() {
         all[0].part.entries.retain(|at| *at != index);
         let report = judge(sealed(&all, &[]));
         assert_eq!(report.verdict(Question::Integrity), Verdict::Proven, "sealed again by who made it");
-        assert_eq!(report.verdict(Question::Complete), Verdict::Disproven, "{gone}: {}", report.text());
+        // The newest entry of the log is shown for its time.
+        let want = if gone + 1 == whole { Verdict::Undecided } else { Verdict::Disproven };
+        assert_eq!(report.verdict(Question::Complete), want, "{gone}: {}", report.text());
     }
     // Without the index entry, the end is open.
     let mut all = halves(ours.path(), &peer);
@@ -236,7 +240,7 @@ fn what_the_exporter_changes_is_found() {
 fn a_case_that_is_not_there_has_no_bundle() {
     let (ours, _theirs, _peer) = world();
     let stranger = gathered(ours.path(), "own.example/gw", &Pseudonym([8; 16])).unwrap();
-    assert!(stranger.is_without_case());
+    assert!(!stranger.has_case);
     assert!(matches!(gathered(ours.path(), "peer.example/gw", &CASE), Err(EvidenceError::Checkpoint(_))));
 }
 
@@ -466,20 +470,42 @@ impl Fetch for Copy<'_> {
     }
 }
 
+/// How long the log went on after the map, its newest entry says, and the witness; an exporter may leave out neither.
 #[test]
 fn a_map_from_long_before_the_checkpoint_leaves_the_end_open() {
-    let (ours, _theirs, peer) = world();
     let witness = signer("w.example");
     let text = format!("witness w {}\nquorum w\n", witness.verifier(KeyKind::Cosignature));
     let policy = Pinned::parse(&text).unwrap();
-    // The map is of the first second of 1970.
-    for (cosigned_s, want) in [(120, Verdict::Proven), (121, Verdict::Undecided)] {
+    let seconds = MAP / 1_000;
+    for (what, newest_s, cosigned_s, shown, want) in [
+        ("at once", 0, None, true, Verdict::Proven),
+        ("two minutes", 120, None, true, Verdict::Proven),
+        ("more", 121, None, true, Verdict::Undecided),
+        ("nobody knows", 1, None, false, Verdict::Undecided),
+        ("two minutes for the witness", 1, Some(120), true, Verdict::Proven),
+        ("more for the witness", 1, Some(121), true, Verdict::Undecided),
+        ("more, and the witness says less", 121, Some(1), true, Verdict::Undecided),
+        ("the witness alone knows", 1, Some(1), false, Verdict::Undecided),
+    ] {
+        let (ours, _theirs, peer) = world();
+        let log = open(ours.path(), "own.example/gw");
+        let last = Entry::new(Kind::CaseEvent, UnixMillis(MAP + newest_s * 1_000)).case(Pseudonym([100; 16]));
+        log.append_blocking(&last).unwrap();
+        log.publish();
+        drop(log);
         let mut all = halves(ours.path(), &peer);
-        let signed = all[0].checkpoint.split_once("\n\n").unwrap().0.to_owned() + "\n";
-        all[0].checkpoint += &witness.cosign(&signed, cosigned_s);
+        if !shown {
+            all[0].entries.pop();
+            all[0].part.entries.pop();
+        }
+        if let Some(cosigned_s) = cosigned_s {
+            let signed = all[0].checkpoint.split_once("\n\n").unwrap().0.to_owned() + "\n";
+            all[0].checkpoint += &witness.cosign(&signed, (seconds + cosigned_s) as u64);
+        }
         let keys = [key("own.example/gw"), key("peer.example/gw")];
-        let report = judged(sealed(&all, &[]), &keys, Some(&policy));
-        assert_eq!(report.verdict(Question::Witnessed), Verdict::Proven, "{}", report.text());
-        assert_eq!(report.verdict(Question::Complete), want, "{}", report.text());
+        let report = judged(sealed(&all, &[]), &keys, cosigned_s.map(|_| &policy));
+        let is_witnessed = if cosigned_s.is_some() { Verdict::Proven } else { Verdict::NotAsked };
+        assert_eq!(report.verdict(Question::Witnessed), is_witnessed, "{what}: {}", report.text());
+        assert_eq!(report.verdict(Question::Complete), want, "{what}: {}", report.text());
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn with(own: Half, replicas: &[Replica], case: &Pseudonym, asked: boo
         }
         halves.push(evidence::gather(&**log, log_folder.as_deref(), key, case).map_err(named)?);
     }
-    if halves.iter().all(Half::is_without_case) {
+    if !halves.iter().any(|half| half.has_case) {
         return Err(EvidenceError::NoCase.to_string());
     }
     match halves.iter().map(|half| half.entries.len()).sum::<usize>() > MAX_ENTRIES {
