@@ -11,7 +11,7 @@ test:
 	tests/tools/need faketime faketime "what ends at midnight"
 	tests/tools/need python3 python3 "the log before an independent verifier"
 	tests/tools/need pdfsig poppler-utils "signed PDF in another reader"
-	tests/tools/with-postgres cargo test --workspace --lib --bins --tests
+	tests/tools/with-postgres tests/tools/in-two-lanes
 	cargo test --doc
 
 lint:
