@@ -15,6 +15,8 @@ pub struct Faults {
     pub write: bool,
     /// Every `fdatasync` fails, after the bytes have reached the page cache.
     pub sync: bool,
+    /// Whoever writes breaks down.
+    pub panic: bool,
     /// The next write keeps only this many bytes and fails.
     pub torn: Option<usize>,
 }
@@ -66,6 +68,8 @@ impl DiskFile for FaultyFile {
             self.inner.write_at(&bytes[..keep.min(bytes.len())], offset)?;
             return Err(io::Error::other("torn write"));
         }
+        let broken = self.disk.faults().panic; // before it panics, nothing is held
+        assert!(!broken, "told to break down");
         if self.disk.faults().write {
             return Err(io::Error::other("failed write"));
         }

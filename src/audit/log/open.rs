@@ -49,6 +49,8 @@ impl Drop for Missed {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.shared.die(format!("its thread {} broke down", self.name));
+            // The writer tells the publisher when to stop, and would not any more: whoever closes the log waits for both.
+            self.shared.stop_publisher();
         }
     }
 }

@@ -219,6 +219,23 @@ fn a_full_disk_loses_nothing_and_heals() {
     assert_eq!(judge(dir.path()).exit_code(), 0);
 }
 
+/// A thread that is gone says nothing more; the log says it for it, and the process ends.
+#[test]
+fn a_thread_that_breaks_down_is_the_end_of_the_log() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+    let log = Log::open(dir.path(), OpenOptions { disk: Arc::new(disk.clone()), ..options() }).unwrap();
+    fill(&log, 20);
+    disk.set(Faults { panic: true, ..Faults::default() });
+    assert!(log.append_blocking(&entry(0)).is_err());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let told = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(10), log.fatal()).await });
+    assert!(told.unwrap().contains("audit-writer"));
+    assert!(!log.is_healthy());
+    disk.set(Faults::default());
+    drop(log);
+    assert_eq!(open(dir.path()).size(), 20);
+}
+
 #[test]
 fn a_disk_full_when_a_segment_begins_loses_nothing_and_heals() {
     let (dir, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
