@@ -160,6 +160,9 @@ fn from_a_mirror(folder: &Path, unpacked: &Path, keys: &[&str; 2], peer: &str) {
         }
         assert!(report["notes"].to_string().contains("0 in the bundle"), "{what}: {report:#}");
     }
+    let stranger = "0".repeat(32);
+    let nothing = tongban(&["audit", "export", &stranger, "--from", &good, "--key", keys[0], "-o", &place("no.asice")]);
+    assert!(!nothing.status.success() && text(&nothing).contains("no entry of this case"), "{}", text(&nothing));
     let by_number = tongban(&[
         "audit",
         "export",

@@ -94,17 +94,10 @@ impl Check<'_> {
 
     fn own<'m, S: Source>(&mut self, log: usize, part: &'m LogPart, open: &Open<S>) -> Option<Own<'m>> {
         let (signed, mut entries) = self.half(log, part, open)?;
-        let newest = entries.pop_if(|entry| entry.index + 1 == signed.size() && self.is_of_another(entry, part));
-        // What ends one of its intents has no case of its own.
-        let closes = |newest: &Proven| newest.head.as_ref().and_then(|head| head.of);
-        let is_ours = newest.as_ref().and_then(closes).is_some_and(|of| entries.iter().any(|entry| entry.leaf == of));
-        let newest = match is_ours {
-            true => {
-                entries.extend(newest);
-                None
-            }
-            false => newest,
-        };
+        let is_shown = entries
+            .last()
+            .is_some_and(|last| last.index + 1 == signed.size() && self.is_of_another(last, &entries, part));
+        let newest = if is_shown { entries.pop() } else { None };
         for entry in &entries {
             self.readable(entry, &entry_path(log, entry.index));
         }
@@ -135,10 +128,13 @@ impl Check<'_> {
     }
 
     /// Whether an entry is neither of the case nor the map.
-    fn is_of_another(&self, entry: &Proven, part: &LogPart) -> bool {
+    fn is_of_another(&self, entry: &Proven, entries: &[Proven], part: &LogPart) -> bool {
+        let Some(head) = &entry.head else { return false };
         let is_map = part.index.as_ref().is_some_and(|index| index.entry == entry.index);
-        let case = entry.head.as_ref().and_then(|head| head.case).map(|link| link.id);
-        !is_map && entry.head.is_some() && (case.is_none() || case != self.report.case)
+        let is_ours = head.case.is_some_and(|link| Some(link.id) == self.report.case);
+        // What ends one of its intents may have no case of its own.
+        let closes_ours = head.of.is_some_and(|of| entries.iter().any(|intent| intent.leaf == of));
+        !is_map && !is_ours && !closes_ours
     }
 
     /// Some log has entries of the case.

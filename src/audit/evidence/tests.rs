@@ -363,6 +363,35 @@ fn a_manifest_says_nothing_twice_and_nothing_strange() {
     }
 }
 
+/// As many entries as a bundle may hold, and one more: what is exported can be verified.
+#[test]
+fn the_longest_case_that_is_exported_is_verified() {
+    let ours = tempfile::tempdir().unwrap();
+    let log = std::sync::Arc::new(open(ours.path(), "own.example/gw"));
+    let write = |count: usize| {
+        let log = log.clone();
+        std::thread::spawn(move || {
+            for _ in 0..count {
+                log.append_blocking(&event(1).case(CASE)).unwrap();
+            }
+        })
+    };
+    // Many at once: one sync each would take long.
+    const WRITERS: usize = 50;
+    let writers: Vec<_> = (0..WRITERS).map(|_| write(MAX_ENTRIES / WRITERS)).collect();
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(log.append_index(Entry::new(Kind::Index, UnixMillis(MAP)))).unwrap();
+    log.publish();
+    let own = gathered(ours.path(), "own.example/gw", &CASE).unwrap();
+    let report = judge(sealed(&[own], &[]));
+    assert_eq!((report.exit_code(), report.entries), (0, MAX_ENTRIES as u64 + 1), "{}", report.text());
+    log.append_blocking(&event(2).case(CASE)).unwrap();
+    log.publish();
+    let longer = gathered(ours.path(), "own.example/gw", &CASE);
+    assert!(matches!(longer, Err(EvidenceError::TooMany)));
+}
+
 /// What a bundle cannot show is not taken for proven: a paper that no entry names, entries after the stamp, replicas' logs.
 #[test]
 fn what_no_entry_names_no_stamp_covers_or_another_log_may_hold_is_told() {
