@@ -172,8 +172,8 @@ async fn ready(rooms: &Arc<Rooms>) -> Result<(), String> {
         AuditError::Busy => "log: busy",
         _ => "log: failed",
     })?;
-    let vault = rooms.clone();
-    let probe = tokio::task::spawn_blocking(move || vault.vault.takes_files());
+    let own = rooms.clone();
+    let probe = tokio::task::spawn_blocking(move || own.vault.takes_files());
     let probed = tokio::time::timeout(ANSWERS_WITHIN, probe).await.ok().and_then(Result::ok);
     probed.ok_or_else(|| "vault: no answer".to_owned())?.map_err(|error| match error.is_full() {
         true => "vault: no space".to_owned(),

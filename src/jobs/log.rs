@@ -94,13 +94,23 @@ pub async fn daily(rooms: Arc<Rooms>, roots: Roots, mut stop: watch::Receiver<bo
 /// Where replicas keep logs, it names them all: a case may have entries in each.
 pub async fn index(rooms: &Rooms, now: UnixMillis) -> Result<Committed, AuditError> {
     // A map that left one out would hide what is in it.
-    let set = logset::known(rooms).await.ok().flatten().ok_or(AuditError::Busy)?;
+    let set = match logset::known(rooms).await {
+        Ok(Some(set)) => set,
+        Ok(None) => return Err(unknown(&"too many of them, or a broken key")),
+        Err(error) => return Err(unknown(&error)),
+    };
     let line = ledger::line(rooms, Kind::Index, now);
     let line = match set.heads().len() {
         1 => line,
-        _ => set.write(line).ok_or(AuditError::Busy)?,
+        _ => set.write(line).ok_or_else(|| unknown(&"a name that is no plain word"))?,
     };
     rooms.log.append_index(line).await
+}
+
+/// Says why the store does not tell the logs of all replicas; whoever wants the map tries again.
+fn unknown(why: &dyn std::fmt::Display) -> AuditError {
+    tracing::warn!(%why, "no map of cases: the logs of this gateway are not known");
+    AuditError::Busy
 }
 
 /// A map of cases wanted of every replica. One database may serve several gateways.

@@ -8,6 +8,7 @@ use crate::audit::Pseudonym;
 use crate::audit::checkpoint;
 use crate::audit::evidence::{self, EvidenceError, Half, MAX_ENTRIES};
 use crate::audit::log::is_open;
+use crate::audit::note::VerifierKey;
 use crate::audit::verify::Peer;
 use crate::cli::audit::target::{Target, peer};
 
@@ -26,7 +27,7 @@ pub(super) struct Replica {
 }
 
 /// Finds them before anything is put on record: one that cannot be read is not exported.
-pub(super) fn find(keys: &[crate::audit::note::VerifierKey], args: &ExportArgs) -> Result<Vec<Replica>, String> {
+pub(super) fn find(keys: &[VerifierKey], args: &ExportArgs) -> Result<Vec<Replica>, String> {
     let one = |word: &String| {
         let named = |e: String| format!("{word}: {e}");
         let log = peer(word, keys, &args.reach)?;
