@@ -103,11 +103,11 @@ impl Bits<'_> {
         out
     }
 
-    /// As a signature: a DER SEQUENCE that lost zero octets at its end gets them back.
+    /// As a signature: a SEQUENCE of INTEGERs in DER, or `r‖s`, that lost zero octets at its end gets them back.
     pub fn signature(&self) -> Vec<u8> {
         match self.octets {
-            [0x30, len @ 0..=0x7f, ..] => self.padded(usize::from(*len) + 2),
-            _ => self.octets.to_vec(),
+            [tag::SEQUENCE, len @ 0..=0x7f, tag::INTEGER, ..] => self.padded(usize::from(*len) + 2),
+            _ => self.padded(64),
         }
     }
 }

@@ -240,9 +240,11 @@ impl Certificate {
         signature: &[u8],
     ) -> Result<bool, SuiteError> {
         match self.public_key()? {
-            // No DER signature of SM2 has 64 octets and begins otherwise than with SEQUENCE and its length.
+            // No DER signature of SM2 has 64 octets and begins otherwise than with SEQUENCE, its length and INTEGER.
             PublicKey::Sm2(point)
-                if algorithm == SignatureAlgorithm::Sm2Sm3 && signature.len() == 64 && signature[..2] != [0x30, 62] =>
+                if algorithm == SignatureAlgorithm::Sm2Sm3
+                    && signature.len() == 64
+                    && signature[..3] != [tag::SEQUENCE, 62, tag::INTEGER] =>
             {
                 sm2_suite::verify_raw(&point, message, signature).map(|()| true)
             }

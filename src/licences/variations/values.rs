@@ -37,6 +37,15 @@ fn seals_and_signed_values() {
         ("r and s in 64 octets, V1", |_, d| (d.raw_signatures, d.v1) = (true, true), None),
         ("zero bits counted as unused", |_, d| d.count_zero_bits = true, None),
         ("zero bits counted as unused, V1", |_, d| (d.count_zero_bits, d.v1) = (true, true), None),
+        ("the maker's zero octet cut", zero_cut, None),
+        (
+            "the maker's zero octet cut, r and s in 64 octets",
+            |w, d| {
+                d.raw_signatures = true;
+                zero_cut(w, d);
+            },
+            None,
+        ),
         ("names in UTF-8", |_, d| (d.part("vid", write::utf8("厂商")), d.part("esID", write::utf8("章-1"))).0, None),
         ("names in BMPString", |_, d| (d.part("name", bmp("测试专用章")), d.part("vid", bmp("厂商"))).0, None),
         (
@@ -192,6 +201,16 @@ fn halves(der: &[u8], change: fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     let mut inside = Reader::new(der).sequence().unwrap();
     let mut half = || write::tlv(tag::INTEGER, &change(inside.integer().unwrap()));
     write::sequence(&[half(), half()])
+}
+
+/// A seal whose signature ends in a zero octet, as one in 256 does; an encoder that counts zero bits cuts it.
+fn zero_cut(world: &World, draft: &mut Draft) {
+    let mut number = 0;
+    while draft.seal(world).last() != Some(&0) {
+        number += 1;
+        draft.part("esID", write::ia5(&number.to_string()));
+    }
+    draft.count_zero_bits = true;
 }
 
 fn padded(der: &[u8]) -> Vec<u8> {
