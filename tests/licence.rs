@@ -74,6 +74,49 @@ fn one_of_a_kind_and_what_is_refused() {
     assert!(listed.status.success() && text(&listed).lines().count() >= 70, "{}", text(&listed));
 }
 
+/// Minimum strengths are the verifier's: by the policy file and by options, both ways.
+#[test]
+fn what_is_strong_enough_is_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    let made = tongban(&["licence", "make", "--out", &place("m"), "--at", "2026-06-01T00:00:00Z"]);
+    assert!(made.status.success(), "{}", text(&made));
+    let (seal, pdf) = (place("m/ofd/good.ofd"), place("m/pdf/good.pdf"));
+    let whole = std::fs::read_to_string(place("m/policy.toml")).unwrap();
+    let (weak, no_poe) = ("CRYPTO_CONSTRAINTS_FAILURE", "CRYPTO_CONSTRAINTS_FAILURE_NO_POE");
+    for (file, line, options, want) in [
+        (&seal, "", &[][..], None),
+        (&seal, "digest = [\"sm3\"]", &[], None),
+        (&seal, "digest = [\"sha256\"]", &[], Some(weak)),
+        (&seal, "digest = [\"sha256\"]", &["--digest", "sm3"], None), // options count more
+        (&seal, "", &["--curve", "p256"], Some(weak)),
+        (&seal, "curve = [\"p256\", \"sm2\"]", &[], None),
+        (&seal, "", &["--digest", "sm3 until 2026-06-30", "--time-basis", "now", "--at", "2026-06-15T00:00:00Z"], None),
+        (
+            &seal,
+            "",
+            &["--digest", "sm3 until 2026-06-30", "--time-basis", "now", "--at", "2026-07-01T00:00:00Z"],
+            Some(no_poe),
+        ),
+        (&pdf, "", &[], None),
+        (&pdf, "digest = [\"md5\"]", &[], Some("error")),
+        (&pdf, "rsa = [\"1024\"]", &[], Some("error")),
+        (&pdf, "", &["--digest", "sha1"], Some("error")),
+    ] {
+        std::fs::write(place("m/narrow.toml"), format!("{line}\n{whole}")).unwrap();
+        let narrow = place("m/narrow.toml");
+        let done = tongban(&[&["verify", "--json", "--policy", &narrow, file][..], options].concat());
+        if want == Some("error") {
+            assert!(done.status.code() == Some(2) && done.stdout.is_empty(), "{line} {options:?}: {}", text(&done));
+            assert!(text(&done).contains("is no name of what can be taken here"), "{}", text(&done));
+            continue;
+        }
+        let report = &lines(&done)[0];
+        assert_eq!(report["sub_indication"].as_str(), want, "{line} {options:?}: {report:#}");
+        assert_eq!(done.status.code(), Some(if want.is_none() { 0 } else { 2 }), "{line} {options:?}");
+    }
+}
+
 /// What a script goes by: 0 all passed, 1 something failed, 2 nothing failed and something is not confirmed.
 #[test]
 fn exit_codes_of_verify() {

@@ -215,6 +215,7 @@ impl Desk {
 const TAKEN: &str = "202";
 const TRY_LATER: &str = "TB-LIC-0103";
 const REVOKED: &str = "TB-LIC-0106";
+const NOT_STRONG: &str = "TB-LIC-0107";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_licence_counts_while_the_responder_of_its_signer_vouches_for_it() {
@@ -272,6 +273,31 @@ async fn a_licence_counts_while_the_responder_of_its_signer_vouches_for_it() {
     let gateway = serve(&own, base).await;
     assert_eq!(desk.file().await, TAKEN, "what it said is known after a restart");
     drop(gateway);
+
+    // Minimum strengths are the gateway's: an algorithm that the operator takes off counts no longer, whoever vouches for it.
+    let config = fs::read_to_string(own.join("tongban.toml")).unwrap();
+    let narrow = |line: &str| config.replace("[trust]\n", &format!("[trust]\n{line}\n"));
+    for (line, want) in [
+        ("curves = [\"p256\"]", NOT_STRONG),
+        ("digests = [\"sm3 until 2020-12-31\", \"sha256\"]", NOT_STRONG),
+        ("curves = [\"sm2\", \"p256\"]\ndigests = [\"sm3\", \"sha256\"]", TAKEN),
+    ] {
+        fs::write(own.join("tongban.toml"), narrow(line)).unwrap();
+        let gateway = serve(&own, base).await;
+        assert_eq!(desk.file().await, want, "{line}");
+        drop(gateway);
+    }
+    for line in ["digests = [\"md5\"]", "rsa = [\"1024\"]", "curves = []"] {
+        fs::write(own.join("tongban.toml"), narrow(line)).unwrap();
+        let refused = tools::program().args(["serve", "--config"]).arg(own.join("tongban.toml")).output();
+        let refused = refused.expect("the binary runs");
+        assert!(
+            !refused.status.success() && tools::text(&refused).contains("trust."),
+            "{line}: {}",
+            tools::text(&refused)
+        );
+    }
+    fs::write(own.join("tongban.toml"), &config).unwrap();
 
     fs::remove_file(&kept).unwrap();
     let gateway = serve(&own, base).await;

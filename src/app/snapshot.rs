@@ -163,7 +163,8 @@ impl Reading<'_> {
             },
         };
         let (time_basis, sealed_by_issuer) = (trust.time_basis, trust.sealed_by_issuer);
-        Some(Trusted { list: Arc::new(list), time_basis, sealed_by_issuer })
+        let strengths = trust.strengths.clone();
+        Some(Trusted { list: Arc::new(list), time_basis, sealed_by_issuer, strengths })
     }
 
     fn lists(&mut self, anchors: &[Certificate]) -> Vec<Crl> {

@@ -22,6 +22,7 @@ use super::note::{MAX_NOTE, VerifierKey};
 use crate::terms::{Digest, UnixMillis};
 use crate::trust::certificate::Certificate;
 use crate::trust::path::{self, PathError, Purpose, Question, Revocation};
+use crate::trust::suite::Strengths;
 use crate::trust::timestamp::{TimeStampError, Token};
 
 const HEADER: &str = "tongban-anchor/v1";
@@ -96,6 +97,7 @@ pub fn time_of(token: &Token, text: &str, anchors: &[Certificate]) -> Result<Uni
         crls: &[],
         ocsp: &[],
         revocation: Revocation::IfAvailable,
+        strengths: Strengths::shipped(),
     };
     path::judge(&question).map_err(AnchorError::Authority)?;
     Ok(stamp.at)

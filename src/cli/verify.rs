@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -32,6 +33,7 @@ use crate::trust::crl::Crl;
 use crate::trust::keyring::TrustList;
 use crate::trust::ocsp::Response;
 use crate::trust::pem;
+use crate::trust::suite::{Accepted, Curve, DigestAlgorithm, LineError, RsaBits};
 
 /// Check sealed and signed files, offline: OFD, PDF, ASiC, CMS, seals, credentials.
 #[derive(Args, Clone, Debug)]
@@ -103,6 +105,15 @@ pub struct VerifyArgs {
     /// Which archives are taken [default: any].
     #[arg(long, value_enum)]
     pub container: Option<ContainerArg>,
+    /// Digest that counts (sm3, sha256, sha384, sha512), and perhaps its last day, e.g. "sha256 until 2030-12-31" [default: all].
+    #[arg(long, value_name = "NAME")]
+    pub digest: Vec<Accepted<DigestAlgorithm>>,
+    /// Curve that counts (sm2, p256, p384, ed25519), and perhaps its last day [default: all].
+    #[arg(long, value_name = "NAME")]
+    pub curve: Vec<Accepted<Curve>>,
+    /// Least bits of an RSA key, and perhaps the last day, e.g. "2048 until 2028-12-31" beside 3072 [default: 2048].
+    #[arg(long, value_name = "BITS")]
+    pub rsa: Vec<Accepted<RsaBits>>,
     /// All of the above from a TOML file; options given here count more.
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
@@ -175,6 +186,9 @@ struct PolicyFile {
     coverage: Option<CoverageArg>,
     revocation: Option<RevocationArg>,
     container: Option<ContainerArg>,
+    digest: Vec<String>,
+    curve: Vec<String>,
+    rsa: Vec<String>,
 }
 
 /// How the files are judged.
@@ -405,9 +419,26 @@ fn judge(args: &VerifyArgs) -> Result<Judge, String> {
         Some(RevocationArg::Ignore) => Revocation::Ignore,
         Some(RevocationArg::IfAvailable) | None => Revocation::IfAvailable,
     };
+    let strengths = &mut profile.strengths;
+    counted(&mut strengths.digests, &args.digest, &policy.digest)?;
+    counted(&mut strengths.curves, &args.curve, &policy.curve)?;
+    counted(&mut strengths.rsa, &args.rsa, &policy.rsa)?;
     let content = args.content.as_ref().map(|path| File::open(path).map_err(|e| format!("{}: {e}", path.display())));
     let container = args.container.or(policy.container).unwrap_or(ContainerArg::Any);
     Ok(Judge { profile, container, content: content.transpose()? })
+}
+
+/// What counts: by the options, else by the policy file, else as it is.
+fn counted<T: Copy>(lines: &mut Vec<Accepted<T>>, options: &[Accepted<T>], file: &[String]) -> Result<(), String>
+where
+    Accepted<T>: FromStr<Err = LineError>,
+{
+    let written =
+        file.iter().map(|line| line.parse()).collect::<Result<Vec<_>, LineError>>().map_err(|e| e.to_string())?;
+    if let Some(chosen) = [options, &written].into_iter().find(|list| !list.is_empty()) {
+        *lines = chosen.to_vec();
+    }
+    Ok(())
 }
 
 fn certificates<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> Result<Vec<Certificate>, String> {

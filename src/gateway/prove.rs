@@ -193,6 +193,7 @@ pub fn judged_by(rooms: &Rooms, now: UnixMillis) -> Profile {
     profile.crls.extend_from_slice(&trusted.list.crls);
     profile.trust = trusted.list.clone();
     profile.time_basis = trusted.time_basis;
+    profile.strengths = trusted.strengths.clone();
     profile
 }
 

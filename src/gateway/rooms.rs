@@ -49,7 +49,7 @@ use crate::terms::{CaseNo, Digest, Next, Refusal, RegionCode, UnixMillis};
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
 use crate::trust::keyring::TrustList;
-use crate::trust::suite::Signer;
+use crate::trust::suite::{Signer, Strengths};
 use crate::upstream::Client;
 
 tolds! {
@@ -103,6 +103,8 @@ pub struct Trusted {
     pub time_basis: TimeBasis,
     /// A licence counts only under a seal of the body that it says issued it.
     pub sealed_by_issuer: bool,
+    /// Which algorithms and keys count under seals, and until when.
+    pub strengths: Strengths,
 }
 
 /// The keys we speak under, with what vouches for them; a reload may put others in their place.

@@ -12,6 +12,7 @@ use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
 use crate::trust::name;
 use crate::trust::path::{PathError, Purpose, Question, Revocation, judge};
+use crate::trust::suite::Strengths;
 
 tolds! {
     /// The route needs a client certificate that we know.
@@ -254,6 +255,7 @@ fn under(
         crls: directory.revocation_lists(),
         ocsp: &[],
         revocation: Revocation::IfAvailable,
+        strengths: Strengths::shipped(),
     };
     judge(&question).map(|_| ())
 }

@@ -133,6 +133,7 @@ fn references<S: Source>(
             return missing(package, xml, verdict);
         }
     };
+    verdict.digested.push(algorithm);
     missing(package, xml, verdict)?;
     for reference in &xml.references {
         match package.matches(&reference.file, algorithm, &reference.digest)? {

@@ -37,6 +37,11 @@ tolds! {
         "签章证书已被吊销，该电子证照不能使用，请出示证照原件或重新签发的电子证照。",
         "The certificate of the seal has been revoked: bring the original, or have the licence issued again.",
         Next::BringOriginal;
+    /// An algorithm or key that the policy does not take, or no longer.
+    pub const NOT_STRONG = "TB-LIC-0107", 422,
+        "电子印章使用的密码算法或密钥不被接受，请携带证照原件，或请颁发机关换发电子证照。",
+        "The seal was made with an algorithm or key that is not accepted: bring the original, or have the licence issued anew.",
+        Next::BringOriginal;
     /// Somebody else's licence.
     pub const WRONG_HOLDER = "TB-LIC-0201", 403,
         "证照持有人与申请人不一致，请提交申请人本人的证照。",
@@ -103,6 +108,10 @@ impl Explain for LicenceError {
             Self::NotPassed { indication: Indication::TotalFailed, .. } => &NOT_GENUINE,
             Self::NotPassed { sub: Some(SubIndication::TryLater), .. } => &STATUS_UNKNOWN,
             Self::NotPassed { sub: Some(SubIndication::NoCertificateChainFound), .. } => &NOT_TRUSTED,
+            Self::NotPassed {
+                sub: Some(SubIndication::CryptoConstraintsFailure | SubIndication::CryptoConstraintsFailureNoPoe),
+                ..
+            } => &NOT_STRONG,
             Self::NotPassed { .. } => &NOT_CONFIRMED,
             Self::NoData { .. } | Self::Day(_) => &NO_DATA,
             Self::WrongHolder => &WRONG_HOLDER,

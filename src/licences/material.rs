@@ -7,6 +7,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
 use crate::trust::keyring::{Anchor, AnchorPurpose, TrustList};
 use crate::trust::ocsp::Response;
+use crate::trust::suite::Strengths;
 
 const VERSION: u32 = 1;
 
@@ -46,6 +48,18 @@ struct List {
     revocation: Word,
     time_basis: Word,
     status_max_age_s: Option<i64>,
+    /// Absent where all counts that can: what was kept before there was a choice says the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    strengths: Option<Lines>,
+}
+
+/// The policy of algorithms, line by line as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lines {
+    digests: Vec<String>,
+    curves: Vec<String>,
+    rsa: Vec<String>,
 }
 
 /// An anchor of the trust list with its limits.
@@ -107,6 +121,11 @@ impl Material {
             .to_owned(),
             time_basis: profile.time_basis.word().to_owned(),
             status_max_age_s: profile.status_max_age_s,
+            strengths: (&profile.strengths != Strengths::shipped()).then(|| Lines {
+                digests: profile.strengths.digests.iter().map(ToString::to_string).collect(),
+                curves: profile.strengths.curves.iter().map(ToString::to_string).collect(),
+                rsa: profile.strengths.rsa.iter().map(ToString::to_string).collect(),
+            }),
         };
         let list = serde_json::to_vec(&list).ok()?;
         Some(Self { digest: Digest::of(&list), list, parts })
@@ -183,7 +202,19 @@ pub fn profile(list: &[u8], at: UnixMillis, part: &dyn Fn(Digest) -> Option<Vec<
     let basis = basis.into_iter().find(|basis| basis.word() == list.time_basis);
     profile.time_basis = basis.ok_or("a time basis of another version")?;
     profile.status_max_age_s = list.status_max_age_s;
+    if let Some(lines) = list.strengths {
+        let other = "an algorithm of another version";
+        profile.strengths = Strengths {
+            digests: read(&lines.digests).ok_or(other)?,
+            curves: read(&lines.curves).ok_or(other)?,
+            rsa: read(&lines.rsa).ok_or(other)?,
+        };
+    }
     Ok(profile)
+}
+
+fn read<T: FromStr>(lines: &[String]) -> Option<Vec<T>> {
+    lines.iter().map(|line| line.parse().ok()).collect()
 }
 
 #[cfg(test)]
@@ -211,8 +242,13 @@ mod tests {
             anchor(&world.maker.cert, AnchorPurpose::SealMaker),
         ];
         limited.trust = Arc::new(TrustList::new(anchors, Vec::new(), Vec::new()));
-        for (name, profile) in [("good", world.profile()), ("strangers", other.profile()), ("limited", limited)] {
+        let mut narrow = world.profile();
+        narrow.strengths.curves = vec!["p256".parse().unwrap(), "sm2 until 2020-12-31".parse().unwrap()];
+        let all = [("good", world.profile()), ("strangers", other.profile()), ("limited", limited), ("narrow", narrow)];
+        for (name, profile) in all {
             let material = Material::of(&profile).unwrap();
+            let strengths = String::from_utf8_lossy(&material.list).contains("strengths");
+            assert_eq!(strengths, name == "narrow", "{name}: told only where it says something");
             assert_eq!(named(&material.list).unwrap().len(), 2, "{name}");
             let again =
                 super::profile(&material.list, profile.at, &|digest| material.parts.get(&digest).cloned()).unwrap();

@@ -36,6 +36,7 @@ mod seals;
 pub mod ses;
 mod signed_data;
 mod status;
+mod strength;
 mod suite;
 pub mod times;
 mod trusted;

@@ -10,6 +10,7 @@ use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
 use crate::trust::keyring::TrustList;
 use crate::trust::ocsp::Response;
+use crate::trust::suite::Strengths;
 
 pub use crate::trust::path::Revocation;
 
@@ -59,6 +60,8 @@ pub struct Profile {
     pub revocation: Revocation,
     /// Lists and answers older than this, in seconds, are stale whatever their own period; no bound when absent.
     pub status_max_age_s: Option<i64>,
+    /// Which algorithms and keys count, and until when.
+    pub strengths: Strengths,
     pub zip: zip::Limits,
 }
 
@@ -79,6 +82,7 @@ impl Profile {
             coverage: CoverageRule::Protect,
             revocation: Revocation::IfAvailable,
             status_max_age_s: None,
+            strengths: Strengths::default(),
             zip: zip::Limits::default(),
         }
     }

@@ -10,6 +10,7 @@ use super::profile::Profile;
 use super::verdict::{Finding, Indication, SubIndication, deciding};
 use crate::terms::{Digest, Next, UnixMillis};
 use crate::trust::certificate::Certificate;
+use crate::trust::suite::DigestAlgorithm;
 
 /// Which point in time certificates are judged at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +93,8 @@ pub struct SignatureVerdict {
     pub certificates: Vec<CertificateFacts>,
     /// Files whose digest is right, with that digest.
     pub covered: Vec<(String, Vec<u8>)>,
+    /// By what the files were digested: whether it counts is asked once the time to judge by is known.
+    pub(super) digested: Vec<DigestAlgorithm>,
     pub findings: Vec<Finding>,
     pub indication: Indication,
     pub sub_indication: Option<SubIndication>,
@@ -114,6 +117,7 @@ impl SignatureVerdict {
             seal: None,
             certificates: Vec::new(),
             covered: Vec::new(),
+            digested: Vec::new(),
             findings: Vec::new(),
             indication: Indication::TotalPassed,
             sub_indication: None,

@@ -4,12 +4,14 @@ use super::ofd;
 use super::profile::Profile;
 use super::report::{SealFacts, SignatureVerdict, TimeBasis};
 use super::ses::{Seal, SealSignature, SignTime, SignerList, Version};
+use super::strength;
 use super::suite::{self, Fault};
 use super::times::Written;
 use super::trusted::{self, Brought, Role};
 use super::verdict::{Finding, SubIndication::*};
 use super::when::{self, Times};
 use crate::trust::certificate::Certificate;
+use crate::trust::suite::{DigestAlgorithm, SignatureAlgorithm};
 
 /// Steps 9 to 20 for a seal.
 ///
@@ -75,6 +77,11 @@ pub(super) fn applied(
     let within = Some((seal.valid_from, seal.valid_to));
     let times =
         when::times(profile, verdict, claimed, within, signature.time_stamp.as_slice(), signature.signature.octets);
+    let by = [&signature.algorithm, &seal.algorithm]
+        .map(|oid| suite::algorithm(oid).ok().and_then(SignatureAlgorithm::own_digest));
+    // The digest of Signature.xml is SM3 in every version.
+    let by: Vec<_> = by.into_iter().flatten().chain([DigestAlgorithm::Sm3]).collect();
+    strength::digests(profile, &by, &times, verdict);
     if let Some(cert) = &signer {
         trusted::judge(profile, Role::Signer, cert, Brought::default(), &times, verdict);
     }
@@ -105,6 +112,8 @@ pub(super) fn alone(profile: &Profile, seal: &Seal<'_>, verdict: &mut SignatureV
     }
     let times = Times { claimed: None, proven: None, judged_at: profile.at, basis: TimeBasis::Now };
     (verdict.basis, verdict.judged_at) = (times.basis, times.judged_at);
+    let by = suite::algorithm(&seal.algorithm).ok().and_then(SignatureAlgorithm::own_digest);
+    strength::digests(profile, by.as_slice(), &times, verdict);
     if let Some(cert) = maker {
         trusted::judge(profile, Role::Maker, &cert, Brought::default(), &times, verdict);
     }

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use crate::formats::der::Oid;
 use crate::trust::certificate::Certificate;
-use crate::trust::suite::{DigestAlgorithm, Hasher, SignatureAlgorithm};
+use crate::trust::suite::{DigestAlgorithm, Hasher, SignatureAlgorithm, SuiteError};
 
 /// What a `CheckMethod` says.
 pub(super) enum CheckMethod {
@@ -71,14 +71,22 @@ pub(super) enum Fault {
 
 /// Checks a signature by the key of `cert`.
 pub(super) fn check(cert: &Certificate, algorithm: &Oid, message: &[u8], signature: &[u8]) -> Result<(), Fault> {
-    let algorithm = if SignatureAlgorithm::SM2_SPELLINGS.iter().any(|spelling| algorithm.is(spelling)) {
-        SignatureAlgorithm::Sm2Sm3
-    } else {
-        SignatureAlgorithm::from_oid(algorithm).map_err(|_| Fault::Algorithm(algorithm.to_string()))?
-    };
+    let algorithm = self::algorithm(algorithm).map_err(|_| Fault::Algorithm(algorithm.to_string()))?;
     match cert.verify_tolerant(algorithm, message, signature) {
         Ok(false) => Ok(()),
         Ok(true) => Err(Fault::Raw),
+        // Nothing is known against the signature itself.
+        Err(error @ (SuiteError::Weak(_) | SuiteError::UnknownAlgorithm(_))) => {
+            Err(Fault::Algorithm(error.to_string()))
+        }
         Err(_) => Err(Fault::Bad),
     }
+}
+
+/// As seals spell it.
+pub(super) fn algorithm(oid: &Oid) -> Result<SignatureAlgorithm, SuiteError> {
+    if SignatureAlgorithm::SM2_SPELLINGS.iter().any(|spelling| oid.is(spelling)) {
+        return Ok(SignatureAlgorithm::Sm2Sm3);
+    }
+    SignatureAlgorithm::from_oid(oid)
 }

@@ -6,6 +6,7 @@
 use super::limits;
 use super::profile::{Profile, Revocation};
 use super::report::{CertificateFacts, SignatureVerdict, TimeBasis};
+use super::strength;
 use super::verdict::{Finding, SubIndication, SubIndication::*};
 use super::when::{Times, Within, within};
 use crate::terms::UnixMillis;
@@ -14,6 +15,7 @@ use crate::trust::cms::Along;
 use crate::trust::crl::{Crl, Revoked};
 use crate::trust::ocsp::Response;
 use crate::trust::path::{self, PathError, Purpose, Question, Rule, Status, Survey};
+use crate::trust::suite::{SuiteError, Weakness};
 
 /// Whose certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,7 @@ struct Codes {
     names: &'static str,
     critical: &'static str,
     key: &'static str,
+    weak: &'static str,
     revoked: &'static str,
     no_status: &'static str,
     expired: &'static str,
@@ -58,6 +61,7 @@ impl Role {
                 names: "SIGNER_NAME_CONSTRAINTS",
                 critical: "SIGNER_CRITICAL_EXTENSION",
                 key: "SIGNER_KEY",
+                weak: "SIGNER_NOT_ACCEPTED",
                 revoked: "SIGNER_REVOKED",
                 no_status: "SIGNER_NO_REVOCATION_DATA",
                 expired: "SIGNER_EXPIRED",
@@ -71,6 +75,7 @@ impl Role {
                 names: "MAKER_NAME_CONSTRAINTS",
                 critical: "MAKER_CRITICAL_EXTENSION",
                 key: "MAKER_KEY",
+                weak: "MAKER_NOT_ACCEPTED",
                 revoked: "MAKER_REVOKED",
                 no_status: "MAKER_NO_REVOCATION_DATA",
                 expired: "MAKER_EXPIRED",
@@ -84,6 +89,7 @@ impl Role {
                 names: "TIMESTAMP_NAME_CONSTRAINTS",
                 critical: "TIMESTAMP_CRITICAL_EXTENSION",
                 key: "TIMESTAMP_KEY",
+                weak: "TIMESTAMP_NOT_ACCEPTED",
                 revoked: "TIMESTAMP_REVOKED",
                 no_status: "TIMESTAMP_NO_REVOCATION_DATA",
                 expired: "TIMESTAMP_EXPIRED",
@@ -136,13 +142,20 @@ pub(super) fn judge(
         crls: &[&profile.crls[..], brought.crls].concat(),
         ocsp: &[&profile.ocsp[..], brought.ocsp].concat(),
         revocation: profile.revocation,
+        strengths: &profile.strengths,
     };
     match path::survey(&question, profile.at) {
         Err(error) => {
             // Whether it is fit for its use can be told without a chain.
             findings.extend(path::fit(cert, role.purpose()).err().map(|e| unfit(codes, &e)));
+            let key = cert.public_key().map_or(Ok(()), |key| profile.strengths.key(&key, times.judged_at));
+            findings.extend(key.err().map(|weakness| weak(codes, cert, &weakness)));
             findings.push(match &error {
                 PathError::NoAnchors => Finding::doubt(16, "NO_ANCHORS", NoCertificateChainFound, codes.word),
+                // A chain, but by a signature nobody can rely on.
+                PathError::Suite { error: SuiteError::Weak(_), .. } => {
+                    Finding::doubt(16, codes.weak, CryptoConstraintsFailureNoPoe, error.to_string())
+                }
                 PathError::NoChain(_) => {
                     Finding::doubt(16, codes.no_chain, NoCertificateChainFound, cert.issuer_text())
                 }
@@ -155,6 +168,9 @@ pub(super) fn judge(
                 match (&fault.error, fault.place) {
                     // Dates and status are judged below, by all times that are known.
                     (PathError::Validity { .. } | PathError::Revoked { .. } | PathError::NoStatus(_), _) => {}
+                    (PathError::Weak { weakness, .. }, place) => {
+                        findings.extend(path.chain.get(place).map(|cert| weak(codes, cert, weakness)));
+                    }
                     (error, 0) => findings.push(unfit(codes, error)),
                     // What an authority may not issue has no issuer.
                     (error, _) => {
@@ -188,6 +204,12 @@ fn unfit(codes: &Codes, error: &PathError) -> Finding {
         _ => (codes.key_usage, ChainConstraintsFailure),
     };
     Finding::doubt(17, code, why, error.to_string())
+}
+
+/// Step 17: a key, or the signature on a certificate, that the policy does not take at that time.
+fn weak(codes: &Codes, cert: &Certificate, weakness: &Weakness) -> Finding {
+    let detail = format!("{}: {weakness}", cert.subject_text());
+    Finding::doubt(17, codes.weak, strength::why(weakness, Some(cert.not_before())), detail)
 }
 
 /// What is known of a certificate before its chain is.

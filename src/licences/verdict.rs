@@ -37,6 +37,7 @@ pub enum SubIndication {
     SigConstraintsFailure,
     ChainConstraintsFailure,
     CryptoConstraintsFailure,
+    CryptoConstraintsFailureNoPoe,
     NoSigningCertificateFound,
     NoCertificateChainFound,
     RevokedNoPoe,
@@ -57,6 +58,7 @@ impl SubIndication {
             Self::SigConstraintsFailure => "SIG_CONSTRAINTS_FAILURE",
             Self::ChainConstraintsFailure => "CHAIN_CONSTRAINTS_FAILURE",
             Self::CryptoConstraintsFailure => "CRYPTO_CONSTRAINTS_FAILURE",
+            Self::CryptoConstraintsFailureNoPoe => "CRYPTO_CONSTRAINTS_FAILURE_NO_POE",
             Self::NoSigningCertificateFound => "NO_SIGNING_CERTIFICATE_FOUND",
             Self::NoCertificateChainFound => "NO_CERTIFICATE_CHAIN_FOUND",
             Self::RevokedNoPoe => "REVOKED_NO_POE",
@@ -83,6 +85,10 @@ impl SubIndication {
             Self::CryptoConstraintsFailure => {
                 ("使用了不允许的密码算法。", "An algorithm that is not allowed was used.")
             }
+            Self::CryptoConstraintsFailureNoPoe => (
+                "密码算法或密钥长度已过允许期限，不能证明盖章在此之前。",
+                "An algorithm or key is no longer allowed, and nothing proves that the seal is older than that.",
+            ),
             Self::NoSigningCertificateFound => {
                 ("文件中没有签名证书，无法核验。", "There is no certificate to check the signature with.")
             }

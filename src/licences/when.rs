@@ -145,6 +145,11 @@ pub(super) fn time_stamp(
         Some(at) => Times { claimed: None, proven: Some(at), judged_at: at, basis: TimeBasis::TimeStamp },
         None => Times { claimed: None, proven: None, judged_at: profile.at, basis: TimeBasis::Now },
     };
+    if let Some(weakness) =
+        token.digests().into_iter().find_map(|by| profile.strengths.digest(by, times.judged_at).err())
+    {
+        return Err(Finding::note(20, "TIMESTAMP_NOT_ACCEPTED", weakness.to_string()));
+    }
     let before = verdict.findings.len();
     trusted::judge(profile, Role::Tsa, stamp.authority, (&token.along()).into(), &times, verdict);
     let found = verdict.findings.split_off(before);

@@ -194,8 +194,7 @@ impl List {
         if self.vouched.get() == Some(&by) {
             return Ok(true);
         }
-        let algorithm = SignatureAlgorithm::from_identifier(&self.algorithm)?;
-        match issuer.verify(algorithm, &self.der[self.tbs.clone()], &self.signature) {
+        match issuer.verify(self.algorithm()?, &self.der[self.tbs.clone()], &self.signature) {
             Ok(()) => {
                 let _ = self.vouched.set(by); // another certificate of the same key may have been the first
                 Ok(true)
@@ -203,6 +202,11 @@ impl List {
             Err(SuiteError::Signature | SuiteError::Key) => Ok(false),
             Err(other) => Err(other),
         }
+    }
+
+    /// The algorithm it was signed with.
+    pub fn algorithm(&self) -> Result<SignatureAlgorithm, SuiteError> {
+        SignatureAlgorithm::from_identifier(&self.algorithm)
     }
 
     /// Whether [`Self::is_by`] has said yes to this issuer before, which makes it cheap.

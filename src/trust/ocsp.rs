@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::certificate::{Certificate, CertificateError, KeyUsage};
 use super::crl::{INVALIDITY_DATE, Revoked};
 use super::name;
-use super::suite::{DigestAlgorithm, Identifier, SignatureAlgorithm};
+use super::suite::{DigestAlgorithm, Identifier, SignatureAlgorithm, SuiteError};
 use crate::formats::der::{DerError, Oid, Reader, tag, write};
 use crate::terms::UnixMillis;
 
@@ -121,9 +121,14 @@ impl Basic {
         Some((single, self.signed_for(issuer, at)?))
     }
 
+    /// The algorithm it was signed with.
+    pub fn signature_algorithm(&self) -> Result<SignatureAlgorithm, SuiteError> {
+        SignatureAlgorithm::from_identifier(&self.algorithm)
+    }
+
     /// Whether the issuer signed, or a responder whose certificate it made for this purpose (§4.2.2.2).
     fn signed_for(&self, issuer: &Certificate, at: UnixMillis) -> Option<By<'_>> {
-        let algorithm = SignatureAlgorithm::from_identifier(&self.algorithm).ok()?;
+        let algorithm = self.signature_algorithm().ok()?;
         let signed = |by: &Certificate| by.verify(algorithm, &self.tbs, &self.signature).is_ok();
         if signed(issuer) {
             return Some(By::Issuer);

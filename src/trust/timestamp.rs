@@ -217,6 +217,11 @@ impl Token {
         self.data.signers.first().map(|signer| self.data.along(signer)).unwrap_or_default()
     }
 
+    /// What it was made with: the digest of the imprint, the signer's own and that of the signature.
+    pub fn digests(&self) -> Vec<DigestAlgorithm> {
+        self.data.signers.iter().flat_map(cms::SignerInfo::digests).chain([self.algorithm]).collect()
+    }
+
     /// Verifies the token over `message`. `known` are certificates of authorities, for tokens that carry none.
     ///
     /// # Errors

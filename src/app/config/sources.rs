@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::licences::TimeBasis;
 use crate::terms::strict_toml::Table;
+use crate::trust::suite::Strengths;
 
 /// Lists are looked at this often, in seconds.
 const STATUSES_S: u32 = 3_600;
@@ -40,11 +41,13 @@ pub struct Trust {
     pub time_basis: TimeBasis,
     /// A licence counts only under a seal of the body that it says issued it.
     pub sealed_by_issuer: bool,
+    /// Which algorithms and keys count, and until when.
+    pub strengths: Strengths,
 }
 
 impl Default for Trust {
     fn default() -> Self {
-        Self { list: None, time_basis: TimeBasis::Claimed, sealed_by_issuer: true }
+        Self { list: None, time_basis: TimeBasis::Claimed, sealed_by_issuer: true, strengths: Strengths::default() }
     }
 }
 
@@ -62,9 +65,33 @@ impl Trust {
             }
         };
         let sealed_by_issuer = t.bool("sealed_by_issuer").unwrap_or(true);
+        let strengths = strengths(t);
         t.done();
-        Some(Self { list, time_basis: basis?, sealed_by_issuer })
+        Some(Self { list, time_basis: basis?, sealed_by_issuer, strengths })
     }
+}
+
+/// What of the shipped lists the operator narrows. An empty list would take nothing, which nobody means.
+fn strengths(t: &Table<'_, '_>) -> Strengths {
+    let mut strengths = Strengths::default();
+    if let Some(digests) = t.list("digests", "sm3, sha256, sha384 or sha512, perhaps with \" until 2030-12-31\"") {
+        some(t, "digests", digests, &mut strengths.digests);
+    }
+    if let Some(curves) = t.list("curves", "sm2, p256, p384 or ed25519, perhaps with \" until 2030-12-31\"") {
+        some(t, "curves", curves, &mut strengths.curves);
+    }
+    if let Some(rsa) = t.list("rsa", "least bits in quotation marks, 2048 to 8192, perhaps with \" until 2028-12-31\"")
+    {
+        some(t, "rsa", rsa, &mut strengths.rsa);
+    }
+    strengths
+}
+
+fn some<T>(t: &Table<'_, '_>, key: &'static str, found: Vec<T>, place: &mut Vec<T>) {
+    if found.is_empty() {
+        t.wrong(key, "the list is empty", "name what counts, or leave the line out");
+    }
+    *place = found;
 }
 
 /// Addresses of lists; nothing else is ever fetched to judge a seal.

@@ -35,6 +35,7 @@ use crate::terms::{Digest, Refusal, UnixMillis};
 use crate::trust::asic::{self, Open};
 use crate::trust::certificate::Certificate;
 use crate::trust::path::{Purpose, Question, Revocation, judge};
+use crate::trust::suite::Strengths;
 
 /// Largest message file in octets.
 const MESSAGE_MAX: u64 = 8 << 20;
@@ -125,6 +126,7 @@ fn sender<S>(rooms: &Rooms, peer: &str, open: &Open<S>, now: UnixMillis) -> Resu
         crls: directory.revocation_lists(),
         ocsp: &[],
         revocation: Revocation::IfAvailable,
+        strengths: Strengths::shipped(),
     };
     judge(&question).map_err(|e| wrong(format!("seal of {peer}: {e}")))?;
     Ok(())

@@ -264,6 +264,9 @@ fn references<S: Source>(
             verdict.findings.push(Finding::doubt(6, code, CryptoConstraintsFailure, shown(method)));
             continue;
         };
+        if !verdict.digested.contains(&algorithm) {
+            verdict.digested.push(algorithm);
+        }
         let value = reference.one("DigestValue").map_err(|e| bad_xml(place, &e))?;
         let value: String = value.text.split_ascii_whitespace().collect();
         let Ok(digest) = B64.decode(value) else {

@@ -55,14 +55,14 @@ pub(super) fn examine(
         }
         return;
     }
-    match read(claims, signature) {
+    match read(profile, claims, signature) {
         Err(finding) => findings.push(finding),
         Ok(bound) => findings.extend(judge(profile, claims, presented, &bound)),
     }
 }
 
 /// Form and signature, under the key the issuer bound the credential to.
-fn read(claims: &Map<String, Value>, signature: &str) -> Result<Map<String, Value>, Finding> {
+fn read(profile: &Profile, claims: &Map<String, Value>, signature: &str) -> Result<Map<String, Value>, Finding> {
     let wrong = |detail: &str| Finding::format(2, "VC_BINDING_FORM", detail);
     let jws = Jws::parse(signature).map_err(|e| jose(2, "VC_BINDING_FORM", &e))?;
     if jws.text("typ") != Some("kb+jwt") {
@@ -75,6 +75,10 @@ fn read(claims: &Map<String, Value>, signature: &str) -> Result<Map<String, Valu
         finding if finding.step == 10 => Finding { code: "VC_BINDING_SIGNATURE", ..finding },
         other => other,
     })?;
+    let algorithm = jws.algorithm().map_err(|e| jose(6, "VC_ALGORITHM", &e))?;
+    let held = profile.strengths.signature(algorithm, profile.at).and(profile.strengths.key(&key, profile.at));
+    // Made for this occasion: there is no earlier time to prove.
+    held.map_err(|e| Finding::doubt(17, "VC_BINDING_NOT_ACCEPTED", CryptoConstraintsFailure, e.to_string()))?;
     jws.claims().map_err(|e| jose(2, "VC_BINDING_FORM", &e))
 }
 

@@ -25,6 +25,7 @@ use super::data;
 use super::ofd::shown;
 use super::profile::{Profile, Revocation};
 use super::report::{Report, SignatureVerdict, TimeBasis};
+use super::strength;
 use super::times::Written;
 use super::trusted::{self, Brought, Role};
 use super::verdict::{Finding, SubIndication::*};
@@ -34,7 +35,7 @@ use crate::formats::zip::Source;
 use crate::terms::UnixMillis;
 use crate::trust::certificate::{AltName, Certificate};
 use crate::trust::jose::{JoseError, Jws};
-use crate::trust::suite::{PublicKey, SuiteError};
+use crate::trust::suite::{PublicKey, SignatureAlgorithm, SuiteError};
 
 /// Largest credential: with a picture in it they have some 100 kB.
 const SIZE_MAX: u64 = 4 << 20;
@@ -85,6 +86,9 @@ pub(super) fn examine<S: Source>(source: &S, profile: &Profile, report: &mut Rep
     verdict.provider = claims.get("iss").and_then(Value::as_str).map(shown);
     kind(&jws, &claims, &mut verdict.findings);
     let times = times(profile, &claims, &mut verdict);
+    let by =
+        jws.algorithm().ok().and_then(SignatureAlgorithm::own_digest).into_iter().chain(disclose::digest(&claims).ok());
+    strength::digests(profile, &by.collect::<Vec<_>>(), &times, &mut verdict);
     issuer(profile, &jws, &claims, &times, &mut verdict);
     let open = disclose::open(&claims, disclosures);
     let (shown_claims, origin) = open.unwrap_or_else(|finding| {
@@ -189,7 +193,15 @@ fn issuer(
     };
     let mut known = profile.issuer_keys.iter().filter(fits).peekable();
     if known.peek().is_some() {
-        let results: Vec<_> = known.map(|known| jws.verify(&known.key)).collect();
+        let keys: Vec<_> = known.collect();
+        let results: Vec<_> = keys.iter().map(|known| jws.verify(&known.key)).collect();
+        let held = keys.iter().zip(&results).filter(|(_, result)| result.is_ok());
+        let weak: Option<Vec<_>> =
+            held.map(|(known, _)| profile.strengths.key(&known.key, times.judged_at).err()).collect();
+        if let Some(weakness) = weak.and_then(|weak| weak.into_iter().next()) {
+            let why = strength::why(&weakness, times.claimed);
+            verdict.findings.push(Finding::doubt(17, "SIGNER_NOT_ACCEPTED", why, weakness.to_string()));
+        }
         if !results.contains(&Ok(())) {
             verdict.findings.extend(results.into_iter().find_map(Result::err).map(|e| jose(10, "VC_SIGNATURE", &e)));
         }

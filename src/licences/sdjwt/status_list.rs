@@ -13,6 +13,7 @@ use super::{date, named};
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
 use crate::trust::jose::{self, Jws};
+use crate::trust::suite::Weakness;
 
 /// Largest list, unpacked: 134 million credentials of one bit. It is never held unpacked.
 const UNPACKED_MAX: u64 = 16 << 20;
@@ -90,10 +91,13 @@ impl StatusList {
         if jws.claims().ok().and_then(|c| date(&c, "iat").ok().flatten()).is_none_or(|at| at > profile.at) {
             return Err("the list is from the future".to_owned());
         }
+        let weak = |weakness: Weakness| weakness.to_string();
+        let algorithm = jws.algorithm().map_err(|e| e.to_string())?;
+        profile.strengths.signature(algorithm, profile.at).map_err(weak)?;
         let issuer = credential.get("iss").and_then(Value::as_str);
         let mut known = profile.issuer_keys.iter().filter(|key| Some(key.issuer.as_str()) == issuer);
-        if known.any(|known| jws.verify(&known.key).is_ok()) {
-            return Ok(());
+        if let Some(known) = known.find(|known| jws.verify(&known.key).is_ok()) {
+            return profile.strengths.key(&known.key, profile.at).map_err(weak);
         }
         let Some((leaf, others)) = self.chain.split_first() else { return Err("nobody known signed the list".into()) };
         let key = leaf.public_key().map_err(|e| e.to_string())?;

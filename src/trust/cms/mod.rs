@@ -351,6 +351,12 @@ fn attributes(octets: &[u8]) -> Result<Vec<Attribute>, CmsError> {
 }
 
 impl SignerInfo {
+    /// What it was made with: its own digest, and that of the signature.
+    pub fn digests(&self) -> Vec<DigestAlgorithm> {
+        let signature = self.signature_algorithm().ok().and_then(SignatureAlgorithm::own_digest);
+        signature.into_iter().chain([self.digest]).collect()
+    }
+
     /// The algorithm in full. A bare key OID (RSA, EC, SM2) takes the digest the signer names.
     pub fn signature_algorithm(&self) -> Result<SignatureAlgorithm, CmsError> {
         use DigestAlgorithm as D;

@@ -25,7 +25,7 @@ use super::certificate::{Certificate, KeyUsage};
 use super::crl::Crl;
 use super::name;
 use super::ocsp::Response;
-use super::suite::SuiteError;
+use super::suite::{Strengths, SuiteError, Weakness};
 use crate::terms::{Explain, Next, Told, UnixMillis, refusal::tolds};
 
 tolds! {
@@ -91,6 +91,8 @@ pub struct Question<'a> {
     pub crls: &'a [Crl],
     pub ocsp: &'a [Response],
     pub revocation: Revocation,
+    /// Which algorithms and keys count, asked at `at`.
+    pub strengths: &'a Strengths,
 }
 
 /// A certificate with its way to an anchor.
@@ -146,6 +148,9 @@ pub enum PathError {
     TooMuchWork(String),
     #[error("{certificate}: {error}")]
     Suite { certificate: String, error: SuiteError },
+    /// Known and right, and not taken by policy, or no longer.
+    #[error("{certificate}: {weakness}")]
+    Weak { certificate: String, weakness: Weakness },
     #[error("{certificate}: {why}")]
     Constraint { certificate: String, rule: Rule, why: &'static str },
     #[error("{certificate}: not valid at {at}")]
@@ -168,7 +173,7 @@ impl PathError {
     pub fn sub_indication(&self) -> &'static str {
         match self {
             Self::NoAnchors | Self::NoChain(_) | Self::TooMuchWork(_) => "NO_CERTIFICATE_CHAIN_FOUND",
-            Self::Suite { .. } => "CRYPTO_CONSTRAINTS_FAILURE_NO_POE",
+            Self::Suite { .. } | Self::Weak { .. } => "CRYPTO_CONSTRAINTS_FAILURE_NO_POE",
             Self::Constraint { .. } => "CHAIN_CONSTRAINTS_FAILURE",
             Self::Validity { .. } => "OUT_OF_BOUNDS_NO_POE",
             Self::Revoked { authority: true, .. } => "REVOKED_CA_NO_POE",
@@ -181,7 +186,7 @@ impl PathError {
     fn weight(&self) -> u8 {
         match self {
             Self::NoAnchors | Self::NoChain(_) => 0,
-            Self::Suite { .. } => 1,
+            Self::Suite { .. } | Self::Weak { .. } => 1,
             Self::Constraint { .. } => 2,
             Self::Validity { .. } => 3,
             Self::NoStatus(_) => 4,
@@ -195,7 +200,7 @@ impl Explain for PathError {
     fn told(&self) -> &'static Told {
         match self {
             Self::NoAnchors | Self::NoChain(_) | Self::TooMuchWork(_) => &NO_CHAIN,
-            Self::Suite { .. } | Self::Constraint { .. } => &NOT_ALLOWED,
+            Self::Suite { .. } | Self::Weak { .. } | Self::Constraint { .. } => &NOT_ALLOWED,
             Self::Validity { .. } => &OUT_OF_DATE,
             Self::Revoked { .. } => &REVOKED,
             Self::NoStatus(_) => &STATUS_UNKNOWN,
@@ -364,6 +369,7 @@ impl Search<'_, '_> {
             if place > 0 {
                 faults.extend(fault(place, understood(certificate))?);
             }
+            faults.extend(self.weak(place, certificate).map(|error| Fault { place, error }));
         }
         faults.extend(fault(0, leaf(question.leaf, question.purpose, self.chain.len() == 1))?);
         let (place, held) = authorities(&self.chain, question.purpose);
@@ -375,6 +381,18 @@ impl Search<'_, '_> {
         let statuses = revocation::statuses(&self.chain, question, self.known_at, &mut self.work)?;
         faults.extend(revocation::faults(&statuses, question));
         Ok((faults, statuses))
+    }
+
+    /// Whether a certificate's key, or the signature on it, is too weak at the time asked about. An anchor's own signature is
+    /// not looked at: it is trusted by decision.
+    fn weak(&self, place: usize, certificate: &Certificate) -> Option<PathError> {
+        let (strengths, at) = (self.question.strengths, self.question.at);
+        // What is no key, or is signed by what is not known here, is told elsewhere.
+        let key = certificate.public_key().map_or(Ok(()), |key| strengths.key(&key, at));
+        let signed = certificate.algorithm().ok().filter(|_| place + 1 < self.chain.len());
+        let signed = signed.map_or(Ok(()), |algorithm| strengths.signature(algorithm, at));
+        let weakness = key.and(signed).err()?;
+        Some(PathError::Weak { certificate: certificate.subject_text(), weakness })
     }
 }
 

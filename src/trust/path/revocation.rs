@@ -5,7 +5,8 @@ use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::{Crl, Revoked};
 use crate::trust::name;
-use crate::trust::ocsp::{Answer, By};
+use crate::trust::ocsp::{Answer, Basic, By};
+use crate::trust::suite::{SignatureAlgorithm, SuiteError};
 
 /// How much must be known about revocation. Unknown is never the same as valid: it is either refused or reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,9 +79,35 @@ const HOLD: Option<u8> = Some(6);
 /// Signature checks that a list not verified before is worth, one for each so many octets: hashing costs as well.
 const OCTETS_A_SIGNATURE: usize = 4 << 20;
 
+/// Whether what was signed so, at the earliest at `made`, proves anything by the policy. A weak signature still says that
+/// something is revoked, which errs on the safe side; that it is good, nobody has to believe.
+fn counts(algorithm: Result<SignatureAlgorithm, SuiteError>, made: UnixMillis, question: &Question<'_>) -> bool {
+    let at = question.at.max(made);
+    algorithm.is_ok_and(|algorithm| question.strengths.signature(algorithm, at).is_ok())
+}
+
+fn list_counts(crl: &Crl, question: &Question<'_>) -> bool {
+    counts(crl.algorithm(), crl.this_update(), question)
+}
+
+/// Of a responder, its key and its own certificate as well.
+fn answer_counts(response: &Basic, by: By<'_>, question: &Question<'_>) -> bool {
+    let delegate = match by {
+        By::Issuer => true,
+        By::Delegate(own) => {
+            let at = question.at.max(response.produced_at);
+            counts(own.algorithm(), own.not_before(), question)
+                && own.public_key().is_ok_and(|key| question.strengths.key(&key, at).is_ok())
+        }
+    };
+    delegate && counts(response.signature_algorithm(), response.produced_at, question)
+}
+
 /// What an issuer's lists say, once it is known that they are its own.
 struct Lists<'a> {
     all: Vec<&'a Crl>,
+    /// Those signed well enough to say what is not revoked.
+    strong: Vec<&'a Crl>,
     /// The newest complete one, and the newest delta on top of it: as good as a complete list of its own day.
     newest: Option<&'a Crl>,
     delta: Option<&'a Crl>,
@@ -101,9 +128,9 @@ impl Said {
 }
 
 impl<'a> Lists<'a> {
-    fn of(issuer: &Certificate, crls: &'a [Crl], work: &mut Work) -> Result<Self, Exhausted> {
+    fn of(issuer: &Certificate, question: &Question<'a>, work: &mut Work) -> Result<Self, Exhausted> {
         let mut all: Vec<&Crl> = Vec::new();
-        for crl in crls.iter().filter(|crl| name::same(crl.issuer(), issuer.subject())) {
+        for crl in question.crls.iter().filter(|crl| name::same(crl.issuer(), issuer.subject())) {
             let octets = if crl.is_known_by(issuer) { 0 } else { crl.der().len() };
             for _ in 0..=octets / OCTETS_A_SIGNATURE {
                 work.signature()?;
@@ -112,15 +139,16 @@ impl<'a> Lists<'a> {
                 all.push(crl);
             }
         }
-        let newest = all.iter().filter(|crl| crl.partial().is_none()).max_by_key(|crl| crl.this_update()).copied();
-        let deltas = newest.map(|newest| all.iter().filter(|crl| crl.continues(newest)));
+        let strong: Vec<&Crl> = all.iter().copied().filter(|crl| list_counts(crl, question)).collect();
+        let newest = strong.iter().filter(|crl| crl.partial().is_none()).max_by_key(|crl| crl.this_update()).copied();
+        let deltas = newest.map(|newest| strong.iter().filter(|crl| crl.continues(newest)));
         let delta = deltas.and_then(|deltas| deltas.max_by_key(|crl| crl.this_update())).copied();
-        Ok(Self { all, newest, delta })
+        Ok(Self { all, strong, newest, delta })
     }
 
     /// Of what days there is a complete list, or what is as good.
     fn said(&self) -> impl Iterator<Item = Said> {
-        let complete = self.all.iter().copied().filter(|crl| crl.partial().is_none());
+        let complete = self.strong.iter().copied().filter(|crl| crl.partial().is_none());
         complete.chain(self.delta).map(|crl| Said { at: crl.this_update(), until: crl.next_update() })
     }
 
@@ -145,7 +173,7 @@ fn status(
     at: UnixMillis,
     work: &mut Work,
 ) -> Result<Status, Exhausted> {
-    let lists = Lists::of(issuer, question.crls, work)?;
+    let lists = Lists::of(issuer, question, work)?;
     let serial = certificate.serial();
     let mut said: Vec<Said> = lists.said().collect();
     let mut revoked = lists.entry(serial);
@@ -162,6 +190,7 @@ fn status(
         }
         match &single.answer {
             Answer::Unknown => continue,
+            Answer::Good if !answer_counts(response, by, question) => continue,
             Answer::Good => {}
             Answer::Revoked(entry) => revoked = both(revoked, entry),
         }
@@ -216,10 +245,11 @@ fn vouched(
         work.signature()?;
         match response.about(delegate, issuer, at) {
             Some((_, By::Delegate(by))) if !by.extensions.ocsp_no_check => {}
-            Some((single, _)) => match single.answer {
+            Some((single, by)) => match single.answer {
                 Answer::Revoked(_) => return Ok(false),
                 Answer::Good => {
-                    good |= Said { at: single.this_update, until: single.next_update }.covers(produced_at);
+                    good |= answer_counts(response, by, question)
+                        && Said { at: single.this_update, until: single.next_update }.covers(produced_at);
                 }
                 Answer::Unknown => {}
             },

@@ -2,7 +2,7 @@ use super::*;
 use crate::trust::crl::Revoked;
 use crate::trust::issue::{self, Issuer, Subject, Use};
 use crate::trust::ocsp::{self, Answer};
-use crate::trust::suite::{SignatureAlgorithm, Signer, SigningKey};
+use crate::trust::suite::{SignatureAlgorithm, Signer, SigningKey, Strengths};
 
 const DAY_MS: i64 = 86_400_000;
 const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
@@ -37,6 +37,7 @@ fn ask(leaf: &Made, between: &[&Made], anchor: &Made, purpose: Purpose) -> Resul
         crls: &[],
         ocsp: &[],
         revocation: Revocation::IfAvailable,
+        strengths: Strengths::shipped(),
     })
 }
 
@@ -51,6 +52,7 @@ fn status(leaf: &Made, root: &Made, crls: &[Crl], ocsp: &[Response]) -> &'static
         crls,
         ocsp,
         revocation: Revocation::Require,
+        strengths: Strengths::shipped(),
     });
     match got {
         Ok(_) => "ok",
@@ -212,6 +214,7 @@ fn strangers_cannot_keep_us_busy() {
         crls: &[],
         ocsp: &[],
         revocation: Revocation::Ignore,
+        strengths: Strengths::shipped(),
     };
     assert!(matches!(judge(&question(&unrelated.certificate)), Err(PathError::TooMuchWork(_))));
     assert!(judge(&question(&root.certificate)).is_ok(), "anchors are tried first");

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::*;
 use crate::trust::pem;
+use crate::trust::suite::Strengths;
 
 #[derive(Deserialize)]
 struct Limbo {
@@ -86,6 +87,7 @@ fn ask(case: &Case) -> Result<(), String> {
         crls: &crls,
         ocsp: &[],
         revocation: Revocation::IfAvailable,
+        strengths: Strengths::shipped(),
     };
     judge_within(&question, case.max_chain_depth.unwrap_or(DEFAULT_DEPTH)).map_err(|e| e.to_string())?;
     match &case.expected_peer_name {

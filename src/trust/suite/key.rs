@@ -2,7 +2,7 @@
 
 use ring::signature as rs;
 
-use super::{DigestAlgorithm, RSA_PSS, SignatureAlgorithm, SuiteError, identifier, sm2_suite};
+use super::{DigestAlgorithm, RSA_BITS, RSA_PSS, SignatureAlgorithm, SuiteError, identifier, sm2_suite};
 use crate::formats::der::{DerError, Oid, Reader, tag, write};
 
 /// What a key can verify.
@@ -30,13 +30,17 @@ impl PublicKey {
     /// From a `SubjectPublicKeyInfo`.
     ///
     /// # Errors
-    /// [`SuiteError::UnknownAlgorithm`] for another curve; [`SuiteError::Key`] for a point off its curve, explicit curve
-    /// parameters other than those of SM2, or an RSA key of an odd size.
+    /// [`SuiteError::UnknownAlgorithm`] for another curve; [`SuiteError::Weak`] for an RSA key that is too short;
+    /// [`SuiteError::Key`] for a point off its curve, or explicit curve parameters other than those of SM2.
     pub fn from_spki(spki: &[u8]) -> Result<Self, SuiteError> {
         let (algorithm, parameters, bits) = split(spki).map_err(|_| SuiteError::Key)?;
-        let of_good_size = || rsa_bits(bits).is_ok_and(|n| (2_048..=8_192).contains(&n));
+        let of_good_size = || match rsa_bits(bits) {
+            Ok(n) if RSA_BITS.contains(&n) => Ok(()),
+            Ok(n) if n < *RSA_BITS.start() => Err(SuiteError::Weak(format!("RSA with {n} bits"))),
+            _ => Err(SuiteError::Key),
+        };
         if algorithm.is(RSA) && parameters == Parameters::None {
-            return if of_good_size() { Ok(Self::Rsa(bits.to_vec())) } else { Err(SuiteError::Key) };
+            return of_good_size().map(|()| Self::Rsa(bits.to_vec()));
         }
         if algorithm.is(RSA_PSS) {
             let digest = match parameters {
@@ -44,7 +48,7 @@ impl PublicKey {
                 Parameters::Sequence(octets) => Some(identifier::read_pss(octets)?.digest()),
                 Parameters::Oid(_) => return Err(SuiteError::Key),
             };
-            return if of_good_size() { Ok(Self::RsaPss(bits.to_vec(), digest)) } else { Err(SuiteError::Key) };
+            return of_good_size().map(|()| Self::RsaPss(bits.to_vec(), digest));
         }
         if algorithm.is(ED25519) {
             return if bits.len() == 32 { Ok(Self::Ed25519(bits.to_vec())) } else { Err(SuiteError::Key) };

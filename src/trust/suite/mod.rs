@@ -15,6 +15,7 @@ mod known;
 mod place;
 pub mod signer;
 pub mod sm2_suite;
+mod strength;
 pub mod token;
 #[cfg(test)]
 mod vectors;
@@ -24,6 +25,7 @@ pub use identifier::Identifier;
 pub use key::PublicKey;
 pub use place::KeyPlace;
 pub use signer::{Signer, SigningKey, load_key, load_key_with};
+pub use strength::{Accepted, Curve, LineError, RSA_BITS, RsaBits, Strengths, Weakness};
 
 use crate::formats::der::Oid;
 
@@ -108,6 +110,11 @@ impl SignatureAlgorithm {
             Self::Ed25519 | Self::RsaPkcs1Sha512 => DigestAlgorithm::Sha512,
             Self::EcdsaP256Sha256 | Self::RsaPkcs1Sha256 => DigestAlgorithm::Sha256,
         }
+    }
+
+    /// The digest that it brings and a policy is asked about; that of Ed25519 is part of the key's kind.
+    pub fn own_digest(self) -> Option<DigestAlgorithm> {
+        (self != Self::Ed25519).then(|| self.digest())
     }
 
     /// `AlgorithmIdentifier` in DER: RSA with NULL parameters, RSASSA-PSS with its own, all others without.
