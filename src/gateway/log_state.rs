@@ -31,6 +31,11 @@ impl Default for LogState {
 }
 
 impl LogState {
+    /// Of a gateway whose log named those logs in the life before.
+    pub fn knowing(set: Option<LogSet>) -> Self {
+        Self { set: Mutex::new(set), ..Self::default() }
+    }
+
     /// The witnesses were asked; `is_contradicted` when one of them holds another log under our key.
     pub fn witnessed(&self, is_met: bool, is_contradicted: bool) {
         self.quorum.store(i64::from(is_met), Ordering::Relaxed);
@@ -42,8 +47,8 @@ impl LogState {
         self.stamped.store(at.0, Ordering::Relaxed);
     }
 
-    /// The logs of all replicas as the store tells them now, none of them lost or shorter than they were known here before: whoever
-    /// can write to the store hides no log. `None` where they are too many.
+    /// The logs of all replicas as the store tells them now, none of them lost or shorter than they were known here before, in an
+    /// earlier life, too: whoever can write to the store hides no log. `None` where they are too many.
     pub fn logs(&self, told: LogSet) -> Option<LogSet> {
         let mut known = self.set.lock().unwrap_or_else(|p| p.into_inner());
         let set = match &*known {
@@ -89,6 +94,23 @@ impl LogState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::logset::Head;
+    use crate::audit::note::{KeyKind, Signer};
+    use crate::terms::Digest;
+
+    #[test]
+    fn a_log_that_was_named_stays_named() {
+        let set = |names: &[&str]| {
+            let key = |name: &&str| Signer::from_seed(name, &[1; 32]).unwrap().verifier(KeyKind::Ed25519);
+            let head = |name| Head { key: key(name), size: 1, root: Digest::of(b"1") };
+            LogSet::new(names.iter().map(head).collect()).unwrap()
+        };
+        let state = LogState::knowing(Some(set(&["a", "b"])));
+        for (told, want) in [(&["a"][..], &["a", "b"][..]), (&["a", "c"], &["a", "b", "c"]), (&["a"], &["a", "b", "c"])]
+        {
+            assert_eq!(state.logs(set(told)), Some(set(want)), "{told:?}");
+        }
+    }
 
     #[test]
     fn alarms_stand_for_what_is_wrong_now() {

@@ -119,7 +119,7 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
     Ok(Arc::new(Rooms {
         leaving: std::sync::atomic::AtomicBool::new(false),
         log_archive: ArchiveState::default(),
-        log_state: LogState::default(),
+        log_state: LogState::knowing(log.recovery().set.clone()),
         me: Me {
             id: config.gateway.id.clone(),
             name: config.gateway.name.clone(),

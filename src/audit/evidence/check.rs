@@ -240,10 +240,11 @@ fn twice(manifest: &Manifest) -> Option<&'static str> {
         let mut seen = BTreeSet::new();
         all.into_iter().all(|one| seen.insert(one))
     }
-    let in_order = |part: &LogPart| part.entries.is_sorted_by(|a, b| a < b);
+    let in_order =
+        |part: &LogPart| part.entries.is_sorted_by(|a, b| a < b) && part.named.is_sorted_by(|a, b| a.size < b.size);
     let lists = [&manifest.policies, &manifest.trust, &manifest.keys, &manifest.certificates];
     if !is_set(manifest.logs.iter().map(|part| &part.origin)) || !manifest.logs.iter().all(in_order) {
-        return Some("a log or an entry twice, or entries in disorder");
+        return Some("a log, an entry or a head twice, or in disorder");
     }
     let once = lists.into_iter().all(|list| is_set(list.iter())) && is_set(manifest.documents.iter().map(|d| &d.path));
     (!once).then_some("a file twice")

@@ -7,19 +7,16 @@ use std::path::Path;
 
 use memchr::memmem::Finder;
 
+use super::earlier::anchored;
 use super::index::{self, Last};
-use super::{
-    AnchorPart, EvidenceError, IndexPart, LogPart, MAX_ENTRIES, anchor_path, checkpoint_path, entry_path, proof_path,
-};
-use crate::audit::anchor::{self, Anchor, MAX_ANCHOR};
-use crate::audit::checkpoint::{self, Checkpoint, SignedCheckpoint};
+use super::{EvidenceError, IndexPart, LogPart, MAX_ENTRIES, anchor_path, checkpoint_path, entry_path, proof_path};
+use crate::audit::checkpoint::{self, SignedCheckpoint};
 use crate::audit::entry::{EntryHead, Receipt, Role};
 use crate::audit::log::base::{Base, PRUNED};
-use crate::audit::merkle::{self, leaf_hash};
-use crate::audit::note::{Note, VerifierKey};
-use crate::audit::plain;
+use crate::audit::merkle::leaf_hash;
+use crate::audit::note::VerifierKey;
 use crate::audit::proof::TlogProof;
-use crate::audit::tile::{Tiled, WIDTH};
+use crate::audit::tile::WIDTH;
 use crate::audit::verify::{Fetch, Sparse, claimed_minimum, read_bundle};
 use crate::audit::{Kind, Pseudonym, bundle};
 use crate::terms::Digest;
@@ -132,33 +129,6 @@ fn begins(bytes: &[u8]) -> bool {
     EntryHead::parse(bytes).is_ok_and(|head| head.case.is_some_and(|link| link.prev.is_none()))
 }
 
-/// A time-stamp over the log that covers entry `last`: the first one, which is the nearest proof of when it was there; of a log
-/// that shows but its newest one, that.
-fn anchored(
-    fetch: &dyn Fetch,
-    folder: Option<&Path>,
-    last: u64,
-    signed: &SignedCheckpoint,
-    sparse: &Sparse<'_>,
-) -> Result<Option<(AnchorPart, Vec<u8>)>, EvidenceError> {
-    let failed = |source| EvidenceError::Read { file: "anchor".to_owned(), source };
-    let octets = match folder {
-        Some(dir) => match anchor::all(dir).map_err(failed)?.range(last + 1..=signed.size()).next() {
-            Some((_, file)) => Some(plain::read(file, MAX_ANCHOR as u64).map_err(failed)?),
-            None => None,
-        },
-        None => fetch.get("anchor").map_err(failed)?,
-    };
-    let stamped = octets.and_then(|octets| {
-        let note = Anchor::parse(&octets).ok()?.note;
-        let size = Checkpoint::parse(Note::parse(note.as_bytes()).ok()?.text()).ok()?.size;
-        Some((size, octets)).filter(|(size, _)| (last + 1..=signed.size()).contains(size))
-    });
-    let Some((size, octets)) = stamped else { return Ok(None) };
-    let proof = merkle::consistency(&Tiled(sparse), size, signed.size())?;
-    Ok(Some((AnchorPart { size, proof }, octets)))
-}
-
 /// Whether the log has an `index` entry at `from` or later.
 ///
 /// # Errors
@@ -209,7 +179,8 @@ fn half(
 ) -> Result<Half, EvidenceError> {
     let indices = entries.iter().map(|(at, _)| *at).collect();
     let (origin, size) = (key.name().to_owned(), signed.size());
-    let part = LogPart { origin, key: key.to_string(), size, entries: indices, index: None, anchor: None };
+    let key_text = key.to_string();
+    let part = LogPart { origin, key: key_text, size, entries: indices, index: None, anchor: None, named: Vec::new() };
     let (mut proven, mut newest) = (Vec::with_capacity(entries.len()), 0);
     for (at, bytes) in entries {
         let proof = TlogProof { extra: None, index: at, hashes: prove(at)?, checkpoint: signed.note().to_owned() };

@@ -22,6 +22,7 @@ pub mod index;
 mod again;
 mod chain;
 mod check;
+mod earlier;
 mod gather;
 mod own;
 mod papers;
@@ -40,6 +41,7 @@ use crate::terms::Digest;
 
 pub use again::{Again, Examined, ReadFile, examined};
 pub use check::{Auditor, Judged, verify};
+pub use earlier::Earlier;
 pub use gather::{Half, gather, has_map_since, named_by_peers};
 pub use index::Shown;
 
@@ -86,8 +88,12 @@ pub struct LogPart {
     /// Of our own logs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<IndexPart>,
+    /// The first time-stamp over the log that covers the case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub anchor: Option<AnchorPart>,
+    pub anchor: Option<Earlier>,
+    /// What the maps of other replicas name of this log: its heads as of then, by size.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub named: Vec<Earlier>,
 }
 
 /// Where the case stands in the map of an `index` entry: its last entry as of then, or that it has none.
@@ -97,16 +103,6 @@ pub struct IndexPart {
     /// The `index` entry.
     pub entry: u64,
     pub shown: Vec<Shown>,
-}
-
-/// The first time-stamp over the log that covers the case.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AnchorPart {
-    /// Entries of the checkpoint that was stamped.
-    pub size: u64,
-    /// From that checkpoint to the bundle's (RFC 6962 §2.1.2).
-    pub proof: Vec<Digest>,
 }
 
 /// A file of the case.

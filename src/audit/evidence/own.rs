@@ -2,10 +2,11 @@
 //! none can be left out.
 
 use super::check::{Check, Proven};
+use super::earlier::{is_past, others};
 use super::{LogPart, MANIFEST, Manifest, checkpoint_path, entry_path};
 use crate::audit::Kind;
 use crate::audit::checkpoint::SignedCheckpoint;
-use crate::audit::logset::{Head, LogSet};
+use crate::audit::logset::Head;
 use crate::audit::verify::{Question, Verdict, witnessed};
 use crate::formats::zip::Source;
 use crate::terms::UnixMillis;
@@ -33,10 +34,9 @@ impl Own<'_> {
         entry.head.as_ref().is_some_and(|head| head.kind == Kind::Index).then_some(entry)
     }
 
-    /// The logs of this gateway, as its map names them; none where it keeps one log alone.
-    fn set(&self) -> Vec<Head> {
-        let set = self.map().and_then(|map| LogSet::read(&map.bytes));
-        set.map_or(Vec::new(), |set| set.heads().to_vec())
+    /// The other logs of this gateway, as its map names them; none where it keeps one log alone.
+    fn others(&self) -> Vec<Head> {
+        self.map().map_or(Vec::new(), |map| others(&map.bytes, &self.part.origin))
     }
 }
 
@@ -49,11 +49,11 @@ impl Check<'_> {
         let mut from = 0;
         while from < owns.len() {
             let (map, heads) =
-                (entry_path(owns[from].log, owns[from].map().map_or(0, |map| map.index)), owns[from].set());
+                (entry_path(owns[from].log, owns[from].map().map_or(0, |map| map.index)), owns[from].others());
             from += 1;
             for head in heads {
                 if let Some(own) = owns.iter().find(|own| own.part.origin == head.origin()) {
-                    self.reaches(&own.signed, &head, &map);
+                    self.reaches(own, &head, &map);
                     continue;
                 }
                 if asked.iter().any(|origin| origin == head.origin()) {
@@ -71,7 +71,7 @@ impl Check<'_> {
                     continue;
                 };
                 if let Some(own) = self.own(log, &manifest.logs[log], open) {
-                    self.reaches(&own.signed, &head, &map);
+                    self.reaches(&own, &head, &map);
                     owns.push(own);
                 }
             }
@@ -79,16 +79,30 @@ impl Check<'_> {
         owns
     }
 
-    /// A replica's log in the bundle is no older than another one says that it was, and no other one.
-    fn reaches(&mut self, signed: &SignedCheckpoint, head: &Head, map: &str) {
-        let size = signed.size();
-        if size == head.size && signed.root() != head.root {
-            let what = format!("{} had another root at {size} entries: it is not the log that it was", head.origin());
-            return self.fault(Question::Integrity, Verdict::Disproven, map, None, what);
-        }
+    /// A log in the bundle is no older than another one says that it was, and the same one.
+    fn reaches(&mut self, own: &Own<'_>, head: &Head, map: &str) {
+        let size = own.signed.size();
         if size < head.size {
             let what = format!("{} had {} entries by then, and the bundle's ends at {size}", head.origin(), head.size);
-            self.fault(Question::Complete, Verdict::Undecided, map, None, what);
+            return self.fault(Question::Complete, Verdict::Undecided, map, None, what);
+        }
+        let proof = match own.part.named.binary_search_by_key(&head.size, |named| named.size) {
+            Ok(at) => &own.part.named[at].proof[..],
+            // From nothing, or to itself.
+            Err(_) if head.size == 0 || head.size == size => &[],
+            Err(_) => {
+                let what =
+                    format!("nothing shows that {} is the log that had {} entries then", head.origin(), head.size);
+                return self.fault(Question::Integrity, Verdict::Undecided, map, None, what);
+            }
+        };
+        if !is_past((head.size, &head.root), &own.signed, proof) {
+            let what = format!(
+                "{} had other entries among its first {}: it is not the log that it was",
+                head.origin(),
+                head.size
+            );
+            self.fault(Question::Integrity, Verdict::Disproven, map, None, what);
         }
     }
 

@@ -6,13 +6,13 @@ use serde::Deserialize;
 
 use super::again::examined;
 use super::check::{Check, Proven};
+use super::earlier::is_past;
 use super::own::Own;
 use super::{MANIFEST, Manifest, anchor_path};
 use crate::audit::Kind;
 use crate::audit::anchor::{Anchor, AnchorError, MAX_ANCHOR};
 use crate::audit::checkpoint::CheckpointError;
 use crate::audit::entry::is_sealed;
-use crate::audit::merkle;
 use crate::audit::note::NoteError;
 use crate::audit::verify::{Question, Verdict};
 use crate::formats::zip::{Limits, Source};
@@ -56,8 +56,8 @@ impl Check<'_> {
         match judged {
             Err((verdict, what)) => self.fault(Question::Anchored, verdict, &path, None, what),
             Ok((then, at)) => {
-                let (old, new) = ((then.size(), &then.root()), (signed.size(), &signed.root()));
-                if then.size() != part.size || merkle::check_consistency(old, new, &part.proof).is_err() {
+                let is_it = then.size() == part.size && is_past((part.size, &then.root()), signed, &part.proof);
+                if !is_it {
                     let what = "the stamped checkpoint is no past of the bundle's";
                     return self.fault(Question::Anchored, Verdict::Disproven, &path, None, what);
                 }

@@ -420,7 +420,7 @@ fn what_no_entry_names_no_stamp_covers_or_another_log_may_hold_is_told() {
     log.publish();
     let mut later = halves(ours.path(), &peer);
     let (old, new) = (before[0].part.size, later[0].part.size);
-    later[0].part.anchor = Some(AnchorPart { size: old, proof: log.consistency(old, new).unwrap() });
+    later[0].part.anchor = Some(Earlier { size: old, proof: log.consistency(old, new).unwrap() });
     later[0].anchor = Some(stamped);
     let (keys, chain) = ([key("own.example/gw"), key("peer.example/gw")], [authority.root.clone()]);
     let by = Auditor { keys: &keys, time_authorities: &chain, ..Auditor::default() };

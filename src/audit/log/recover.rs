@@ -19,11 +19,12 @@ use super::disk::{Disk, DiskFile, is_full};
 use super::levels::{Levels, MAX_LEVELS};
 use super::prune;
 use super::segment::{self, Chain, HEADER_LEN, SEGMENT_ENTRIES, Tail, Visitor, Walked};
-use crate::audit::AuditError;
 use crate::audit::checkpoint::{Checkpoint, SignedCheckpoint};
 use crate::audit::entry::{EntryHead, Role};
+use crate::audit::logset::LogSet;
 use crate::audit::merkle;
 use crate::audit::tile::Tiled;
+use crate::audit::{AuditError, Kind};
 use crate::terms::Digest;
 
 /// Bytes after the last good footer that are looked at: more than a batch can have.
@@ -39,6 +40,8 @@ pub struct Recovery {
     pub repaired: u64,
     /// Intents without an outcome, (index, leaf hash): each is to be closed by a `recovered` entry.
     pub unanswered: Vec<(u64, Digest)>,
+    /// The logs of all replicas, as this one named them last.
+    pub set: Option<LogSet>,
 }
 
 pub(super) struct Opened {
@@ -265,6 +268,8 @@ struct Rebuild<'a> {
     hashes: [Vec<u8>; MAX_LEVELS],
     offsets: Vec<u32>,
     report: Recovery,
+    /// A set of logs in the batch that is read.
+    set: Option<LogSet>,
     error: Option<std::io::Error>,
 }
 
@@ -278,6 +283,7 @@ impl<'a> Rebuild<'a> {
             hashes: Default::default(),
             offsets: Vec::new(),
             report: Recovery::default(),
+            set: None,
             error: None,
         }
     }
@@ -292,6 +298,7 @@ impl<'a> Rebuild<'a> {
     /// Forgets the batch that did not hold.
     fn forget(&mut self) {
         self.cases.forget();
+        self.set = None;
         self.offsets.clear();
         self.hashes.iter_mut().for_each(Vec::clear);
     }
@@ -306,6 +313,11 @@ impl Visitor for Rebuild<'_> {
         let Ok(head) = EntryHead::parse(bytes) else { return };
         if let Some(link) = &head.case {
             self.cases.add_link(link, index, *leaf);
+        }
+        if matches!(head.kind, Kind::LogSet | Kind::Index)
+            && let Some(set) = LogSet::read(bytes)
+        {
+            self.set = Some(set);
         }
         match (head.kind.role(), head.of) {
             (Role::Intent, _) => self.cases.open_intent(*leaf, index),
@@ -322,6 +334,7 @@ impl Visitor for Rebuild<'_> {
 
     fn batch(&mut self, _: &Chain) {
         self.cases.keep();
+        self.report.set = self.set.take().or_else(|| self.report.set.take());
         self.bundles.append(&mut self.offsets);
         let mut repaired = false;
         for (level, hashes) in self.hashes.iter_mut().enumerate().filter(|(_, hashes)| !hashes.is_empty()) {

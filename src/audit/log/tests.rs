@@ -8,7 +8,8 @@ use super::*;
 use crate::audit::checkpoint::Checkpoint;
 use crate::audit::entry::tests::{full, word};
 use crate::audit::entry::{Kind, Pseudonym};
-use crate::audit::note::{KeyKind, Note, Signer};
+use crate::audit::logset::{Head, LogSet};
+use crate::audit::note::{KeyKind, Note, Signer, VerifierKey};
 use crate::audit::proof::TlogProof;
 use crate::audit::verify::{self, Question, Verdict};
 use crate::audit::witness::Witness;
@@ -389,6 +390,24 @@ async fn a_failed_sync_is_the_end() {
         log.append(&entry(3)).await.unwrap();
         log.close().await;
         assert_eq!(judge(dir.path()).exit_code(), 0);
+    }
+}
+
+#[test]
+fn the_logs_of_all_replicas_are_handed_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = |size: u64| {
+        let head = |key: &VerifierKey| Head { key: key.clone(), size, root: Digest::of(&size.to_be_bytes()) };
+        let other = Signer::from_seed("other.example/gw", &[7; 32]).unwrap().verifier(KeyKind::Ed25519);
+        LogSet::new(vec![head(&signer().verifier(KeyKind::Ed25519)), head(&other)]).unwrap()
+    };
+    assert_eq!(open(dir.path()).recovery().set, None);
+    for (kind, size) in [(Kind::LogSet, 1), (Kind::Index, 2)] {
+        let log = open(dir.path());
+        log.append_blocking(&set(size).write(Entry::new(kind, UnixMillis(0))).unwrap()).unwrap();
+        fill(&log, 3);
+        drop(log);
+        assert_eq!(open(dir.path()).recovery().set, Some(set(size)), "{kind}");
     }
 }
 

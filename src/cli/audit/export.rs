@@ -111,7 +111,7 @@ fn from_elsewhere(word: &str, args: &ExportArgs) -> Result<(), String> {
     let seal = Seal::Derived(Digest::of(own.checkpoint.as_bytes()).0);
     let replicas = replicas::find(&keys, args)?;
     keys.retain(|other| other.name() != key.name());
-    let own = replicas::with(own, &replicas, &case, false)?;
+    let own = replicas::with(own, (&*log, &key), &replicas, &case, false)?;
     let behind = behind(args.decisions.iter().cloned(), &own)?;
     let halves = with_peers(own, &keys, args)?;
     let taken = Taken { case, no: None, halves, behind, log_key: None, documents: Vec::new() };
@@ -149,9 +149,10 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), String> {
     let out = Unfinished::beside(&args.out)?;
     let replicas = replicas::find(&source.peer_keys, args)?;
     on_record(&source, &case, no, args)?;
-    let log = source.data.join("log");
-    let own = evidence::gather(&SegmentFolder::new(log.clone()), Some(&log), &key, &case).map_err(|e| e.to_string())?;
-    let own = replicas::with(own, &replicas, &case, is_open(&log))?;
+    let folder = source.data.join("log");
+    let log = SegmentFolder::new(folder.clone());
+    let own = evidence::gather(&log, Some(&folder), &key, &case).map_err(|e| e.to_string())?;
+    let own = replicas::with(own, (&log, &key), &replicas, &case, is_open(&folder))?;
     let folders = replicas.iter().filter_map(|replica| replica.data.clone());
     let behind = behind([source.data.clone()].into_iter().chain(folders).chain(args.decisions.iter().cloned()), &own)?;
     let halves = with_peers(own, &source.peer_keys, args)?;

@@ -1,23 +1,27 @@
 //! A gateway of two replicas, each with a log of its own: a bundle shows both, or says that it does not.
 
 use super::*;
-use crate::audit::checkpoint;
+use std::path::Path;
+
+use crate::audit::verify::Sparse;
+use crate::audit::{checkpoint, merkle};
 
 const LOGS: [&str; 2] = ["own.example/gw", "own.example/gw/2"];
-
-/// A log with so many entries of our case among those of others, its map of cases naming both logs with how far they had come.
-fn grow(dir: &std::path::Path, log: usize, of_case: i64, sizes: [u64; 2]) -> Half {
-    // Sizes that no log here has: their roots are not compared.
-    grow_with(dir, log, of_case, sizes.map(|size| (size, Digest::of(b""))))
+/// Head of a log without entries.
+fn nothing() -> (u64, Digest) {
+    (0, merkle::empty_root())
 }
 
-fn grow_with(dir: &std::path::Path, log: usize, of_case: i64, heads: [(u64, Digest); 2]) -> Half {
+/// A log with so many entries of our case among those of others, its map of cases naming that head of the other one.
+fn grow(dir: &Path, log: usize, of_case: i64, other: (u64, Digest)) -> Half {
     let log_of = open(dir, LOGS[log]);
     let of = |n: i64, case: u8| {
         log_of.append_blocking(&event(n).case(Pseudonym([case; 16]))).unwrap();
     };
     (0..9).for_each(|n| of(n, [5, 6, 9][n as usize % 3]));
     (10..10 + of_case).for_each(|n| of(n, 7));
+    let mut heads = [nothing(), nothing()];
+    heads[1 - log] = other;
     let heads = LOGS.iter().zip(heads).map(|(name, (size, root))| Head { key: key(name), size, root });
     let set = LogSet::new(heads.collect()).unwrap();
     let index = set.write(Entry::new(Kind::Index, UnixMillis(1_771_000_001_000))).unwrap();
@@ -28,11 +32,26 @@ fn grow_with(dir: &std::path::Path, log: usize, of_case: i64, heads: [(u64, Dige
     gathered(dir, LOGS[log], &CASE).unwrap()
 }
 
+/// What it had at `size` entries.
+fn head(dir: &Path, log: usize, size: u64) -> (u64, Digest) {
+    let folder = SegmentFolder::new(dir.to_owned());
+    let signed = checkpoint::open(&folder.get("checkpoint").unwrap().unwrap(), &key(LOGS[log]), None).unwrap();
+    (size, Sparse::new(&folder, signed.checkpoint()).unwrap().root_at(size).unwrap())
+}
+
+/// Our half and the replica's, with the proof that this one only grew since ours named it.
+fn with_proof(own: Half, mut other: Half, other_dir: &Path) -> Vec<Half> {
+    other.grew(&SegmentFolder::new(other_dir.to_owned()), &key(LOGS[1]), &own.named()).unwrap();
+    vec![own, other]
+}
+
 /// The halves of two replicas with so many entries of the case in each.
 fn two(of_case: [i64; 2]) -> Vec<Half> {
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let other = grow(folders[1].path(), 1, of_case[1], [0, 0]);
-    vec![grow(folders[0].path(), 0, of_case[0], [0, other.part.size - 1]), other]
+    let dirs = folders.each_ref().map(tempfile::TempDir::path);
+    let other = grow(dirs[1], 1, of_case[1], nothing());
+    let own = grow(dirs[0], 0, of_case[0], head(dirs[1], 1, other.part.size - 1));
+    with_proof(own, other, dirs[1])
 }
 
 fn judge_both(halves: &[Half]) -> Report {
@@ -79,7 +98,7 @@ fn what_is_left_out_of_a_replicas_log_is_found() {
             (0..3).for_each(|_| without(&mut all[1], 0));
             // As if the case had stood between its neighbours.
             let folder = tempfile::tempdir().unwrap();
-            let elsewhere = grow(folder.path(), 1, 0, [0, 0]).part.index.unwrap().shown;
+            let elsewhere = grow(folder.path(), 1, 0, nothing()).part.index.unwrap().shown;
             all[1].part.index.as_mut().unwrap().shown = elsewhere;
         }),
         ("a byte of its entry", [2, 3], Question::Integrity, Disproven, |all| all[1].entries[1].1[70] ^= 1),
@@ -95,37 +114,57 @@ fn what_is_left_out_of_a_replicas_log_is_found() {
     assert_eq!(unpinned.exit_code(), 2, "its key is not pinned: {}", unpinned.text());
 }
 
-/// Forked by who holds its key, as long as it was: another log says what its root was.
+/// Forked by who holds its key, with as many entries as it had or more: another log says what its root was.
 #[test]
 fn a_replicas_log_is_the_one_that_another_log_knows() {
-    let (theirs, ours, fork) =
-        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let other = grow(theirs.path(), 1, 3, [0, 0]);
-    let root = checkpoint::open(other.checkpoint.as_bytes(), &key(LOGS[1]), None).unwrap().root();
-    let forked = grow(fork.path(), 1, 3, [0, 1]);
-    assert_eq!(forked.part.size, other.part.size);
-    let own = grow_with(ours.path(), 0, 2, [(0, Digest::of(b"")), (other.part.size, root)]);
-    for (what, half, want) in [("it", other, Verdict::Proven), ("its fork", forked, Verdict::Disproven)] {
-        let report = judge_both(&[own.clone(), half]);
-        assert_eq!(report.verdict(Question::Integrity), want, "{what}: {}", report.text());
+    let folders = [(); 4].map(|()| tempfile::tempdir().unwrap());
+    let [ours, theirs, fork, longer] = folders.each_ref().map(tempfile::TempDir::path);
+    let other = grow(theirs, 1, 3, nothing());
+    let size = other.part.size;
+    let forked = grow(fork, 1, 3, (1, Digest::of(b"another map")));
+    assert_eq!(forked.part.size, size);
+    // Another case among its first entries, then as many as the first, and more.
+    open(longer, LOGS[1]).append_blocking(&event(1).case(Pseudonym([3; 16]))).unwrap();
+    let forked_on = grow(longer, 1, 9, nothing());
+    let of = |at: u64| head(theirs, 1, at);
+    let named = |half: &Half, dir: &Path, at: u64| {
+        let own = grow(tempfile::tempdir().unwrap().path(), 0, 2, of(at));
+        with_proof(own, half.clone(), dir)
+    };
+    use Verdict::{Disproven, Proven, Undecided};
+    for at in [size, size - 1, 8, 1] {
+        let honest = named(&other, theirs, at);
+        assert_eq!(judge_both(&honest).verdict(Question::Integrity), Proven, "{at} of {size}");
+        assert_eq!(
+            judge_both(&named(&forked_on, longer, at)).verdict(Question::Integrity),
+            Disproven,
+            "{at} and a fork"
+        );
+        let mut unproven = honest;
+        unproven[1].part.named.clear();
+        let want = if at == size { Proven } else { Undecided };
+        assert_eq!(judge_both(&unproven).verdict(Question::Integrity), want, "{at} without its proof");
     }
+    let own = grow(ours, 0, 2, of(size));
+    let report = judge_both(&[own, forked]);
+    assert_eq!(report.verdict(Question::Integrity), Disproven, "a fork as long: {}", report.text());
 }
 
 /// An older copy of the replica's log is true in itself, and hides what came later.
 #[test]
 fn a_replicas_log_ends_no_earlier_than_another_one_says() {
     let theirs = tempfile::tempdir().unwrap();
-    let older = grow(theirs.path(), 1, 1, [0, 0]);
-    let newer = grow(theirs.path(), 1, 2, [0, 0]);
+    let older = grow(theirs.path(), 1, 1, nothing());
+    let newer = grow(theirs.path(), 1, 2, nothing());
     let (was, is) = (older.part.size, newer.part.size);
     for (what, size, other, want) in [
         ("older than is said", is, &older, Verdict::Undecided),
-        ("no older than is said", was - 1, &older, Verdict::Proven),
+        ("as old as is said", was, &older, Verdict::Proven),
         ("newer than is said", was, &newer, Verdict::Proven),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let own = grow(folder.path(), 0, 2, [0, size]);
-        let report = judge_both(&[own, other.clone()]);
+        let own = grow(folder.path(), 0, 2, head(theirs.path(), 1, size));
+        let report = judge_both(&with_proof(own, other.clone(), theirs.path()));
         assert_eq!(report.verdict(Question::Complete), want, "{what}: {}", report.text());
     }
 }
@@ -135,7 +174,7 @@ fn each_log_with_entries_of_the_case_wants_its_time_stamp() {
     let authority = Authority::new();
     let stamp = |half: &mut Half, at: i64| {
         let octets = authority.stamp(&half.checkpoint, UnixMillis(at)).to_string().into_bytes();
-        half.part.anchor = Some(AnchorPart { size: half.part.size, proof: Vec::new() });
+        half.part.anchor = Some(Earlier { size: half.part.size, proof: Vec::new() });
         half.anchor = Some(octets);
     };
     let (keys, chain) = (LOGS.map(key), [authority.root.clone()]);

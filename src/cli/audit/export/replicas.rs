@@ -9,7 +9,7 @@ use crate::audit::checkpoint;
 use crate::audit::evidence::{self, EvidenceError, Half, MAX_ENTRIES};
 use crate::audit::log::is_open;
 use crate::audit::note::VerifierKey;
-use crate::audit::verify::Peer;
+use crate::audit::verify::{Fetch, Peer};
 use crate::cli::audit::target::{Target, peer};
 
 /// How often, and how long apart, a replica's log is looked at for the map of cases that our export made it write.
@@ -43,8 +43,14 @@ pub(super) fn find(keys: &[VerifierKey], args: &ExportArgs) -> Result<Vec<Replic
     args.replica.iter().map(one).collect()
 }
 
-/// Our own half, and those of the replicas. `asked`: whether they were asked for a new map of their cases.
-pub(super) fn with(own: Half, replicas: &[Replica], case: &Pseudonym, asked: bool) -> Result<Vec<Half>, String> {
+/// Our own half, of this log, and those of the replicas. `asked`: whether they were asked for a new map of their cases.
+pub(super) fn with(
+    own: Half,
+    (log, key): (&dyn Fetch, &VerifierKey),
+    replicas: &[Replica],
+    case: &Pseudonym,
+    asked: bool,
+) -> Result<Vec<Half>, String> {
     let mut halves = vec![own];
     for Replica { word, log: Peer { key, log }, size, log_folder, .. } in replicas {
         let named = |e: EvidenceError| format!("{word}: {e}");
@@ -66,6 +72,11 @@ pub(super) fn with(own: Half, replicas: &[Replica], case: &Pseudonym, asked: boo
             );
         }
         halves.push(evidence::gather(&**log, log_folder.as_deref(), key, case).map_err(named)?);
+    }
+    let named: Vec<_> = halves.iter().flat_map(Half::named).collect();
+    let theirs = replicas.iter().map(|Replica { log: Peer { key, log }, .. }| (&**log, key));
+    for (half, (log, key)) in halves.iter_mut().zip(std::iter::once((log, key)).chain(theirs)) {
+        half.grew(log, key, &named).map_err(|e| format!("{}: {e}", key.name()))?;
     }
     if !halves.iter().any(|half| half.has_case) {
         return Err(EvidenceError::NoCase.to_string());
