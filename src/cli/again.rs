@@ -169,6 +169,10 @@ impl Again for InBundle {
         let part = |digest| read(&evidence::trust_path(digest));
         examined_again(examined, document, &part)
     }
+
+    fn material(&self, list: &[u8]) -> Option<Vec<Digest>> {
+        material::named(list)
+    }
 }
 
 /// Examines a licence by what was trusted and known then, at that time.

@@ -19,6 +19,9 @@ pub trait Again {
     /// # Errors
     /// Disproven, or undecided where something is missing, and why.
     fn licence(&self, examined: &Examined, document: Vec<u8>, read: ReadFile<'_>) -> Result<(), (Verdict, String)>;
+
+    /// The parts that a list of trust material names; `None` for a list of another version.
+    fn material(&self, list: &[u8]) -> Option<Vec<Digest>>;
 }
 
 /// Reads a file of the bundle.

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::check::Check;
+use super::check::{Check, Proven};
 use super::own::Own;
-use super::{MANIFEST, Manifest, entry_path, index};
+use super::{MANIFEST, Manifest, checkpoint_path, entry_path, index};
 use crate::audit::entry::{Receipt, Role};
 use crate::audit::verify::{Question, Verdict};
 use crate::audit::{Kind, Pseudonym};
@@ -106,13 +106,28 @@ impl Check<'_> {
         });
     }
 
-    /// What our entries say is in a peer's log is there.
-    pub(super) fn peers<S: Source>(&mut self, manifest: &Manifest, owns: &[Own<'_>], open: &Open<S>) {
+    /// What our entries say is in a peer's log is there, and nothing else of it.
+    pub(super) fn peers<S: Source>(
+        &mut self,
+        manifest: &Manifest,
+        owns: &[Own<'_>],
+        replicas: &[String],
+        open: &Open<S>,
+    ) {
+        let receipts = owns.iter().flat_map(|own| &own.entries);
+        let receipts = receipts.filter_map(|entry| Some((entry, entry.head.as_ref()?.receipt.clone()?)));
+        let receipts: Vec<(&Proven, Receipt)> = receipts.collect();
+        let named: BTreeSet<(&str, u64)> = receipts.iter().map(|(_, r)| (&*r.origin, r.index)).collect();
         let mut theirs: HashMap<(String, u64), Digest> = HashMap::new();
         let mut unpinned = BTreeSet::new();
         for (log, part) in manifest.logs.iter().enumerate().skip(1) {
-            if owns.iter().any(|own| own.log == log) {
+            if replicas.contains(&part.origin) {
                 continue;
+            }
+            let stray = part.entries.iter().find(|at| !named.contains(&(&*part.origin, **at))).copied();
+            if stray.is_some() || part.entries.is_empty() {
+                let what = format!("no receipt of this case names what is in it of {}", part.origin);
+                self.fault(Question::Content, Verdict::Disproven, &checkpoint_path(log), stray, what);
             }
             if self.by.keys.iter().all(|key| key.name() != part.origin) {
                 unpinned.insert(part.origin.clone());
@@ -122,11 +137,7 @@ impl Check<'_> {
                 theirs.extend(proven.into_iter().map(|entry| ((part.origin.clone(), entry.index), entry.leaf)));
             }
         }
-        for entry in owns.iter().flat_map(|own| &own.entries) {
-            let Some(Receipt { origin, index, leaf }) = entry.head.as_ref().and_then(|head| head.receipt.clone())
-            else {
-                continue;
-            };
+        for (entry, Receipt { origin, index, leaf }) in receipts {
             *self.report.peers.entry(origin.clone()).or_default() += 1;
             match theirs.get(&(origin.clone(), index)) {
                 Some(found) if *found == leaf => {}

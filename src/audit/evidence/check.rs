@@ -10,7 +10,7 @@ use crate::audit::entry::{CaseKeys, EntryHead, Unjudged};
 use crate::audit::merkle::leaf_hash;
 use crate::audit::note::{MAX_NOTE, NoteError, VerifierKey};
 use crate::audit::proof::TlogProof;
-use crate::audit::verify::{ANOTHER_KEY, Fault, Pinned, Question, Report, Verdict};
+use crate::audit::verify::{ANOTHER_KEY, Clocks, Fault, Pinned, Question, Report, Verdict};
 use crate::formats::zip::{Limits, Source, ZipError};
 use crate::terms::{CaseNo, Digest, UnixMillis};
 use crate::trust::asic::{self, AsicError, Open};
@@ -139,7 +139,7 @@ impl Check<'_> {
             // Only the gateway can tell which number a pseudonym stands for.
             self.report.notes.push(format!("办件编号（导出者所称，未经证明） case number, as the exporter says: {no}"));
         }
-        let owns = self.owns(&manifest, open);
+        let (owns, replicas) = self.owns(&manifest, open);
         if owns.is_empty() {
             return;
         }
@@ -149,9 +149,10 @@ impl Check<'_> {
             self.end(&case, own);
         }
         self.is_of_case(&owns);
-        self.peers(&manifest, &owns, open);
+        self.peers(&manifest, &owns, &replicas, open);
         let entries: Vec<&Proven> = owns.iter().flat_map(|own| &own.entries).collect();
         self.documents(&manifest, &entries, open);
+        self.behind(&manifest, &case, &entries, open);
         self.decisions(&manifest, &entries, open);
         self.seals(&manifest, &entries, open);
         self.sealed(&manifest, &entries, open);
@@ -166,10 +167,8 @@ impl Check<'_> {
             known.extend(part.anchor.iter().map(|_| anchor_path(log)));
         }
         known.extend(manifest.documents.iter().map(|d| d.path.clone()));
-        known.extend(manifest.certificates.iter().cloned());
-        known.extend(manifest.policies.iter().filter(|path| path.starts_with("policy/")).cloned());
-        known.extend(manifest.trust.iter().filter(|path| path.starts_with("trust/")).cloned());
-        known.extend(manifest.keys.iter().filter(|path| path.starts_with("keys/")).cloned());
+        let listed = [&manifest.certificates, &manifest.policies, &manifest.trust, &manifest.keys];
+        known.extend(listed.into_iter().flatten().cloned());
         for file in open.files.iter().filter(|file| !known.contains(&file.name)) {
             let what = "the manifest does not speak of this file";
             self.fault(Question::Integrity, Verdict::Disproven, &file.name, None, what);
@@ -223,7 +222,25 @@ impl Check<'_> {
                 Err((file, what)) => self.fault(Question::Integrity, Verdict::Disproven, &file, Some(*at), what),
             }
         }
+        let mut clocks = Clocks::default();
+        if let Some(now) = self.by.now {
+            clocks.seen(u64::MAX, now.0);
+        }
+        if let Some(at) = self.by.policy.and_then(|policy| policy.cosigned_at(note.as_slice())) {
+            clocks.seen(signed.size(), at);
+        }
+        self.in_time(&clocks, &entries);
         Some((signed, entries))
+    }
+
+    /// No entry says that it is later than others saw it.
+    pub(super) fn in_time<'e>(&mut self, clocks: &Clocks, entries: impl IntoIterator<Item = &'e Proven>) {
+        for entry in entries {
+            let Some(ts) = entry.head.as_ref().map(|head| head.ts) else { continue };
+            if let Some(what) = clocks.against_others(entry.index, ts) {
+                self.fault(Question::Content, Verdict::Disproven, &entry.path, Some(entry.index), what);
+            }
+        }
     }
 
     pub(super) fn readable(&mut self, entry: &Proven, path: &str) {

@@ -34,6 +34,8 @@ pub struct Half {
     pub has_case: bool,
     /// Unix milliseconds of the newest entry, as it says itself.
     pub newest: i64,
+    /// The last entry of the log, where it is of another case and shown for its time alone.
+    pub shown: Option<u64>,
 }
 
 impl Half {
@@ -50,9 +52,10 @@ impl Half {
         files
     }
 
-    /// Receipts of peers that these entries name.
+    /// Receipts of peers that the entries of the case name.
     pub fn receipts(&self) -> Vec<Receipt> {
-        let heads = self.entries.iter().filter_map(|(_, bytes, _)| EntryHead::parse(bytes).ok());
+        let of_case = self.entries.iter().filter(|(at, ..)| Some(*at) != self.shown);
+        let heads = of_case.filter_map(|(_, bytes, _)| EntryHead::parse(bytes).ok());
         heads.filter_map(|head| head.receipt).collect()
     }
 }
@@ -95,13 +98,16 @@ pub fn gather(
     // What is only about this export, and is later than any time-stamp, needs none.
     let is_told = |bytes: &[u8]| EntryHead::parse(bytes).is_ok_and(|head| head.kind != Kind::AuditExport);
     let last = wanted.found.iter().filter(|(_, bytes)| is_told(bytes)).map(|(at, _)| *at).max();
+    let mut shown = None;
     let index = match wanted.newest_index.take() {
         // What the map says of cases that are not here nobody can compute again.
         Some((at, bytes)) if kept.from == 0 || base.is_some() => {
             let part = kept.index_part(base.map(|base| base.cases).unwrap_or_default(), at, case)?;
             wanted.found.push((at, bytes));
             // Its time says how long after the map the log went on.
-            wanted.found.extend(newest.filter(|newest| !wanted.found.contains(newest)));
+            let other = newest.filter(|newest| !wanted.found.contains(newest));
+            shown = other.as_ref().map(|(at, _)| *at);
+            wanted.found.extend(other);
             wanted.found.sort_unstable();
             Some(part)
         }
@@ -114,6 +120,7 @@ pub fn gather(
     };
     let mut half = half(&signed, key, wanted.found, |at| sparse.inclusion(at).map_err(EvidenceError::from))?;
     half.part.index = index;
+    half.shown = shown;
     half.has_case = has_case;
     (half.part.anchor, half.anchor) = anchor.unzip();
     Ok(half)
@@ -188,7 +195,15 @@ fn half(
         newest = EntryHead::parse(&bytes).map_or(newest, |head| newest.max(head.ts));
         proven.push((at, bytes, proof));
     }
-    Ok(Half { part, checkpoint: signed.note().to_owned(), entries: proven, anchor: None, has_case: true, newest })
+    Ok(Half {
+        part,
+        checkpoint: signed.note().to_owned(),
+        entries: proven,
+        anchor: None,
+        has_case: true,
+        newest,
+        shown: None,
+    })
 }
 
 /// Picks entries while the log goes by; most of them are passed over without being read.

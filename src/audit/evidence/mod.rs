@@ -20,6 +20,7 @@
 pub mod index;
 
 mod again;
+mod behind;
 mod chain;
 mod check;
 mod earlier;
@@ -40,6 +41,7 @@ use super::verify::SparseError;
 use crate::terms::Digest;
 
 pub use again::{Again, Examined, ReadFile, examined};
+pub use behind::certificate_path;
 pub use check::{Auditor, Judged, verify};
 pub use earlier::Earlier;
 pub use gather::{Half, gather, has_map_since, named_by_peers};

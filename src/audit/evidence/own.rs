@@ -41,8 +41,13 @@ impl Own<'_> {
 }
 
 impl Check<'_> {
-    /// Log 0, and those of all replicas that a map names. Empty when nothing can be said about log 0.
-    pub(super) fn owns<'m, S: Source>(&mut self, manifest: &'m Manifest, open: &Open<S>) -> Vec<Own<'m>> {
+    /// Log 0, and those of all replicas that a map names, with the origins of all of them, also of those that could not be opened. Empty
+    /// when nothing can be said about log 0.
+    pub(super) fn owns<'m, S: Source>(
+        &mut self,
+        manifest: &'m Manifest,
+        open: &Open<S>,
+    ) -> (Vec<Own<'m>>, Vec<String>) {
         let mut owns: Vec<Own<'m>> =
             manifest.logs.first().and_then(|part| self.own(0, part, open)).into_iter().collect();
         let mut asked = vec![self.report.origin.clone()];
@@ -76,7 +81,7 @@ impl Check<'_> {
                 }
             }
         }
-        owns
+        (owns, asked)
     }
 
     /// A log in the bundle is no older than another one says that it was, and the same one.

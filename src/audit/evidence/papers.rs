@@ -14,7 +14,7 @@ use crate::audit::anchor::{Anchor, AnchorError, MAX_ANCHOR};
 use crate::audit::checkpoint::CheckpointError;
 use crate::audit::entry::is_sealed;
 use crate::audit::note::NoteError;
-use crate::audit::verify::{Question, Verdict};
+use crate::audit::verify::{Clocks, Question, Verdict};
 use crate::formats::zip::{Limits, Source};
 use crate::terms::Digest;
 use crate::trust::asic::{self, Open};
@@ -62,6 +62,9 @@ impl Check<'_> {
                     return self.fault(Question::Anchored, Verdict::Disproven, &path, None, what);
                 }
                 self.report.answer(Question::Anchored, Verdict::Proven);
+                let mut clocks = Clocks::default();
+                clocks.seen(then.size(), at.0);
+                self.in_time(&clocks, own.entries.iter().chain(&own.newest));
                 if self.report.anchored.is_none_or(|(before, _)| before < at) {
                     self.report.anchored = Some((at, then.size()));
                 }
@@ -78,6 +81,7 @@ impl Check<'_> {
     /// Documents are those that the entries name, or stand in a container that they name.
     pub(super) fn documents<S: Source>(&mut self, manifest: &Manifest, entries: &[&Proven], open: &Open<S>) {
         let named: BTreeSet<Digest> = entries.iter().flat_map(|entry| evidence(&entry.bytes)).collect();
+        let destroyed = destroyed(entries);
         let mut inside: BTreeSet<Digest> = BTreeSet::new();
         for document in &manifest.documents {
             let sealed = open.files.iter().find(|file| file.name == document.path);
@@ -104,21 +108,27 @@ impl Check<'_> {
                 self.fault(Question::Content, Verdict::Undecided, &document.path, None, what);
             }
         }
-        // Answers to lookups are used and not kept; their digests alone are on record.
-        let is_answer = |entry: &&&Proven| entry.head.as_ref().is_some_and(|head| head.kind == Kind::DataRead);
-        let answers: BTreeSet<Digest> =
-            entries.iter().filter(is_answer).flat_map(|entry| evidence(&entry.bytes)).collect();
+        // Answers to lookups are used and not kept, orders about a case are no papers of it: their digests alone are on record.
+        let is_beside = |kind| matches!(kind, Kind::DataRead | Kind::KeyShred);
+        let stands_beside = |entry: &&&Proven| entry.head.as_ref().is_some_and(|head| is_beside(head.kind));
+        let of = |entries: &mut dyn Iterator<Item = &&Proven>| -> BTreeSet<Digest> {
+            entries.flat_map(|entry| evidence(&entry.bytes)).collect()
+        };
+        let beside = of(&mut entries.iter().filter(stands_beside));
         let here: BTreeSet<Digest> = manifest.documents.iter().map(|document| document.digest).collect();
-        let absent = named.iter().filter(|digest| !here.contains(digest) && !answers.contains(digest)).count();
+        let absent = |digest: &&Digest| !here.contains(*digest) && !beside.contains(*digest);
+        let withheld = of(&mut entries.iter().filter(|entry| !is_before(entry, destroyed)));
+        let (absent, withheld) = (named.iter().filter(absent).count(), withheld.iter().filter(absent).count());
         // A copy of the log has no documents at all; where there are some, one that is missing was destroyed on record, or withheld.
-        if absent > 0 && !here.is_empty() && !is_shredded(entries) {
+        if withheld > 0 && !here.is_empty() {
             let what = format!(
-                "{absent} documents that the entries name are not here, and no entry says that they were destroyed"
+                "{withheld} documents that the entries name are not here, and no entry says that they were destroyed"
             );
             self.fault(Question::Content, Verdict::Undecided, MANIFEST, None, what);
         }
         self.report.notes.push(format!(
-            "文件 documents: {} in the bundle, {unnamed} of them named by no entry; {absent} named and not here (shredded or not exported)",
+            "文件 documents: {} in the bundle, {unnamed} of them named by no entry; {absent} named and not here (shredded or not exported); \
+             what they are called is the exporter's word",
             manifest.documents.len()
         ));
     }
@@ -174,10 +184,15 @@ impl Check<'_> {
                 self.fault(Question::Opened, Verdict::Disproven, path, None, what);
             }
         }
-        let mut closed = 0;
+        let (mut closed, mut withheld) = (0, 0);
+        let destroyed = destroyed(entries);
         for entry in entries {
             match keys.open(&entry.bytes) {
-                None => closed += u64::from(is_sealed(&entry.bytes)),
+                None if is_sealed(&entry.bytes) => {
+                    closed += 1;
+                    withheld += u64::from(!is_before(entry, destroyed));
+                }
+                None => {}
                 Some(said) => {
                     if let Some((verdict, what)) = self.report.opened(&said) {
                         self.fault(Question::Opened, verdict, &entry.path, Some(entry.index), what);
@@ -185,7 +200,7 @@ impl Check<'_> {
                 }
             }
         }
-        if closed > 0 && !manifest.documents.is_empty() && !is_shredded(entries) {
+        if withheld > 0 && !manifest.documents.is_empty() {
             let what = "no key of the case opens them, and no entry says that it was destroyed";
             self.fault(Question::Opened, Verdict::Undecided, MANIFEST, None, what);
         }
@@ -197,9 +212,33 @@ impl Check<'_> {
     }
 }
 
-/// Whether the log says that the key of the case was destroyed, and its documents with it.
-fn is_shredded(entries: &[&Proven]) -> bool {
-    entries.iter().any(|entry| entry.head.as_ref().is_some_and(|head| head.kind == Kind::KeyShred))
+/// When the key of the case was destroyed and its documents with it, as the log says: an order to do so that was allowed.
+fn destroyed(entries: &[&Proven]) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Raw {
+        facts: Facts,
+        dec: Decided,
+    }
+    #[derive(Deserialize)]
+    struct Facts {
+        order: String,
+    }
+    #[derive(Deserialize)]
+    struct Decided {
+        verdict: String,
+    }
+    let orders = entries.iter().filter_map(|entry| Some((entry, entry.head.as_ref()?)));
+    let orders = orders.filter(|(_, head)| head.kind == Kind::KeyShred);
+    let done = orders.filter(|(entry, _)| {
+        let order = serde_json::from_slice::<Raw>(&entry.bytes);
+        order.is_ok_and(|Raw { facts, dec }| facts.order == "shred" && dec.verdict == "allow")
+    });
+    done.map(|(_, head)| head.ts).max()
+}
+
+/// Whether an entry is from before the case's key was destroyed.
+fn is_before(entry: &Proven, destroyed: Option<i64>) -> bool {
+    destroyed.is_some_and(|at| entry.head.as_ref().is_some_and(|head| head.ts <= at))
 }
 
 /// Largest file of a key, in octets.

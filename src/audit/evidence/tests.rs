@@ -1,6 +1,7 @@
 //! Bundles as they are made, and as somebody with every key would like them to be.
 
 mod replicas;
+mod rides;
 
 use std::io;
 

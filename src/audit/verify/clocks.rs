@@ -13,7 +13,7 @@ use crate::terms::{Digest, UnixMillis};
 const LEEWAY_MS: i64 = 3_600_000;
 
 #[derive(Default)]
-pub(super) struct Clocks {
+pub(in crate::audit) struct Clocks {
     /// The log had at least so many entries at that time, in Unix milliseconds; by size, each with the earliest time at which so many
     /// or more were seen.
     seen: Vec<(u64, i64)>,

@@ -29,6 +29,7 @@ mod tests;
 
 use std::path::Path;
 
+pub(in crate::audit) use clocks::Clocks;
 pub use peers::Peer;
 pub use pinned::Pinned;
 pub(in crate::audit) use pinned::witnessed;

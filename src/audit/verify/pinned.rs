@@ -18,6 +18,7 @@
 use super::report::{Fault, Question, Report, Verdict};
 use crate::audit::checkpoint::{SignedCheckpoint, decimal};
 use crate::audit::gm::GmKey;
+use crate::audit::note::Note;
 use crate::audit::witness_policy::{PolicyError, WitnessPolicy};
 use crate::terms::UnixMillis;
 
@@ -77,6 +78,13 @@ impl Pinned {
             }
         }
         Ok(pinned)
+    }
+
+    /// When the first of these witnesses cosigned a checkpoint, in Unix milliseconds.
+    pub(in crate::audit) fn cosigned_at(&self, note: &[u8]) -> Option<i64> {
+        let signed = Note::parse(note).ok()?.verify(self.witnesses.witnesses()).ok()?;
+        let times = signed.iter().filter_map(|by| i64::try_from(by.time?).ok()?.checked_mul(1_000));
+        times.min()
     }
 }
 

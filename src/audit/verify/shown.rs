@@ -6,7 +6,7 @@ use super::pinned::witnessed;
 use super::report::{Question, Verdict};
 use crate::audit::anchor::{Anchor, AnchorError};
 use crate::audit::checkpoint::{CheckpointError, SignedCheckpoint};
-use crate::audit::note::{Note, NoteError};
+use crate::audit::note::NoteError;
 use crate::terms::Digest;
 
 impl Judge<'_> {
@@ -35,10 +35,7 @@ impl Judge<'_> {
 
     /// When the first witness of the policy cosigned it, in Unix milliseconds.
     pub(super) fn cosigned_at(&self, note: &[u8]) -> Option<i64> {
-        let witnesses = self.options.policy.as_ref()?.witnesses.witnesses();
-        let signed = Note::parse(note).ok()?.verify(witnesses).ok()?;
-        let times = signed.iter().filter_map(|by| i64::try_from(by.time?).ok()?.checked_mul(1_000));
-        times.min()
+        self.options.policy.as_ref()?.cosigned_at(note)
     }
 
     /// Judges an anchor that the log shows; its checkpoint must then be one of this log's past.

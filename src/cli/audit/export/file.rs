@@ -96,9 +96,7 @@ impl Taken {
         let (signer, chain) = seal.open(newest)?;
         let certificates: Vec<(String, Vec<u8>)> = chain
             .iter()
-            .map(|c| {
-                (format!("certificates/{}.pem", c.fingerprint()), pem::encode("CERTIFICATE", c.der()).into_bytes())
-            })
+            .map(|c| (evidence::certificate_path(c), pem::encode("CERTIFICATE", c.der()).into_bytes()))
             .collect();
         let path = |document: &Document| format!("documents/{}", document.stored.path);
         let manifest = Manifest {
