@@ -38,7 +38,8 @@ fn main() {
 }
 
 async fn partners() {
-    let contracts = Contracts::read("example.toml", EXAMPLE, &|_, _| Standing::Open).expect("the example");
+    let contracts =
+        Contracts::read("example.toml", EXAMPLE, &|_, _| Standing::Open, &|_| Vec::new()).expect("the example");
     let uri = "urn:tongban:outlet:bank-nanshan-01:t1";
     row("terminal by certificate", 200_000, async || {
         drop(black_box(contracts.find_by_certificate(Digest([0; 32]), Some(black_box(uri)))));

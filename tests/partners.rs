@@ -3,6 +3,8 @@
 
 #[path = "partners/alone.rs"]
 mod alone;
+#[path = "partners/entrusted.rs"]
+mod entrusted;
 mod federation;
 #[path = "partners/one_call.rs"]
 mod one_call;
@@ -115,6 +117,7 @@ async fn operators_and_partners() {
     shared_data(&federation).await;
     masks(&federation).await;
     hours_and_places(&federation).await;
+    entrusted::all(&federation).await;
     alone::without_the_customer(&federation).await;
     who_looked_me_up(&federation).await;
     orders(&federation).await;

@@ -13,7 +13,7 @@ use tongban::terms::Mistakes;
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let _ = Config::parse(Path::new("tongban.toml"), text).is_ok();
-    let _ = Contracts::read("partners.toml", text, &|_, _| Standing::Open).is_ok();
+    let _ = Contracts::read("partners.toml", text, &|_, _| Standing::Open, &|_| Vec::new()).is_ok();
     let mut mistakes = Mistakes::default();
     let (licences, resources) = (LicenceTypes::read(text, &mut mistakes), DataResources::read(text, &mut mistakes));
     let _ = items::read(text, &licences, &resources).is_ok();

@@ -138,8 +138,14 @@ impl Reading<'_> {
         }
     }
 
-    fn contracts(&mut self, catalogue: &Catalogue) -> Option<Contracts> {
-        match wire::contracts(self.config, catalogue) {
+    /// Without a directory, which is a mistake of its own, nobody knows the keys under which mandates were signed.
+    fn contracts(
+        &mut self,
+        catalogue: &Catalogue,
+        directory: Option<&Directory>,
+        now: UnixMillis,
+    ) -> Option<Contracts> {
+        match wire::contracts(self.config, catalogue, directory, now) {
             Ok(contracts) => Some(contracts),
             Err(mistakes) => {
                 self.faults.mistakes.extend(mistakes);
@@ -288,8 +294,8 @@ pub fn read(config: &Config, have: Option<u64>, now: UnixMillis) -> Result<Snaps
     let mut reading = Reading { config, faults: Faults { mistakes: Mistakes::default(), kinds: Vec::new() } };
     let catalogue = reading.catalogue();
     let policies = reading.policies();
-    let contracts = catalogue.as_ref().and_then(|catalogue| reading.contracts(catalogue));
     let directory = reading.directory(have, now);
+    let contracts = catalogue.as_ref().and_then(|catalogue| reading.contracts(catalogue, directory.as_ref(), now));
     let keys = reading.keys();
     let anchors = wire::parsed(&config.client_anchors);
     let mend = "certificates of authorities, PEM";

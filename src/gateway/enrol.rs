@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::entrusted;
 use super::ledger::{self, Trace};
 use super::orders::{self, Judged, Order, Signed};
 use super::rooms::Rooms;
@@ -71,7 +72,8 @@ pub struct Issued {
 ///
 /// # Errors
 /// `TB-GW-0601` and the rules' no for the approval, `TB-GW-0602` for a second use, `TB-GW-0612` for the request,
-/// `TB-PAR-…` where the contract does not list the terminal, is switched off, has not begun or has ended.
+/// `TB-PAR-…` where the contract does not list the terminal, is switched off, has not begun or has ended, or its mandate does
+/// not hold.
 pub async fn enrol(rooms: &Arc<Rooms>, trace: &Trace, terminal: &Terminal, wanted: Wanted) -> Result<Issued, Refusal> {
     let now = trace.at;
     let authority = rooms.enrolment.load_full();
@@ -87,7 +89,7 @@ pub async fn enrol(rooms: &Arc<Rooms>, trace: &Trace, terminal: &Terminal, wante
                 return Err(Refusal::new(&orders::BAD_ORDER, "the order is for another key"));
             }
             let contract = rooms.contracts.load().get(outlet).cloned().ok_or(PartnerError::UnknownTerminal)?;
-            let made = make(rooms, authority, &contract, terminal, &spki, now)?;
+            let made = make(rooms, trace, authority, &contract, terminal, &spki).await?;
             approved(rooms, &judged, &made, trace).await
         }
         None => {
@@ -95,7 +97,7 @@ pub async fn enrol(rooms: &Arc<Rooms>, trace: &Trace, terminal: &Terminal, wante
                 return Err(Refusal::new(&orders::BAD_ORDER, "no approval, and no certificate of a terminal to renew"));
             };
             rooms.rates.load().take(contract, terminal)?;
-            let made = make(rooms, authority, contract, &terminal.id, &spki, now)?;
+            let made = make(rooms, trace, authority, contract, &terminal.id, &spki).await?;
             let entry = trace.about(
                 rooms,
                 Kind::PartnerChange,
@@ -145,14 +147,15 @@ impl Made {
 }
 
 /// A certificate for a terminal of a contract in force; it ends no later than the contract.
-fn make(
+async fn make(
     rooms: &Rooms,
+    trace: &Trace,
     authority: &Authority,
     contract: &Contract,
     terminal: &TerminalId,
     spki: &[u8],
-    now: UnixMillis,
 ) -> Result<Made, Refusal> {
+    let now = trace.at;
     let outlet = contract.outlet.clone();
     let listed = contract.terminals.iter().find(|listed| listed.id == *terminal);
     let (Some(listed), TerminalId::Uri(uri)) = (listed, terminal) else {
@@ -167,6 +170,7 @@ fn make(
     if now >= contract.to.end() {
         return Err(PartnerError::Ended { outlet, to: contract.to }.into());
     }
+    entrusted::stands(rooms, trace, contract).await?;
     let not_after = now.plus_seconds(i64::from(authority.days) * DAY_S).min(contract.to.end());
     let not_after = not_after.min(authority.certificate.not_after());
     let uris = [uri.as_str()];

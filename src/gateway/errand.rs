@@ -15,7 +15,7 @@ use super::ledger::{self, Trace};
 use super::rooms::Rooms;
 use super::spending::OneUse;
 use super::who::{Person, PersonKind, Terminal, WRONG_KIND};
-use super::{agents, duty, facts, mandates};
+use super::{agents, duty, entrusted, facts, mandates};
 use crate::audit::Kind;
 use crate::audit::entry::{Behalf, ItemRef, Outcome};
 use crate::catalogue::listed::CASE;
@@ -174,16 +174,8 @@ pub async fn exchange(
         None => None,
     };
     if let Terminal::Outlet { contract, terminal } = terminal {
-        rooms.rates.load().take(contract, terminal)?;
         let terms = partners::ItemTerms { code: item.code, presence: item.presence, outlet_kinds: &item.outlet_kinds };
-        let _yes = partners::check(
-            contract,
-            terminal,
-            partners::Act::Receive,
-            Some(terms),
-            contract.place_of(terminal)?,
-            now,
-        )?;
+        let _yes = entrusted::may(rooms, trace, (contract, terminal), partners::Act::Receive, Some(terms)).await?;
     }
     let duty = duty::of(rooms, &actor.caller.key(), now).await?;
     acting.post = duty.as_rules();

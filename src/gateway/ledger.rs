@@ -7,7 +7,8 @@ use super::concern::Concern;
 use super::rooms::Rooms;
 use super::who::{Person, Terminal};
 use crate::audit::entry::{
-    Actor, Decision, Entry, Evidence, ItemRef, LogKey, Named, Node, Outcome, Personal, Purpose, Request, Subject,
+    Actor, Behalf, Decision, Entry, Evidence, ItemRef, LogKey, Named, Node, Outcome, Personal, Purpose, Request,
+    Subject,
 };
 use crate::audit::{AuditError, Committed, Kind, Word};
 use crate::exchange::message::Applicant;
@@ -34,6 +35,8 @@ struct Known {
     concern: Option<Concern>,
     /// Who acts, where no token but a signature, a peer or an office's system says so.
     actor: Option<Actor>,
+    /// The mandate of the department for which an outlet acts.
+    mandate: Option<Digest>,
 }
 
 pub fn word(text: &str) -> Option<Word> {
@@ -74,6 +77,11 @@ impl Trace {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).actor = Some(actor);
     }
 
+    /// Remembers under which mandate an outlet acts: every line of the request from here on names it.
+    pub fn entrusted(&self, mandate: Digest) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).mandate = Some(mandate);
+    }
+
     fn known(&self) -> Known {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -93,18 +101,24 @@ impl Trace {
     }
 
     pub fn about(&self, rooms: &Rooms, kind: Kind, person: Option<&Person>, terminal: &Terminal) -> Entry {
-        let entry = self.entry(rooms, kind);
-        match person {
-            Some(person) => {
-                let entry = entry.actor(person.actor(rooms, terminal));
-                match person.behalf.clone() {
-                    Some(behalf) => entry.behalf(behalf),
-                    None => entry,
-                }
+        let known = self.known();
+        let actor = match person {
+            Some(person) => person.actor(rooms, terminal),
+            None => known.actor.unwrap_or_else(|| Actor { terminal: word(&terminal.word(rooms)), ..system() }),
+        };
+        let entry = self.entry(rooms, kind).actor(actor);
+        let behalf = person.and_then(|person| person.behalf.clone());
+        match (behalf, known.mandate) {
+            // Somebody acts under a paper of their own at an outlet: the line has room for one.
+            (Some(own), Some(mandate)) if own.mandate.is_some() => {
+                facts(entry.behalf(own), &[("outlet-mandate", mandate)])
             }
-            None => entry.actor(
-                self.known().actor.unwrap_or_else(|| Actor { terminal: word(&terminal.word(rooms)), ..system() }),
-            ),
+            (own, Some(mandate)) => {
+                let own = own.unwrap_or_else(|| Behalf { relation: word("proxy-point"), ..Behalf::default() });
+                entry.behalf(Behalf { mandate: Some(mandate), ..own })
+            }
+            (Some(own), None) => entry.behalf(own),
+            (None, None) => entry,
         }
     }
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::rooms::Rooms;
 use crate::exchange;
 use crate::exchange::message::Dossier;
-use crate::federation::FederationError;
+use crate::federation::{Directory, FederationError};
 use crate::identity::book::Reach;
-use crate::identity::delegation::{self, Ask, DelegationError, Grant, Once, Paper, PaperView, Registrar};
+use crate::identity::delegation::{self, Ask, DelegationError, Grant, Once, Paper, PaperView, Registrar, Wording};
 use crate::identity::jose::{Embedded, Unverified};
 use crate::identity::keys::IssuerKeys;
 use crate::store::{Tx, once, revoked};
@@ -120,7 +120,7 @@ fn judged<P: Paper>(
     now: UnixMillis,
 ) -> Result<Grant<P>, Refusal> {
     let (registrar, _, at) = named(paper).map_err(|e| refused(&e))?;
-    let (keys, reach) = registrar_of(rooms, &registrar, at)?;
+    let (keys, reach) = registrar_of(&rooms.directory.load(), &registrar, at)?;
     let registrar = Registrar { id: &registrar, keys: &keys, reach: &reach };
     let ask = Ask {
         from,
@@ -135,6 +135,20 @@ fn judged<P: Paper>(
         presence: act.presence,
     };
     delegation::check(kind, paper, registrar, &ask, &Now(gone), now).map_err(|e| refused(&e))
+}
+
+/// What a paper says that was registered at gateway `me`, whenever it is in force.
+///
+/// # Errors
+/// A sentence for the operator.
+pub(super) fn wording<P: Paper>(me: &str, directory: &Directory, paper: &str) -> Result<Wording, String> {
+    let (registrar, _, at) = named(paper).map_err(|e| e.to_string())?;
+    if registrar != me {
+        return Err(format!("was registered at {registrar}: whether it was taken back, this gateway could not know"));
+    }
+    let (keys, reach) = registrar_of(directory, me, at).map_err(|refusal| refusal.to_string())?;
+    let registrar = Registrar { id: me, keys: &keys, reach: &reach };
+    delegation::wording::<P>(paper, registrar).map_err(|e| e.to_string())
 }
 
 /// How the store names a paper for one use.
@@ -163,8 +177,7 @@ pub(super) fn giver(paper: &str) -> Result<String, Refusal> {
 }
 
 /// Places of a registrar, a member of the federation, and its keys that counted when a paper was signed.
-fn registrar_of(rooms: &Rooms, id: &str, at: UnixMillis) -> Result<(IssuerKeys, Reach), Refusal> {
-    let directory = rooms.directory.load();
+fn registrar_of(directory: &Directory, id: &str, at: UnixMillis) -> Result<(IssuerKeys, Reach), Refusal> {
     let stranger = || refused(&DelegationError::Invalid("no registrar of the federation"));
     let member = directory.member(id).ok_or_else(stranger)?;
     let (keys, _) = IssuerKeys::from_jwks(&member.keys_at(at), &[jsonwebtoken::Algorithm::ES256])

@@ -22,6 +22,7 @@ pub mod desk;
 pub mod door;
 pub mod duty;
 pub mod enrol;
+pub mod entrusted;
 pub mod errand;
 pub mod export;
 mod facts;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sqlx::Row;
 
 use super::consents::Use;
+use super::entrusted;
 use super::ledger::{self, Trace};
 use super::lookup::changed;
 use super::mandates::{self, PAPER};
@@ -18,8 +19,9 @@ use super::rooms::{Rooms, System};
 use super::who::{Person, PersonKind, Terminal, WRONG_KIND};
 use crate::audit::entry::{Behalf, Outcome};
 use crate::audit::{Committed, Kind};
-use crate::identity::delegation::{self, PowerOfAttorney, UseConsent, Uses, WindowMandate, Wording};
+use crate::identity::delegation::{self, Paper, PowerOfAttorney, UseConsent, Uses, WindowMandate, Wording};
 use crate::identity::issue::random_id;
+use crate::partners::Act as OutletAct;
 use crate::store::{Migration, StoreError, Tx, revoked};
 use crate::terms::refusal::tolds;
 use crate::terms::words::words;
@@ -53,15 +55,14 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
 /// Level of the person who gives a paper, and how old its proof may be, in minutes.
 const LEVEL: u8 = 3;
 const LEVEL_AGE_MIN: u32 = 60;
-/// A paper is good for so many days at most, and for so many where nothing is said.
-const DAYS_MAX: u32 = 366;
+/// A paper is good for so many days where nothing is said.
 const DAYS: u32 = 30;
 /// Most items, acts, resources or places of one paper, and longest word of one, in octets.
-const LIST_MAX: usize = 50;
+const LIST_MAX: usize = 100;
 const WORD_MAX: usize = 256;
 /// Most papers listed.
 const PAGE: i64 = 200;
-/// What an agent may do under a power of attorney, and a window under a mandate.
+/// What an agent may do under a power of attorney, and a window under a mandate; an outlet, whatever a contract can grant.
 const AGENT_ACTS: [&str; 4] = ["file", "read", "withdraw", "collect"];
 pub const WINDOW_ACTS: [&str; 4] = ["accept", "request_supplement", "begin_review", "grant"];
 
@@ -79,7 +80,7 @@ words! {
 #[serde(deny_unknown_fields)]
 pub struct Draft {
     pub kind: PaperWord,
-    /// `issuer#subject` of an agent, credit code of a department, id of a window.
+    /// `issuer#subject` of an agent, credit code of a department, id of a window or of an outlet.
     pub to: String,
     #[serde(default)]
     pub items: Vec<ItemCode>,
@@ -115,6 +116,16 @@ impl Giver<'_> {
         match self {
             Self::Person(person, _) => format!("person:{}", person.pseudonym(rooms)),
             Self::Department(system, _) => format!("authority:{}", system.authority),
+        }
+    }
+}
+
+impl PaperWord {
+    fn longest_s(self) -> i64 {
+        match self {
+            Self::Attorney => PowerOfAttorney::LONGEST_S,
+            Self::Consent => UseConsent::LONGEST_S,
+            Self::Mandate => WindowMandate::LONGEST_S,
         }
     }
 }
@@ -207,9 +218,9 @@ fn wording(rooms: &Rooms, giver: &Giver<'_>, draft: &Draft, now: UnixMillis) -> 
     if lists.iter().any(|n| *n > LIST_MAX) || words.into_iter().any(|w| w.is_empty() || w.len() > WORD_MAX) {
         return Err(wrong("a list or a word that is empty or too long"));
     }
-    let days = draft.days.unwrap_or(DAYS);
-    if !(1..=DAYS_MAX).contains(&days) {
-        return Err(wrong(format!("days: 1 to {DAYS_MAX}")));
+    let (days, longest_s) = (draft.days.unwrap_or(DAYS), draft.kind.longest_s());
+    if !(1..=longest_s / 86_400).contains(&i64::from(days)) {
+        return Err(wrong(format!("days: 1 to {}", longest_s / 86_400)));
     }
     let known = |acts: &[&str]| match draft.acts.is_empty() || draft.acts.iter().any(|a| !acts.contains(&a.as_str())) {
         true => Err(wrong(format!("acts: some of {}", acts.join(", ")))),
@@ -268,9 +279,15 @@ fn wording(rooms: &Rooms, giver: &Giver<'_>, draft: &Draft, now: UnixMillis) -> 
             acts = vec!["use".to_owned()];
         }
         PaperWord::Mandate => {
-            known(&WINDOW_ACTS)?;
+            let outlet: Vec<&str> = OutletAct::ALL.iter().map(|act| act.word()).collect();
+            let for_outlet = draft.acts.first().is_some_and(|act| outlet.contains(&act.as_str()));
+            // What a window decides and what an outlet helps with never stand in one paper.
+            known(if for_outlet { &outlet } else { &WINDOW_ACTS })?;
             if draft.items.is_empty() {
-                return Err(wrong("items: name what the window may do"));
+                return Err(wrong("items: name what the window or outlet may do"));
+            }
+            if for_outlet && (draft.once || draft.case.is_some() || draft.purpose.is_some()) {
+                return Err(wrong("an outlet's mandate is for many acts, whatever the case"));
             }
         }
     }
@@ -364,7 +381,10 @@ pub async fn giver_of(tx: &mut Tx, id: &str) -> Result<Option<String>, StoreErro
 /// `TB-GW-0131` for a paper that is not there, or not the giver's.
 pub async fn revoke(rooms: &Rooms, trace: &Trace, giver: &Giver<'_>, id: &str) -> Result<Value, Refusal> {
     let mut tx = rooms.store.begin().await?;
-    let expires = given(&mut tx, id, &giver.word(rooms)).await?;
+    let expires = match (given(&mut tx, id, &giver.word(rooms)).await?, giver) {
+        (None, Giver::Department(system, _)) => entrusted::of_department(rooms, system.authority.as_str(), id),
+        (found, _) => found,
+    };
     let expires = expires.ok_or_else(|| Refusal::new(&NO_PAPER, "no such paper of this giver"))?;
     let row = revoked::Revoked { kind: PAPER.into(), issuer: rooms.me.id.clone(), id: id.to_owned(), at: trace.at };
     revoked::add(&mut tx, &row, expires).await?;

@@ -14,7 +14,7 @@ use super::filing::{Allowed, Arrival, Kept, Known, Placed};
 use super::intake::Upload;
 use super::rooms::Rooms;
 use super::who::{NO_SUBJECT, PersonKind, Terminal, WRONG_KIND};
-use super::{door, facts, keep, minimal, prove, stationed};
+use super::{door, entrusted, facts, keep, minimal, prove, stationed};
 use crate::catalogue::items::Item;
 use crate::catalogue::owner::{Choice, PlaceFacts};
 use crate::catalogue::words::Mode;
@@ -43,7 +43,7 @@ async fn questions(arrival: Arrival, rooms: &Arc<Rooms>) -> Result<Kept, Refusal
     }
     let placed = placed(known, rooms)?;
     placed.known.trace.concerns(placed.concern(rooms));
-    let allowed = allowed(placed, rooms)?;
+    let allowed = allowed(placed, rooms).await?;
     let proven = prove::ask(allowed, rooms).await?;
     keep::ask(proven, rooms).await
 }
@@ -121,26 +121,19 @@ pub(super) fn asked(placed: &Placed, rooms: &Rooms, item: &Item, listed: bool) -
 }
 
 /// May they? First the list of a window or the contract of an outlet, then the rules.
-fn allowed(placed: Placed, rooms: &Rooms) -> Result<Allowed, Refusal> {
+async fn allowed(placed: Placed, rooms: &Rooms) -> Result<Allowed, Refusal> {
     let known = &placed.known;
     let now = known.trace.at;
-    let catalogue = rooms.catalogue.load();
+    let catalogue = rooms.catalogue.load_full();
     let item = catalogue.item(known.filing.request.item)?;
     if let Terminal::Window(window) = &known.terminal {
         stationed::ask(window.items.as_deref(), item.code, now)?;
     }
     let outlet = match &known.terminal {
         Terminal::Outlet { contract, terminal } => {
-            rooms.rates.load().take(contract, terminal)?;
             let terms = ItemTerms { code: item.code, presence: item.presence, outlet_kinds: &item.outlet_kinds };
-            Some(partners::check(
-                contract,
-                terminal,
-                partners::Act::Receive,
-                Some(terms),
-                contract.place_of(terminal)?,
-                now,
-            )?)
+            let act = partners::Act::Receive;
+            Some(entrusted::may(rooms, &known.trace, (contract, terminal), act, Some(terms)).await?)
         }
         _ => None,
     };

@@ -51,7 +51,7 @@ async fn follow(
     let mut news = asked.rooms.news.subscribe();
     let end = tokio::time::Instant::now() + Duration::from_secs(WATCH_S);
     while tokio::time::Instant::now() < end {
-        if !still_stands(&asked, UnixMillis::now()) {
+        if !still_stands(&asked, UnixMillis::now()).await {
             return;
         }
         let rows = async {

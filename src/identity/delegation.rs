@@ -280,15 +280,11 @@ pub fn check<P: Paper>(
     revoked: &dyn PaperView,
     now: UnixMillis,
 ) -> Result<Grant<P>, DelegationError> {
-    use DelegationError::{Invalid, Parties, Period, Scope};
-    let wording = read::<P>(paper, registrar)?;
+    use DelegationError::{Parties, Period, Scope};
+    let wording = wording::<P>(paper, registrar)?;
     let at = now.seconds();
-    let period = wording.exp.saturating_sub(wording.nbf);
     if wording.iat > at || wording.nbf > at || wording.exp <= at {
         return Err(Period);
-    }
-    if period > P::LONGEST_S {
-        return Err(Invalid("a period longer than allowed"));
     }
     if revoked.is_revoked(&wording.iss, &wording.jti) {
         return Err(DelegationError::Revoked);
@@ -306,11 +302,13 @@ pub fn check<P: Paper>(
     if !wording.acts.iter().any(|act| act == ask.act) {
         return Err(Scope("act"));
     }
-    // What is asked must be named; a consent that names no items covers its resources for whatever item.
-    let consent = P::TYP == UseConsent::TYP;
+    // What is asked must be named; a consent that names no items covers its resources for whatever item, and what an outlet
+    // does under a mandate may be about none (guiding people, showing them their cases).
+    let (consent, mandate) = (P::TYP == UseConsent::TYP, P::TYP == WindowMandate::TYP);
     match ask.item {
         Some(item) if wording.items.contains(&item) => {}
         Some(_) | None if consent && wording.items.is_empty() => {}
+        None if mandate => {}
         _ => return Err(Scope("item")),
     }
     match ask.place {
@@ -338,7 +336,11 @@ pub fn check<P: Paper>(
     Ok(Grant { wording, paper: Digest::of(paper.as_bytes()), kind: PhantomData })
 }
 
-fn read<P: Paper>(paper: &str, registrar: Registrar<'_>) -> Result<Wording, DelegationError> {
+/// What a paper says that this registrar signed, whenever it is or was in force.
+///
+/// # Errors
+/// `Kind`, `Signature` and `Invalid` of [`DelegationError`].
+pub fn wording<P: Paper>(paper: &str, registrar: Registrar<'_>) -> Result<Wording, DelegationError> {
     use DelegationError::{Invalid, Signature};
     let unverified = Unverified::parse(paper, Embedded::Refused).map_err(Signature)?;
     if unverified.header.typ.as_deref() != Some(P::TYP) {
@@ -357,6 +359,9 @@ fn read<P: Paper>(paper: &str, registrar: Registrar<'_>) -> Result<Wording, Dele
     }
     if wording.places.iter().any(|place| !registrar.reach.covers(*place)) {
         return Err(Invalid("a place the registrar may not speak for"));
+    }
+    if wording.exp.saturating_sub(wording.nbf) > P::LONGEST_S {
+        return Err(Invalid("a period longer than allowed"));
     }
     // A mandate is about a place by nature; without one it would reach as far as its reader.
     if P::TYP == WindowMandate::TYP && wording.places.is_empty() {

@@ -10,7 +10,7 @@ use super::error::PartnerError;
 use super::hours::Hours;
 use super::masking::Masking;
 use super::read;
-use crate::terms::{Day, Digest, IdentifierError, ItemCode, Lang, Mistakes, OutletKind, RegionCode};
+use crate::terms::{CreditCode, Day, Digest, IdentifierError, ItemCode, Lang, Mistakes, OutletKind, RegionCode};
 
 /// Name of an outlet, e.g. `bank-nanshan-01`: 3 to 48 small letters, digits and hyphens.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -40,6 +40,41 @@ impl fmt::Display for OutletId {
 }
 
 crate::terms::json::as_text!(OutletId, TerminalId);
+
+/// The signed mandate of a department (委托书) as it is written in a contract. What it says and whether it holds is judged
+/// upstairs, where the registers' keys are.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MandatePaper(String);
+
+impl MandatePaper {
+    /// As signed: a compact JWS.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// How log and case name it.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.0.as_bytes())
+    }
+}
+
+impl FromStr for MandatePaper {
+    type Err = IdentifierError;
+    fn from_str(text: &str) -> Result<Self, IdentifierError> {
+        let plain =
+            |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        match text.split('.').count() == 3 && text.split('.').all(plain) {
+            true => Ok(Self(text.to_owned())),
+            false => Err(IdentifierError::Shape),
+        }
+    }
+}
+
+impl fmt::Debug for MandatePaper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MandatePaper({})", self.digest())
+    }
+}
 
 /// What identifies a terminal: its certificate, or the name in it that outlives renewals.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -131,8 +166,10 @@ pub struct Contract {
     /// First and last day; the contract ends at 24:00 of the last.
     pub from: Day,
     pub to: Day,
-    /// The signed mandate of the department (委托书) this contract rests on.
-    pub mandate: String,
+    /// The department that entrusts the outlet, by its credit code.
+    pub authority: CreditCode,
+    /// The signed mandate of that department, on which the contract rests.
+    pub mandate: MandatePaper,
     /// The kill switch: why nothing is taken from this outlet now.
     pub suspended: Option<String>,
 }
@@ -177,7 +214,7 @@ impl Default for Contracts {
 
 impl Contracts {
     /// Reads `[[contract]]` tables; `file` is its name for messages, `known` tells which items the catalogue has and
-    /// whether outlets of a kind may take them.
+    /// whether outlets of a kind may take them, `mandated` what is wrong with the mandate that a contract names.
     ///
     /// # Errors
     /// Every mistake in the text.
@@ -185,8 +222,9 @@ impl Contracts {
         file: &str,
         text: &str,
         known: &dyn Fn(ItemCode, OutletKind) -> read::Standing,
+        mandated: &dyn Fn(&Contract) -> Vec<read::Unmandated>,
     ) -> Result<Self, Mistakes> {
-        let contracts = read::read(file, text, known)?;
+        let contracts = read::read(file, text, known, mandated)?;
         let mut all = Self { digest: Digest::of(text.as_bytes()), ..Self::default() };
         for contract in contracts {
             for terminal in &contract.terminals {
@@ -262,4 +300,4 @@ impl Contracts {
     }
 }
 
-pub use read::Standing;
+pub use read::{Standing, Unmandated};

@@ -37,6 +37,14 @@ pub enum PartnerError {
     PlaceUntold { outlet: OutletId },
     #[error("outlet {outlet}: closed now")]
     OutsideHours { outlet: OutletId },
+    #[error("outlet {outlet}: its mandate does not verify: {why}")]
+    MandateBroken { outlet: OutletId, why: String },
+    #[error("outlet {outlet}: its mandate is not in force")]
+    MandatePeriod { outlet: OutletId },
+    #[error("outlet {outlet}: its mandate was taken back")]
+    MandateRevoked { outlet: OutletId },
+    #[error("outlet {outlet}: its mandate does not cover this: {why}")]
+    MandateScope { outlet: OutletId, why: String },
     #[error("outlet {outlet}: {counter} quota of {limit} a day is used up")]
     QuotaUsedUp { outlet: OutletId, counter: Counter, limit: u32 },
     #[error("outlet {outlet}: one citizen came more than {limit} times a day")]
@@ -104,6 +112,22 @@ tolds! {
         "移动终端未报告所在地，请打开定位后再试。",
         "A terminal that moves has to tell its place: switch its position on.",
         Next::CorrectAndResend;
+    pub const MANDATE_BROKEN = "TB-PAR-0212", 403,
+        "本网点所依据的部门委托书未通过核验，网点不能办理，请到政务服务窗口办理。",
+        "The department's mandate for this outlet does not verify: nothing is done here. Go to a government window.",
+        Next::GoToWindow;
+    pub const MANDATE_PERIOD = "TB-PAR-0213", 403,
+        "部门对本网点的委托不在有效期内，网点不能办理，请到政务服务窗口办理。",
+        "The department's mandate for this outlet is not in force: go to a government window.",
+        Next::GoToWindow;
+    pub const MANDATE_REVOKED = "TB-PAR-0214", 403,
+        "部门已撤销对本网点的委托，网点不能办理，请到政务服务窗口办理。",
+        "The department has taken back its mandate for this outlet: go to a government window.",
+        Next::GoToWindow;
+    pub const MANDATE_SCOPE = "TB-PAR-0215", 403,
+        "部门对本网点的委托未涵盖该事项、该环节或该地点，请到政务服务窗口办理。",
+        "The department's mandate for this outlet does not cover this item, step or place: go to a government window.",
+        Next::GoToWindow;
     pub const QUOTA_USED_UP = "TB-PAR-0301", 429,
         "本网点今日办理数量已满，请明日再来或到政务服务窗口办理。",
         "Today's quota is used up: come tomorrow, or go to a government window.",
@@ -139,6 +163,10 @@ impl Explain for PartnerError {
             Self::OutsidePlace { .. } => &OUTSIDE_PLACE,
             Self::PlaceUntold { .. } => &PLACE_UNTOLD,
             Self::OutsideHours { .. } => &OUTSIDE_HOURS,
+            Self::MandateBroken { .. } => &MANDATE_BROKEN,
+            Self::MandatePeriod { .. } => &MANDATE_PERIOD,
+            Self::MandateRevoked { .. } => &MANDATE_REVOKED,
+            Self::MandateScope { .. } => &MANDATE_SCOPE,
             Self::QuotaUsedUp { .. } => &QUOTA_USED_UP,
             Self::TooOftenForOne { .. } => &TOO_OFTEN,
             Self::NotTaken { .. } => &NOT_TAKEN,

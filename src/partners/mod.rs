@@ -24,7 +24,7 @@ mod tests;
 
 pub use acts::Act;
 pub use check::{Allowed, ItemTerms, check};
-pub use contract::{Contract, Contracts, OutletId, Standing, Terminal, TerminalId};
+pub use contract::{Contract, Contracts, MandatePaper, OutletId, Standing, Terminal, TerminalId, Unmandated};
 pub use error::PartnerError;
 pub use hours::Hours;
 pub use masking::Masking;

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use super::acts::Act;
-use super::contract::{Contract, Limits, OutletId, Rate, Terminal, TerminalId};
+use super::contract::{Contract, Limits, MandatePaper, OutletId, Rate, Terminal, TerminalId};
 use super::hours::{Hours, Span, TimeOfDay, Weekday};
 use super::masking::{Keep, Masking};
 use crate::terms::strict_toml::{File, Table};
-use crate::terms::{Day, ItemCode, Mistakes, OutletKind, RegionCode};
+use crate::terms::{CreditCode, Day, ItemCode, Mistakes, OutletKind, RegionCode};
 
 /// How an item stands to outlets of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,13 @@ pub enum Standing {
     /// The catalogue does not open it to this kind, or it needs presence.
     NotForKind,
     Unknown,
+}
+
+/// Why a contract does not rest on the mandate it names, and the mend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmandated {
+    pub wrong: String,
+    pub mend: &'static str,
 }
 
 const DAY_FORM: &str = "a date, e.g. 2026-12-31";
@@ -28,6 +35,7 @@ pub(super) fn read(
     file: &str,
     text: &str,
     known: &dyn Fn(ItemCode, OutletKind) -> Standing,
+    mandated: &dyn Fn(&Contract) -> Vec<Unmandated>,
 ) -> Result<Vec<Contract>, Mistakes> {
     File::read(file, text, |root| {
         root.need_int("schema", 1..=1);
@@ -37,6 +45,9 @@ pub(super) fn read(
             let contract = read_contract(&table, known, &mut terminals);
             table.done();
             let Some(contract) = contract else { continue };
+            for Unmandated { wrong, mend } in mandated(&contract) {
+                table.wrong("mandate", wrong, mend);
+            }
             if let Some(line) = outlets.insert(contract.outlet.clone(), table.line()) {
                 table.wrong(
                     "outlet",
@@ -72,7 +83,8 @@ fn read_contract(
     let rate = read_rate(table);
     let from = table.need_parse::<Day>("from", DAY_FORM);
     let to = table.need_parse::<Day>("to", DAY_FORM);
-    let mandate = table.need_str("mandate");
+    let authority = table.need_parse::<CreditCode>("authority", "18 characters: who gives the mandate");
+    let mandate = table.need_parse::<MandatePaper>("mandate", "the signed paper as its registrar gave it, eyJ….….…");
     let suspended = table.str("suspended");
 
     if let (Some(from), Some(to)) = (from, to)
@@ -141,7 +153,8 @@ fn read_contract(
         rate: rate?,
         from: from?,
         to: to?,
-        mandate: mandate?.to_owned(),
+        authority: authority?,
+        mandate: mandate?,
         suspended: suspended.map(str::to_owned),
     })
 }

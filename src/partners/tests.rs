@@ -25,8 +25,14 @@ fn known(item: ItemCode, kind: OutletKind) -> Standing {
     }
 }
 
+/// What upstairs would say: it takes every mandate but a bent one.
+fn mandated(contract: &Contract) -> Vec<Unmandated> {
+    let bent = contract.mandate.as_str().ends_with(".bent");
+    bent.then(|| Unmandated { wrong: "somebody says so".into(), mend: "ask them" }).into_iter().collect()
+}
+
 fn contracts() -> Contracts {
-    Contracts::read("contracts.toml", EXAMPLE, &known).unwrap_or_else(|e| panic!("{e}"))
+    Contracts::read("contracts.toml", EXAMPLE, &known, &mandated).unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn by_uri<'c>(contracts: &'c Contracts, uri: &str) -> (&'c Arc<Contract>, &'c Terminal) {
@@ -259,17 +265,29 @@ fn each_mistake_in_a_contract_is_told() {
         ("id_number = \"3-2\"", "id_number = \"9-9\"", "contract[1].masking.id_number", "not valid"),
         ("per_second = 10", "per_second = 0", "contract[1].rate.per_second", "out of range"),
         ("quota = { outlet = 50, citizen = 5 }", "", "contract[2].quota", "missing"),
-        ("mandate = \"新都政务委字〔2026〕7号\"", "", "contract[2].mandate", "missing"),
+        ("mandate = \"eyJ", "mandat = \"eyJ", "contract[1].mandate", "missing"),
+        (".e30.AQ", ".e30", "contract[2].mandate", "not valid"),
+        (".e30.AQ", ".e30.A Q", "contract[2].mandate", "not valid"),
+        (".e30.AQ", ".e30.bent", "contract[2].mandate", "says so"),
+        ("authority = \"11510114DT0000350F\"", "", "contract[2].authority", "missing"),
+        (
+            "authority = \"11440305DT0000350E\"",
+            "authority = \"11440305DT00003500\"",
+            "contract[1].authority",
+            "not valid",
+        ),
     ] {
         let text = EXAMPLE.replacen(from, to, 1);
         assert_ne!(text, EXAMPLE, "{from}");
-        let Err(mistakes) = Contracts::read("contracts.toml", &text, &known) else { panic!("{to} was accepted") };
+        let Err(mistakes) = Contracts::read("contracts.toml", &text, &known, &mandated) else {
+            panic!("{to} was accepted")
+        };
         let found = mistakes.list().iter().find(|m| m.field == field && m.wrong.contains(wrong));
         let found = found.unwrap_or_else(|| panic!("{to}: {mistakes}"));
         assert!(found.line > 0 && !found.mend.is_empty());
     }
     let two = EXAMPLE.replacen("kind = \"bank\"", "kind = \"pub\"", 1).replacen("kind = \"post\"", "kind = \"pub\"", 1);
-    assert_eq!(Contracts::read("contracts.toml", &two, &known).unwrap_err().list().len(), 2); // all at once
+    assert_eq!(Contracts::read("contracts.toml", &two, &known, &mandated).unwrap_err().list().len(), 2); // all at once
 }
 
 #[test]
@@ -278,7 +296,7 @@ fn codes_are_distinct_and_answers_complete() {
     let count = codes.len();
     codes.sort_unstable();
     codes.dedup();
-    assert_eq!((codes.len(), count), (count, 18));
+    assert_eq!((codes.len(), count), (count, 22));
     assert!(tolds().iter().all(|told| told.code.starts_with("TB-PAR-") && !told.zh.is_empty() && !told.en.is_empty()));
 }
 
@@ -289,7 +307,7 @@ proptest! {
         while !EXAMPLE.is_char_boundary(at) {
             at -= 1;
         }
-        let _ = Contracts::read("x.toml", &format!("{}{text}{}", &EXAMPLE[..at], &EXAMPLE[at..]), &known);
+        let _ = Contracts::read("x.toml", &format!("{}{text}{}", &EXAMPLE[..at], &EXAMPLE[at..]), &known, &mandated);
     }
 
     #[test]

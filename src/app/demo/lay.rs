@@ -5,7 +5,7 @@
 //!            ├─ signers CA (SM2) ── seals of A and B · licence issuer · a revoked one ──▶ CRL
 //!            ├─ makers CA (SM2) ─── seal maker
 //!            └─ envelope CA ─────── case files of A and B
-//!  each gateway: its own TLS CA ── itself · its own clients CA ── windows, outlet, office, provider
+//!  each gateway: its own TLS CA ── itself · its own clients CA ── windows, outlet, offices, provider · mandates of outlets
 //! ```
 //! Laying again reads what is there, makes again what is about to expire, and rewrites the configurations. What an earlier
 //! demonstration announced is taken back: it is not ready any more.

@@ -20,6 +20,7 @@ pub mod idp;
 pub mod jws;
 pub mod lay;
 pub mod licence;
+mod mandate;
 mod members;
 pub mod office;
 pub mod people;

@@ -4,13 +4,15 @@ use std::fmt::Write as _;
 
 use super::directory::log_origin;
 use super::files::{self, PRIVATE, PUBLIC};
+use super::mandate;
 use super::stamps;
 use super::world::{
-    A, B, CLIENTS, ClientKind, Door, GATEWAYS, OFFICE, OPERATORS, OUTLET, POLICE_B, SMALL_OUTLET, SOCIAL_SECURITY_B,
-    SOCIAL_SECURITY_HOST, World,
+    A, B, BUREAU, BUREAU_A, CLIENTS, ClientKind, Door, GATEWAYS, OFFICE, OPERATORS, OUTLET, POLICE_B, SMALL_OUTLET,
+    SOCIAL_SECURITY_B, SOCIAL_SECURITY_HOST, World,
 };
 use crate::audit::note::{KeyKind, Signer};
 use crate::exchange::Key;
+use crate::partners::Act;
 use crate::terms::{Day, UnixMillis};
 
 /// Filings a day of each bank outlet; one more is refused.
@@ -21,7 +23,7 @@ pub const OUTLET_ITEMS: [&str; 2] = ["002009901000", "002014901000"];
 /// Writes `tongban.toml` and `partners.toml` of a gateway.
 pub(super) fn write(world: &World, gateway: usize, now: UnixMillis) -> Result<(), String> {
     let home = world.gateway(gateway);
-    files::write(&home.join("partners.toml"), partners(gateway, now).as_bytes(), PUBLIC)?;
+    files::write(&home.join("partners.toml"), partners(world, gateway, now)?.as_bytes(), PUBLIC)?;
     files::write(&home.join("witnesses.txt"), witnesses(world, gateway)?.as_bytes(), PUBLIC)?;
     // The address of a store may hold a password.
     files::write(&world.config(gateway), config(world, gateway)?.as_bytes(), PRIVATE)?;
@@ -114,10 +116,19 @@ fn config(world: &World, gateway: usize) -> Result<String, String> {
             fingerprint(world, client.id)?
         );
     }
-    if gateway == B {
-        out.push_str(&systems(world)?);
-    }
+    out.push_str(&if gateway == B { systems(world)? } else { bureau(world)? });
     Ok(out)
+}
+
+/// What stands behind Nanshan's: a department that gives mandates; it has no items in the demonstration.
+fn bureau(world: &World) -> Result<String, String> {
+    Ok(format!(
+        "\n[[system]]\nid = {BUREAU:?}\nkind = \"office\"\nurl = \"{}\"\nauthority = {BUREAU_A:?}\nregion = {:?}\n\
+         anchors = \"authorities/clients.pem\"\ncertificate = \"{}\"\n",
+        world.url(Door::Office),
+        GATEWAYS[A].division,
+        fingerprint(world, BUREAU)?,
+    ))
 }
 
 /// What stands behind Jiyuan's gateway.
@@ -144,22 +155,23 @@ fn fingerprint(world: &World, client: &str) -> Result<String, String> {
 
 /// The contracts of a gateway. Its year is the one of `now`, so that the demonstration does not run out; it is open at
 /// all hours, so that the walk comes out the same on a Sunday night.
-fn partners(gateway: usize, now: UnixMillis) -> String {
+fn partners(world: &World, gateway: usize, now: UnixMillis) -> Result<String, String> {
     if gateway != A {
-        return "# No partner outlets here.\nschema = 1\n".to_owned();
+        return Ok("# No partner outlets here.\nschema = 1\n".to_owned());
     }
     let year = now.day().year();
+    let acts: Vec<&str> = Act::ALL.iter().map(|act| act.word()).collect();
     let day = |month, day| Day::from_ymd(year, month, day).map(|d| d.to_string()).unwrap_or_default();
     let mut out = "# Written by `tongban demo`; changes are lost at its next start.\nschema = 1\n".to_owned();
     for client in CLIENTS.iter().filter(|c| c.kind == ClientKind::Outlet) {
+        let end = Day::from_ymd(year, 12, 31).ok_or("no such year")?.end();
+        let mandate = mandate::of(world, client, &OUTLET_ITEMS, end, now)?;
         let daily = OUTLETS.iter().find(|(outlet, _)| *outlet == client.id).map_or(0, |(_, daily)| *daily);
         let _ = write!(
             out,
             "\n[[contract]]\noutlet = {:?}\nname_zh = {:?}\nname_en = \"Demonstration Bank, Nanshan\"\n\
-             kind = \"bank\"\nregion = {:?}\nitems = {OUTLET_ITEMS:?}\n\
-             acts = [\"guide\", \"fill_in\", \"check_identity\", \"scan\", \"receive\", \"read_own\", \
-             \"print_receipt\", \"print_result\", \"hand_out\"]\n\
-             from = \"{}\"\nto = \"{}\"\nmandate = \"深南政数委字〔{year}〕1号\"\n\n\
+             kind = \"bank\"\nregion = {:?}\nitems = {OUTLET_ITEMS:?}\nacts = {acts:?}\n\
+             from = \"{}\"\nto = \"{}\"\nauthority = {BUREAU_A:?}\nmandate = \"{mandate}\"\n\n\
              [[contract.terminal]]\nid = {:?}\n\n\
              [[contract.hours]]\ndays = [\"mon\", \"tue\", \"wed\", \"thu\", \"fri\", \"sat\", \"sun\"]\n\
              from = \"00:00\"\nto = \"24:00\"\n\n\
@@ -174,5 +186,5 @@ fn partners(gateway: usize, now: UnixMillis) -> String {
             client.uri,
         );
     }
-    out
+    Ok(out)
 }

@@ -118,8 +118,9 @@ pub const OUTLET: &str = "bank-440305-01";
 /// An outlet whose daily quota is small, so that one sees it used up.
 pub const SMALL_OUTLET: &str = "bank-440305-02";
 pub const OFFICE: &str = "office-419001";
+pub const BUREAU: &str = "bureau-440305";
 
-pub const CLIENTS: [Client; 8] = [
+pub const CLIENTS: [Client; 9] = [
     Client {
         id: WINDOW,
         name: "南山区政务服务中心跨省通办窗口",
@@ -169,6 +170,15 @@ pub const CLIENTS: [Client; 8] = [
         region: "419001",
         uri: "urn:tongban:system:office-419001",
     },
+    // Entrusts the bank outlets of Nanshan.
+    Client {
+        id: BUREAU,
+        name: "南山区政务服务和数据管理局系统（演示）",
+        kind: ClientKind::Department,
+        gateway: A,
+        region: "440305",
+        uri: "urn:tongban:system:bureau-440305",
+    },
     // Read the entries of the logs, each of its own gateway's.
     Client {
         id: "audit-440305",
@@ -211,6 +221,9 @@ pub const POLICE_B_NAME: &str = "济源市公安部门(演示)";
 pub const SOCIAL_SECURITY_B: &str = "11419001DT0000211H";
 /// The host name of its own under which its system is reached through the gateway, beside the path.
 pub const SOCIAL_SECURITY_HOST: &str = "social-security.jiyuan.example";
+
+/// The department of Nanshan that entrusts outlets.
+pub const BUREAU_A: &str = "11440305DT0000350E";
 
 const ANNOUNCEMENT: &str = "federation.json";
 

@@ -22,6 +22,7 @@ use crate::gateway::certificate_status::CertificateStatus;
 use crate::gateway::changes;
 use crate::gateway::decisions::Decisions;
 use crate::gateway::enrol::Authority;
+use crate::gateway::entrusted;
 use crate::gateway::intake::Bounds;
 use crate::gateway::issuers::Issuers;
 use crate::gateway::log_state::LogState;
@@ -40,7 +41,7 @@ use crate::identity::keys::PublicKey;
 use crate::identity::revocation::Revocations;
 use crate::jobs::responders;
 use crate::lookups::Lookups;
-use crate::partners::{Contracts, Rates, Standing, Stopped};
+use crate::partners::{Contract, Contracts, Rates, Standing, Stopped};
 use crate::policy::{PolicyBook, archive};
 use crate::store::{Migration, Store};
 use crate::terms::{Digest, Mistakes, UnixMillis};
@@ -254,8 +255,14 @@ pub fn windows(config: &Config) -> Result<HashMap<Digest, Window>, Wrong> {
     known.collect()
 }
 
-/// Contracts of outlets, read against the catalogue in force.
-pub fn contracts(config: &Config, catalogue: &Catalogue) -> Result<Contracts, Mistakes> {
+/// Contracts of outlets, read against the catalogue in force and the keys of the directory, under which departments' mandates
+/// are signed.
+pub fn contracts(
+    config: &Config,
+    catalogue: &Catalogue,
+    directory: Option<&Directory>,
+    now: UnixMillis,
+) -> Result<Contracts, Mistakes> {
     let Some(file) = &config.partners else { return Ok(Contracts::default()) };
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
@@ -270,7 +277,11 @@ pub fn contracts(config: &Config, catalogue: &Catalogue) -> Result<Contracts, Mi
         Some(item) if item.open_to(kind) => Standing::Open,
         Some(_) => Standing::NotForKind,
     };
-    Contracts::read(&file.display().to_string(), &text, &standing)
+    let me = &config.gateway.id;
+    let mandated = |contract: &Contract| {
+        directory.map(|directory| entrusted::mistakes(me, directory, contract, now)).unwrap_or_default()
+    };
+    Contracts::read(&file.display().to_string(), &text, &standing, &mandated)
 }
 
 /// All certificates of a PEM file.

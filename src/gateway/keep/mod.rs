@@ -18,6 +18,7 @@ use super::concern::Concern;
 use super::filing::{Kept, Known, Proven};
 use super::rooms::{Keys, Rooms, Stamp};
 use super::spending::{For, Spending};
+use super::who::Terminal;
 use super::{ledger, prove};
 use crate::audit::Kind;
 use crate::audit::entry::{Decision, Evidence as Leaf, Outcome};
@@ -218,7 +219,10 @@ async fn transact(
     let now = known.trace.at;
     let ours = placed.member == rooms.me.id;
     let mut tx = rooms.store.begin().await?;
-    // Registers and issuers took their time since the paper was judged.
+    // Registers and issuers took their time since the papers were judged.
+    if let Terminal::Outlet { contract, .. } = &known.terminal {
+        super::entrusted::still(&mut tx, rooms, contract, now).await?;
+    }
     if let Some(paper) = &known.paper {
         super::mandates::still_given(&mut tx, rooms, paper, now).await?;
     }

@@ -20,7 +20,7 @@ use crate::gateway::lookup::{self, Asking};
 use crate::gateway::submit;
 use crate::gateway::verify::{self, InForce, Verifying};
 use crate::gateway::who::{NO_SUBJECT, Person, PersonKind, Terminal, WRONG_KIND};
-use crate::gateway::{about_me, act, contacts, enrol, intake, streaming, windows};
+use crate::gateway::{about_me, act, contacts, enrol, entrusted, intake, streaming, windows};
 use crate::http::problem::json_response;
 use crate::http::{CONTENT, NOT_FOUND};
 use crate::licences;
@@ -136,7 +136,7 @@ fn wished(asked: &Asked, (seen, done): (Seen, bool)) -> Response<Body> {
 pub async fn document(asked: &Asked, no: CaseNo, path: &str) -> Result<Response<Body>, Refusal> {
     let (seen, stored, reading) = desk::document(&asked.rooms, &viewer(asked)?, no, path).await?;
     if let Terminal::Outlet { contract, terminal } = &asked.terminal {
-        outlet_takes(asked, contract, terminal, &seen, path)?;
+        outlet_takes(asked, contract, terminal, &seen, path).await?;
     }
     let size = stored.kept.size;
     let mut response = Response::new(streaming::body(reading));
@@ -152,7 +152,7 @@ pub async fn document(asked: &Asked, no: CaseNo, path: &str) -> Result<Response<
 }
 
 /// An outlet prints receipts and results where its contract says so; what it scanned it does not get back.
-fn outlet_takes(
+async fn outlet_takes(
     asked: &Asked,
     contract: &std::sync::Arc<partners::Contract>,
     terminal: &partners::Terminal,
@@ -164,10 +164,11 @@ fn outlet_takes(
         Some(_) => partners::Act::PrintResult,
         None => return Err(Refusal::new(&NOT_FOUND, "an outlet keeps no materials")),
     };
-    let catalogue = asked.rooms.catalogue.load();
+    let catalogue = asked.rooms.catalogue.load_full();
     let item = catalogue.item(seen.dossier.item)?;
     let terms = partners::ItemTerms { code: item.code, presence: item.presence, outlet_kinds: &item.outlet_kinds };
-    let _yes = partners::check(contract, terminal, act, Some(terms), contract.place_of(terminal)?, asked.trace.at)?;
+    let place = contract.place_of(terminal)?;
+    let _yes = entrusted::at(&asked.rooms, &asked.trace, (contract, terminal), act, Some(terms), place).await?;
     Ok(())
 }
 

@@ -24,7 +24,7 @@ use crate::gateway::door::{Door, From, People, required};
 use crate::gateway::errand::{Errand, OTHER_ERRAND};
 use crate::gateway::ledger::{self, Trace};
 use crate::gateway::who::{NO_TERMINAL, Person, Terminal, WRONG_KIND};
-use crate::gateway::{Rooms, desk, pass};
+use crate::gateway::{Rooms, desk, entrusted, pass};
 use crate::partners;
 use crate::terms::{CaseNo, Digest, Refusal, UnixMillis};
 use crate::upstream::Body;
@@ -193,7 +193,7 @@ async fn handle(
             if asked.errand.is_some() && !takes_errand(found.route.call) {
                 return Err(Refusal::new(&OTHER_ERRAND, "this is done with one's own token"));
             }
-            outlet_may(&asked, found.route.call)?;
+            outlet_may(&asked, found.route.call).await?;
         }
     }
     // A token request brings its people in its body.
@@ -237,7 +237,7 @@ fn act(call: Call) -> &'static str {
 }
 
 /// An outlet's contract is asked for every act, not for filing alone (which asks it about the item, too).
-fn outlet_may(asked: &Asked, call: Call) -> Result<(), Refusal> {
+async fn outlet_may(asked: &Asked, call: Call) -> Result<(), Refusal> {
     let Terminal::Outlet { contract, terminal } = &asked.terminal else { return Ok(()) };
     if call == Call::Withdraw {
         return Err(Refusal::new(&WRONG_KIND, "cases are withdrawn at a window or online, not at an outlet"));
@@ -252,19 +252,22 @@ fn outlet_may(asked: &Asked, call: Call) -> Result<(), Refusal> {
         }
         _ => return Ok(()),
     };
-    asked.rooms.rates.load().take(contract, terminal)?;
-    let _yes = partners::check(contract, terminal, act, None, contract.place_of(terminal)?, asked.trace.at)?;
+    let _yes = entrusted::may(&asked.rooms, &asked.trace, (contract, terminal), act, None).await?;
     Ok(())
 }
 
-/// Whether the terminal that began to watch would still be let in: a contract may have ended, a certificate been revoked.
-pub(super) fn still_stands(asked: &Asked, now: UnixMillis) -> bool {
+/// Whether the terminal that began to watch would still be let in: a contract may have ended, a certificate or a mandate been
+/// revoked.
+pub(super) async fn still_stands(asked: &Asked, now: UnixMillis) -> bool {
     let Ok(terminal) = Terminal::recognise(&asked.rooms, &asked.client, now) else { return false };
     match &terminal {
         Terminal::Unknown => matches!(asked.terminal, Terminal::Unknown),
         Terminal::Outlet { contract, terminal } => {
             // Where it is was asked when it began to watch.
-            partners::check(contract, terminal, partners::Act::ReadOwn, None, contract.places[0], now).is_ok()
+            let mut trace = asked.trace.clone();
+            trace.at = now;
+            let (act, place) = (partners::Act::ReadOwn, contract.places[0]);
+            entrusted::at(&asked.rooms, &trace, (contract, terminal), act, None, place).await.is_ok()
         }
         _ => true,
     }

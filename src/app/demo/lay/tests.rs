@@ -79,7 +79,7 @@ fn configurations_contracts_and_directory_are_what_the_gateways_read() {
         let config = crate::app::config::Config::load(&world.config(gateway)).unwrap_or_else(|m| panic!("{m}"));
         assert_eq!(config.gateway.id, GATEWAYS[gateway].id);
         assert_eq!(config.windows.len(), [1, 2][gateway]);
-        assert_eq!(config.systems.len(), [0, 3][gateway]);
+        assert_eq!(config.systems.len(), [1, 3][gateway]);
         assert_eq!(config.auditors.len(), 1);
         let file = world.gateway(gateway).join("partners.toml");
         let text = std::fs::read_to_string(&file).unwrap();
@@ -89,7 +89,8 @@ fn configurations_contracts_and_directory_are_what_the_gateways_read() {
             Ok(_) => Standing::NotForKind,
             Err(_) => Standing::Unknown,
         };
-        let contracts = Contracts::read("partners.toml", &text, &known).unwrap_or_else(|m| panic!("{m}"));
+        let contracts =
+            Contracts::read("partners.toml", &text, &known, &|_| Vec::new()).unwrap_or_else(|m| panic!("{m}"));
         assert_eq!(contracts.iter().count(), [2, 0][gateway]);
     }
     let directory = directory(&world, NOW);
