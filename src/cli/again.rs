@@ -15,9 +15,8 @@ use std::rc::Rc;
 use crate::audit::evidence::{self, Again, Examined, ReadFile};
 use crate::audit::verify::Verdict;
 use crate::licences::{self, material};
-use crate::policy::replay::{self, Logged};
+use crate::policy::replay::{self, Asked, Logged};
 use crate::policy::{Ask, PolicySet, archive};
-use crate::terms::json::canonical;
 use crate::terms::{Day, Digest, UnixMillis};
 
 /// Largest file of one day's questions, in octets.
@@ -35,14 +34,14 @@ pub fn differs(set: &PolicySet, logged: &Logged, ask: &Ask) -> Option<String> {
 }
 
 /// The questions of a file, each under its own digest: one that was changed answers to another.
-pub fn questions(file: &Path) -> Result<HashMap<Digest, Ask>, String> {
+pub fn questions(file: &Path) -> Result<HashMap<Digest, Asked>, String> {
     let named = |what: String| format!("{}: {what}", file.display());
     if std::fs::metadata(file).is_ok_and(|meta| meta.len() > DAY_MAX_BYTES) {
         return Err(named("larger than a day's questions are".into()));
     }
     let text = std::fs::read_to_string(file).map_err(|e| named(e.to_string()))?;
     let asked = replay::read(&text).map_err(|line| named(format!("line {line} is not a question")))?;
-    Ok(asked.into_iter().map(|asked| (replay::digest(&asked.ask), asked.ask)).collect())
+    Ok(asked.into_iter().map(|asked| (asked.digest(), asked)).collect())
 }
 
 type Set = Result<Rc<PolicySet>, String>;
@@ -51,7 +50,7 @@ type Set = Result<Rc<PolicySet>, String>;
 pub struct Archive<'d> {
     folder: &'d Path,
     sets: RefCell<HashMap<Digest, Set>>,
-    days: RefCell<HashMap<Day, HashMap<Digest, Ask>>>,
+    days: RefCell<HashMap<Day, HashMap<Digest, Asked>>>,
 }
 
 impl<'d> Archive<'d> {
@@ -68,7 +67,7 @@ impl<'d> Archive<'d> {
     ///
     /// # Errors
     /// A file of questions that cannot be read.
-    pub fn asked(&self, logged: &Logged) -> Result<Option<Ask>, String> {
+    pub fn asked(&self, logged: &Logged) -> Result<Option<Asked>, String> {
         let mut days = self.days.borrow_mut();
         for at in [logged.at, logged.at.plus_seconds(-60)] {
             let day = at.day();
@@ -93,7 +92,7 @@ impl<'d> Archive<'d> {
         let judged = self.set(logged.version).map_err(undecided).and_then(|set| {
             let ask = self.asked(&logged).map_err(undecided)?;
             let ask = ask.ok_or_else(|| undecided("the question that was asked was not kept".into()))?;
-            same(&set, &logged, &ask)
+            same(&set, &logged, &ask.ask)
         });
         Some(judged)
     }
@@ -104,8 +103,8 @@ impl<'d> Archive<'d> {
         let mut versions = BTreeSet::new();
         for logged in entries.iter().filter_map(|entry| Logged::read(entry)) {
             versions.insert(logged.version);
-            if let Some(text) = self.asked(&logged)?.and_then(|ask| canonical(&ask).ok()) {
-                files.insert(evidence::asked_path(logged.asked), text);
+            if let Some(asked) = self.asked(&logged)? {
+                files.insert(evidence::asked_path(logged.asked), asked.text);
             }
         }
         for digest in entries.iter().flat_map(|entry| evidence::examined(entry)).map(|examined| examined.trust) {
@@ -204,6 +203,7 @@ mod tests {
     use crate::audit::{Entry as Line, Kind};
     use crate::policy::replay::Recorded;
     use crate::policy::{embedded_cases, run_cases};
+    use crate::terms::json::canonical;
 
     const AT: UnixMillis = UnixMillis(1_771_000_000_000);
 
@@ -255,6 +255,66 @@ mod tests {
             assert_eq!(with(&rules, Some(b"permit (principal, action, resource);")), Err(Verdict::Undecided));
         }
         assert!(InBundle::default().decision(b"{\"kind\":\"login\",\"ts\":1}", &[], &|_| None).is_none());
+    }
+
+    /// Rules and questions of before the entries of items named purposes.
+    #[test]
+    fn questions_of_before_purposes_were_named_are_judged_as_what_they_were() {
+        let now = PolicySet::embedded().unwrap();
+        let then: Vec<(String, String)> = now
+            .sources()
+            .iter()
+            .map(|(name, text)| match text.split_once("@id(\"lookup-purpose-listed\")") {
+                Some((before, after)) => {
+                    let (_, after) = after.split_once("unless { context.purposeListed };").expect("the rule's end");
+                    (name.clone(), format!("{before}{after}"))
+                }
+                None => {
+                    let kept = text.lines().filter(|line| !line.trim_start().starts_with("purposeListed:"));
+                    (name.clone(), kept.map(|line| format!("{line}\n")).collect())
+                }
+            })
+            .collect();
+        let then = PolicySet::from_sources(then).unwrap();
+        assert!(then.rule("lookup-purpose-listed").is_none());
+        let asks = run_cases(&now, &embedded_cases()).unwrap().outcomes.into_iter().map(|outcome| outcome.ask);
+        let good = asks
+            .filter(|ask| matches!(ask, Ask::LookUp(asked) if asked.purpose.as_deref() == Some("case")))
+            .find(|ask| now.evaluate(ask, AT).is_ok())
+            .expect("a lookup for a case");
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("decisions")).unwrap();
+        archive::keep(&folder.path().join("policies"), &then).unwrap();
+        let mut entries = Vec::new();
+        let mut lines = String::new();
+        for purpose in ["case", "dispute"] {
+            let mut ask = serde_json::to_value(&good).unwrap();
+            assert!(ask.as_object_mut().unwrap().remove("purpose_listed").is_some());
+            ask["purpose"] = purpose.into();
+            let digest = Digest::of(&canonical(&ask).unwrap());
+            lines.push_str(&format!("{}\n", serde_json::json!({ "at": AT, "ask": ask })));
+            let ask: Ask = serde_json::from_value(ask).unwrap();
+            let recorded = Recorded::of(&then, &ask, AT);
+            assert!(recorded.permitted, "{purpose}: nothing was said of purposes");
+            assert_eq!(replay::digest(&recorded.ask), digest, "it is written as it was");
+            entries.push((recorded.clone(), entry(&recorded, true)));
+        }
+        std::fs::write(folder.path().join("decisions").join(format!("{}.jsonl", AT.day())), lines).unwrap();
+        let archive = Archive::new(folder.path());
+        for (_, entry) in &entries {
+            assert_eq!(archive.again(entry), Some(Ok(())), "under the rules of then");
+            let files = archive.files(&[entry]).unwrap();
+            let names: Vec<String> = files.keys().cloned().collect();
+            let again = InBundle::default().decision(entry, &names, &|path| files.get(path).cloned());
+            assert_eq!(again, Some(Ok(())), "in a bundle");
+        }
+        let records: Vec<Recorded> = entries.into_iter().map(|(recorded, _)| recorded).collect();
+        let replayed = replay::replay(&records, &now);
+        // For its case a lookup is permitted as before; no entry of then named another purpose.
+        assert_eq!((replayed.unchanged, replayed.changes.len()), (1, 1), "{:?}", replayed.changes);
+        let change = &replayed.changes[0];
+        assert_eq!((change.index, change.turn), (1, replay::Turn::NowDenied));
+        assert_eq!(change.would_be, ["lookup-purpose-listed"]);
     }
 
     /// A page, signed by a key of its own, and the profile that trusts it.

@@ -149,7 +149,7 @@ mod tests {
             let kept = fs::read_to_string(file(folder.path(), day)).unwrap();
             let asked = replay::read(&kept).unwrap();
             assert_eq!(asked.len(), 1, "{day}");
-            assert_eq!(replay::digest(&asked[0].ask), digest);
+            assert_eq!((asked[0].digest(), replay::digest(&asked[0].ask)), (digest, digest));
         }
     }
 }

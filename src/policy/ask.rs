@@ -227,9 +227,9 @@ pub struct Lookup {
     /// The item's entry in the catalogue lists the resource, with a legal basis.
     #[serde(default)]
     pub item_lists: bool,
-    /// That entry names the purpose for the resource.
-    #[serde(default)]
-    pub purpose_listed: bool,
+    /// That entry names the purpose for the resource; `None` in a question of before entries named any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose_listed: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub case: Option<CaseLink>,
     /// Fields asked for; none for a yes/no question.
@@ -239,6 +239,17 @@ pub struct Lookup {
     pub consent: bool,
     /// Place of the requester.
     pub requester: RegionCode,
+}
+
+/// The purpose that every entry of an item that names a resource names for it.
+const CASE: &str = "case";
+
+impl Lookup {
+    /// Whether the entry names the purpose. While entries named none, each stood for handling the case and for nothing else: a
+    /// question of then is judged as what it was.
+    pub fn purpose_listed(&self) -> bool {
+        self.purpose_listed.unwrap_or_else(|| self.item_lists && self.purpose.as_deref() == Some(CASE))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

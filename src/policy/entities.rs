@@ -388,7 +388,7 @@ fn lookup(a: &Lookup, places: &mut BTreeSet<RegionCode>) -> Result<Record, AskEr
     let mut context = record([
         ("subject", text("subject", &a.subject)?),
         ("itemLists", flag(a.item_lists)),
-        ("purposeListed", flag(a.purpose_listed)),
+        ("purposeListed", flag(a.purpose_listed())),
         ("asked", texts("asked", &a.asked)?),
         ("consent", flag(a.consent)),
         ("requester", place(a.requester, places)),

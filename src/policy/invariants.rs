@@ -145,7 +145,7 @@ prop_compose! {
                 authority: "police".into(), collected_by: org,
         };
         Lookup {
-            who, resource, subject, purpose, item: Some(item), item_lists: listed, purpose_listed, case: with_case.then_some(link),
+            who, resource, subject, purpose, item: Some(item), item_lists: listed, purpose_listed: Some(purpose_listed), case: with_case.then_some(link),
             asked: asked.into_iter().map(str::to_owned).collect(), consent, requester,
         }
     }
@@ -295,7 +295,7 @@ proptest! {
         let serving = l.who.kind == Kind::Peer;
         let ask = if serving { Ask::ServeLookup(lookup) } else { Ask::LookUp(lookup) };
         if permitted(&ask) {
-            prop_assert!(l.purpose.is_some() && l.item_lists && l.purpose_listed && l.resource.class != SharingClass::Denied);
+            prop_assert!(l.purpose.is_some() && l.item_lists && l.purpose_listed() && l.resource.class != SharingClass::Denied);
             prop_assert!(l.case.is_some_and(|c| c.open && c.applicant == l.subject));
             prop_assert!(l.consent || !l.resource.needs_consent);
             prop_assert!(l.asked.iter().all(|f| f == "a"));

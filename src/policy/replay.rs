@@ -13,12 +13,32 @@ pub fn digest(ask: &Ask) -> Digest {
     canonical(ask).map_or_else(|_| Digest::of(b""), |text| Digest::of(&text))
 }
 
-/// A question as it is kept.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A question as it was kept.
+#[derive(Clone, Debug)]
 pub struct Asked {
     pub at: UnixMillis,
     pub ask: Ask,
+    /// As it was asked, canonical: a program that knows more of such questions would write it otherwise, under another digest.
+    pub text: Vec<u8>,
+}
+
+impl Asked {
+    /// What the line of the log names.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.text)
+    }
+
+    fn read(line: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Line {
+            at: UnixMillis,
+            ask: serde_json::Value,
+        }
+        let Line { at, ask } = serde_json::from_str(line).ok()?;
+        let text = canonical(&ask).ok()?;
+        Some(Self { at, ask: serde_json::from_value(ask).ok()?, text })
+    }
 }
 
 /// One line of a file of questions, with its end.
@@ -38,10 +58,10 @@ pub fn line(ask: &Ask, at: UnixMillis) -> String {
 pub fn read(text: &str) -> Result<Vec<Asked>, usize> {
     let mut all = Vec::new();
     for (n, line) in text.split_inclusive('\n').enumerate() {
-        match serde_json::from_str(line) {
-            Ok(asked) => all.push(asked),
-            Err(_) if !line.ends_with('\n') => {}
-            Err(_) => return Err(n + 1),
+        match Asked::read(line) {
+            Some(asked) => all.push(asked),
+            None if !line.ends_with('\n') => {}
+            None => return Err(n + 1),
         }
     }
     Ok(all)

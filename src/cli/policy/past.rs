@@ -13,8 +13,7 @@ use std::path::Path;
 use super::{Named, Paint, Trouble, counted, load, told};
 use crate::cli::again::{self, Archive};
 use crate::cli::audit::each_entry;
-use crate::policy::Ask;
-use crate::policy::replay::{self, Logged};
+use crate::policy::replay::{self, Asked, Logged};
 use crate::terms::Digest;
 
 pub fn replay(out: &mut impl Write, paint: Paint, data: &Path, dir: Option<&Path>) -> Result<bool, Trouble> {
@@ -28,7 +27,7 @@ pub fn replay(out: &mut impl Write, paint: Paint, data: &Path, dir: Option<&Path
         let place = index.to_string();
         index += 1;
         let Some(logged) = Logged::read(entry) else { return Ok(()) };
-        let Some(ask) = asked.get(&logged.asked) else {
+        let Some(Asked { ask, .. }) = asked.get(&logged.asked) else {
             missing += 1;
             return Ok(());
         };
@@ -74,7 +73,7 @@ pub fn replay(out: &mut impl Write, paint: Paint, data: &Path, dir: Option<&Path
 }
 
 /// All questions that were kept.
-fn questions(folder: &Path) -> Result<HashMap<Digest, Ask>, Trouble> {
+fn questions(folder: &Path) -> Result<HashMap<Digest, Asked>, Trouble> {
     let said = |e: std::io::Error| Named::Records.unread(folder, e);
     let mut all = HashMap::new();
     for entry in std::fs::read_dir(folder).map_err(said)? {

@@ -197,7 +197,7 @@ fn permitted(asking: &Asking<'_>, rooms: &Rooms) -> Result<Permit, Refusal> {
         purpose: asking.purpose.map(str::to_owned),
         item: asking.item,
         item_lists,
-        purpose_listed,
+        purpose_listed: Some(purpose_listed),
         case: asking.case.clone(),
         asked: if yes_no { Vec::new() } else { asked },
         consent: asking.agreed.is_some(),

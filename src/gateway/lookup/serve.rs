@@ -159,7 +159,7 @@ pub async fn serve(
         purpose: Some(remote.purpose.clone()),
         item: Some(remote.item),
         item_lists,
-        purpose_listed,
+        purpose_listed: Some(purpose_listed),
         case: remote.case.map(|no| CaseLink {
             no,
             item: remote.item,
