@@ -169,6 +169,7 @@ async fn consents_that_cross_gateways() {
     at_home::at_home(&house).await;
     attributes::attributes_per_item(&house).await;
     for_what::purposes_and_fields(&house).await;
+    for_what::what_was_agreed_to_is_basis_enough(&house).await;
     for_what::how_old_a_proof_may_be(&house).await;
 }
 

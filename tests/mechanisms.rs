@@ -1,6 +1,8 @@
 //! Mechanisms of the business at running gateways: what `docs/mechanisms.md` says of windows, terminals, duties and contacts.
 //! One federation for all of it.
 
+#[path = "mechanisms/basis.rs"]
+mod basis;
 mod federation;
 mod tools;
 
@@ -110,6 +112,7 @@ async fn windows_terminals_duties_and_contacts() {
     decided_on_the_spot(&federation).await;
     contacts_are_on_record(&federation).await;
     items_at_a_window(&federation).await;
+    basis::on_what_it_rests(&federation).await;
     alone_at_a_terminal(&federation).await;
 }
 

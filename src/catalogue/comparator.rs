@@ -86,7 +86,9 @@ impl Catalogue {
         });
         let unit = "工作日".to_owned();
         let result = self.licence_types.get(&item.result_licence).map_or(String::new(), |l| l.name_zh.clone());
+        let basis = item.basis.as_ref().map_or(String::new(), |basis| basis.text.clone());
         BTreeMap::from([
+            (Element::Basis, basis),
             (Element::Name, item.name_zh.clone()),
             (Element::Type, item.item_type.name(zh).to_owned()),
             (Element::Level, owner.level.name(zh).to_owned()),

@@ -28,6 +28,9 @@ pub struct Guide {
     pub name: String,
     pub item_type: Named,
     pub sector: String,
+    /// What it rests on (设定依据).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basis: Option<String>,
     /// The office, once the owner is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authority: Option<String>,
@@ -69,6 +72,9 @@ pub struct GuideMaterial {
     pub required: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deferrable_days: Option<u32>,
+    /// What a lookup for its sake rests on, where the guide as a whole says otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basis: Option<String>,
     /// What is looked up for its sake: these fields, where the item does not take all, and for these purposes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fields: Option<BTreeSet<String>>,
@@ -106,6 +112,7 @@ impl Catalogue {
             reference: m.reference.clone(),
             required: m.required,
             deferrable_days: m.deferrable_days,
+            basis: m.basis.as_ref().map(|basis| basis.text.clone()),
             fields: m.fields.clone(),
             purposes: if m.reference.is_some() { m.purposes.clone() } else { BTreeSet::new() },
         });
@@ -117,6 +124,7 @@ impl Catalogue {
             name: item.name(lang).to_owned(),
             item_type: named!(item.item_type, lang),
             sector: item.sector.clone(),
+            basis: item.basis.as_ref().map(|basis| basis.text.clone()),
             authority,
             levels: all(&item.levels),
             case_kind: named!(item.case_kind, lang),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::basis::{self, Bases, Basis};
 use super::listed;
 pub use super::listed::Material;
 use super::registers::{DataResource, DataResources, LicenceTypes};
@@ -22,6 +23,9 @@ pub struct Item {
     /// The department's short name, e.g. `公安`.
     pub sector: String,
     pub item_type: ItemType,
+    /// What it rests on; without one it is not filed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
     pub levels: Vec<Level>,
     pub case_kind: CaseKind,
     pub subjects: Vec<Subject>,
@@ -105,6 +109,12 @@ impl Item {
         self.needs(resource).is_some()
     }
 
+    /// What a lookup of it rests on: what the entry says for it, else what the whole item rests on.
+    pub fn basis_of<'i>(&'i self, resource: &'i str) -> Option<&'i Basis> {
+        let stated = self.looked_up(resource).find_map(|material| material.basis.as_ref());
+        stated.or_else(|| self.may_look_up(resource).then_some(self.basis.as_ref()).flatten())
+    }
+
     /// Whether its entry names this purpose for the resource: nobody asks for whatever they like in an open case.
     pub fn may_look_up_for(&self, resource: &str, purpose: &str) -> bool {
         self.looked_up(resource).any(|material| material.purposes.contains(purpose))
@@ -138,13 +148,14 @@ pub fn read(
     text: &str,
     licences: &LicenceTypes,
     resources: &DataResources,
-) -> Result<BTreeMap<ItemCode, Item>, Mistakes> {
+) -> Result<(BTreeMap<ItemCode, Item>, Bases), Mistakes> {
     File::read("items.toml", text, |root| {
         root.need_int("schema", 1..=1);
+        let bases = basis::read(root);
         let mut items = BTreeMap::new();
         let mut sectors: BTreeMap<u8, String> = BTreeMap::new();
         for table in root.tables("item") {
-            let item = read_item(&table, licences, resources);
+            let item = read_item(&table, licences, resources, &bases);
             table.done();
             let Some(item) = item else { continue };
             let sector = sectors.entry(item.code.department()).or_insert_with(|| item.sector.clone());
@@ -156,11 +167,11 @@ pub fn read(
             }
         }
         root.done();
-        Some(items)
+        Some((items, bases))
     })
 }
 
-fn read_item(table: &Table<'_, '_>, licences: &LicenceTypes, resources: &DataResources) -> Option<Item> {
+fn read_item(table: &Table<'_, '_>, licences: &LicenceTypes, resources: &DataResources, bases: &Bases) -> Option<Item> {
     // All fields are read before the first `?`, so that every mistake is told.
     let code = table.need_parse::<ItemCode>("code", "12 digits of the basic catalogue");
     let name_zh = table.need_str("name_zh");
@@ -168,6 +179,7 @@ fn read_item(table: &Table<'_, '_>, licences: &LicenceTypes, resources: &DataRes
     let sector = table.need_str("sector");
     let department = table.need_parse::<u8>("dept_code", "two digits");
     let item_type = table.need_word::<ItemType>("task_type");
+    let basis = basis::named(table, bases);
     let levels = table.need_words::<Level>("levels");
     let case_kind = table.need_word::<CaseKind>("case_kind");
     let subjects = table.need_words::<Subject>("subjects");
@@ -193,7 +205,7 @@ fn read_item(table: &Table<'_, '_>, licences: &LicenceTypes, resources: &DataRes
         table.wrong("attributes", "lacks `number`", "a case is kept under the applicant's number: add it");
     }
     let form = read_form(table);
-    let materials = listed::read(table, licences, resources);
+    let materials = listed::read(table, licences, resources, bases);
 
     for (key, empty) in [
         ("levels", levels.as_ref().is_some_and(Vec::is_empty)),
@@ -216,6 +228,7 @@ fn read_item(table: &Table<'_, '_>, licences: &LicenceTypes, resources: &DataRes
         name_en: name_en?.to_owned(),
         sector: sector?.to_owned(),
         item_type: item_type?,
+        basis,
         levels: levels?,
         case_kind: case_kind?,
         subjects: subjects?,

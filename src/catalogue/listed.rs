@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::basis::{self, Bases, Basis};
 use super::registers::{DataResource, DataResources, LicenceTypes};
 use super::words::{SharingClass, Source};
 use crate::terms::strict_toml::Table;
@@ -32,6 +33,9 @@ pub struct Material {
     /// Fields of the data resource that the item may have; all that the register lists where the entry does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fields: Option<BTreeSet<String>>,
+    /// What the lookup rests on, where that is not what the item rests on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
     /// What it may be looked up for. [`CASE`] is always among it.
     #[serde(skip_serializing_if = "is_for_the_case")]
     pub purposes: BTreeSet<String>,
@@ -43,7 +47,12 @@ fn is_for_the_case(purposes: &BTreeSet<String>) -> bool {
 }
 
 /// Reads the materials of an item.
-pub(super) fn read(item: &Table<'_, '_>, licences: &LicenceTypes, resources: &DataResources) -> Option<Vec<Material>> {
+pub(super) fn read(
+    item: &Table<'_, '_>,
+    licences: &LicenceTypes,
+    resources: &DataResources,
+    bases: &Bases,
+) -> Option<Vec<Material>> {
     let mut numbers = BTreeSet::new();
     let mut good = true;
     let mut materials = Vec::new();
@@ -55,6 +64,7 @@ pub(super) fn read(item: &Table<'_, '_>, licences: &LicenceTypes, resources: &Da
         let required = table.need_bool("required");
         let deferrable_days = table.int("deferrable_days", 1..=366);
         let fields = table.list::<String>("fields", "name of a field").map(BTreeSet::from_iter);
+        let basis = basis::named(&table, bases);
         let further = table.list::<String>("purposes", "a short word");
         table.done();
         if no.is_some_and(|no| !numbers.insert(no)) {
@@ -63,6 +73,9 @@ pub(super) fn read(item: &Table<'_, '_>, licences: &LicenceTypes, resources: &Da
         if let (Some(name), Some(source)) = (name, source) {
             check_source(&table, name, source, reference, licences, resources);
             let resource = reference.filter(|_| source == Source::Shared).and_then(|id| resources.get(id));
+            if basis.is_some() && !matches!(source, Source::Shared | Source::Licence) {
+                table.wrong("basis", "nothing is looked up for this source", "remove it");
+            }
             check_use(&table, source, resource, fields.as_ref(), further.as_deref().unwrap_or_default());
         }
         let material = (|| {
@@ -74,6 +87,7 @@ pub(super) fn read(item: &Table<'_, '_>, licences: &LicenceTypes, resources: &Da
                 required: required?,
                 deferrable_days,
                 fields,
+                basis,
                 purposes: further.unwrap_or_default().into_iter().chain([CASE.to_owned()]).collect(),
             })
         })();

@@ -9,6 +9,7 @@
 //! ```
 //! A [`Catalogue`] never changes: upstairs holds it in an `ArcSwap` and puts a new one in its place.
 
+pub mod basis;
 pub mod calendar;
 pub mod comparator;
 mod csv;
@@ -31,6 +32,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use basis::{Bases, Basis};
 pub use calendar::{Calendar, Due, Pause};
 pub use divisions::{BirthPlace, Divisions, Place, PlaceLevel};
 pub use error::CatalogueError;
@@ -108,6 +110,8 @@ impl<'a> Files<'a> {
 pub struct Catalogue {
     pub divisions: Divisions,
     pub items: BTreeMap<ItemCode, Item>,
+    /// What they rest on.
+    pub bases: Bases,
     pub licence_types: LicenceTypes,
     pub resources: DataResources,
     pub authorities: Authorities,
@@ -127,9 +131,9 @@ impl Catalogue {
         let resources = DataResources::read(files.data_resources, &mut mistakes);
         let authorities = Authorities::read(files.authorities, &mut mistakes);
         let calendar = Calendar::read(files.calendar, &mut mistakes);
-        let items = items::read(files.items, &licence_types, &resources).unwrap_or_else(|wrong| {
+        let (items, bases) = items::read(files.items, &licence_types, &resources).unwrap_or_else(|wrong| {
             mistakes.extend(wrong);
-            BTreeMap::new()
+            Default::default()
         });
         if !mistakes.is_empty() {
             return Err(CatalogueError::Faulty(mistakes.sorted()));
@@ -137,7 +141,7 @@ impl Catalogue {
         // Length before text: no two sets of files give the same bytes.
         let all: String = files.texts().iter().map(|text| format!("{}\n{text}", text.len())).collect();
         let digest = Digest::of(all.as_bytes());
-        Ok(Self { divisions, items, licence_types, resources, authorities, calendar, digest })
+        Ok(Self { divisions, items, bases, licence_types, resources, authorities, calendar, digest })
     }
 
     /// The catalogue this program ships with.

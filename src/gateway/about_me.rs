@@ -254,6 +254,8 @@ fn told(entry: &Value, me: &str, catalogue: &Catalogue, lang: Lang) -> Value {
     });
     let item = text("/item/code").and_then(|code| code.parse::<ItemCode>().ok());
     let item_name = item.and_then(|code| catalogue.items.get(&code)).map(|item| item.name(lang));
+    let basis = text("/why/basis");
+    let basis_text = basis.and_then(|id| catalogue.bases.get(id)).map(|basis| basis.text.as_str());
     json!({
         "what": what,
         "resource": id,
@@ -262,7 +264,10 @@ fn told(entry: &Value, me: &str, catalogue: &Catalogue, lang: Lang) -> Value {
             "kind": text("/actor/kind"), "at": text("/actor/terminal"), "staff": text("/actor/staff").or(text("/facts/by")),
             "myself": text("/actor/pid") == Some(me),
         },
-        "why": { "purpose": text("/why/purpose"), "basis": text("/why/basis"), "item": item, "item_name": item_name },
+        "why": {
+            "purpose": text("/why/purpose"), "basis": basis, "basis_text": basis_text, "item": item,
+            "item_name": item_name,
+        },
         "from": text("/ev/0/age").filter(|_| what == "data"),
         "result": if refused { Some("refused") } else { text("/up/result") },
         "contact": text("/facts/contact").and_then(|way| way.parse::<contacts::Way>().ok()).map(|way| json!({

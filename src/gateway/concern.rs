@@ -66,8 +66,8 @@ impl Concern {
         if self.subject.is_some() {
             line = line.subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: self.subject });
         }
-        if self.item.is_some() {
-            line = line.why(Purpose { purpose: word("case"), basis: word("item"), ..Purpose::default() });
+        if let Some(item) = self.item {
+            line = line.why(Purpose { purpose: word("case"), basis: ledger::basis(rooms, item), ..Purpose::default() });
             line = line.item(ItemRef {
                 channel: self.channel.and_then(word),
                 code: self.item,

@@ -17,7 +17,7 @@ use super::spending::OneUse;
 use super::who::{Person, PersonKind, Terminal, WRONG_KIND};
 use super::{agents, duty, entrusted, facts, mandates};
 use crate::audit::Kind;
-use crate::audit::entry::{Behalf, ItemRef, Outcome};
+use crate::audit::entry::{Behalf, ItemRef, Outcome, Purpose};
 use crate::catalogue::listed::CASE;
 use crate::exchange::records::Record;
 use crate::identity::access::{Binding, Checked};
@@ -224,7 +224,7 @@ pub async fn exchange(
         .subj(citizen.as_subject(rooms))
         .item(ItemRef { code: Some(wanted.item), ..ItemRef::default() })
         .dec(ledger::allowed(&permit))
-        .why(ledger::purpose(&wanted.purpose, "item"))
+        .why(Purpose { basis: ledger::basis(rooms, wanted.item), ..ledger::purpose(&wanted.purpose, "") })
         .out(Outcome { status: Some(200), receipt: ledger::word("exchange"), ..Outcome::default() });
     if let Some(case) = wanted.case {
         line = line.case(rooms.pseudonyms.case(case));

@@ -59,7 +59,7 @@ pub fn item(item: &Item, owner: RegionCode) -> ItemFacts {
         outlet_kinds: item.outlet_kinds.iter().map(|k| outlet_kind(*k)).collect(),
         agents: item.presence == Presence::None,
         excluded: item.excluded.is_some(),
-        basis: true,
+        basis: item.basis.is_some(),
     }
 }
 
@@ -221,6 +221,7 @@ mod tests {
             required,
             deferrable_days: Some(5),
             fields: None,
+            basis: None,
             purposes: [listed::CASE.to_owned()].into(),
         };
         let guide = [

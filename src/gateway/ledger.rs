@@ -14,7 +14,7 @@ use crate::audit::{AuditError, Committed, Kind, Word};
 use crate::exchange::message::Applicant;
 use crate::exchange::{Act, Case, Key};
 use crate::policy::Permit;
-use crate::terms::{CaseNo, Digest, Refusal, UnixMillis};
+use crate::terms::{CaseNo, Digest, ItemCode, Refusal, UnixMillis};
 
 /// What every line about one request has in common.
 #[derive(Clone)]
@@ -164,6 +164,12 @@ pub fn purpose(purpose: &str, basis: &str) -> Purpose {
 /// A no, as a line records it: the code that was answered, and the rules behind it.
 pub fn denied(refusal: &Refusal) -> Decision {
     let rules = reason(refusal).members.iter().find(|(name, _)| *name == "rules").and_then(|(_, all)| all.as_array());
+/// What acts about an item rest on, as its entry in the catalogue says.
+pub fn basis(rooms: &Rooms, item: ItemCode) -> Option<Word> {
+    let catalogue = rooms.catalogue.load();
+    word(&catalogue.items.get(&item)?.basis.as_ref()?.id)
+}
+
     let rules = rules.into_iter().flatten().filter_map(|rule| word(rule.as_str().unwrap_or_default()));
     Decision {
         verdict: word("deny"),
@@ -203,9 +209,11 @@ pub async fn deny(
     // Under which paper somebody wanted to act, and at whose data they wanted to look.
     let (consent, about) = (digest(refusal, "paper"), refusal.about.as_deref());
     if consent.is_some() || about.is_some() {
-        let of_a_case = concern.and_then(|concern| concern.item).map(|_| "case");
-        let purpose = about.and_then(|about| about.purpose.as_deref()).or(of_a_case).and_then(word);
-        let basis = word("item").filter(|_| purpose.is_some());
+        let item = concern.and_then(|concern| concern.item);
+        let purpose = about.and_then(|about| about.purpose.as_deref()).or(item.map(|_| "case")).and_then(word);
+        // The basis on which it was wanted; whether there is one is among what was refused.
+        let basis = about.and_then(|about| about.item).or(item).and_then(|item| basis(rooms, item));
+        let basis = basis.filter(|_| purpose.is_some());
         entry = entry.why(Purpose { basis, consent, purpose, ..Purpose::default() });
     }
     if let Some(code) = about.and_then(|about| about.item) {

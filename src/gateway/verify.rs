@@ -17,7 +17,7 @@ use super::prove::{VaultFile, judged_by};
 use super::rooms::Rooms;
 use super::status::{Said, said};
 use super::who::{Person, PersonKind, Terminal};
-use crate::audit::entry::{Evidence, Subject};
+use crate::audit::entry::{Evidence, Purpose, Subject};
 use crate::audit::{Kind, Pseudonym};
 use crate::exchange::{ExchangeError, Kept, Key};
 use crate::licences::{self, NotUsable, Report, names};
@@ -117,7 +117,10 @@ pub async fn ask(verifying: &Verifying<'_>, rooms: &Arc<Rooms>) -> Result<(Repor
     let mut entry = verifying
         .trace
         .about(rooms, Kind::LicenceCheck, Some(verifying.person), verifying.terminal)
-        .why(ledger::purpose(verifying.purpose.as_deref().unwrap_or_default(), "item"))
+        .why(Purpose {
+            basis: verifying.case.and_then(|seen| ledger::basis(rooms, seen.dossier.item)),
+            ..ledger::purpose(verifying.purpose.as_deref().unwrap_or_default(), "")
+        })
         .dec(ledger::allowed(&permit))
         .evidence(Evidence {
             r#type: ledger::word(FILE),

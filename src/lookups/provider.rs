@@ -24,6 +24,7 @@ pub struct Call<'a> {
     pub licence: Option<&'a str>,
     pub fields: &'a std::collections::BTreeSet<String>,
     pub purpose: &'a str,
+    /// What the item's entry says that it rests on, as a citation; `consent` where it is the person's.
     pub basis: &'a str,
     pub item: ItemCode,
     pub case: Option<CaseNo>,

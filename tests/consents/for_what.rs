@@ -60,6 +60,29 @@ pub async fn purposes_and_fields(house: &House<'_>) {
     house.works_by(catalogue::EMBEDDED.items);
 }
 
+/// What the person agreed to rests on that, whatever the item's entry states; without it nothing is looked up.
+pub async fn what_was_agreed_to_is_basis_enough(house: &House<'_>) {
+    let closed = Closed::new(house.federation);
+    let case = open_case(house, 0).await;
+    let (window, both) = house.counter(0);
+    for items in
+        [catalogue::EMBEDDED.items.to_owned(), catalogue::EMBEDDED.items.replacen("basis = \"hukou\"\n", "", 1)]
+    {
+        house.works_by(&items);
+        let ask = json!({"resource": "DR-HH", "case": case, "purpose": "case", "consent": true});
+        let answer = window.send("POST", "/v1/lookups", &both, body(&ask)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        for gateway in [0, 1] {
+            let lines = house.lines(gateway);
+            let line = lines.iter().rfind(|line| line["kind"] == "data.read").expect("a line");
+            assert_eq!(line["why"]["basis"], "consent", "at {gateway}: {line}");
+            assert!(line["why"]["consent"].is_string(), "at {gateway}: {line}");
+        }
+    }
+    drop(closed);
+    house.works_by(catalogue::EMBEDDED.items);
+}
+
 /// The level of whoever files is strong enough, and was proven too long ago for this item: the answer says how to mend it.
 pub async fn how_old_a_proof_may_be(house: &House<'_>) {
     let now = UnixMillis::now();

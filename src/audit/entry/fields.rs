@@ -73,7 +73,7 @@ parts! {
     }
     /// `why`: purpose and ground; of a refusal, as claimed.
     Purpose {
-        /// Legal basis.
+        /// Legal basis: `id` of a `[[basis]]` of the catalogue, consent (本人同意), own-request (本人申请), duty (履行职责).
         basis: Option<Word>,
         /// Digest of a consent or mandate.
         consent: Option<Digest>,

@@ -112,6 +112,18 @@ fn each_mistake_in_an_item_is_told() {
             "item[1].material[2].purposes",
             "nothing is looked up",
         ),
+        ("basis = \"hukou\"", "basis = \"hukuo\"", "item[1].basis", "none of the file"),
+        ("ref = \"DR-HH\"", "ref = \"DR-HH\", basis = \"law\"", "item[1].material[2].basis", "none of the file"),
+        ("id = \"hukou\"", "id = \"consent\"", "basis[1].id", "no name"),
+        ("id = \"hukou\"", "id = \"户口\"", "basis[1].id", "no name"),
+        ("id = \"id-card\"", "id = \"hukou\"", "basis[2].id", "twice"),
+        ("text = \"《居住证暂行条例》\"", &format!("text = \"{}\"", "法".repeat(121)), "basis[5].text", "no citation"),
+        (
+            "source = \"shared\", ref = \"DR-HH\"",
+            "source = \"citizen\", basis = \"hukou\"",
+            "item[1].material[2].basis",
+            "nothing is looked up",
+        ),
         ("fee = false", "fee = \"no\"", "item[1].fee", "kind string"),
         ("fee = false\n", "", "item[1].fee", "missing"),
         ("fee = false", "attributes = [\"name\"]\nfee = false", "item[1].attributes", "lacks `number`"),
@@ -296,6 +308,29 @@ fn lookups_need_the_item_to_name_the_resource() {
     assert!(item("002009901000").may_look_up("LT-ID"), "the status of the licence it asks for");
     assert!(!item("002009901000").may_look_up("LT-DL"));
     assert_eq!(OwnerRule::ALL.len(), 9);
+}
+
+/// Each item of the shipped catalogue rests on something, and so do its lookups; an entry for the data says what, where that is
+/// something else.
+#[test]
+fn items_and_lookups_rest_on_something() {
+    let catalogue = Catalogue::embedded().unwrap();
+    for item in catalogue.items.values() {
+        let basis = item.basis.as_ref().unwrap_or_else(|| panic!("{}", item.code));
+        assert_eq!(catalogue.bases.get(&basis.id), Some(basis));
+        for resource in item.materials.iter().filter_map(|material| material.reference.as_deref()) {
+            assert_eq!(item.basis_of(resource), Some(basis), "{} {resource}", item.code);
+        }
+    }
+    let plain = item("002009901000");
+    assert_eq!(plain.basis_of("DR-CRI"), None, "what it does not list rests on nothing");
+    let text = EMBEDDED.items.replacen("ref = \"DR-HH\"", "ref = \"DR-HH\", basis = \"id-card\"", 1);
+    let text = text.replacen("basis = \"hukou\"\n", "", 1);
+    let read = Catalogue::read(&Files { items: &text, ..EMBEDDED }).unwrap();
+    let own = read.item("002009901000".parse().unwrap()).unwrap();
+    let of = |resource| own.basis_of(resource).map(|basis| basis.id.as_str());
+    assert_eq!((&own.basis, of("DR-HH"), of("LT-ID")), (&None, Some("id-card"), None));
+    assert_ne!(own.version(), plain.version());
 }
 
 /// What an entry says of a resource: for what, and which fields. An entry that says nothing is what it always was.

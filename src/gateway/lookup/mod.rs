@@ -24,7 +24,7 @@ use super::who::{Person, Terminal};
 use super::word;
 use crate::audit::entry::{Evidence, ItemRef, Jurisdiction, PeerReceipt, Purpose, Subject, Upstream};
 use crate::audit::{Kind, Pseudonym, Word};
-use crate::catalogue::{Catalogue, registers};
+use crate::catalogue::{Basis, Catalogue, registers};
 use crate::exchange::message::FactRef;
 use crate::licences::Status;
 use crate::lookups::{
@@ -98,16 +98,29 @@ fn allowed(catalogue: &Catalogue, item: Option<ItemCode>, data: &registers::Data
     }
 }
 
-/// What an item's entry says of a lookup: whether it names the resource, and this purpose for it.
-fn listed(catalogue: &Catalogue, item: ItemCode, resource: &str, purpose: Option<&str>) -> (bool, bool) {
+/// What an item's entry says of a lookup: whether it names the resource with something that it rests on, and this purpose for
+/// it. What the person `agreed` to rests on that.
+fn listed(catalogue: &Catalogue, item: ItemCode, resource: &str, purpose: Option<&str>, agreed: bool) -> (bool, bool) {
     match catalogue.items.get(&item) {
         Some(item) => {
             let purpose = purpose.is_some_and(|purpose| item.may_look_up_for(resource, purpose));
-            (item.may_look_up(resource), purpose)
+            let rests = agreed || item.basis_of(resource).is_some();
+            (item.may_look_up(resource) && rests, purpose)
         }
         None => (false, false),
     }
 }
+
+/// What a lookup rests on: what the person agreed to, else what the item's entry says.
+fn basis(catalogue: &Catalogue, item: ItemCode, resource: &str, agreed: bool) -> Basis {
+    let stated = || catalogue.items.get(&item).and_then(|item| item.basis_of(resource)).cloned();
+    let consent = || Basis { id: CONSENT.to_owned(), text: CONSENT.to_owned() };
+    // The rules let none pass without one of the two.
+    if agreed { consent() } else { stated().unwrap_or_else(|| Basis { id: String::new(), text: String::new() }) }
+}
+
+/// The basis of what a person agreed to, as the log says it.
+pub const CONSENT: &str = "consent";
 
 /// A resource as the rules see it for an item: data about a person, or the status of a licence.
 fn described(
@@ -186,7 +199,8 @@ fn about(asking: &Asking<'_>, rooms: &Rooms) -> About {
 fn permitted(asking: &Asking<'_>, rooms: &Rooms) -> Result<Permit, Refusal> {
     let catalogue = rooms.catalogue.load();
     let facts = described(&catalogue, asking.item, asking.resource, asking.place, asking.licence.is_some())?;
-    let listed = asking.item.map(|item| listed(&catalogue, item, asking.resource, asking.purpose));
+    let listed =
+        asking.item.map(|item| listed(&catalogue, item, asking.resource, asking.purpose, asking.agreed.is_some()));
     let (item_lists, purpose_listed) = listed.unwrap_or_default();
     let asked = wanted(&catalogue, asking.item, asking.resource, asking.fields.as_ref()).into_iter().collect();
     let yes_no = facts.answers == AnswerForm::YesNo;
@@ -217,7 +231,8 @@ async fn fetch(
     let down = |why: String| LookupError::Down { resource: asking.resource.to_owned(), why };
     if rooms.is_ours(asking.place) {
         let about = Whom { subject: asking.subject, licence: asking.licence.map(LicenceId::as_str) };
-        return local(rooms, asking.place, item, case, about, question).await;
+        let basis = basis(&rooms.catalogue.load(), item, asking.resource, asking.agreed.is_some());
+        return local(rooms, asking.place, (item, &basis), case, about, question).await;
     }
     let remote = Remote {
         resource: asking.resource.to_owned(),
@@ -269,7 +284,7 @@ struct Whom<'a> {
 async fn local(
     rooms: &Rooms,
     place: RegionCode,
-    item: ItemCode,
+    (item, basis): (ItemCode, &Basis),
     case: Option<CaseNo>,
     about: Whom<'_>,
     question: &Question,
@@ -282,7 +297,7 @@ async fn local(
         licence: about.licence,
         fields: &question.fields,
         purpose: &question.purpose,
-        basis: "item",
+        basis: &basis.text,
         item,
         case,
     };
@@ -360,6 +375,8 @@ async fn record(
     leaf: Option<PeerReceipt>,
 ) -> Result<(), Refusal> {
     let fact = answer.ok();
+    let basis = |item| basis(&rooms.catalogue.load(), item, asking.resource, asking.agreed.is_some()).id;
+    let basis = asking.item.map(basis).unwrap_or_default();
     let mut entry = asking
         .trace
         .about(rooms, Kind::DataRead, Some(asking.actor), asking.terminal)
@@ -367,7 +384,7 @@ async fn record(
         .why(Purpose {
             consent: asking.agreed.map(Consent::paper),
             necessary: asking.item.and_then(|item| necessary(&rooms.catalogue.load(), item, asking.resource)),
-            ..ledger::purpose(asking.purpose.unwrap_or_default(), "item")
+            ..ledger::purpose(asking.purpose.unwrap_or_default(), &basis)
         })
         .dec(ledger::allowed(permit))
         .item(ItemRef { code: asking.item, ..ItemRef::default() })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Whom, described, digest, listed, local, necessary, places, result_class, status_word};
+use super::{Whom, basis, described, digest, listed, local, necessary, places, result_class, status_word};
 use crate::audit::entry::{Evidence, ItemRef, Purpose, Subject, Upstream};
 use crate::audit::{Committed, Kind};
 use crate::catalogue::Catalogue;
@@ -138,7 +138,6 @@ pub async fn serve(
     let subject: ResidentId = remote.subject.parse().map_err(Refusal::from)?;
     let catalogue = rooms.catalogue.load_full();
     let facts = described(&catalogue, Some(remote.item), &remote.resource, remote.place, remote.licence.is_some())?;
-    let (item_lists, purpose_listed) = listed(&catalogue, remote.item, &remote.resource, Some(&remote.purpose));
     let pid = rooms.pseudonyms.resident(&subject);
     plausible(rooms, trace, peer, remote, &pid.to_string()).await?;
     entitled(rooms, &catalogue, peer, remote)?;
@@ -148,6 +147,9 @@ pub async fn serve(
         return Err(Refusal::new(&crate::gateway::intake::FORM, "no field is asked for"));
     }
     let agreed = agreed(rooms, trace, peer, remote, &subject, &fields).await?;
+    let purpose = Some(remote.purpose.as_str());
+    let (item_lists, purpose_listed) = listed(&catalogue, remote.item, &remote.resource, purpose, agreed.is_some());
+    let basis = basis(&catalogue, remote.item, &remote.resource, agreed.is_some());
     let asked: Vec<String> = fields.iter().cloned().collect();
     let mut who = Who::new(WhoKind::Peer, peer);
     who.places = vouched.places.clone();
@@ -189,7 +191,7 @@ pub async fn serve(
     };
     rooms.askers.note(&remote.resource, &pid.to_string(), peer);
     let about = Whom { subject: &subject, licence: remote.licence.as_ref().map(LicenceId::as_str) };
-    let answer = local(rooms, remote.place, remote.item, remote.case, about, &question).await;
+    let answer = local(rooms, remote.place, (remote.item, &basis), remote.case, about, &question).await;
     // Data are here, not handed out: now the registrar has the last word, and spends what is for one use.
     if let (Some(agreed), Ok(_)) = (&agreed, &answer) {
         agreed.confirm(rooms, trace).await?;
@@ -206,7 +208,7 @@ pub async fn serve(
         .why(Purpose {
             consent: agreed.as_ref().map(Stated::paper),
             necessary: necessary(&rooms.catalogue.load(), remote.item, &remote.resource),
-            ..ledger::purpose(&remote.purpose, "item")
+            ..ledger::purpose(&remote.purpose, &basis.id)
         })
         .dec(ledger::allowed(&permit))
         .item(ItemRef { code: Some(remote.item), ..ItemRef::default() })

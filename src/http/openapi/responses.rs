@@ -133,6 +133,7 @@ fn guide() -> Value {
         ("reference?", text()),
         ("required", flag()),
         ("deferrable_days?", number()),
+        ("basis?", text()),
         ("fields?", list(text())),
         ("purposes?", list(text())),
     ]);
@@ -143,6 +144,7 @@ fn guide() -> Value {
         ("name", text()),
         ("item_type", named()),
         ("sector", text()),
+        ("basis?", text()),
         ("authority?", text()),
         ("levels", list(named())),
         ("case_kind", named()),
@@ -269,6 +271,7 @@ fn about_me() -> Value {
     let why = closed(&[
         ("purpose", or_null(text())),
         ("basis", or_null(text())),
+        ("basis_text", or_null(text())),
         ("item", or_null(text())),
         ("item_name", or_null(text())),
     ]);
