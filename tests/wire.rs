@@ -8,6 +8,8 @@ mod federation;
 mod h1;
 #[path = "wire/h2.rs"]
 mod h2;
+#[path = "wire/pace.rs"]
+mod pace;
 #[path = "wire/slow.rs"]
 mod slow;
 #[path = "wire/tls.rs"]
@@ -43,6 +45,7 @@ async fn odd_octets() {
     tls::certificates_for_something_else(&federation).await;
     tls::resumed(&federation).await;
     addresses::nothing_is_fetched(&federation).await;
+    pace::each_caller_waits_for_itself(&federation).await;
     slow::ended(&federation, slow).await;
     others_are_served(&federation).await;
 }

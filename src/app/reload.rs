@@ -103,6 +103,7 @@ impl Reloader {
         self.put(snapshot, now);
         self.rooms.people.store(Arc::new(config.people.clone()));
         self.rooms.lists_required.store(Arc::new(config.lists_required));
+        self.rooms.paces.rcu(|paces| paces.reloaded(&config.rates));
         self.rooms.bounds.store(Arc::new(wire::bounds(&config)));
         for places in &self.places {
             places.set(config.limits.connections as usize);

@@ -54,6 +54,10 @@ pub async fn answer(rooms: Arc<Rooms>, request: Request<Body>, connection: Conne
             {
                 return dressed(html::refusal(&flood, &trace.id), &flood, &rooms);
             }
+            let caller = who.as_ref().map_or("", |person| person.subject.as_str());
+            if !rooms.waiting.is_told(&trace, caller, &refusal) {
+                return dressed(html::refusal(&refusal, &trace.id), &refusal, &rooms);
+            }
             match ledger::deny(&rooms, &trace, who.as_ref(), &Terminal::Unknown, &refusal).await {
                 Ok(_) => dressed(html::refusal(&refusal, &trace.id), &refusal, &rooms),
                 Err(error) => {
@@ -72,10 +76,12 @@ pub async fn answer(rooms: Arc<Rooms>, request: Request<Body>, connection: Conne
 fn dressed(page: String, refusal: &Refusal, rooms: &Rooms) -> Response<Body> {
     let status = StatusCode::from_u16(refusal.told.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = shown(status, page, rooms);
-    if let Some((_, allow)) = refusal.headers.iter().find(|(name, _)| *name == "allow")
-        && let Ok(allow) = HeaderValue::try_from(allow)
-    {
-        response.headers_mut().insert(http::header::ALLOW, allow);
+    for name in [header::ALLOW, header::RETRY_AFTER] {
+        if let Some((_, value)) = refusal.headers.iter().find(|(said, _)| name == *said)
+            && let Ok(value) = HeaderValue::try_from(value)
+        {
+            response.headers_mut().insert(name, value);
+        }
     }
     response
 }
@@ -108,6 +114,7 @@ async fn page(
             None => Ok(sent(&Away { location: "/sign-in?next=/me".into(), cookies: Vec::new() })),
             Some(visitor) => {
                 *who = Some(visitor.person.clone());
+                rooms.paces.load().person(&visitor.person)?;
                 me(rooms, trace, &visitor).await
             }
         },

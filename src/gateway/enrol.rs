@@ -96,7 +96,6 @@ pub async fn enrol(rooms: &Arc<Rooms>, trace: &Trace, terminal: &Terminal, wante
             let Terminal::Outlet { contract, terminal } = terminal else {
                 return Err(Refusal::new(&orders::BAD_ORDER, "no approval, and no certificate of a terminal to renew"));
             };
-            rooms.rates.load().take(contract, terminal)?;
             let made = make(rooms, trace, authority, contract, &terminal.id, &spki).await?;
             let entry = trace.about(
                 rooms,

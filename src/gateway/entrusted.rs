@@ -3,12 +3,15 @@
 //!
 //! ```text
 //!  contracts read ─▶ mandate: registrar's signature, parties, items, acts, places ─no─▶ a mistake: nothing is taken
-//!  each act ─▶ rate ─▶ contract ─▶ mandate again: keys of today, period, taken back? ─▶ Allowed
+//!  each act ─▶ contract ─▶ mandate again: keys of today, period, taken back? ─▶ Allowed
 //! ```
 //! That a mandate runs out is no mistake of the file: it would keep a gateway from starting. The outlet is refused instead.
 
+use std::time::Duration;
+
 use super::ledger::Trace;
 use super::mandates;
+use super::pace;
 use super::rooms::Rooms;
 use crate::federation::Directory;
 use crate::identity::delegation::{PAPER_PERIOD, PAPER_REVOKED, PAPER_SCOPE, TOLDS, Uses, WindowMandate, Wording};
@@ -16,10 +19,10 @@ use crate::partners::{self, Act, Allowed, Contract, ItemTerms, PartnerError, Ter
 use crate::store::Tx;
 use crate::terms::{ItemCode, Refusal, RegionCode, UnixMillis};
 
-/// May this terminal do this now? Takes one request of its rate.
+/// May this terminal do this now, where it is?
 ///
 /// # Errors
-/// `TB-PAR-0304` and what [`partners::check`] says; `TB-PAR-0212` to `-0215` about the mandate.
+/// What [`partners::check`] says; `TB-PAR-0212` to `-0215` about the mandate.
 pub async fn may(
     rooms: &Rooms,
     trace: &Trace,
@@ -27,11 +30,23 @@ pub async fn may(
     act: Act,
     item: Option<ItemTerms<'_>>,
 ) -> Result<Allowed, Refusal> {
-    rooms.rates.load().take(contract, terminal)?;
     at(rooms, trace, (contract, terminal), act, item, contract.place_of(terminal)?).await
 }
 
-/// As [`may`], at a place that is known, and within a request that has been counted.
+/// Takes one request of a terminal's rate, whatever is asked: what is refused costs a line of the log, too.
+///
+/// # Errors
+/// `TB-PAR-0304`.
+pub fn counted(rooms: &Rooms, contract: &Contract, terminal: &Terminal) -> Result<(), Refusal> {
+    rooms.rates.load().take(contract, terminal).map_err(|error| match error {
+        PartnerError::TooFast { wait_ms, .. } => {
+            Refusal::from(error).header("retry-after", pace::seconds(Duration::from_millis(wait_ms)))
+        }
+        error => error.into(),
+    })
+}
+
+/// As [`may`], at a place that is known.
 ///
 /// # Errors
 /// As there.

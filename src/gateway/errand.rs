@@ -154,6 +154,7 @@ pub async fn exchange(
     let (actor, key) = door.actor_of_exchange(rooms, &wanted.actor_token).await?;
     let (citizen, mut acting) = (person(&subject.caller), person(&actor.caller));
     terminal.takes(&acting)?;
+    rooms.paces.load().person(&acting)?;
     let enrolled = terminal.region().is_some();
     let device = Binding {
         jkt: key,

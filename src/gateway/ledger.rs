@@ -35,6 +35,8 @@ struct Known {
     concern: Option<Concern>,
     /// Who acts, where no token but a signature, a peer or an office's system says so.
     actor: Option<Actor>,
+    /// Of a caller that is told to wait: refusals before it that had no line.
+    waited: Option<u64>,
     /// The mandate of the department for which an outlet acts.
     mandate: Option<Digest>,
 }
@@ -80,6 +82,11 @@ impl Trace {
     /// Remembers under which mandate an outlet acts: every line of the request from here on names it.
     pub fn entrusted(&self, mandate: Digest) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).mandate = Some(mandate);
+    }
+
+    /// Remembers that this refusal stands for `before` earlier ones as well.
+    pub fn waited(&self, before: u64) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).waited = Some(before);
     }
 
     fn known(&self) -> Known {
@@ -157,6 +164,12 @@ pub fn telling(
     })
 }
 
+/// What acts about an item rest on, as its entry in the catalogue says.
+pub fn basis(rooms: &Rooms, item: ItemCode) -> Option<Word> {
+    let catalogue = rooms.catalogue.load();
+    word(&catalogue.items.get(&item)?.basis.as_ref()?.id)
+}
+
 pub fn purpose(purpose: &str, basis: &str) -> Purpose {
     Purpose { purpose: word(purpose), basis: word(basis), ..Purpose::default() }
 }
@@ -164,12 +177,6 @@ pub fn purpose(purpose: &str, basis: &str) -> Purpose {
 /// A no, as a line records it: the code that was answered, and the rules behind it.
 pub fn denied(refusal: &Refusal) -> Decision {
     let rules = reason(refusal).members.iter().find(|(name, _)| *name == "rules").and_then(|(_, all)| all.as_array());
-/// What acts about an item rest on, as its entry in the catalogue says.
-pub fn basis(rooms: &Rooms, item: ItemCode) -> Option<Word> {
-    let catalogue = rooms.catalogue.load();
-    word(&catalogue.items.get(&item)?.basis.as_ref()?.id)
-}
-
     let rules = rules.into_iter().flatten().filter_map(|rule| word(rule.as_str().unwrap_or_default()));
     Decision {
         verdict: word("deny"),
@@ -206,6 +213,9 @@ pub async fn deny(
         entry = concern.on(rooms, entry);
     }
     entry = entry.dec(denied(refusal)).out(Outcome { status: Some(refusal.status), ..Outcome::default() });
+    if let Some(before) = trace.known().waited {
+        entry = facts(entry, &[("unlogged", before)]);
+    }
     // Under which paper somebody wanted to act, and at whose data they wanted to look.
     let (consent, about) = (digest(refusal, "paper"), refusal.about.as_deref());
     if consent.is_some() || about.is_some() {

@@ -41,6 +41,7 @@ pub mod multipart;
 pub mod onward;
 pub mod opaque;
 pub mod orders;
+pub mod pace;
 mod papers;
 pub mod pass;
 mod passed;
@@ -87,6 +88,7 @@ pub fn tolds() -> Vec<&'static Told> {
         orders::TOLDS,
         enrol::TOLDS,
         strangers::TOLDS,
+        pace::TOLDS,
         standing::TOLDS,
         stationed::TOLDS,
         minimal::TOLDS,

@@ -20,6 +20,7 @@ use super::lookup::changed::Askers;
 use super::material::Materials;
 use super::opaque::Introspected;
 use super::orders::Operators;
+use super::pace::{Paces, Waiting};
 use super::sign_in::SignIn;
 use super::stationed::Stationed;
 use super::statuses::Statuses;
@@ -277,6 +278,9 @@ pub struct Rooms {
     pub statuses: ArcSwap<Statuses>,
     /// Refusals of people whom nobody knows.
     pub strangers: Strangers,
+    /// How fast each caller may ask, and who was told to wait.
+    pub paces: ArcSwap<Paces>,
+    pub waiting: Waiting,
     pub directory: ArcSwap<Directory>,
     pub issuers: ArcSwap<IssuerBook>,
     /// Tokens judged a moment ago.
@@ -413,6 +417,9 @@ impl Rooms {
         gauges.insert("tongban_strangers_unlogged", self.strangers.unlogged() as i64);
         gauges.insert("tongban_log_healthy", i64::from(self.log.takes_entries().await.is_ok()));
         if let Some(is_met) = self.log_state.quorum() {
+        let (refused, unlogged) = self.waiting.counts();
+        gauges.insert("tongban_too_fast", refused as i64);
+        gauges.insert("tongban_too_fast_unlogged", unlogged as i64);
             gauges.insert("tongban_log_witnessed", i64::from(is_met));
             gauges.insert("tongban_log_contradicted", i64::from(self.log_state.is_contradicted()));
         }

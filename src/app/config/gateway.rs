@@ -1,8 +1,11 @@
 //! Who the gateway is, where it listens, and what it bears.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
+use crate::gateway::pace::Rates;
+use crate::partners::contract::Rate;
 use crate::terms::DivisionCode;
 use crate::terms::strict_toml::Table;
 
@@ -13,6 +16,8 @@ const CONNECTIONS: u32 = 10_000;
 const FILINGS: u32 = 50;
 /// See [`Limits::leave_s`].
 const LEAVE_S: u32 = 1;
+/// More requests a second, or at once, than this are a slip of the pen.
+const MOST_A_SECOND: u32 = 1_000_000;
 
 #[derive(Clone, Debug)]
 pub struct Gateway {
@@ -86,6 +91,27 @@ impl Listen {
         t.done();
         Some(Self { api: all.0?, log: all.1?, admin: all.2?, metrics: all.3? })
     }
+}
+
+/// `[rates]`: requests a second of each kind of caller.
+pub(super) fn rates(t: &Table<'_, '_>) -> Rates {
+    let usual = Rates::default();
+    let read = |key: &'static str, usual: Rate| {
+        let Some(inner) = t.table(key) else { return usual };
+        let (per_second, burst) =
+            (inner.need_int("per_second", 1..=MOST_A_SECOND), inner.need_int("burst", 1..=MOST_A_SECOND));
+        inner.done();
+        let read = per_second.and_then(NonZeroU32::new).zip(burst.and_then(NonZeroU32::new));
+        read.map_or(usual, |(per_second, burst)| Rate { per_second, burst })
+    };
+    let rates = Rates {
+        citizen: read("citizen", usual.citizen),
+        window: read("window", usual.window),
+        system: read("system", usual.system),
+        peer: read("peer", usual.peer),
+    };
+    t.done();
+    rates
 }
 
 #[derive(Clone, Copy, Debug)]

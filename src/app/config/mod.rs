@@ -9,6 +9,7 @@ mod sources;
 
 use std::path::{Path, PathBuf};
 
+use crate::gateway::pace::Rates;
 use crate::gateway::rooms::{ListsRequired, PeopleRules};
 use crate::terms::Mistakes;
 use crate::terms::strict_toml::{File, Table};
@@ -57,6 +58,7 @@ pub struct Config {
     /// Revocation and status lists fetched in the background; none when absent.
     pub statuses: Statuses,
     pub limits: Limits,
+    pub rates: Rates,
 }
 
 impl Config {
@@ -183,6 +185,7 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
     let enrolment = root.table("enrolment").map(|t| Enrolment::read(&t, base));
     let systems: Vec<_> = root.tables("system").iter().map(|t| System::read(t, base)).collect();
     let limits = root.table("limits").map_or_else(Limits::default, |t| Limits::read(&t));
+    let rates = root.table("rates").map_or_else(Rates::default, |t| gateway::rates(&t));
     let statuses = Statuses::read(root, base);
     let people = super::people::read(root, base);
     let (policies, catalogue) = (root.str("policies").map(at), root.str("catalogue").map(at));
@@ -217,6 +220,7 @@ fn read(root: &Table<'_, '_>, base: &Path) -> Option<Config> {
         systems: systems.into_iter().collect::<Option<_>>()?,
         statuses,
         limits,
+        rates,
     })
 }
 

@@ -67,6 +67,9 @@ fn config(world: &World, gateway: usize) -> Result<String, String> {
          [gateway]\nid = {:?}\nname = {:?}\ndivision = {:?}\ndata = \"data\"\nstore = {:?}\nenquiry = \"12345\"\n\n\
          [listen]\napi = \"{}\"\nlog = \"{}\"\nadmin = \"{}\"\nmetrics = \"{}\"\n\n\
          [limits]\nfilings = 1000\n\n\
+         # One citizen and one window stand for a whole region here.\n\
+         [rates]\ncitizen = {{ per_second = 10000, burst = 20000 }}\nwindow = {{ per_second = 10000, burst = 20000 }}\n\
+         system = {{ per_second = 10000, burst = 20000 }}\npeer = {{ per_second = 10000, burst = 20000 }}\n\n\
          [tls]\ncertificate = \"certs/tls.pem\"\nkey = \"certs/tls.key\"\nclient_anchors = \"authorities/clients.pem\"\n\n",
         plan.name,
         plan.id,

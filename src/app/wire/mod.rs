@@ -29,6 +29,7 @@ use crate::gateway::log_state::LogState;
 use crate::gateway::lookup::changed::Askers;
 use crate::gateway::material::Materials;
 use crate::gateway::orders;
+use crate::gateway::pace::{Paces, Waiting};
 use crate::gateway::registry;
 use crate::gateway::rooms::{
     ArchiveState, Envelope, Me, Peer, Peers, Rooms, Secrets, Stamp, System, SystemKind, Window,
@@ -147,6 +148,8 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
         materials,
         certificate_status: Arc::new(CertificateStatus::new(asked, answers)),
         statuses: ArcSwap::from_pointee(kept),
+        paces: ArcSwap::from_pointee(Paces::new(&config.rates)),
+        waiting: Waiting::default(),
         strangers: Strangers::default(),
         peers: ArcSwap::from_pointee(peers),
         names: names(config, &directory),

@@ -96,6 +96,13 @@ async fn answered(rooms: Arc<Rooms>, request: Request<Body>, connection: Connect
             {
                 return told(&worded(flood), None);
             }
+            let caller = match (&who.0, &who.1) {
+                (Terminal::Unknown, Some(person)) => person.subject.clone(),
+                (terminal, _) => terminal.word(&rooms),
+            };
+            if !rooms.waiting.is_told(&trace, &caller, &refusal) {
+                return told(&refusal, None);
+            }
             let leaf = ledger::deny(&rooms, &trace, who.1.as_ref(), &who.0, &refusal).await;
             match leaf {
                 Ok(index) => told(&refusal, Some(index)),
@@ -154,6 +161,10 @@ async fn handle(
     let mut terminal = Terminal::recognise(rooms, &connection.client, trace.at)?;
     terminal.tells(input::header(request.headers(), PLACE))?;
     who.0 = terminal.clone();
+    match &terminal {
+        Terminal::Outlet { contract, terminal } => entrusted::counted(rooms, contract, terminal)?,
+        other => rooms.paces.load().terminal(other)?,
+    }
     let url = format!("https://{}{path}", host.authority());
     let method = request.method().as_str().to_owned();
     let mut asked = Asked {
@@ -189,6 +200,7 @@ async fn handle(
             (asked.caller, asked.subject, asked.errand) = (caller, subject, errand);
             who.1 = asked.caller.clone();
             let caller = required(asked.caller.clone())?;
+            rooms.paces.load().person(&caller)?;
             asked.terminal.takes(&caller)?;
             if asked.errand.is_some() && !takes_errand(found.route.call) {
                 return Err(Refusal::new(&OTHER_ERRAND, "this is done with one's own token"));
