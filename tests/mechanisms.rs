@@ -430,6 +430,13 @@ async fn items_at_a_window(federation: &Federation) {
     let at = config.find("[[window]]").expect("a window");
     let end = config[at..].find("\n\n").map_or(config.len(), |end| at + end);
     let with = |items: &str| format!("{}\n{items}\n{}", &config[..end], &config[end..]);
+    let today = tongban::terms::UnixMillis::now().day();
+    let mut weekdays = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    weekdays.rotate_left(usize::from(today.weekday() - 1));
+    let hours = |day: &str, from: &str, to: &str| {
+        format!("[[window.hours]]\ndays = [\"{day}\"]\nfrom = \"{from}\"\nto = \"{to}\"\n")
+    };
+    let open = |closed: &str| format!("{closed}{}", hours(weekdays[0], "00:00", "24:00"));
     let item = |code: &str, days: &str| format!("[[window.item]]\ncode = \"{code}\"\n{days}");
     for (what, items, want) in [
         ("the item", item(HOUSEHOLD, ""), (202, "")),
@@ -437,6 +444,9 @@ async fn items_at_a_window(federation: &Federation) {
         ("not any more", item(HOUSEHOLD, "to = \"2026-01-01\""), (403, "TB-GW-0303")),
         ("not yet", item(HOUSEHOLD, "from = \"2099-01-01\""), (403, "TB-GW-0303")),
         ("nothing at all", "item = []".to_owned(), (403, "TB-GW-0303")),
+        ("in its hours", open(""), (202, "")),
+        ("on a day off", open(&format!("closed = [\"{today}\"]\n")), (403, "TB-GW-0305")),
+        ("on another day of the week", hours(weekdays[1], "00:00", "24:00"), (403, "TB-GW-0305")),
     ] {
         files.write("tongban.toml", &with(&items));
         files.taken();
@@ -450,6 +460,8 @@ async fn items_at_a_window(federation: &Federation) {
         (item("002009999000", ""), "is not in the catalogue"),
         (item(HOUSEHOLD, "from = \"2026-02-01\"\nto = \"2026-01-01\""), "before the first day"),
         (item(HOUSEHOLD, "until = \"2026-01-01\""), "until"),
+        (hours("mon", "17:00", "09:00"), "is not after"),
+        ("closed = [\"2026-10-01\"]\n".to_owned(), "there are none"),
     ] {
         files.write("tongban.toml", &with(&items));
         let (done, told) = files.reload();

@@ -42,7 +42,7 @@ use crate::identity::pairwise::PairwiseKey;
 use crate::identity::revocation::Revocations;
 use crate::licences::TimeBasis;
 use crate::lookups::Lookups;
-use crate::partners::{Contracts, Rates, Stopped};
+use crate::partners::{Contracts, Hours, Rates, Stopped};
 use crate::policy::PolicyBook;
 use crate::store::Store;
 use crate::terms::refusal::tolds;
@@ -83,6 +83,8 @@ pub struct Window {
     pub org: Option<String>,
     /// Items it takes, where it does not take every item whose scope reaches it.
     pub items: Option<Vec<Stationed>>,
+    /// When it takes filings, where the gateway is to see to it; a hall closes its own doors.
+    pub hours: Option<Hours>,
 }
 
 /// A key with the certificates that vouch for it.
@@ -276,11 +278,11 @@ pub struct Rooms {
     pub certificate_status: Arc<CertificateStatus>,
     /// Revocation and status lists from configured addresses.
     pub statuses: ArcSwap<Statuses>,
-    /// Refusals of people whom nobody knows.
-    pub strangers: Strangers,
     /// How fast each caller may ask, and who was told to wait.
     pub paces: ArcSwap<Paces>,
     pub waiting: Waiting,
+    /// Refusals of people whom nobody knows.
+    pub strangers: Strangers,
     pub directory: ArcSwap<Directory>,
     pub issuers: ArcSwap<IssuerBook>,
     /// Tokens judged a moment ago.
@@ -415,11 +417,11 @@ impl Rooms {
         gauges.insert("tongban_log_minimum_index", self.log.minimum() as i64);
         gauges.insert("tongban_archive_waiting", self.log_archive.waiting() as i64);
         gauges.insert("tongban_strangers_unlogged", self.strangers.unlogged() as i64);
-        gauges.insert("tongban_log_healthy", i64::from(self.log.takes_entries().await.is_ok()));
-        if let Some(is_met) = self.log_state.quorum() {
         let (refused, unlogged) = self.waiting.counts();
         gauges.insert("tongban_too_fast", refused as i64);
         gauges.insert("tongban_too_fast_unlogged", unlogged as i64);
+        gauges.insert("tongban_log_healthy", i64::from(self.log.takes_entries().await.is_ok()));
+        if let Some(is_met) = self.log_state.quorum() {
             gauges.insert("tongban_log_witnessed", i64::from(is_met));
             gauges.insert("tongban_log_contradicted", i64::from(self.log_state.is_contradicted()));
         }

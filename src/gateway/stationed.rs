@@ -1,5 +1,6 @@
-//! Which items a window takes, and on which days (进驻): a department moves an item into a hall from one day on, and out of it.
+//! Which items a window takes, on which days (进驻) and at what hours: a department moves an item into a hall from one day on, and out of it.
 
+use crate::partners::Hours;
 use crate::terms::refusal::tolds;
 use crate::terms::{Day, ItemCode, Next, Refusal, UnixMillis};
 
@@ -9,6 +10,11 @@ tolds! {
         "该事项未进驻本窗口，或不在进驻期内，请到其他窗口办理。",
         "This window does not take this item, or not on this day: go to another window.",
         Next::GoToWindow;
+    /// The window takes no filings at this time.
+    pub const CLOSED = "TB-GW-0305", 403,
+        "现在不在本窗口的服务时间内，请在服务时间来办理，或在网上申请。",
+        "This window is closed now: come in its hours, or file online.",
+        Next::TryLater;
 }
 
 /// An item at a window.
@@ -41,6 +47,17 @@ pub fn ask(list: Option<&[Stationed]>, item: ItemCode, now: UnixMillis) -> Resul
     let day = |day: Option<Day>| day.map_or_else(|| "..".to_owned(), |day| day.to_string());
     let days: Vec<_> = of_item.iter().map(|one| format!("{}/{}", day(one.from), day(one.to))).collect();
     Err(if days.is_empty() { refusal } else { refusal.with("days", days) })
+}
+
+/// Asks whether a window is open; one without hours is.
+///
+/// # Errors
+/// `TB-GW-0305`.
+pub fn open(hours: Option<&Hours>, now: UnixMillis) -> Result<(), Refusal> {
+    match hours.is_none_or(|hours| hours.is_open(now)) {
+        true => Ok(()),
+        false => Err(Refusal::new(&CLOSED, "outside the window's hours")),
+    }
 }
 
 #[cfg(test)]

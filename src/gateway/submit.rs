@@ -127,6 +127,7 @@ async fn allowed(placed: Placed, rooms: &Rooms) -> Result<Allowed, Refusal> {
     let catalogue = rooms.catalogue.load_full();
     let item = catalogue.item(known.filing.request.item)?;
     if let Terminal::Window(window) = &known.terminal {
+        stationed::open(window.hours.as_ref(), now)?;
         stationed::ask(window.items.as_deref(), item.code, now)?;
     }
     let outlet = match &known.terminal {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::terms::strict_toml::Table;
 use crate::terms::words::words;
 use crate::terms::{Day, IdentifierError, UnixMillis};
 
@@ -63,7 +64,7 @@ pub struct Span {
     pub to: TimeOfDay,
 }
 
-/// When an outlet is open.
+/// When an outlet or a window is open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hours {
     pub spans: Vec<Span>,
@@ -72,6 +73,29 @@ pub struct Hours {
 }
 
 impl Hours {
+    /// Reads the `hours` tables and the `closed` days of an outlet or window; without spans where it has none. `None` where one
+    /// of them cannot be read.
+    pub fn read(table: &Table<'_, '_>) -> Option<Self> {
+        let closed = table.list("closed", "a date, e.g. 2026-12-31").unwrap_or_default();
+        let mut hours = Self { spans: Vec::new(), closed };
+        let mut good = true;
+        for inner in table.tables("hours") {
+            let days = inner.need_words::<Weekday>("days");
+            let from = inner.need_parse::<TimeOfDay>("from", "a time of day, e.g. 09:00");
+            let to = inner.need_parse::<TimeOfDay>("to", "a time of day up to 24:00");
+            inner.done();
+            let (Some(days), Some(from), Some(to)) = (days, from, to) else {
+                good = false;
+                continue;
+            };
+            if to <= from {
+                inner.wrong("to", "is not after `from`", "split hours over midnight into two entries");
+            }
+            hours.spans.push(Span { days, from, to });
+        }
+        good.then_some(hours)
+    }
+
     pub fn is_open(&self, now: UnixMillis) -> bool {
         let day = now.day();
         if self.closed.contains(&day) {

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use super::acts::Act;
 use super::contract::{Contract, Limits, MandatePaper, OutletId, Rate, Terminal, TerminalId};
-use super::hours::{Hours, Span, TimeOfDay, Weekday};
+use super::hours::Hours;
 use super::masking::{Keep, Masking};
 use crate::terms::strict_toml::{File, Table};
 use crate::terms::{CreditCode, Day, ItemCode, Mistakes, OutletKind, RegionCode};
@@ -195,26 +195,11 @@ fn read_terminals(table: &Table<'_, '_>, seen: &mut BTreeMap<TerminalId, usize>)
 }
 
 fn read_hours(table: &Table<'_, '_>) -> Option<Hours> {
-    let mut hours = Hours { spans: Vec::new(), closed: table.list("closed", DAY_FORM).unwrap_or_default() };
-    let mut good = true;
-    for inner in table.tables("hours") {
-        let days = inner.need_words::<Weekday>("days");
-        let from = inner.need_parse::<TimeOfDay>("from", "a time of day, e.g. 09:00");
-        let to = inner.need_parse::<TimeOfDay>("to", "a time of day up to 24:00");
-        inner.done();
-        let (Some(days), Some(from), Some(to)) = (days, from, to) else {
-            good = false;
-            continue;
-        };
-        if to <= from {
-            inner.wrong("to", "is not after `from`", "split hours over midnight into two entries");
-        }
-        hours.spans.push(Span { days, from, to });
-    }
-    if hours.spans.is_empty() && good {
+    let hours = Hours::read(table)?;
+    if hours.spans.is_empty() {
         table.wrong("hours", "there are none", "write a [[contract.hours]] with days, from and to");
     }
-    good.then_some(hours)
+    Some(hours)
 }
 
 fn read_masking(table: &Table<'_, '_>) -> Option<Masking> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::keys::{KeyPair, fingerprint};
 use crate::gateway::stationed::Stationed;
+use crate::partners::Hours;
 use crate::terms::strict_toml::Table;
 use crate::terms::words::words;
 use crate::terms::{CreditCode, Day, RegionCode};
@@ -23,6 +24,8 @@ pub struct Window {
     pub certificate: String,
     /// Items it takes; every item whose scope reaches it when absent.
     pub items: Option<Vec<Listed>>,
+    /// When it takes filings; at any time when absent.
+    pub hours: Option<Hours>,
 }
 
 /// An item at a window, and the line that says so.
@@ -53,6 +56,14 @@ impl Window {
         }
         let certificate = fingerprint(t, "certificate");
         let org = t.str("org").map(str::to_owned);
+        let hours = (t.has("hours") || t.has("closed")).then(|| Hours::read(t));
+        if hours.as_ref().is_some_and(|hours| hours.as_ref().is_some_and(|hours| hours.spans.is_empty())) {
+            t.wrong(
+                "hours",
+                "there are none",
+                "write a [[window.hours]] with days, from and to, or leave `closed` out",
+            );
+        }
         let items: Option<Vec<_>> = t.has("item").then(|| t.tables("item").iter().map(Listed::read).collect());
         t.done();
         let items = match items {
@@ -66,6 +77,10 @@ impl Window {
             org,
             certificate: certificate?,
             items,
+            hours: match hours {
+                Some(hours) => Some(hours?),
+                None => None,
+            },
         })
     }
 }

@@ -252,6 +252,7 @@ pub fn windows(config: &Config) -> Result<HashMap<Digest, Window>, Wrong> {
             region: window.region,
             org: window.org.clone(),
             items: window.items.as_ref().map(|list| list.iter().map(|listed| listed.one).collect()),
+            hours: window.hours.clone(),
         };
         Ok((digest(&window.certificate)?, known))
     });
