@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::gm::Roots;
 use super::logset;
+use crate::audit::evidence::index::PSEUDONYMS;
 use crate::audit::{AuditError, Committed, Kind};
 use crate::gateway::{Rooms, ledger, stopped};
 use crate::store::{StoreError, head, news};
@@ -99,7 +100,8 @@ pub async fn index(rooms: &Rooms, now: UnixMillis) -> Result<Committed, AuditErr
         Ok(None) => return Err(unknown(&"too many of them, or a broken key")),
         Err(error) => return Err(unknown(&error)),
     };
-    let line = ledger::line(rooms, Kind::Index, now);
+    let print = [(PSEUDONYMS, rooms.pseudonyms.print())];
+    let line = ledger::facts(ledger::line(rooms, Kind::Index, now), &print);
     let line = match set.heads().len() {
         1 => line,
         _ => set.write(line).ok_or_else(|| unknown(&"a name that is no plain word"))?,

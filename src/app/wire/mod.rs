@@ -1,5 +1,6 @@
 //! From a configuration to rooms that work together: every file is read here, once, and every mistake is named.
 
+mod keys;
 mod log;
 
 use std::collections::HashMap;
@@ -13,9 +14,8 @@ use tokio::sync::{Notify, broadcast};
 use super::config::{AuditorKind, Config, SealKey, Stamp as StampFiles, SystemKind as Kind};
 use super::snapshot::Snapshot;
 use super::statuses;
-use crate::audit::Pseudonymiser;
 use crate::catalogue::Catalogue;
-use crate::exchange::{Key, Vault, records};
+use crate::exchange::{Vault, records};
 use crate::federation::Directory;
 use crate::gateway::about_me;
 use crate::gateway::certificate_status::CertificateStatus;
@@ -105,7 +105,8 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
     } = snapshot;
     let store = store(config).await?;
     let log = log::log(config, &store).await?;
-    let pseudonym_key = Key::read_or_make(&shared.join("pseudonym.key")).map_err(|e| e.to_string())?;
+    let is_first = keys::is_first(&log, &store).await?;
+    let pseudonyms = keys::pseudonyms(&shared.join("pseudonym.key"), is_first, &log, now)?;
     let (folder, archive) = (data.join("decisions"), data.join("policies"));
     let decisions = Arc::new(Decisions::open(&folder).map_err(|e| wrong(&folder, e))?);
     archive::keep(&archive, &policies).map_err(|e| wrong(&archive, e))?;
@@ -116,7 +117,7 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
     let answers = responders::kept(&responders::file(&data.join("statuses")), &asked.issuers, now);
     let rates = Rates::new(&contracts);
     let services = Issuers::new(service_anchors(&directory)).map_err(|e| e.to_string())?;
-    let master = Key::read_or_make(&shared.join("master.key")).map_err(|e| e.to_string())?;
+    let master = keys::kept(&shared.join("master.key"), is_first)?;
     let secrets = Secrets::derive(&master).map_err(|e| e.to_string())?;
     Ok(Arc::new(Rooms {
         leaving: std::sync::atomic::AtomicBool::new(false),
@@ -133,7 +134,7 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
         vault: Vault::open(&shared.join("vault")).map_err(|e| e.to_string())?,
         master,
         log,
-        pseudonyms: Pseudonymiser::new(pseudonym_key.octets(), year(now)),
+        pseudonyms,
         catalogue: ArcSwap::new(catalogue),
         policies: PolicyBook::new(policies).kept_by(decisions.clone()),
         decisions,

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::check::{Check, Proven};
+use super::index::Map;
 use super::own::Own;
-use super::{MANIFEST, Manifest, checkpoint_path, entry_path, index};
+use super::{LogPart, MANIFEST, Manifest, checkpoint_path, entry_path, index};
+use crate::audit::checkpoint::SignedCheckpoint;
 use crate::audit::entry::{Receipt, Role};
 use crate::audit::verify::{Question, Verdict};
 use crate::audit::{Kind, Pseudonym};
@@ -63,7 +65,8 @@ impl Check<'_> {
                 format!("no index entry of {} covers the case: later entries may have been left out", own.part.origin);
             return self.fault(Question::Complete, Verdict::Undecided, MANIFEST, None, what);
         };
-        let Some((map, (cases, root))) = own.map().and_then(|map| Some((map, index::read(&map.bytes)?))) else {
+        let Some((map, Map { cases, root, .. })) = own.map().and_then(|map| Some((map, index::read(&map.bytes)?)))
+        else {
             let what = "the index entry is missing, or is none";
             return self.fault(Question::Complete, Verdict::Disproven, MANIFEST, Some(part.entry), what);
         };
@@ -101,9 +104,25 @@ impl Check<'_> {
         }
         let origin = &own.part.origin;
         self.report.notes.push(match last {
-            Some(_) => format!("{origin} 中办件链截至 {at} 完备 the case's chain is complete there as of that time"),
+            Some(_) => format!(
+                "{origin} 中办件链截至 {at} 完备（以其办件索引为准，核验整份日志可重算索引） the case's chain is complete there as of that time, as the \
+                 log's map of cases says: a verification of the whole log makes the map again"
+            ),
             None => format!("截至 {at}，{origin} 中无该办件 no entry of the case was there as of that time"),
         });
+    }
+
+    /// A peer's entries are the ones that our receipts name, whoever saw its log; a reader is told who did not.
+    fn peer_witnessed(&mut self, part: &LogPart, signed: &SignedCheckpoint) {
+        let Some(policy) = self.by.policy else { return };
+        let by = signed.cosigned_by(policy.witnesses.witnesses()).unwrap_or_default();
+        if !policy.witnesses.is_met(|place| by.iter().any(|by| by.key == place)) {
+            self.report.notes.push(format!(
+                "对端日志未达见证法定数 {} is a peer's log, and the quorum of the policy did not cosign it: its entries are the ones \
+                 that the receipts name, and no more is shown of it",
+                part.origin
+            ));
+        }
     }
 
     /// What our entries say is in a peer's log is there, and nothing else of it.
@@ -133,7 +152,9 @@ impl Check<'_> {
                 unpinned.insert(part.origin.clone());
                 continue;
             }
-            if let Some((_, proven)) = self.half(log, part, open) {
+            if let Some((signed, proven)) = self.half(log, part, open) {
+                proven.iter().for_each(|entry| self.readable(entry, &entry.path));
+                self.peer_witnessed(part, &signed);
                 theirs.extend(proven.into_iter().map(|entry| ((part.origin.clone(), entry.index), entry.leaf)));
             }
         }

@@ -7,6 +7,7 @@ use super::{LogPart, MANIFEST, Manifest, VERSION, anchor_path, checkpoint_path, 
 use crate::audit::Pseudonym;
 use crate::audit::checkpoint::{self, CheckpointError, SignedCheckpoint};
 use crate::audit::entry::{CaseKeys, EntryHead, Unjudged};
+use crate::audit::logset::MAX_LOGS;
 use crate::audit::merkle::leaf_hash;
 use crate::audit::note::{MAX_NOTE, NoteError, VerifierKey};
 use crate::audit::proof::TlogProof;
@@ -16,8 +17,10 @@ use crate::terms::{CaseNo, Digest, UnixMillis};
 use crate::trust::asic::{self, AsicError, Open};
 use crate::trust::certificate::Certificate;
 
-/// Largest manifest, in octets.
-const MAX_MANIFEST: u64 = 64 << 20;
+/// Largest manifest, in octets: that of as many entries as a bundle holds has 5 MiB.
+const MAX_MANIFEST: u64 = 16 << 20;
+/// Most logs in it: a set of replicas, and as many peers as a case may meet.
+const MAX_PARTS: usize = 2 * MAX_LOGS;
 /// Largest entry and proof, in octets.
 const MAX_SMALL: u64 = 2 * MAX_NOTE as u64;
 
@@ -119,6 +122,11 @@ impl Check<'_> {
                 return self.fault(Question::Integrity, Verdict::Disproven, MANIFEST, None, error.to_string());
             }
         };
+        let listed: usize = manifest.logs.iter().map(|part| part.entries.len()).sum();
+        if manifest.logs.len() > MAX_PARTS || listed > open.files.len() {
+            let what = "more logs or entries than there are files";
+            return self.fault(Question::Integrity, Verdict::Disproven, MANIFEST, None, what);
+        }
         if let Some(what) = twice(&manifest) {
             return self.fault(Question::Integrity, Verdict::Disproven, MANIFEST, None, what);
         }

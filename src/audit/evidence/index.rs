@@ -16,6 +16,7 @@ use crate::terms::Digest;
 /// Names of the facts of an `index` entry.
 pub const CASES: &str = "cases";
 pub const ROOT: &str = "root";
+pub const PSEUDONYMS: &str = "pseudonyms";
 
 /// The last entry of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,8 +115,17 @@ impl Nodes for Leaves {
     }
 }
 
-/// What an `index` entry says: number of cases and root.
-pub fn read(entry: &[u8]) -> Option<(u64, Digest)> {
+/// What an `index` entry says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Map {
+    pub cases: u64,
+    pub root: Digest,
+    /// Which key made the pseudonyms of its cases ([`Pseudonymiser::print`](crate::audit::Pseudonymiser::print)).
+    pub pseudonyms: Option<Pseudonym>,
+}
+
+/// Reads an `index` entry.
+pub fn read(entry: &[u8]) -> Option<Map> {
     #[derive(Deserialize)]
     struct Raw {
         facts: Facts,
@@ -124,9 +134,11 @@ pub fn read(entry: &[u8]) -> Option<(u64, Digest)> {
     struct Facts {
         cases: String,
         root: Digest,
+        pseudonyms: Option<String>,
     }
-    let Raw { facts } = serde_json::from_slice(entry).ok()?;
-    Some((facts.cases.parse().ok()?, facts.root))
+    let Raw { facts: Facts { cases, root, pseudonyms } } = serde_json::from_slice(entry).ok()?;
+    let pseudonyms = pseudonyms.map(|print| print.parse()).transpose().ok()?;
+    Some(Map { cases: cases.parse().ok()?, root, pseudonyms })
 }
 
 #[cfg(test)]

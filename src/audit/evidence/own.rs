@@ -3,7 +3,7 @@
 
 use super::check::{Check, Proven};
 use super::earlier::{is_past, others};
-use super::{LogPart, MANIFEST, Manifest, checkpoint_path, entry_path};
+use super::{LogPart, MANIFEST, Manifest, checkpoint_path, entry_path, index};
 use crate::audit::Kind;
 use crate::audit::checkpoint::SignedCheckpoint;
 use crate::audit::logset::Head;
@@ -81,7 +81,19 @@ impl Check<'_> {
                 }
             }
         }
+        self.one_key(&owns);
         (owns, asked)
+    }
+
+    /// The maps of all logs are of pseudonyms made with one key: under another the case has another name.
+    fn one_key(&mut self, owns: &[Own<'_>]) {
+        let maps = owns.iter().filter_map(Own::map);
+        let mut prints = maps.filter_map(|map| Some((map, index::read(&map.bytes)?.pseudonyms?)));
+        let Some((_, print)) = prints.next() else { return };
+        if let Some((map, _)) = prints.find(|(_, other)| *other != print) {
+            let what = "the pseudonyms of this log are made with another key: the case has another name in it";
+            self.fault(Question::Complete, Verdict::Disproven, &map.path, Some(map.index), what);
+        }
     }
 
     /// A log in the bundle is no older than another one says that it was, and the same one.

@@ -29,10 +29,14 @@ impl Check<'_> {
         let of_export = |kind| matches!(kind, Kind::AuditExport | Kind::Index);
         let asked = own.entries.iter().filter(|entry| entry.head.as_ref().is_none_or(|head| !of_export(head.kind)));
         let asked: Vec<&Proven> = asked.collect();
+        let (path, signed) = (anchor_path(own.log), &own.signed);
         if self.by.time_authorities.is_empty() || asked.is_empty() {
+            let octets = own.part.anchor.as_ref().map(|_| open.archive.read(&path, MAX_ANCHOR as u64));
+            if octets.is_some_and(|octets| octets.is_ok_and(|octets| Anchor::parse(&octets).is_err())) {
+                self.fault(Question::Integrity, Verdict::Disproven, &path, None, "not a time-stamp over a checkpoint");
+            }
             return;
         }
-        let (path, signed) = (anchor_path(own.log), &own.signed);
         let Some(part) = &own.part.anchor else {
             let what = "no time-stamp over the log covers the case";
             return self.fault(Question::Anchored, Verdict::Undecided, &path, None, what);

@@ -335,8 +335,17 @@ fn a_manifest_says_nothing_twice_and_nothing_strange() {
         files.extend(halves.iter().enumerate().flat_map(|(log, half)| half.files(log)));
         judge(seal(&files))
     };
-    let changes: [(&str, Change, u8); 6] = [
+    let changes: [(&str, Change, u8); 8] = [
         ("as it is", |_| {}, 0),
+        ("more entries than files", |told| told["logs"][0]["entries"] = (0..99).collect(), 1),
+        (
+            "more logs than there are",
+            |told| {
+                let first = told["logs"][0].clone();
+                told["logs"] = vec![first; 1_000].into();
+            },
+            1,
+        ),
         (
             "an entry twice",
             |told| {

@@ -21,10 +21,11 @@ use super::prune;
 use super::segment::{self, Chain, HEADER_LEN, SEGMENT_ENTRIES, Tail, Visitor, Walked};
 use crate::audit::checkpoint::{Checkpoint, SignedCheckpoint};
 use crate::audit::entry::{EntryHead, Role};
+use crate::audit::evidence::index::{self, Map};
 use crate::audit::logset::LogSet;
 use crate::audit::merkle;
 use crate::audit::tile::Tiled;
-use crate::audit::{AuditError, Kind};
+use crate::audit::{AuditError, Kind, Pseudonym};
 use crate::terms::Digest;
 
 /// Bytes after the last good footer that are looked at: more than a batch can have.
@@ -42,6 +43,8 @@ pub struct Recovery {
     pub unanswered: Vec<(u64, Digest)>,
     /// The logs of all replicas, as this one named them last.
     pub set: Option<LogSet>,
+    /// Which key made the pseudonyms, as the last map of cases says.
+    pub pseudonyms: Option<Pseudonym>,
 }
 
 pub(super) struct Opened {
@@ -268,8 +271,9 @@ struct Rebuild<'a> {
     hashes: [Vec<u8>; MAX_LEVELS],
     offsets: Vec<u32>,
     report: Recovery,
-    /// A set of logs in the batch that is read.
+    /// What the batch that is read says of logs and pseudonyms.
     set: Option<LogSet>,
+    pseudonyms: Option<Pseudonym>,
     error: Option<std::io::Error>,
 }
 
@@ -284,6 +288,7 @@ impl<'a> Rebuild<'a> {
             offsets: Vec::new(),
             report: Recovery::default(),
             set: None,
+            pseudonyms: None,
             error: None,
         }
     }
@@ -298,7 +303,7 @@ impl<'a> Rebuild<'a> {
     /// Forgets the batch that did not hold.
     fn forget(&mut self) {
         self.cases.forget();
-        self.set = None;
+        (self.set, self.pseudonyms) = (None, None);
         self.offsets.clear();
         self.hashes.iter_mut().for_each(Vec::clear);
     }
@@ -319,6 +324,11 @@ impl Visitor for Rebuild<'_> {
         {
             self.set = Some(set);
         }
+        if head.kind == Kind::Index
+            && let Some(Map { pseudonyms: Some(print), .. }) = index::read(bytes)
+        {
+            self.pseudonyms = Some(print);
+        }
         match (head.kind.role(), head.of) {
             (Role::Intent, _) => self.cases.open_intent(*leaf, index),
             (Role::Closing, Some(of)) => self.cases.close_intent(of),
@@ -335,6 +345,7 @@ impl Visitor for Rebuild<'_> {
     fn batch(&mut self, _: &Chain) {
         self.cases.keep();
         self.report.set = self.set.take().or_else(|| self.report.set.take());
+        self.report.pseudonyms = self.pseudonyms.take().or(self.report.pseudonyms);
         self.bundles.append(&mut self.offsets);
         let mut repaired = false;
         for (level, hashes) in self.hashes.iter_mut().enumerate().filter(|(_, hashes)| !hashes.is_empty()) {

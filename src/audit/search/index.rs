@@ -251,7 +251,8 @@ impl Index {
         let words = wanted(filter);
         let limit = page.limit.min(i64::MAX as usize) as i64;
         let (joined, binds) = joined(&words, filter);
-        let within = [page.from as i64, size.min(i64::MAX as u64) as i64];
+        // What it has beyond its own end is read in the log.
+        let within = [page.from as i64, size.min(indexed).min(i64::MAX as u64) as i64];
         let mut count = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(format!("SELECT COUNT(*) {joined}")));
         let mut rows = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(format!(
             "SELECT at0 {joined} ORDER BY at0 LIMIT {limit} OFFSET {}",

@@ -13,7 +13,7 @@ use crate::audit::FastMap;
 use crate::audit::anchor;
 use crate::audit::checkpoint::{CheckpointError, SignedCheckpoint};
 use crate::audit::entry::{CaseLink, EntryHead, Kind, Pseudonym, Role, Unjudged};
-use crate::audit::evidence::index;
+use crate::audit::evidence::index::{self, Map};
 use crate::audit::logset::LogSet;
 use crate::audit::merkle::Frontier;
 use crate::audit::note::NoteError;
@@ -43,6 +43,8 @@ pub struct Judge<'o> {
     pub(super) promises: BTreeMap<u64, Vec<(String, Digest, Question)>>,
     /// `seq`, leaf and index of each case's last entry.
     cases: FastMap<Pseudonym, (u32, Half, u64)>,
+    /// Which key made the pseudonyms, as the last map says.
+    pseudonyms: Option<Pseudonym>,
     /// Leaves hashed for maps so far, and maps that were not computed again.
     map_work: u64,
     maps_skipped: u64,
@@ -74,6 +76,7 @@ impl<'o> Judge<'o> {
             frontier: Frontier::new(),
             promises: BTreeMap::new(),
             cases: FastMap::default(),
+            pseudonyms: None,
             map_work: 0,
             maps_skipped: 0,
             cases_full: false,
@@ -297,9 +300,14 @@ impl<'o> Judge<'o> {
 
     /// The map of all cases is the one that the entries before it give.
     fn index(&mut self, bytes: &[u8], index: u64, place: Place<'_>) {
-        let Some((cases, root)) = index::read(bytes) else {
+        let Some(Map { cases, root, pseudonyms }) = index::read(bytes) else {
             return self.fault_at(Question::Content, Verdict::Disproven, place, Some(index), "an index without a map");
         };
+        if self.pseudonyms.is_some() && pseudonyms != self.pseudonyms {
+            let what = "the key of the pseudonyms is another one: cases go on under names that nobody can link";
+            self.fault_at(Question::Complete, Verdict::Disproven, place, Some(index), what);
+        }
+        self.pseudonyms = pseudonyms;
         self.map_work += self.cases.len() as u64;
         if self.cases_full || self.begun_before.is_some() || self.map_work > self.options.max_map_work {
             self.maps_skipped += 1;
@@ -355,7 +363,7 @@ impl<'o> Judge<'o> {
         let covered = self.entries_seen && self.gap.entries == 0 && self.frontier.size() == self.report.size;
         let note = note.filter(|_| is_proven && covered && self.options.keep_state)?;
         let (cases, intents) = (self.cases.clone(), self.intents.clone());
-        Some(State { note: note.to_vec(), last_ts: self.last_ts, cases, intents })
+        Some(State { note: note.to_vec(), last_ts: self.last_ts, pseudonyms: self.pseudonyms, cases, intents })
     }
 
     /// After the last entry: the report, and what the next verification can begin with.

@@ -1,7 +1,8 @@
 //! What a finished verification remembers, so that the next one begins where it ended.
 //!
 //! ```text
-//!  "TBVERIFY1\n" · length of the checkpoint 4 · checkpoint · last time 8
+//!  "TBVERIFY2\n" · length of the checkpoint 4 · checkpoint · last time 8
+//!  · which key made the pseudonyms 16 (zeros: not known)
 //!  · number of cases 8 · (case 16 · seq 4 · leaf 16 · index 8) …    the last entry of each case
 //!  · number of intents 8 · (leaf 32 · index 8 · time 8) … those still open
 //!  · SHA-256 of everything before 32
@@ -13,7 +14,9 @@ use crate::audit::Pseudonym;
 use crate::audit::note::MAX_NOTE;
 use crate::terms::Digest;
 
-const MAGIC: &[u8; 10] = b"TBVERIFY1\n";
+const MAGIC: &[u8; 10] = b"TBVERIFY2\n";
+
+const UNKNOWN: Pseudonym = Pseudonym([0; 16]);
 
 /// First half of a leaf hash: to name another entry with the same half takes 2^128 tries, and half the memory does.
 pub(super) type Half = [u8; 16];
@@ -30,6 +33,7 @@ pub struct State {
     /// The checkpoint's note.
     pub note: Vec<u8>,
     pub(super) last_ts: i64,
+    pub(super) pseudonyms: Option<Pseudonym>,
     pub(super) cases: FastMap<Pseudonym, (u32, Half, u64)>,
     pub(super) intents: FastMap<Digest, (u64, i64)>,
 }
@@ -41,6 +45,7 @@ impl State {
         out.extend_from_slice(&(self.note.len() as u32).to_le_bytes());
         out.extend_from_slice(&self.note);
         out.extend_from_slice(&self.last_ts.to_le_bytes());
+        out.extend_from_slice(&self.pseudonyms.unwrap_or(UNKNOWN).0);
         let mut cases: Vec<_> = self.cases.iter().collect();
         cases.sort_unstable();
         out.extend_from_slice(&(cases.len() as u64).to_le_bytes());
@@ -74,7 +79,9 @@ impl State {
         let len = u32::from_le_bytes(rest.take()?) as usize;
         let (note, tail) = rest.0.split_at_checked(len).filter(|_| len <= MAX_NOTE)?;
         rest.0 = tail;
-        let mut state = Self { note: note.to_vec(), last_ts: i64::from_le_bytes(rest.take()?), ..Self::default() };
+        let last_ts = i64::from_le_bytes(rest.take()?);
+        let pseudonyms = Some(Pseudonym(rest.take()?)).filter(|print| *print != UNKNOWN);
+        let mut state = Self { note: note.to_vec(), last_ts, pseudonyms, ..Self::default() };
         for _ in 0..u64::from_le_bytes(rest.take()?) {
             let (case, seq) = (Pseudonym(rest.take()?), u32::from_le_bytes(rest.take()?));
             state.cases.insert(case, (seq, rest.take()?, u64::from_le_bytes(rest.take()?)));
@@ -107,6 +114,7 @@ mod tests {
         fn a_state_reads_as_it_was_kept(
             note: Vec<u8>,
             last_ts: i64,
+            print: Option<[u8; 16]>,
             cases: Vec<([u8; 16], u32, [u8; 16], u64)>,
             intents: Vec<([u8; 32], u64, i64)>,
             flip: usize,
@@ -114,6 +122,7 @@ mod tests {
             let state = State {
                 note,
                 last_ts,
+                pseudonyms: print.map(Pseudonym).filter(|print| *print != UNKNOWN),
                 cases: cases.into_iter().map(|(c, s, l, i)| (Pseudonym(c), (s, l, i))).collect(),
                 intents: intents.into_iter().map(|(l, i, t)| (Digest(l), (i, t))).collect(),
             };

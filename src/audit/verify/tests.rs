@@ -535,6 +535,34 @@ fn no_entry_is_of_another_time_than_others_saw_it() {
     assert!(report.notes.iter().any(|note| note.contains("went back")), "{}", report.text());
 }
 
+/// With another key every case goes on under another name, in a chain that begins anew.
+#[test]
+fn the_pseudonyms_of_a_log_are_made_with_one_key() {
+    let print = |n: u8| (word("pseudonyms"), word(&Pseudonym([n; 16]).to_string()));
+    for (what, prints, want) in [
+        ("one key", [Some(1), Some(1)], Verdict::Proven),
+        ("named from the second map on", [None, Some(1)], Verdict::Proven),
+        ("another key", [Some(1), Some(2)], Verdict::Disproven),
+        ("not named any more", [Some(1), None], Verdict::Disproven),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Log::open(dir.path(), OpenOptions::new(signer())).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for with in prints {
+            let entry = Entry::new(Kind::Index, UnixMillis(10));
+            let entry = with.map(print).into_iter().fold(entry, |entry, (name, value)| entry.fact(name, value));
+            runtime.block_on(log.append_index(entry)).unwrap();
+        }
+        log.publish();
+        drop(log);
+        let report = verify(dir.path(), &options(), &mut |_, _| {});
+        assert_eq!(report.verdict(Question::Complete), want, "{what}: {}", report.text());
+        let log = Log::open(dir.path(), OpenOptions::new(signer())).unwrap();
+        let last = prints.into_iter().flatten().next_back().map(|n| Pseudonym([n; 16]));
+        assert_eq!(log.recovery().pseudonyms, last, "{what}");
+    }
+}
+
 #[test]
 fn a_map_that_was_not_computed_again_proves_nothing() {
     let dir = tempfile::tempdir().unwrap();

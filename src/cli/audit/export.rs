@@ -109,7 +109,7 @@ fn from_elsewhere(word: &str, args: &ExportArgs) -> Result<(), String> {
     let out = Unfinished::beside(&args.out)?;
     let own = evidence::gather(&*log, None, &key, &case).map_err(|e| e.to_string())?;
     let seal = Seal::Derived(Digest::of(own.checkpoint.as_bytes()).0);
-    let replicas = replicas::find(&keys, args)?;
+    let replicas = replicas::find(&key, &keys, args)?;
     keys.retain(|other| other.name() != key.name());
     let own = replicas::with(own, (&*log, &key), &replicas, &case, false)?;
     let behind = behind(args.decisions.iter().cloned(), &own)?;
@@ -147,7 +147,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), String> {
     };
     // First of all the place it goes to: what cannot be written is not put on record as taken.
     let out = Unfinished::beside(&args.out)?;
-    let replicas = replicas::find(&source.peer_keys, args)?;
+    let replicas = replicas::find(&key, &source.peer_keys, args)?;
     on_record(&source, &case, no, args)?;
     let folder = source.data.join("log");
     let log = SegmentFolder::new(folder.clone());
@@ -233,7 +233,7 @@ pub(super) fn case(word: &str, data: &Path) -> Result<(Pseudonym, Option<CaseNo>
 /// Never makes a key: one that is made now fits nothing.
 fn existing_key(file: &Path) -> Result<Key, String> {
     match file.is_file() {
-        true => Key::read_or_make(file).map_err(|e| format!("{}: {e}", file.display())),
+        true => Key::read(file).map_err(|e| format!("{}: {e}", file.display())),
         false => Err(format!("{}: 没有 · is not there", file.display())),
     }
 }

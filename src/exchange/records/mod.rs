@@ -160,6 +160,11 @@ pub async fn load(tx: &mut Tx, no: CaseNo) -> Result<Option<Record>, StoreError>
     row.as_ref().map(record).transpose()
 }
 
+/// Whether there is any case.
+pub async fn any(tx: &mut Tx) -> Result<bool, StoreError> {
+    Ok(sqlx::query("SELECT 1 FROM case_record LIMIT 1").fetch_optional(tx.run()).await?.is_some())
+}
+
 /// Whose cases to list.
 pub enum Whose<'a> {
     Subject(&'a str),

@@ -33,25 +33,28 @@ impl Key {
         Ok(Self(random()?))
     }
 
+    /// Reads the key file.
+    ///
+    /// # Errors
+    /// Also for none.
+    pub fn read(file: &Path) -> Result<Self, VaultError> {
+        let key = fs::read(file)?.try_into().map_err(|_| io::Error::other("the key file must hold 32 octets"))?;
+        Ok(Self(key))
+    }
+
     /// Reads the key file, or makes it (mode 0600) when there is none.
     pub fn read_or_make(file: &Path) -> Result<Self, VaultError> {
-        match fs::read(file) {
-            Ok(bytes) => {
-                let key = bytes.try_into().map_err(|_| io::Error::other("the key file must hold 32 octets"))?;
-                Ok(Self(key))
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let key = Self::generate()?;
-                let part = file.with_extension("part");
-                let mut out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-                out.write_all(&key.0)?;
-                out.sync_all()?;
-                fs::rename(&part, file)?;
-                sync_folder(file)?;
-                Ok(key)
-            }
-            Err(e) => Err(e.into()),
+        if file.try_exists()? {
+            return Self::read(file);
         }
+        let key = Self::generate()?;
+        let part = file.with_extension("part");
+        let mut out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        out.write_all(&key.0)?;
+        out.sync_all()?;
+        fs::rename(&part, file)?;
+        sync_folder(file)?;
+        Ok(key)
     }
 
     /// The key itself, for what is keyed by it but not encrypted.

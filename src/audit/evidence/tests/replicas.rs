@@ -14,6 +14,10 @@ fn nothing() -> (u64, Digest) {
 
 /// A log with so many entries of our case among those of others, its map of cases naming that head of the other one.
 fn grow(dir: &Path, log: usize, of_case: i64, other: (u64, Digest)) -> Half {
+    grow_with(dir, log, of_case, other, None)
+}
+
+fn grow_with(dir: &Path, log: usize, of_case: i64, other: (u64, Digest), print: Option<Word>) -> Half {
     let log_of = open(dir, LOGS[log]);
     let of = |n: i64, case: u8| {
         log_of.append_blocking(&event(n).case(Pseudonym([case; 16]))).unwrap();
@@ -25,6 +29,7 @@ fn grow(dir: &Path, log: usize, of_case: i64, other: (u64, Digest)) -> Half {
     let heads = LOGS.iter().zip(heads).map(|(name, (size, root))| Head { key: key(name), size, root });
     let set = LogSet::new(heads.collect()).unwrap();
     let index = set.write(Entry::new(Kind::Index, UnixMillis(1_771_000_001_000))).unwrap();
+    let index = print.into_iter().fold(index, |index, print| index.fact(Word::new(index::PSEUDONYMS).unwrap(), print));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(log_of.append_index(index)).unwrap();
     log_of.publish();
@@ -166,6 +171,20 @@ fn a_replicas_log_ends_no_earlier_than_another_one_says() {
         let own = grow(folder.path(), 0, 2, head(theirs.path(), 1, size));
         let report = judge_both(&with_proof(own, other.clone(), theirs.path()));
         assert_eq!(report.verdict(Question::Complete), want, "{what}: {}", report.text());
+    }
+}
+
+/// Under another key of the pseudonyms the case has another name, and no entry of it is found there.
+#[test]
+fn the_maps_of_all_logs_are_of_one_key() {
+    for (prints, want) in [([1, 1], Verdict::Proven), ([1, 2], Verdict::Disproven)] {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let dirs = folders.each_ref().map(tempfile::TempDir::path);
+        let print = |n: u8| Word::new(&Pseudonym([n; 16]).to_string()).unwrap();
+        let other = grow_with(dirs[1], 1, 0, nothing(), Some(print(prints[1])));
+        let own = grow_with(dirs[0], 0, 2, head(dirs[1], 1, other.part.size), Some(print(prints[0])));
+        let report = judge_both(&with_proof(own, other, dirs[1]));
+        assert_eq!(report.verdict(Question::Complete), want, "{}", report.text());
     }
 }
 

@@ -113,6 +113,46 @@ fn a_log_that_no_receipt_names_does_not_ride_along() {
     }
 }
 
+/// Whoever asks nothing about time is shown no octets for a time-stamp that are none.
+#[test]
+fn what_stands_for_a_time_stamp_is_one() {
+    let authority = Authority::new();
+    let half = logged(&[line(Kind::CaseEvent, AT)], AT);
+    let stamp = authority.stamp(&half.checkpoint, UnixMillis(AT)).to_string().into_bytes();
+    for (what, octets, want) in [("a time-stamp", stamp, 0), ("a paper", PAPER.to_vec(), 1)] {
+        let mut half = half.clone();
+        half.anchor = Some(octets);
+        half.part.anchor = Some(Earlier { size: half.part.size, proof: Vec::new() });
+        let report = judged(bundle(&half, |_, _| {}), &[key(OWN)], None);
+        assert_eq!(report.exit_code(), want, "{what}: {}", report.text());
+    }
+}
+
+/// A peer's lines are those that ours name, whoever saw its log; who did not is told.
+#[test]
+fn a_peers_log_without_its_witnesses_is_told() {
+    let (ours, _theirs, peer) = world();
+    let witness = signer("w.example");
+    let policy = format!("witness w {}\nquorum w\n", witness.verifier(KeyKind::Cosignature));
+    let policy = Pinned::parse(&policy).unwrap();
+    for seen in [true, false] {
+        let mut all = halves(ours.path(), &peer);
+        for half in &mut all[..if seen { 2 } else { 1 }] {
+            let signed = half.checkpoint.split_once("\n\n").unwrap().0.to_owned() + "\n";
+            half.checkpoint += &witness.cosign(&signed, MAP as u64 / 1_000);
+        }
+        let keys = [key(OWN), key("peer.example/gw")];
+        let report = judged(sealed(&all, &[]), &keys, Some(&policy));
+        assert_eq!(report.exit_code(), 0, "{}", report.text());
+        assert_eq!(
+            report.text().contains("peer.example/gw is a peer's log, and the quorum"),
+            !seen,
+            "{}",
+            report.text()
+        );
+    }
+}
+
 #[test]
 fn only_an_order_to_destroy_excuses_what_is_missing() {
     let named = |paper: &[u8]| Evidence { digest: Some(Digest::of(paper)), ..Evidence::default() };

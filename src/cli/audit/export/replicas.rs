@@ -27,10 +27,15 @@ pub(super) struct Replica {
 }
 
 /// Finds them before anything is put on record: one that cannot be read is not exported.
-pub(super) fn find(keys: &[VerifierKey], args: &ExportArgs) -> Result<Vec<Replica>, String> {
-    let one = |word: &String| {
+pub(super) fn find(own: &VerifierKey, keys: &[VerifierKey], args: &ExportArgs) -> Result<Vec<Replica>, String> {
+    let mut known = vec![own.name().to_owned()];
+    let mut one = |word: &String| {
         let named = |e: String| format!("{word}: {e}");
         let log = peer(word, keys, &args.reach)?;
+        if known.iter().any(|origin| origin == log.key.name()) {
+            return Err(named("该日志已在其中 · this log is in it already".into()));
+        }
+        known.push(log.key.name().to_owned());
         let note = log.log.get("checkpoint").map_err(|e| named(e.to_string()))?.unwrap_or_default();
         let size = checkpoint::open(&note, &log.key, None).map_err(|e| named(e.to_string()))?.size();
         let log_folder = match Target::find(word)? {
@@ -40,7 +45,7 @@ pub(super) fn find(keys: &[VerifierKey], args: &ExportArgs) -> Result<Vec<Replic
         let data = log_folder.as_ref().and_then(|folder| folder.parent()).map(PathBuf::from);
         Ok(Replica { word: word.clone(), log, size, log_folder, data })
     };
-    args.replica.iter().map(one).collect()
+    args.replica.iter().map(&mut one).collect()
 }
 
 /// Our own half, of this log, and those of the replicas. `asked`: whether they were asked for a new map of their cases.
@@ -54,9 +59,6 @@ pub(super) fn with(
     let mut halves = vec![own];
     for Replica { word, log: Peer { key, log }, size, log_folder, .. } in replicas {
         let named = |e: EvidenceError| format!("{word}: {e}");
-        if halves.iter().any(|half| half.part.origin == key.name()) {
-            return Err(format!("{word}: 该日志已在其中 · this log is in it already"));
-        }
         // One that was stopped has its last map at its end, and writes no other.
         let mut is_new = !asked || log_folder.as_deref().is_some_and(|folder| !is_open(folder));
         for _ in 0..MAP_TRIES {
