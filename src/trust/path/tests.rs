@@ -1,3 +1,4 @@
+use super::search::MOST_SIGNATURES;
 use super::*;
 use crate::trust::crl::Revoked;
 use crate::trust::issue::{self, Issuer, Subject, Use};
