@@ -33,9 +33,16 @@ pub(super) struct Package<'p, S> {
     known: Known,
 }
 
+const ENCRYPTIONS: &str = "Encryptions.xml";
+
 /// Examines a package whose archive is open already.
 pub(super) fn examine<S: Source>(archive: Archive<S>, profile: &Profile, report: &mut Report) -> Result<(), Finding> {
     let broken = |e: ZipError| Finding::format(1, e.code(), e.to_string());
+    // GM/T 0099: what it lists, often all of the document, can be read by its receiver only.
+    if archive.find(ENCRYPTIONS).is_some() {
+        archive.check_all().map_err(broken)?;
+        return Err(Finding::doubt(2, "OFD_ENCRYPTED", SubIndication::SignedDataNotFound, ENCRYPTIONS));
+    }
     let entrance = ofd::entrance(&archive)?;
     let (lists, listed) = listed(&archive, &entrance, report)?;
     if listed.is_empty() {

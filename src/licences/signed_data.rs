@@ -29,6 +29,7 @@ pub(super) fn finding(error: &CmsError) -> Finding {
         CmsError::Der(_) | CmsError::Form(_) | CmsError::Certificate(_) => Finding::format(8, code, detail),
         CmsError::Suite(SuiteError::Key) => Finding::failed(10, code, SigCryptoFailure, detail),
         CmsError::Suite(_) => Finding::doubt(6, code, CryptoConstraintsFailure, detail),
+        CmsError::Encrypted(_) => Finding::doubt(4, code, SignedDataNotFound, detail),
         CmsError::NoContent => Finding::doubt(4, code, SignedDataNotFound, detail),
         CmsError::Digest => Finding::failed(9, code, HashFailure, detail),
         CmsError::Signature => Finding::failed(10, code, SigCryptoFailure, detail),

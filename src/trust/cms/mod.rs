@@ -63,7 +63,7 @@ tolds! {
 impl Explain for CmsError {
     fn told(&self) -> &'static Told {
         match self {
-            Self::Der(_) | Self::Form(_) | Self::Certificate(_) | Self::NoContent => &MALFORMED,
+            Self::Der(_) | Self::Form(_) | Self::Certificate(_) | Self::NoContent | Self::Encrypted(_) => &MALFORMED,
             Self::NoSigner | Self::NoCertificate => &NO_SIGNER,
             Self::Digest | Self::Signature | Self::OtherCertificate => &CHANGED,
             Self::Suite(_) => &ALGORITHM,
@@ -82,6 +82,8 @@ pub enum CmsError {
     Certificate(#[from] CertificateError),
     #[error("CMS: {0}")]
     Suite(#[from] SuiteError),
+    #[error("CMS: encrypted ({0})")]
+    Encrypted(&'static str),
     #[error("CMS: nobody signed it")]
     NoSigner,
     #[error("CMS: the signer's certificate is not in it")]
@@ -104,6 +106,7 @@ impl CmsError {
             Self::Form(_) | Self::Certificate(_) => "CMS_STRUCTURE",
             Self::Suite(SuiteError::Weak(_)) => "CMS_ALG_WEAK",
             Self::Suite(_) => "CMS_ALG",
+            Self::Encrypted(_) => "CMS_ENCRYPTED",
             Self::NoSigner => "CMS_NO_SIGNER",
             Self::NoCertificate => "CMS_NO_CERT",
             Self::NoContent => "CMS_NO_CONTENT",
@@ -221,7 +224,10 @@ impl SignedData {
         let kind = info.oid()?.to_string();
         let national = match SIGNED_DATA.iter().position(|k| *k == kind) {
             Some(at) => at == 1,
-            None => return Err(CmsError::Form("not SignedData")),
+            None => {
+                let sealed = ENCRYPTED.iter().find(|(_, kinds)| kinds.contains(&kind.as_str()));
+                return Err(sealed.map_or(CmsError::Form("not SignedData"), |(name, _)| CmsError::Encrypted(name)));
+            }
         };
         let mut body = info.expect(tag::context(0))?.inside();
         info.done()?;
@@ -278,6 +284,14 @@ impl SignedData {
         })
     }
 }
+
+/// What nobody but its receiver can read: RFC 5652 §6 and §8, and GB/T 35275.
+const ENCRYPTED: [(&str, &[&str]); 4] = [
+    ("EnvelopedData", &["1.2.840.113549.1.7.3", "1.2.156.10197.6.1.4.2.3"]),
+    ("SignedAndEnvelopedData", &["1.2.840.113549.1.7.4", "1.2.156.10197.6.1.4.2.4"]),
+    ("EncryptedData", &["1.2.840.113549.1.7.6", "1.2.156.10197.6.1.4.2.5"]),
+    ("AuthEnvelopedData", &["1.2.840.113549.1.9.16.1.23"]),
+];
 
 const IN_PIECES: &str = "content in pieces";
 

@@ -12,6 +12,7 @@ mod digest;
 mod identifier;
 pub mod key;
 mod known;
+mod password;
 mod place;
 pub mod signer;
 pub mod sm2_suite;

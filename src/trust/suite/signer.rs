@@ -78,7 +78,7 @@ pub fn load_key(file: &Path) -> Result<SigningKey, String> {
     load_key_with(file, None)
 }
 
-/// Reads a key file: PEM `PRIVATE KEY`, or `ENCRYPTED PRIVATE KEY` (PKCS #8 with PBES2) under a password.
+/// Reads a key file: PEM `PRIVATE KEY`, or `ENCRYPTED PRIVATE KEY` (PKCS #8 with PBES2; AES, or SM4) under a password.
 ///
 /// # Errors
 /// What is wrong, in words, with the name of the file; nothing of key or password.
@@ -88,6 +88,10 @@ pub fn load_key_with(file: &Path, password: Option<&[u8]>) -> Result<SigningKey,
     let blocks = pem::decode(&text).map_err(|e| wrong(&e))?;
     if let Some(sealed) = blocks.iter().find(|b| b.label == "ENCRYPTED PRIVATE KEY") {
         let password = password.ok_or_else(|| wrong(&"the key is under a password, and none was given"))?;
+        if let Some(opened) = super::password::open(&sealed.octets, password) {
+            let der = opened.map_err(|e| wrong(&e))?;
+            return SigningKey::from_pkcs8(&der).map_err(|_| wrong(&"the password does not open it"));
+        }
         let sealed = pkcs8::EncryptedPrivateKeyInfoRef::try_from(&sealed.octets[..]).map_err(|e| wrong(&e))?;
         // The work factor is the file's: a file of our own, not a stranger's.
         let der = sealed.decrypt(password).map_err(|_| wrong(&"the password does not open it"))?;
