@@ -49,6 +49,11 @@ fn bodies_signatures_and_coverage() {
             },
             None,
         ),
+        (
+            "encrypted by GM/T 0099",
+            |_, d| d.files.push(("Encryptions.xml", b"<ofd:Encryptions/>".to_vec())),
+            Some("OFD_ENCRYPTED"),
+        ),
         ("a page left out", |_, d| d.uncovered = vec!["Doc_0/Pages/Page_0/Content.xml"], Some("UNSIGNED_FILES")),
         ("two documents", |_, d| d.second_body = true, None),
         (

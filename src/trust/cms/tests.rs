@@ -243,6 +243,19 @@ fn third_party_objects_read_as_their_manifest_says() {
     assert_eq!(said, ["CMS_NO_CONTENT", "CMS_NO_SIGNER"]);
 }
 
+#[test]
+fn what_is_encrypted_is_told_to_be() {
+    for (kind, want) in [
+        ("1.2.840.113549.1.7.3", "CMS_ENCRYPTED"),
+        ("1.2.156.10197.6.1.4.2.3", "CMS_ENCRYPTED"),
+        ("1.2.840.113549.1.7.6", "CMS_ENCRYPTED"),
+        ("1.2.840.113549.1.7.1", "CMS_STRUCTURE"),
+    ] {
+        let sealed = write::sequence(&[write::oid(kind), write::explicit(0, &write::sequence(&[write::small(0)]))]);
+        assert_eq!(SignedData::parse(&sealed).unwrap_err().code(), want, "{kind}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_octets_panic(octets in prop::collection::vec(any::<u8>(), 0..300)) {

@@ -185,4 +185,27 @@ mod tests {
             assert!(public.verify(algorithm, b"message", &signature).is_err());
         }
     }
+
+    #[test]
+    fn a_key_file_of_openssl_opens_under_its_password() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        for algorithm in [SignatureAlgorithm::Sm2Sm3, SignatureAlgorithm::EcdsaP256Sha256] {
+            let der = SigningKey::generate(algorithm).unwrap();
+            std::fs::write(at("plain"), pem::encode("PRIVATE KEY", &der)).unwrap();
+            for cipher in ["sm4-cbc", "aes-256-cbc"] {
+                let (plain, sealed) = (at("plain"), at("sealed"));
+                let line =
+                    ["pkcs8", "-topk8", "-in", &plain, "-v2", cipher, "-passout", "pass:geheim", "-out", &sealed];
+                let Ok(done) = std::process::Command::new("openssl").args(line).output() else {
+                    println!("openssl is not installed: nobody else makes a key file");
+                    return;
+                };
+                assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+                let key = load_key_with(sealed.as_ref(), Some(b"geheim")).unwrap();
+                assert_eq!(key.public_key(), SigningKey::from_pkcs8(&der).unwrap().public_key(), "{cipher}");
+                assert!(load_key_with(sealed.as_ref(), Some(b"geheimer")).is_err(), "{cipher}");
+            }
+        }
+    }
 }
