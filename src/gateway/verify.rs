@@ -118,7 +118,12 @@ pub async fn ask(verifying: &Verifying<'_>, rooms: &Arc<Rooms>) -> Result<(Repor
         .trace
         .about(rooms, Kind::LicenceCheck, Some(verifying.person), verifying.terminal)
         .why(Purpose {
-            basis: verifying.case.and_then(|seen| ledger::basis(rooms, seen.dossier.item)),
+            basis: match verifying.case {
+                Some(seen) => ledger::basis(rooms, seen.dossier.item),
+                None if verifying.consent => ledger::word("consent"),
+                None if verifying.person.kind == PersonKind::Citizen => ledger::word("own-request"),
+                None => ledger::word("duty"),
+            },
             ..ledger::purpose(verifying.purpose.as_deref().unwrap_or_default(), "")
         })
         .dec(ledger::allowed(&permit))
