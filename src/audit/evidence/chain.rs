@@ -144,6 +144,12 @@ impl Check<'_> {
                 continue;
             }
             let stray = part.entries.iter().find(|at| !named.contains(&(&*part.origin, **at))).copied();
+            if part.index.is_some() && stray.is_some() {
+                // A replica's, exported by one whose newest map is from before it joined.
+                let what = format!("no map of cases in the bundle names {}: it is not judged", part.origin);
+                self.fault(Question::Complete, Verdict::Undecided, &checkpoint_path(log), None, what);
+                continue;
+            }
             if stray.is_some() || part.entries.is_empty() {
                 let what = format!("no receipt of this case names what is in it of {}", part.origin);
                 self.fault(Question::Content, Verdict::Disproven, &checkpoint_path(log), stray, what);

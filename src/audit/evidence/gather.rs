@@ -52,10 +52,14 @@ impl Half {
         files
     }
 
+    /// The entries without the one that is shown for its time alone: what that one leads to is of another case.
+    pub fn of_case(&self) -> impl Iterator<Item = &[u8]> {
+        self.entries.iter().filter(|(at, ..)| Some(*at) != self.shown).map(|(_, bytes, _)| &bytes[..])
+    }
+
     /// Receipts of peers that the entries of the case name.
     pub fn receipts(&self) -> Vec<Receipt> {
-        let of_case = self.entries.iter().filter(|(at, ..)| Some(*at) != self.shown);
-        let heads = of_case.filter_map(|(_, bytes, _)| EntryHead::parse(bytes).ok());
+        let heads = self.of_case().filter_map(|bytes| EntryHead::parse(bytes).ok());
         heads.filter_map(|head| head.receipt).collect()
     }
 }

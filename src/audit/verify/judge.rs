@@ -303,11 +303,19 @@ impl<'o> Judge<'o> {
         let Some(Map { cases, root, pseudonyms }) = index::read(bytes) else {
             return self.fault_at(Question::Content, Verdict::Disproven, place, Some(index), "an index without a map");
         };
-        if self.pseudonyms.is_some() && pseudonyms != self.pseudonyms {
-            let what = "the key of the pseudonyms is another one: cases go on under names that nobody can link";
-            self.fault_at(Question::Complete, Verdict::Disproven, place, Some(index), what);
+        match (self.pseudonyms, pseudonyms) {
+            (Some(before), Some(now)) if before != now => {
+                let what = "the key of the pseudonyms is another one: cases go on under names that nobody can link";
+                self.fault_at(Question::Complete, Verdict::Disproven, place, Some(index), what);
+            }
+            // As a version of before writes it.
+            (Some(_), None) => {
+                let what = "this map does not name the key of the pseudonyms, as one before it does";
+                self.fault_at(Question::Complete, Verdict::Undecided, place, Some(index), what);
+            }
+            _ => {}
         }
-        self.pseudonyms = pseudonyms;
+        self.pseudonyms = pseudonyms.or(self.pseudonyms);
         self.map_work += self.cases.len() as u64;
         if self.cases_full || self.begun_before.is_some() || self.map_work > self.options.max_map_work {
             self.maps_skipped += 1;

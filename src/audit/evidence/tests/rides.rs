@@ -105,6 +105,14 @@ fn a_log_that_no_receipt_names_does_not_ride_along() {
     for (what, all, want) in [
         ("what is named", good.clone(), 0),
         ("a log that nobody names or pinned", stranger(|_| {}), 1),
+        (
+            "one that says to be a replica's",
+            stranger(|part| {
+                part.entries.push(9);
+                part.index = Some(IndexPart { entry: 9, shown: Vec::new() });
+            }),
+            2,
+        ),
         ("one without entries", stranger(|part| part.entries.clear()), 1),
         ("another line of a peer", more, 1),
     ] {
@@ -243,5 +251,10 @@ fn a_receipt_of_another_case_takes_nothing_along() {
     drop(log);
     let all = halves(ours.path(), &peer);
     assert_eq!(all[1].part.entries, [3]);
+    assert_eq!(
+        all[0].of_case().count() + 1,
+        all[0].entries.len(),
+        "rules and questions are looked up for the case alone"
+    );
     assert_eq!(judge(sealed(&all, &[])).exit_code(), 0);
 }
