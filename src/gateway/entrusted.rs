@@ -5,7 +5,8 @@
 //!  contracts read ─▶ mandate: registrar's signature, parties, items, acts, places ─no─▶ a mistake: nothing is taken
 //!  each act ─▶ contract ─▶ mandate again: keys of today, period, taken back? ─▶ Allowed
 //! ```
-//! That a mandate runs out is no mistake of the file: it would keep a gateway from starting. The outlet is refused instead.
+//! That a mandate runs out, or its key goes from the directory, is no mistake of the file: it would keep a gateway from starting. The
+//! outlet is refused instead.
 
 use std::time::Duration;
 
@@ -121,7 +122,16 @@ fn as_ours(contract: &Contract, refusal: Refusal) -> Refusal {
 pub fn mistakes(me: &str, directory: &Directory, contract: &Contract, now: UnixMillis) -> Vec<Unmandated> {
     let wrong = |wrong: String, mend| vec![Unmandated { wrong, mend }];
     let wording = match mandates::wording::<WindowMandate>(me, directory, contract.mandate.as_str()) {
-        Ok(wording) => wording,
+        Ok(Some(wording)) => wording,
+        Ok(None) => {
+            let outlet = contract.outlet.as_str();
+            tracing::warn!(
+                outlet,
+                "its mandate is under no key that the directory lists for this gateway (assertion_keys): the outlet is refused until its \
+                 department gives another"
+            );
+            return Vec::new();
+        }
         Err(error) => return wrong(error.to_string(), "have the department's system make it at this gateway"),
     };
     if !(wording.nbf..wording.exp).contains(&now.seconds()) {
@@ -166,7 +176,7 @@ pub fn of_department(rooms: &Rooms, authority: &str, id: &str) -> Option<UnixMil
     let (contracts, directory) = (rooms.contracts.load(), rooms.directory.load());
     let own = contracts.iter().filter(|contract| contract.authority.as_str() == authority);
     let mut wordings = own.filter_map(|contract| {
-        mandates::wording::<WindowMandate>(&rooms.me.id, &directory, contract.mandate.as_str()).ok()
+        mandates::wording::<WindowMandate>(&rooms.me.id, &directory, contract.mandate.as_str()).ok()?
     });
     wordings.find(|wording| wording.jti == id).map(|wording| UnixMillis::from_seconds(wording.exp))
 }

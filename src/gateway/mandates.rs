@@ -137,18 +137,22 @@ fn judged<P: Paper>(
     delegation::check(kind, paper, registrar, &ask, &Now(gone), now).map_err(|e| refused(&e))
 }
 
-/// What a paper says that was registered at gateway `me`, whenever it is in force.
+/// What a paper says that was registered at gateway `me`, whenever it is in force; `None` where the directory lists no key (any more)
+/// that could have signed it.
 ///
 /// # Errors
 /// A sentence for the operator.
-pub(super) fn wording<P: Paper>(me: &str, directory: &Directory, paper: &str) -> Result<Wording, String> {
+pub(super) fn wording<P: Paper>(me: &str, directory: &Directory, paper: &str) -> Result<Option<Wording>, String> {
     let (registrar, _, at) = named(paper).map_err(|e| e.to_string())?;
     if registrar != me {
         return Err(format!("was registered at {registrar}: whether it was taken back, this gateway could not know"));
     }
     let (keys, reach) = registrar_of(directory, me, at).map_err(|refusal| refusal.to_string())?;
     let registrar = Registrar { id: me, keys: &keys, reach: &reach };
-    delegation::wording::<P>(paper, registrar).map_err(|e| e.to_string())
+    match delegation::wording::<P>(paper, registrar) {
+        Err(DelegationError::NoKey) => Ok(None),
+        read => read.map(Some).map_err(|e| e.to_string()),
+    }
 }
 
 /// How the store names a paper for one use.

@@ -55,6 +55,9 @@ pub enum DelegationError {
     Invalid(&'static str),
     #[error("paper signature: {0}")]
     Signature(IdentityError),
+    /// Taken off the list, over, or never one of its keys.
+    #[error("paper signature: not by a key of the registrar that the directory lists")]
+    NoKey,
     #[error("a paper of another kind")]
     Kind,
     #[error("paper not in force")]
@@ -77,7 +80,7 @@ pub enum DelegationError {
 impl Explain for DelegationError {
     fn told(&self) -> &'static Told {
         match self {
-            Self::Invalid(_) | Self::Signature(_) => &PAPER_INVALID,
+            Self::Invalid(_) | Self::Signature(_) | Self::NoKey => &PAPER_INVALID,
             Self::Kind => &PAPER_KIND,
             Self::Period => &PAPER_PERIOD,
             Self::Revoked => &PAPER_REVOKED,
@@ -347,7 +350,7 @@ pub fn wording<P: Paper>(paper: &str, registrar: Registrar<'_>) -> Result<Wordin
         return Err(DelegationError::Kind);
     }
     let key = registrar.keys.find_named(unverified.header.kid.as_deref(), unverified.header.alg);
-    let key = key.ok_or(Signature(IdentityError::TokenKey("not a key of the registrar")))?;
+    let key = key.ok_or(DelegationError::NoKey)?;
     let claims: Object = unverified.verify(key).and_then(|v| v.claims()).map_err(Signature)?;
     let wording: Wording = serde_json::from_value(claims.into())
         .map_err(|_| Invalid("a member is missing, unknown or of a wrong kind"))?;

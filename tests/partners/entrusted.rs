@@ -139,7 +139,6 @@ async fn not_taken(federation: &Federation, operator: &Operator<'_>, good: &str)
             with(good, &signed(WindowMandate, &other_home, "m", |w| w.iss = "gw-419001".into())),
             "registered at gw-419001",
         ),
-        ("under another gateway's key", with(good, &signed(WindowMandate, &other_home, "m", |_| {})), "key"),
     ] {
         operator.write("partners.toml", &text);
         for command in ["check", "reload"] {
@@ -162,6 +161,11 @@ async fn run_out(federation: &Federation, operator: &Operator<'_>, good: &str) {
         operator.write("partners.toml", &with(good, &signed(WindowMandate, home, "m-2", change)));
         operator.reload();
     };
+    // A key of nobody here, as one that was taken off the directory.
+    let other_home = federation.folder.path().join("gw-419001");
+    operator.write("partners.toml", &with(good, &signed(WindowMandate, &other_home, "m-2", |_| {})));
+    operator.reload();
+    assert_eq!(code(&counter.file(federation).await), (403, "TB-PAR-0212"), "under another gateway's key");
     put(|w| w.nbf += 600);
     assert_eq!(code(&counter.file(federation).await), (403, "TB-PAR-0213"), "not in force yet");
     put(|w| w.exp = UnixMillis::now().seconds() + LASTS_S);

@@ -9,9 +9,10 @@ use crate::exchange::{Key, records};
 use crate::store::Store;
 use crate::terms::UnixMillis;
 
-const NO_KEY: &str = "缺失，而已有用它处理的办件：请从备份恢复 · is missing, and there are cases made with it: restore it from its backup";
-const NOT_THE_KEY: &str = "与日志中办件索引所记的密钥不符：请从备份恢复；确已遗失的，另起新日志 · is not the key that the log's map of cases names: every case \
-                           would go on under another name. Restore it; when it is lost for good, begin a new log and keep the old one for auditors";
+const NO_KEY: &str = "缺失，而日志或办件库中已有内容：请从备份恢复，或挂载其所在目录 · is missing, and the log or the store is not empty: restore it from \
+                      its backup, or mount the folder that it is in (lost for good: the manual, Changing keys)";
+const NOT_THE_KEY: &str = "与日志中办件索引所记的密钥不符：请从备份恢复 · is not the key that the log's map of cases names: every case would go on under \
+                           another name; restore it from its backup (lost for good: the manual, Changing keys)";
 
 /// Whether nothing was logged or kept yet.
 ///
