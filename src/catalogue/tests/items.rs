@@ -319,17 +319,18 @@ fn items_and_lookups_rest_on_something() {
         let basis = item.basis.as_ref().unwrap_or_else(|| panic!("{}", item.code));
         assert_eq!(catalogue.bases.get(&basis.id), Some(basis));
         for resource in item.materials.iter().filter_map(|material| material.reference.as_deref()) {
-            assert_eq!(item.basis_of(resource), Some(basis), "{} {resource}", item.code);
+            assert_eq!(item.basis_of(resource, "case"), Some(basis), "{} {resource}", item.code);
         }
     }
     let plain = item("002009901000");
-    assert_eq!(plain.basis_of("DR-CRI"), None, "what it does not list rests on nothing");
+    assert_eq!(plain.basis_of("DR-CRI", "case"), None, "what it does not list rests on nothing");
     let text = EMBEDDED.items.replacen("ref = \"DR-HH\"", "ref = \"DR-HH\", basis = \"id-card\"", 1);
     let text = text.replacen("basis = \"hukou\"\n", "", 1);
     let read = Catalogue::read(&Files { items: &text, ..EMBEDDED }).unwrap();
     let own = read.item("002009901000".parse().unwrap()).unwrap();
-    let of = |resource| own.basis_of(resource).map(|basis| basis.id.as_str());
+    let of = |resource| own.basis_of(resource, "case").map(|basis| basis.id.as_str());
     assert_eq!((&own.basis, of("DR-HH"), of("LT-ID")), (&None, Some("id-card"), None));
+    assert_eq!(own.basis_of("DR-HH", "dispute"), None, "what is stated is stated for the purpose of its entry");
     assert_ne!(own.version(), plain.version());
 }
 

@@ -103,8 +103,9 @@ fn allowed(catalogue: &Catalogue, item: Option<ItemCode>, data: &registers::Data
 fn listed(catalogue: &Catalogue, item: ItemCode, resource: &str, purpose: Option<&str>, agreed: bool) -> (bool, bool) {
     match catalogue.items.get(&item) {
         Some(item) => {
+            let asked = purpose.unwrap_or_default();
             let purpose = purpose.is_some_and(|purpose| item.may_look_up_for(resource, purpose));
-            let rests = agreed || item.basis_of(resource).is_some();
+            let rests = agreed || item.basis_of(resource, asked).is_some();
             (item.may_look_up(resource) && rests, purpose)
         }
         None => (false, false),
@@ -112,8 +113,8 @@ fn listed(catalogue: &Catalogue, item: ItemCode, resource: &str, purpose: Option
 }
 
 /// What a lookup rests on: what the person agreed to, else what the item's entry says.
-fn basis(catalogue: &Catalogue, item: ItemCode, resource: &str, agreed: bool) -> Basis {
-    let stated = || catalogue.items.get(&item).and_then(|item| item.basis_of(resource)).cloned();
+fn basis(catalogue: &Catalogue, item: ItemCode, resource: &str, purpose: &str, agreed: bool) -> Basis {
+    let stated = || catalogue.items.get(&item).and_then(|item| item.basis_of(resource, purpose)).cloned();
     let consent = || Basis { id: CONSENT.to_owned(), text: CONSENT.to_owned() };
     // The rules let none pass without one of the two.
     if agreed { consent() } else { stated().unwrap_or_else(|| Basis { id: String::new(), text: String::new() }) }
@@ -231,7 +232,8 @@ async fn fetch(
     let down = |why: String| LookupError::Down { resource: asking.resource.to_owned(), why };
     if rooms.is_ours(asking.place) {
         let about = Whom { subject: asking.subject, licence: asking.licence.map(LicenceId::as_str) };
-        let basis = basis(&rooms.catalogue.load(), item, asking.resource, asking.agreed.is_some());
+        let purpose = asking.purpose.unwrap_or_default();
+        let basis = basis(&rooms.catalogue.load(), item, asking.resource, purpose, asking.agreed.is_some());
         return local(rooms, asking.place, (item, &basis), case, about, question).await;
     }
     let remote = Remote {
@@ -375,7 +377,8 @@ async fn record(
     leaf: Option<PeerReceipt>,
 ) -> Result<(), Refusal> {
     let fact = answer.ok();
-    let basis = |item| basis(&rooms.catalogue.load(), item, asking.resource, asking.agreed.is_some()).id;
+    let purpose = asking.purpose.unwrap_or_default();
+    let basis = |item| basis(&rooms.catalogue.load(), item, asking.resource, purpose, asking.agreed.is_some()).id;
     let basis = asking.item.map(basis).unwrap_or_default();
     let mut entry = asking
         .trace

@@ -149,7 +149,7 @@ pub async fn serve(
     let agreed = agreed(rooms, trace, peer, remote, &subject, &fields).await?;
     let purpose = Some(remote.purpose.as_str());
     let (item_lists, purpose_listed) = listed(&catalogue, remote.item, &remote.resource, purpose, agreed.is_some());
-    let basis = basis(&catalogue, remote.item, &remote.resource, agreed.is_some());
+    let basis = basis(&catalogue, remote.item, &remote.resource, &remote.purpose, agreed.is_some());
     let asked: Vec<String> = fields.iter().cloned().collect();
     let mut who = Who::new(WhoKind::Peer, peer);
     who.places = vouched.places.clone();

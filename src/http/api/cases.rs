@@ -167,8 +167,7 @@ async fn outlet_takes(
     let catalogue = asked.rooms.catalogue.load_full();
     let item = catalogue.item(seen.dossier.item)?;
     let terms = partners::ItemTerms { code: item.code, presence: item.presence, outlet_kinds: &item.outlet_kinds };
-    let place = contract.place_of(terminal)?;
-    let _yes = entrusted::at(&asked.rooms, &asked.trace, (contract, terminal), act, Some(terms), place).await?;
+    let _yes = entrusted::may(&asked.rooms, &asked.trace, (contract, terminal), act, Some(terms)).await?;
     Ok(())
 }
 

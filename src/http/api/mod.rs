@@ -159,12 +159,13 @@ async fn handle(
         return Err(Refusal::new(&MEDIA, "a body in a content coding"));
     }
     let mut terminal = Terminal::recognise(rooms, &connection.client, trace.at)?;
-    terminal.tells(input::header(request.headers(), PLACE))?;
     who.0 = terminal.clone();
     match &terminal {
         Terminal::Outlet { contract, terminal } => entrusted::counted(rooms, contract, terminal)?,
         other => rooms.paces.load().terminal(other)?,
     }
+    terminal.tells(input::header(request.headers(), PLACE))?;
+    who.0 = terminal.clone();
     let url = format!("https://{}{path}", host.authority());
     let method = request.method().as_str().to_owned();
     let mut asked = Asked {
