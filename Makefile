@@ -25,7 +25,7 @@ demo:
 docs:
 	UPDATE_DOCS=1 cargo test --lib -- docs_errors_page_is_current manual
 
-# Fuzz targets are a workspace of their own: nothing else tells that they still fit the code. Two minutes after `lint`, whose work it uses.
+# Fuzz targets are a workspace of their own: nothing else tells that they still fit the code. A minute after `lint`, whose work it uses.
 fuzz-check:
 	tests/tools/need c++ g++ "whether fuzz targets compile"
 	cargo check --manifest-path fuzz/Cargo.toml --target-dir target

@@ -111,8 +111,7 @@ impl Item {
 
     /// What a lookup of it for this purpose rests on: what the entry with the purpose says, else what the whole item rests on.
     pub fn basis_of<'i>(&'i self, resource: &'i str, purpose: &'i str) -> Option<&'i Basis> {
-        let for_it = self.looked_up(resource).filter(|material| material.purposes.contains(purpose));
-        let mut for_it = for_it;
+        let mut for_it = self.looked_up(resource).filter(|material| material.purposes.contains(purpose));
         let stated = for_it.find_map(|material| material.basis.as_ref());
         stated.or_else(|| self.may_look_up(resource).then_some(self.basis.as_ref()).flatten())
     }

@@ -84,7 +84,7 @@ impl Check<'_> {
 
     /// Documents are those that the entries name, or stand in a container that they name.
     pub(super) fn documents<S: Source>(&mut self, manifest: &Manifest, entries: &[&Proven], open: &Open<S>) {
-        let named: BTreeSet<Digest> = entries.iter().flat_map(|entry| evidence(&entry.bytes)).collect();
+        let named = named_by(entries.iter());
         let destroyed = destroyed(entries);
         let mut inside: BTreeSet<Digest> = BTreeSet::new();
         for document in &manifest.documents {
@@ -115,13 +115,10 @@ impl Check<'_> {
         // Answers to lookups are used and not kept, orders about a case are no papers of it: their digests alone are on record.
         let is_beside = |kind| matches!(kind, Kind::DataRead | Kind::KeyShred);
         let stands_beside = |entry: &&&Proven| entry.head.as_ref().is_some_and(|head| is_beside(head.kind));
-        let of = |entries: &mut dyn Iterator<Item = &&Proven>| -> BTreeSet<Digest> {
-            entries.flat_map(|entry| evidence(&entry.bytes)).collect()
-        };
-        let beside = of(&mut entries.iter().filter(stands_beside));
+        let beside = named_by(entries.iter().filter(stands_beside));
         let here: BTreeSet<Digest> = manifest.documents.iter().map(|document| document.digest).collect();
         let absent = |digest: &&Digest| !here.contains(*digest) && !beside.contains(*digest);
-        let withheld = of(&mut entries.iter().filter(|entry| !is_before(entry, destroyed)));
+        let withheld = named_by(entries.iter().filter(|entry| !is_before(entry, destroyed)));
         let (absent, withheld) = (named.iter().filter(absent).count(), withheld.iter().filter(absent).count());
         // A copy of the log has no documents at all; where there are some, one that is missing was destroyed on record, or withheld.
         if withheld > 0 && !here.is_empty() {
@@ -247,6 +244,11 @@ fn is_before(entry: &Proven, destroyed: Option<i64>) -> bool {
 
 /// Largest file of a key, in octets.
 const MAX_KEY: u64 = 4 << 10;
+
+/// Digests of the documents that entries name.
+fn named_by<'e>(entries: impl Iterator<Item = &'e &'e Proven>) -> BTreeSet<Digest> {
+    entries.flat_map(|entry| evidence(&entry.bytes)).collect()
+}
 
 /// Digests of the documents that an entry names.
 fn evidence(entry: &[u8]) -> Vec<Digest> {
