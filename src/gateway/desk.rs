@@ -132,6 +132,7 @@ async fn shown(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, no: CaseNo, file: Option
                             resource: CASE.to_owned(),
                             purpose: None,
                             item: Some(dossier.item),
+                            basis: ledger::basis(rooms, dossier.item).map(|basis| basis.to_string()),
                         }),
                     }
                 }

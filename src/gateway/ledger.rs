@@ -221,8 +221,11 @@ pub async fn deny(
     if consent.is_some() || about.is_some() {
         let item = concern.and_then(|concern| concern.item);
         let purpose = about.and_then(|about| about.purpose.as_deref()).or(item.map(|_| "case")).and_then(word);
-        // The basis on which it was wanted; whether there is one is among what was refused.
-        let basis = about.and_then(|about| about.item).or(item).and_then(|item| basis(rooms, item));
+        // The basis on which it was wanted, as whoever refused it read it; whether there is one is among what was refused.
+        let basis = match about {
+            Some(about) => about.basis.as_deref().and_then(word),
+            None => item.and_then(|item| basis(rooms, item)),
+        };
         let basis = basis.filter(|_| purpose.is_some());
         entry = entry.why(Purpose { basis, consent, purpose, ..Purpose::default() });
     }

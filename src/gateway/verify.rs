@@ -98,6 +98,7 @@ pub async fn ask(verifying: &Verifying<'_>, rooms: &Arc<Rooms>) -> Result<(Repor
     let ask = asked(verifying, rooms, &report);
     // It is the holder who can mend a level that is too low.
     let holder = verifying.subject.unwrap_or(verifying.person);
+    let of_item = verifying.case.and_then(|seen| ledger::basis(rooms, seen.dossier.item));
     let denied = |denial: Denial| {
         let refusal = door::step_up(rooms, holder, &ask, denial.refusal());
         // Anybody can make a file that names somebody: strangers fill nobody's view with it.
@@ -107,6 +108,7 @@ pub async fn ask(verifying: &Verifying<'_>, rooms: &Arc<Rooms>) -> Result<(Repor
                 resource: FILE.to_owned(),
                 purpose: verifying.purpose.clone(),
                 item: verifying.case.map(|seen| seen.dossier.item),
+                basis: of_item.as_ref().map(|basis| basis.to_string()),
             }),
             None => refusal,
         }
@@ -119,7 +121,7 @@ pub async fn ask(verifying: &Verifying<'_>, rooms: &Arc<Rooms>) -> Result<(Repor
         .about(rooms, Kind::LicenceCheck, Some(verifying.person), verifying.terminal)
         .why(Purpose {
             basis: match verifying.case {
-                Some(seen) => ledger::basis(rooms, seen.dossier.item),
+                Some(_) => of_item.clone(),
                 None if verifying.consent => ledger::word("consent"),
                 None if verifying.person.kind == PersonKind::Citizen => ledger::word("own-request"),
                 None => ledger::word("duty"),

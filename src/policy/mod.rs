@@ -30,7 +30,7 @@ pub use ask::{
 };
 pub use book::{AskKeeper, PolicyBook};
 pub use cases::{CaseOutcome, CaseRun, Want, embedded_cases, read_cases, run_cases};
-pub use denial::{CONSENT, Denial, Nearest};
+pub use denial::{CONSENT, Denial, NOT_LISTED, Nearest, PURPOSE};
 pub use entities::AskError;
 pub use facts::{
     AnswerForm, CaseFacts, CaseLink, DataResource, Demand, ItemFacts, LicenceFacts, Mode, Person, Presence, RouteFacts,

@@ -106,6 +106,8 @@ pub struct About {
     pub resource: String,
     pub purpose: Option<String>,
     pub item: Option<super::ItemCode>,
+    /// What it would have rested on, as the log names it: that by which it was judged.
+    pub basis: Option<String>,
 }
 
 impl Refusal {

@@ -59,6 +59,12 @@ pub async fn on_what_it_rests(federation: &Federation) {
             assert_eq!(line["why"]["basis"], basis, "{what}, at {home}: {line}");
         }
     }
+    // A refusal names what it was about: the basis of the entry, not that of the whole item.
+    works_by(&files, &own(shipped));
+    let more = json!({"resource": "DR-HH", "case": no, "purpose": "case", "fields": ["household_no", "status"]});
+    let refused = window.send("POST", "/v1/lookups", &both, body(&more)).await;
+    assert_eq!(code(&refused), (403, "TB-POL-0504"), "{}", refused.text());
+    assert_eq!(denied(federation, HOMES[0], &refused)["why"]["basis"], "id-card");
     // Where the data are, nothing is stated: whoever asks has it otherwise, and gets nothing.
     works_by(&files, shipped);
     files[1].write("based/items.toml", &none);

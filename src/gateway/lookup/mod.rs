@@ -7,6 +7,7 @@
 //! What is asked about: a person's data (`DR-…`), or whether a licence (`LT-…`) is still in force.
 
 pub mod changed;
+mod permitted;
 mod serve;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,30 +25,21 @@ use super::who::{Person, Terminal};
 use super::word;
 use crate::audit::entry::{Evidence, ItemRef, Jurisdiction, PeerReceipt, Purpose, Subject, Upstream};
 use crate::audit::{Kind, Pseudonym, Word};
-use crate::catalogue::{Basis, Catalogue, registers};
+use crate::catalogue::Basis;
 use crate::exchange::message::FactRef;
 use crate::licences::Status;
-use crate::lookups::{
-    Answer, BAD_ANSWER, Fact, Keeping, LookupError, NO_PROVIDER, Question, UNKNOWN_SUBJECT, provider,
-};
-use crate::policy::{AnswerForm, Ask, CaseLink, DataResource, Lookup, Permit, SharingClass, Who};
-use crate::terms::refusal::About;
+use crate::lookups::{Answer, BAD_ANSWER, Fact, LookupError, NO_PROVIDER, Question, UNKNOWN_SUBJECT, provider};
+use crate::policy::{CaseLink, Who};
 use crate::terms::{CaseNo, Digest, ItemCode, LicenceId, Refusal, RegionCode, ResidentId, UnixMillis};
-
-/// Fields of the status of a licence.
-const STATUS_FIELDS: [&str; 1] = ["status"];
-/// How sensitive it is that a licence is in force, of 1–4.
-const STATUS_SENSITIVITY: u8 = 2;
-/// How long the status of a licence is fresh, in seconds: a lost one must not be used for long.
-const STATUS_FRESH_S: u64 = 900;
-/// The field in which a yes or no comes.
-const HOLDS: &str = "holds";
 
 /// Kind and life, in seconds, of the statement a provider gets with a question.
 const STATEMENT: &str = "tongban-statement+jwt";
 const STATEMENT_LIVES_S: i64 = 60;
 
+pub use permitted::{CONSENT, wanted};
 pub use serve::{Remote, Reply, serve};
+
+use permitted::Granted;
 
 /// What is asked.
 pub struct Asking<'a> {
@@ -72,107 +64,27 @@ pub struct Asking<'a> {
     pub requester: RegionCode,
 }
 
-/// Fields that are asked of the provider: those the caller names, or all that the item may have; a yes or no comes in one.
-pub fn wanted(
-    catalogue: &Catalogue,
-    item: Option<ItemCode>,
-    resource: &str,
-    named: Option<&BTreeSet<String>>,
-) -> BTreeSet<String> {
-    let data = catalogue.resources.get(resource);
-    match (catalogue.licence_types.get(resource), data) {
-        (Some(_), _) => STATUS_FIELDS.iter().map(|field| (*field).to_owned()).collect(),
-        (None, Some(data)) if data.answers_yes_no() => [HOLDS.to_owned()].into(),
-        (None, data) => match named {
-            Some(named) => named.clone(),
-            None => data.map(|data| allowed(catalogue, item, data)).unwrap_or_default(),
-        },
-    }
-}
-
-/// Fields of a resource that an item may have, of those that the register lists.
-fn allowed(catalogue: &Catalogue, item: Option<ItemCode>, data: &registers::DataResource) -> BTreeSet<String> {
-    match item.and_then(|code| catalogue.items.get(&code)) {
-        Some(item) => item.fields_of(data),
-        None => data.fields.iter().cloned().collect(), // without an item there is no lookup, the rules say
-    }
-}
-
-/// What an item's entry says of a lookup: whether it names the resource with something that it rests on, and this purpose for
-/// it. What the person `agreed` to rests on that.
-fn listed(catalogue: &Catalogue, item: ItemCode, resource: &str, purpose: Option<&str>, agreed: bool) -> (bool, bool) {
-    match catalogue.items.get(&item) {
-        Some(item) => {
-            let asked = purpose.unwrap_or_default();
-            let purpose = purpose.is_some_and(|purpose| item.may_look_up_for(resource, purpose));
-            let rests = agreed || item.basis_of(resource, asked).is_some();
-            (item.may_look_up(resource) && rests, purpose)
-        }
-        None => (false, false),
-    }
-}
-
-/// What a lookup rests on: what the person agreed to, else what the item's entry says.
-fn basis(catalogue: &Catalogue, item: ItemCode, resource: &str, purpose: &str, agreed: bool) -> Basis {
-    let stated = || catalogue.items.get(&item).and_then(|item| item.basis_of(resource, purpose)).cloned();
-    let consent = || Basis { id: CONSENT.to_owned(), text: CONSENT.to_owned() };
-    // The rules let none pass without one of the two.
-    if agreed { consent() } else { stated().unwrap_or_else(|| Basis { id: String::new(), text: String::new() }) }
-}
-
-/// The basis of what a person agreed to, as the log says it.
-pub const CONSENT: &str = "consent";
-
-/// A resource as the rules see it for an item: data about a person, or the status of a licence.
-fn described(
-    catalogue: &Catalogue,
-    item: Option<ItemCode>,
-    id: &str,
-    place: RegionCode,
-    status: bool,
-) -> Result<DataResource, LookupError> {
-    let data = catalogue.resources.get(id).filter(|_| !status);
-    match (data, catalogue.licence_types.get(id).filter(|_| status)) {
-        (Some(resource), _) => {
-            let fields = allowed(catalogue, item, resource).into_iter().collect();
-            Ok(facts::resource(resource, place, fields))
-        }
-        (None, Some(kind)) => Ok(DataResource {
-            id: kind.id.clone(),
-            class: SharingClass::Conditional,
-            answers: AnswerForm::Fields,
-            provider: place,
-            sensitivity: STATUS_SENSITIVITY,
-            fields: STATUS_FIELDS.iter().map(|field| (*field).to_owned()).collect(),
-            needs_consent: false,
-        }),
-        (None, None) => Err(LookupError::NoProvider(id.to_owned())),
-    }
-}
-
 /// Asks, from cache or provider, and keeps the line.
 pub async fn ask(asking: &Asking<'_>, rooms: &Arc<Rooms>) -> Result<Fact, Refusal> {
-    let permit = permitted(asking, rooms).map_err(|refusal| refusal.about(about(asking, rooms)))?;
-    let question = question(asking, rooms)?;
-    let keeping = keeping(rooms, asking.resource);
+    let granted = permitted::ask(asking, rooms)?;
+    let question = question(asking, rooms, &granted)?;
     // The peer's line, where this very request went to it; who got the same answer from the cache did not ask the peer.
     let leaf = OnceLock::new();
-    let answer = rooms.lookups.ask(&question, keeping, asking.trace.at, fetch(asking, rooms, &question, &leaf)).await;
-    record(asking, rooms, &permit, answer.as_ref(), leaf.into_inner()).await?;
+    let fetch = fetch(asking, rooms, &granted, &question, &leaf);
+    let answer = rooms.lookups.ask(&question, granted.keeping, asking.trace.at, fetch).await;
+    record(asking, rooms, &granted, answer.as_ref(), leaf.into_inner()).await?;
     Ok(answer?)
 }
 
-/// How long an answer is kept, as the register says.
-fn keeping(rooms: &Rooms, resource: &str) -> Keeping {
-    let catalogue = rooms.catalogue.load();
-    match catalogue.resources.get(resource) {
-        Some(resource) => Keeping { fresh_s: resource.fresh_s, stale_s: resource.stale_s },
-        None => Keeping::fresh(STATUS_FRESH_S),
-    }
+/// Whether the same would be permitted now: an answer may have taken its time.
+///
+/// # Errors
+/// As of [`ask`] before anybody is asked.
+pub fn still(asking: &Asking<'_>, rooms: &Rooms) -> Result<(), Refusal> {
+    permitted::ask(asking, rooms).map(drop)
 }
 
-fn question(asking: &Asking<'_>, rooms: &Rooms) -> Result<Question, Refusal> {
-    let item = asking.item.map_or_else(String::new, |i| i.to_string());
+fn question(asking: &Asking<'_>, rooms: &Rooms, granted: &Granted) -> Result<Question, Refusal> {
     let subject = rooms.pseudonyms.resident(asking.subject).to_string();
     let source = rooms.directory.load().member_for(asking.place)?.id.clone();
     Ok(Question {
@@ -181,60 +93,25 @@ fn question(asking: &Asking<'_>, rooms: &Rooms) -> Result<Question, Refusal> {
             Some(id) => format!("{subject}/{}", licence_name(rooms, id)),
             None => subject,
         },
-        purpose: format!("{}/{item}/{}", asking.purpose.unwrap_or_default(), asking.place),
-        fields: wanted(&rooms.catalogue.load(), asking.item, asking.resource, asking.fields.as_ref()),
+        purpose: format!("{}/{}/{}", asking.purpose.unwrap_or_default(), granted.item, asking.place),
+        fields: granted.fields.clone(),
         source,
     })
-}
-
-/// What a refusal was about: the person sees who tried.
-fn about(asking: &Asking<'_>, rooms: &Rooms) -> About {
-    About {
-        subject: rooms.pseudonyms.resident(asking.subject).to_string(),
-        resource: asking.resource.to_owned(),
-        purpose: asking.purpose.map(str::to_owned),
-        item: asking.item,
-    }
-}
-
-fn permitted(asking: &Asking<'_>, rooms: &Rooms) -> Result<Permit, Refusal> {
-    let catalogue = rooms.catalogue.load();
-    let facts = described(&catalogue, asking.item, asking.resource, asking.place, asking.licence.is_some())?;
-    let listed =
-        asking.item.map(|item| listed(&catalogue, item, asking.resource, asking.purpose, asking.agreed.is_some()));
-    let (item_lists, purpose_listed) = listed.unwrap_or_default();
-    let asked = wanted(&catalogue, asking.item, asking.resource, asking.fields.as_ref()).into_iter().collect();
-    let yes_no = facts.answers == AnswerForm::YesNo;
-    let ask = Ask::LookUp(Lookup {
-        who: asking.who.clone(),
-        resource: facts,
-        subject: rooms.pseudonyms.resident(asking.subject).to_string(),
-        purpose: asking.purpose.map(str::to_owned),
-        item: asking.item,
-        item_lists,
-        purpose_listed: Some(purpose_listed),
-        case: asking.case.clone(),
-        asked: if yes_no { Vec::new() } else { asked },
-        consent: asking.agreed.is_some(),
-        requester: asking.requester,
-    });
-    rooms.policies.decide(&ask, asking.trace.at).map_err(|denial| denial.refusal())
 }
 
 async fn fetch(
     asking: &Asking<'_>,
     rooms: &Arc<Rooms>,
+    granted: &Granted,
     question: &Question,
     line: &OnceLock<PeerReceipt>,
 ) -> Result<Answer, LookupError> {
     let case = asking.case.as_ref().map(|c| c.no);
-    let item = asking.item.ok_or_else(|| LookupError::NoProvider(asking.resource.to_owned()))?;
+    let item = granted.item;
     let down = |why: String| LookupError::Down { resource: asking.resource.to_owned(), why };
     if rooms.is_ours(asking.place) {
         let about = Whom { subject: asking.subject, licence: asking.licence.map(LicenceId::as_str) };
-        let purpose = asking.purpose.unwrap_or_default();
-        let basis = basis(&rooms.catalogue.load(), item, asking.resource, purpose, asking.agreed.is_some());
-        return local(rooms, asking.place, (item, &basis), case, about, question).await;
+        return local(rooms, asking.place, (item, &granted.basis), case, about, question).await;
     }
     let remote = Remote {
         resource: asking.resource.to_owned(),
@@ -319,11 +196,6 @@ async fn local(
     answer
 }
 
-/// Which material of the item a lookup is necessary for, as the log says it.
-fn necessary(catalogue: &Catalogue, item: ItemCode, resource: &str) -> Option<Word> {
-    ledger::word(&format!("material-{}", catalogue.items.get(&item)?.needs(resource)?))
-}
-
 /// Where somebody asks, and where the data are.
 fn places(rooms: &Rooms, window: RegionCode, owner: RegionCode) -> Jurisdiction {
     let route = rooms.catalogue.load().scope_between(window, owner).word();
@@ -372,25 +244,22 @@ fn said(fields: &BTreeMap<String, serde_json::Value>) -> Option<Word> {
 async fn record(
     asking: &Asking<'_>,
     rooms: &Rooms,
-    permit: &Permit,
+    granted: &Granted,
     answer: Result<&Fact, &LookupError>,
     leaf: Option<PeerReceipt>,
 ) -> Result<(), Refusal> {
     let fact = answer.ok();
-    let purpose = asking.purpose.unwrap_or_default();
-    let basis = |item| basis(&rooms.catalogue.load(), item, asking.resource, purpose, asking.agreed.is_some()).id;
-    let basis = asking.item.map(basis).unwrap_or_default();
     let mut entry = asking
         .trace
         .about(rooms, Kind::DataRead, Some(asking.actor), asking.terminal)
         .subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: Some(rooms.pseudonyms.resident(asking.subject)) })
         .why(Purpose {
             consent: asking.agreed.map(Consent::paper),
-            necessary: asking.item.and_then(|item| necessary(&rooms.catalogue.load(), item, asking.resource)),
-            ..ledger::purpose(asking.purpose.unwrap_or_default(), &basis)
+            necessary: granted.necessary.clone(),
+            ..ledger::purpose(asking.purpose.unwrap_or_default(), &granted.basis.id)
         })
-        .dec(ledger::allowed(permit))
-        .item(ItemRef { code: asking.item, ..ItemRef::default() })
+        .dec(ledger::allowed(&granted.permit))
+        .item(ItemRef { code: Some(granted.item), ..ItemRef::default() })
         .jur(places(rooms, asking.requester, asking.place))
         .up(Upstream {
             name: ledger::word(asking.resource),

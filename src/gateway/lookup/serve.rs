@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Whom, basis, described, digest, listed, local, necessary, places, result_class, status_word};
+use super::permitted::{basis, described, listed, necessary, on_nothing};
+use super::{Whom, digest, local, places, result_class, status_word};
 use crate::audit::entry::{Evidence, ItemRef, Purpose, Subject, Upstream};
 use crate::audit::{Committed, Kind};
 use crate::catalogue::Catalogue;
@@ -147,8 +148,7 @@ pub async fn serve(
         return Err(Refusal::new(&crate::gateway::intake::FORM, "no field is asked for"));
     }
     let agreed = agreed(rooms, trace, peer, remote, &subject, &fields).await?;
-    let purpose = Some(remote.purpose.as_str());
-    let (item_lists, purpose_listed) = listed(&catalogue, remote.item, &remote.resource, purpose, agreed.is_some());
+    let (item_lists, purpose_listed) = listed(&catalogue, remote.item, &remote.resource, &remote.purpose);
     let basis = basis(&catalogue, remote.item, &remote.resource, &remote.purpose, agreed.is_some());
     let asked: Vec<String> = fields.iter().cloned().collect();
     let mut who = Who::new(WhoKind::Peer, peer);
@@ -160,7 +160,7 @@ pub async fn serve(
         subject: pid.to_string(),
         purpose: Some(remote.purpose.clone()),
         item: Some(remote.item),
-        item_lists,
+        item_lists: item_lists && basis.is_some(),
         purpose_listed: Some(purpose_listed),
         case: remote.case.map(|no| CaseLink {
             no,
@@ -179,9 +179,12 @@ pub async fn serve(
         resource: remote.resource.clone(),
         purpose: Some(remote.purpose.clone()),
         item: Some(remote.item),
+        basis: basis.as_ref().map(|basis| basis.id.clone()),
     };
     let denied = |denial: Denial| denial.refusal().about(about());
     let permit = rooms.policies.decide(&ask, trace.at).map_err(denied)?;
+    // As where it was asked: rules of one's own or not, on nothing nothing is asked.
+    let basis = basis.clone().ok_or_else(|| on_nothing(&remote.resource).about(about()))?;
     let question = Question {
         resource: remote.resource.clone(),
         subject: pid.to_string(),
@@ -207,7 +210,7 @@ pub async fn serve(
         .subj(Subject { epoch: Some(rooms.pseudonyms.epoch()), pid: Some(pid) })
         .why(Purpose {
             consent: agreed.as_ref().map(Stated::paper),
-            necessary: necessary(&rooms.catalogue.load(), remote.item, &remote.resource),
+            necessary: necessary(&catalogue, remote.item, &remote.resource),
             ..ledger::purpose(&remote.purpose, &basis.id)
         })
         .dec(ledger::allowed(&permit))
