@@ -520,6 +520,27 @@ async fn forget_everywhere(world: &World, base: u16, logs: [&Path; 2]) -> Vec<St
     cases
 }
 
+/// The provider's word comes to that replica of the owner which answered nobody: who asked the other is told all the same.
+async fn told_by_the_other(world: &World, base: u16, log: &Path) {
+    let mut filed = 0;
+    let mut age = async || {
+        filed += 1;
+        let done = file_as(world.clone(), WINDOW, "C-0001", base, format!("other-{filed}")).await;
+        assert_eq!(done.0, 202, "{done:?}");
+        let read = lines(log).into_iter().rfind(|l| l["kind"] == "data.read" && l["ev"][0]["type"] == "DR-HH");
+        read.map_or(Value::Null, |line| line["ev"][0]["age"].clone())
+    };
+    age().await;
+    assert_eq!(age().await, "cached");
+    let (_, key) = world.client("household-register");
+    let provider = Window::new(&World { port_base: base + SECOND, ..world.clone() }, "household-register", B).unwrap();
+    let change = tools::change(&key, &tools::change_claims("DR-HH", Some("990101199202290010"), "other"));
+    let body = json!({ "change": change }).to_string().into_bytes();
+    let told = provider.call("/provider/v1/changes", &[], Some(("application/json", body))).await.unwrap();
+    assert_eq!(told.status.as_u16(), 200, "{}", told.json);
+    wait_for("the other replica's word", async || age().await == "fresh").await;
+}
+
 /// Lines of a log, as the auditor reads them.
 fn lines(log: &Path) -> Vec<Value> {
     let shown = tools::tongban(&["audit", "show", &log.display().to_string()]);
@@ -651,6 +672,7 @@ async fn two_replicas_never_do_a_thing_twice() {
     let other = second_replica(folder, "gw-419001", base + OWNER);
     let mut owners = run_replica(&other, base + OWNER + SECOND + 2).await;
     mandated_once(&world, base).await;
+    told_by_the_other(&world, base, &folder.join("gw-440305/data/log")).await;
     end(&mut owners);
     end(&mut demo);
 

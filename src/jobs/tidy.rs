@@ -8,7 +8,7 @@ use crate::exchange::{Act, ExchangeError};
 use crate::gateway::act::case_key;
 use crate::gateway::concern::Concern;
 use crate::gateway::{Rooms, keep, ledger};
-use crate::store::{lease, once, revoked, session};
+use crate::store::{asker, lease, once, revoked, session};
 use crate::terms::{Refusal, UnixMillis};
 
 /// The lease of housekeeping and how long it is held, in milliseconds.
@@ -35,6 +35,7 @@ pub async fn round(rooms: &Arc<Rooms>, number: u64, now: UnixMillis) -> Result<(
     once::forget_expired(&mut tx, now, PROOFS).await?;
     revoked::forget_expired(&mut tx, now).await?;
     session::forget_expired(&mut tx, now).await?;
+    asker::forget_expired(&mut tx, now).await?;
     tx.commit(()).await?;
     unnamed(rooms, number).await
 }

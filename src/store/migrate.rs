@@ -41,6 +41,11 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
     version: 1005,
     name: "the key of each log",
     sql: "ALTER TABLE log_head ADD COLUMN log_key TEXT",
+}, Migration {
+    version: 1006,
+    name: "peers that asked for shared data",
+    sql: "CREATE TABLE asker (resource TEXT NOT NULL, subject TEXT NOT NULL, peer TEXT NOT NULL, expires BIGINT NOT NULL,
+            PRIMARY KEY (resource, subject, peer))",
 }];
 
 /// A number for PostgreSQL's advisory lock, so that two replicas starting together migrate one after the other.

@@ -10,6 +10,7 @@
 //! and its quota. Statements are written once, with `$1` parameters, BIGINT, TEXT and the token `{bytes}`.
 //! Small records that several rooms need are here: [`lease`], [`counter`], [`once`].
 
+pub mod asker;
 pub mod counter;
 pub mod head;
 pub mod lease;

@@ -2,12 +2,11 @@
 //!
 //! ```text
 //!  provider ─ signed word ─▶ its gateway ─▶ line ─▶ NOTIFY ─▶ every replica forgets
-//!                                │ our signed word, to the gateways that asked in the last day
+//!                                │ our signed word, to the gateways that asked, at whichever replica
 //!                                └────────────▶ peer ─▶ line ─▶ NOTIFY ─▶ every replica there forgets
 //! ```
 //! A word that does not arrive costs freshness, never more than the resource's own bound.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ use crate::gateway::word::{self, WordError};
 use crate::identity::jose::{Embedded, Unverified, encode};
 use crate::identity::keys::PublicKey;
 use crate::lookups::Changed;
-use crate::store::{StoreError, Tx, news, once};
+use crate::store::{StoreError, Tx, asker, news, once};
 use crate::terms::refusal::tolds;
 use crate::terms::{Digest, Next, Refusal, ResidentId, UnixMillis};
 use crate::trust::certificate::Certificate;
@@ -51,9 +50,11 @@ const TRIES: u32 = 4;
 const WAIT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(3);
 const ANSWER_MAX: usize = 64 << 10;
-/// Pairs of person and resource whose askers are remembered, and for how long: as long as an answer may be kept.
-const ASKERS: u64 = 200_000;
-const ASKERS_LIVE: Duration = Duration::from_secs(7 * 86_400);
+/// How long it is remembered who asked, in seconds: as long as an answer may be kept, fresh or older, and a day.
+const ASKERS_S: i64 = 15 * 86_400;
+/// Who asked is written down once in so long, and so many such questions are remembered as written.
+const NOTED: Duration = Duration::from_secs(86_400);
+const NOTED_MAX: u64 = 200_000;
 
 /// What a provider says. Peers are told in the same words.
 #[derive(Debug, Serialize, Deserialize)]
@@ -70,27 +71,34 @@ pub struct Claims {
     pub subject: Option<String>,
 }
 
-/// Which peers asked about whom.
-pub struct Askers(Cache<(String, String), BTreeSet<String>>);
+/// Which peers asked about whom: rows of the store, for all replicas. Here is only what was written down lately.
+pub struct Askers(Cache<Digest, ()>);
 
 impl Default for Askers {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(ASKERS).time_to_live(ASKERS_LIVE).build())
+        Self(Cache::builder().max_capacity(NOTED_MAX).time_to_live(NOTED).build())
     }
 }
 
 impl Askers {
-    pub fn note(&self, resource: &str, subject: &str, peer: &str) {
-        let key = (resource.to_owned(), subject.to_owned());
-        let mut peers = self.0.get(&key).unwrap_or_default();
-        peers.insert(peer.to_owned());
-        self.0.insert(key, peers);
-    }
-
-    /// Peers that asked about this person, or about anybody.
-    fn of(&self, resource: &str, subject: Option<&str>) -> BTreeSet<String> {
-        let fits = |key: &(String, String)| key.0 == resource && subject.is_none_or(|subject| subject == key.1);
-        self.0.iter().filter(|(key, _)| fits(key)).flat_map(|(_, peers)| peers).collect()
+    /// # Errors
+    /// The store's: who could not be told of a change is not answered.
+    pub async fn note(
+        &self,
+        rooms: &Rooms,
+        (resource, subject): (&str, &str),
+        peer: &str,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        let key = Digest::of(format!("{resource}\n{subject}\n{peer}").as_bytes());
+        if self.0.contains_key(&key) {
+            return Ok(());
+        }
+        let mut tx = rooms.store.begin().await?;
+        asker::note(&mut tx, (resource, subject), peer, now.plus_seconds(ASKERS_S)).await?;
+        tx.commit(()).await?;
+        self.0.insert(key, ());
+        Ok(())
     }
 }
 
@@ -136,7 +144,7 @@ pub async fn by_provider(
         return Err(bad("about data that this provider does not answer for"));
     }
     let committed = take(rooms, trace, terminal, &rooms.me.id, &claims, token).await?;
-    pass_on(rooms, &claims, trace.at);
+    pass_on(rooms, &claims, trace.at).await;
     Ok(committed)
 }
 
@@ -248,10 +256,18 @@ pub async fn heard(rooms: &Rooms, text: &str) {
 }
 
 /// Tells the gateways that asked, in the background.
-fn pass_on(rooms: &Arc<Rooms>, claims: &Claims, now: UnixMillis) {
+async fn pass_on(rooms: &Arc<Rooms>, claims: &Claims, now: UnixMillis) {
     let pid = claims.subject.as_ref().and_then(|number| number.parse::<ResidentId>().ok());
     let pid = pid.map(|resident| rooms.pseudonyms.resident(&resident).to_string());
-    for peer in rooms.askers.of(&claims.resource, pid.as_deref()) {
+    let asked = async {
+        let mut tx = rooms.store.read().await?;
+        asker::of(&mut tx, &claims.resource, pid.as_deref(), now).await
+    };
+    let peers = asked.await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "who asked for data that changed is not known: nobody is told");
+        Default::default()
+    });
+    for peer in peers {
         let ours = Claims {
             iss: rooms.me.id.clone(),
             aud: peer.clone(),
