@@ -40,6 +40,7 @@ async fn the_interface_from_outside() {
     nobody_sees_more_than_their_part(&federation).await;
     no_receipt_for_what_nobody_takes_up(&federation).await;
     signed_out(&federation).await;
+    watched_until_signed_out(&federation).await;
     hosts(&federation).await;
     sent_twice(&federation).await;
     verdicts(&federation).await;
@@ -353,28 +354,15 @@ async fn staff_at_other_desks(federation: &Federation) {
 
 /// What an issuer ends is over at once, at this gateway; a later sign-in counts again.
 async fn signed_out(federation: &Federation) {
-    use tongban::app::demo::{jws, tokens};
     let anybody = federation.anybody(0);
     let citizen = vec![("authorization", format!("Bearer {}", federation.token("lisi")))];
     assert_eq!(anybody.get("/v1/cases", &citizen).await.status, 200);
-    let world = tongban::app::demo::World::open(federation.folder.path()).expect("the demonstration's folder");
-    let key = tongban::trust::suite::load_key(&world.federation().join(format!("{}.key", tokens::CITIZENS)));
-    let key = key.expect("the issuer's key");
-    let now = tongban::terms::UnixMillis::now().seconds();
-    let issuer = federation.told["issuers"][0]["issuer"].as_str().expect("an issuer");
-    let claims = |aud: &str| {
-        json!({
-            "iss": issuer, "aud": aud, "iat": now, "exp": now + 60, "jti": format!("test-{now}-{aud}"), "sub": "lisi",
-            "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
-        })
-    };
+    let claims = |aud: &str| logout_claims(federation, "lisi", aud);
     let mut endless = claims("gw-440305");
     endless.as_object_mut().unwrap().remove("exp");
     let good = claims("gw-440305");
     for (claims, status) in [(&claims("gw-419001"), 400), (&endless, 400), (&good, 200), (&good, 200)] {
-        let token = jws::token(&key, "logout+jwt", json!({"kid": tokens::CITIZENS}), claims).unwrap();
-        let form = ("application/x-www-form-urlencoded", format!("logout_token={token}").into_bytes());
-        let answer = anybody.send("POST", "/v1/backchannel-logout", &Headers::new(), Some(form)).await;
+        let answer = log_out(federation, claims).await;
         assert_eq!(answer.status, status, "{claims}: {}", answer.text());
         assert_eq!(answer.header("cache-control"), "no-store");
     }
@@ -384,6 +372,56 @@ async fn signed_out(federation: &Federation) {
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let again = vec![("authorization", format!("Bearer {}", federation.token("lisi")))];
     assert_eq!(anybody.get("/v1/cases", &again).await.status, 200);
+}
+
+fn logout_claims(federation: &Federation, subject: &str, aud: &str) -> Value {
+    let now = tongban::terms::UnixMillis::now().seconds();
+    let issuer = federation.told["issuers"][0]["issuer"].as_str().expect("an issuer");
+    json!({
+        "iss": issuer, "aud": aud, "iat": now, "exp": now + 60, "jti": format!("test-{now}-{subject}-{aud}"), "sub": subject,
+        "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+    })
+}
+
+/// The issuer's notice that somebody signed out there.
+async fn log_out(federation: &Federation, claims: &Value) -> Answer {
+    use tongban::app::demo::{jws, tokens};
+    let world = World::open(federation.folder.path()).expect("the demonstration's folder");
+    let key = tongban::trust::suite::load_key(&world.federation().join(format!("{}.key", tokens::CITIZENS)));
+    let key = key.expect("the issuer's key");
+    let token = jws::token(&key, "logout+jwt", json!({"kid": tokens::CITIZENS}), claims).unwrap();
+    let form = ("application/x-www-form-urlencoded", format!("logout_token={token}").into_bytes());
+    federation.anybody(0).send("POST", "/v1/backchannel-logout", &Headers::new(), Some(form)).await
+}
+
+/// Who watches a case sees no more of it once they have signed out, and goes on seeing it until then.
+async fn watched_until_signed_out(federation: &Federation) {
+    use std::time::{Duration, Instant};
+    const LOOKS: Duration = Duration::from_secs(5);
+    let _closed = federation::peer::Closed::new(federation);
+    let token = federation.token("citizen");
+    let both = vec![
+        ("authorization", format!("Bearer {}", federation.token("clerk"))),
+        ("tongban-subject-token", token.clone()),
+    ];
+    let filed = federation.file(&federation.client("window", 0), &both, "419001", None).await;
+    let path = format!("/v1/cases/{}/events", filed.json["case"].as_str().expect("a case"));
+    let watching = vec![("authorization", format!("Bearer {token}")), ("accept", "text/event-stream".into())];
+    let begun = Instant::now();
+    let portal = federation.anybody(0);
+    let watched = tokio::time::timeout(4 * LOOKS, portal.get(&path, &watching));
+    let signs_out = async {
+        tokio::time::sleep(LOOKS + Duration::from_secs(1)).await;
+        let answer = log_out(federation, &logout_claims(federation, "zhangsan", "gw-440305")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    let (watched, ()) = tokio::join!(watched, signs_out);
+    let watched = watched.expect("the stream ends");
+    assert_eq!(watched.status, 200, "{}", watched.text());
+    assert!(watched.text().contains("still here"), "{}", watched.text());
+    assert!(begun.elapsed() > LOOKS, "it went on until then");
+    // A token made later is of a later second.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
 }
 
 /// What one may do at one's own place is no way into what others keep.

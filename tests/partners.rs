@@ -6,6 +6,8 @@ mod alone;
 #[path = "partners/entrusted.rs"]
 mod entrusted;
 mod federation;
+#[path = "partners/meanwhile.rs"]
+mod meanwhile;
 #[path = "partners/one_call.rs"]
 mod one_call;
 #[path = "partners/passed.rs"]
@@ -130,6 +132,7 @@ async fn operators_and_partners() {
     provider::down(&federation).await;
     one_call::a_thousand(&federation).await;
     withdrawn::in_mid_request(&federation).await;
+    meanwhile::judged_again(&federation).await;
     quota::given_back(&federation).await;
 }
 

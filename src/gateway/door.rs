@@ -7,6 +7,7 @@ use http::HeaderMap;
 
 use super::duty;
 use super::errand::{self, Errand};
+use super::lasting::Lasting;
 use super::ledger::Trace;
 use super::opaque::{PORTAL, Source};
 use super::rooms::Rooms;
@@ -52,6 +53,8 @@ pub struct People {
     pub caller: Option<Person>,
     pub subject: Option<Person>,
     pub errand: Option<Errand>,
+    /// What their tokens rest on.
+    pub lasting: Lasting,
 }
 
 impl Door<'_> {
@@ -79,6 +82,7 @@ impl Door<'_> {
     ) -> Result<People, Refusal> {
         let headers = self.lines(rooms, "authorization")?;
         let beside = self.lines(rooms, SUBJECT_TOKEN)?;
+        let mut lasting = Lasting::default();
         let two = || refused(rooms, &IdentityError::TwoCredentials, false, self.now);
         let caller = match headers.is_empty() {
             true => None,
@@ -92,10 +96,12 @@ impl Door<'_> {
                     let exchanged = self.exchanged_by(rooms, scheme, token, false).await.map_err(|(_, no)| no)?;
                     let people = errand::people(rooms, trace, &exchanged, terminal, act).await?;
                     let (caller, subject, errand) = people;
-                    return Ok(People { caller: Some(caller), subject: Some(subject), errand: Some(errand) });
+                    let lasting = Lasting::of(&exchanged);
+                    return Ok(People { caller: Some(caller), subject: Some(subject), errand: Some(errand), lasting });
                 }
                 let presented = self.presented(rooms, scheme, false)?;
                 let checked = self.check(rooms, token, &presented).await?;
+                lasting.add(&checked, Some(token).filter(|token| is_opaque(token)));
                 let mut caller = person(&checked.caller);
                 caller.post = duty::of(rooms, &caller.subject, self.now).await?.as_rules();
                 Some(caller)
@@ -107,7 +113,9 @@ impl Door<'_> {
             [] => None,
             [token] => {
                 let presented = Presented { proofs: Vec::new(), ..self.presented(rooms, "Bearer", false)? };
-                let subject = person(&self.check(rooms, token, &presented).await?.caller);
+                let checked = self.check(rooms, token, &presented).await?;
+                lasting.add(&checked, Some(token).filter(|token| is_opaque(token)));
+                let subject = person(&checked.caller);
                 if subject.kind != PersonKind::Citizen {
                     return Err(Refusal::new(&WRONG_KIND, "the token beside is not a citizen's"));
                 }
@@ -115,7 +123,7 @@ impl Door<'_> {
             }
             _ => return Err(two()),
         };
-        Ok(People { caller, subject, errand: None })
+        Ok(People { caller, subject, errand: None, lasting })
     }
 
     fn presented<'p>(&'p self, rooms: &Rooms, scheme: &'p str, token_endpoint: bool) -> Result<Presented<'p>, Refusal> {

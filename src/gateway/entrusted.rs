@@ -51,7 +51,7 @@ pub fn counted(rooms: &Rooms, contract: &Contract, terminal: &Terminal) -> Resul
 ///
 /// # Errors
 /// As there.
-pub async fn at(
+async fn at(
     rooms: &Rooms,
     trace: &Trace,
     (contract, terminal): (&std::sync::Arc<Contract>, &Terminal),

@@ -68,6 +68,12 @@ impl Trace {
         Self { id, method, route, at, known: Arc::default() }
     }
 
+    /// The same request, later.
+    #[must_use]
+    pub fn later(&self, at: UnixMillis) -> Self {
+        Self { at, ..self.clone() }
+    }
+
     /// Remembers what the request is about, as far as that is known by now. Of a case only once it is clear that the caller
     /// has to do with it: a stranger's refusals are not written into its chain.
     pub fn concerns(&self, concern: Concern) {

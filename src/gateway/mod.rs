@@ -30,6 +30,7 @@ pub mod filing;
 pub mod intake;
 pub mod issuers;
 pub mod keep;
+pub mod lasting;
 pub mod ledger;
 pub mod log_state;
 pub mod logout;

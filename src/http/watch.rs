@@ -8,9 +8,10 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use tokio::sync::mpsc;
 
-use super::api::{Asked, read, still_stands};
+use super::api::{Asked, read, still};
 use crate::exchange::records;
 use crate::gateway::desk;
+use crate::partners::Act;
 use crate::terms::{CaseNo, Refusal, UnixMillis};
 use crate::upstream::Body;
 use crate::upstream::body::BoxError;
@@ -51,7 +52,7 @@ async fn follow(
     let mut news = asked.rooms.news.subscribe();
     let end = tokio::time::Instant::now() + Duration::from_secs(WATCH_S);
     while tokio::time::Instant::now() < end {
-        if !still_stands(&asked, UnixMillis::now()).await {
+        if still(&asked, Act::ReadOwn, UnixMillis::now()).await.is_err() {
             return;
         }
         let rows = async {

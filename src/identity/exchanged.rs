@@ -179,6 +179,10 @@ impl Exchanged {
     pub fn actor(&self) -> &Caller {
         &self.actor
     }
+    /// Both, whose matter it is first.
+    pub fn callers(&self) -> [Arc<Caller>; 2] {
+        [self.subject.clone(), self.actor.clone()]
+    }
     pub fn item(&self) -> ItemCode {
         self.item
     }

@@ -38,7 +38,7 @@ fn bank(federation: &Federation) -> Counter {
 }
 
 /// The contracts with another mandate for the bank: what stands in its line.
-fn with(contracts: &str, mandate: &str) -> String {
+pub fn with(contracts: &str, mandate: &str) -> String {
     let line = contracts.lines().find(|line| line.starts_with("mandate = ")).expect("a mandate");
     contracts.replacen(line, &format!("mandate = \"{mandate}\""), 1)
 }
@@ -73,7 +73,8 @@ fn signed<P: Paper>(kind: P, home: &Path, id: &str, change: impl FnOnce(&mut Wor
     sign(kind, &wording, &voice(home)).expect("a paper")
 }
 
-async fn given(federation: &Federation, change: Value) -> Answer {
+/// The bureau gives the bank a mandate, with some members changed.
+pub async fn given(federation: &Federation, change: Value) -> Answer {
     let mut draft = json!({"kind": "mandate", "to": BANK, "items": ITEMS, "acts": ACTS, "days": 400});
     draft.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
     let body = Some(("application/json", draft.to_string().into_bytes()));

@@ -19,6 +19,8 @@ pub enum Mood {
     Well,
     /// Well, after a while.
     Slow,
+    /// Well, as soon as it is told to be otherwise.
+    Waits,
     Hangs,
     Fails,
     Garbles,
@@ -45,9 +47,9 @@ impl Provider {
         let heard = questions.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let mood = *own.lock().expect("whole");
+                let (mood, moods) = (*own.lock().expect("whole"), own.clone());
                 let heard = heard.clone();
-                std::thread::spawn(move || answer(stream, mood, &heard));
+                std::thread::spawn(move || answer(stream, (mood, &moods), &heard));
             }
         });
         Self { url, mood, questions }
@@ -70,7 +72,7 @@ impl Provider {
     }
 }
 
-fn answer(mut stream: TcpStream, mood: Mood, heard: &Mutex<Vec<String>>) {
+fn answer(mut stream: TcpStream, (mood, moods): (Mood, &Mutex<Mood>), heard: &Mutex<Vec<String>>) {
     let asked = question(&mut stream);
     heard.lock().expect("whole").extend(asked["resource"].as_str().map(str::to_owned));
     let fields = |value: &dyn Fn(&str) -> Value| -> Value {
@@ -88,6 +90,12 @@ fn answer(mut stream: TcpStream, mood: Mood, heard: &Mutex<Vec<String>>) {
         Mood::Well => sent("200 OK", good.len(), &good),
         Mood::Slow => {
             std::thread::sleep(Duration::from_secs(2));
+            sent("200 OK", good.len(), &good)
+        }
+        Mood::Waits => {
+            while *moods.lock().expect("whole") == Mood::Waits {
+                std::thread::sleep(Duration::from_millis(20));
+            }
             sent("200 OK", good.len(), &good)
         }
         Mood::Hangs => {

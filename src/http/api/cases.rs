@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::input::{self, query, to_vault};
-use super::{Asked, masked, ok, person, read, viewer};
+use super::{Asked, masked, ok, person, read, still, viewer};
 use crate::catalogue::listed::CASE;
 use crate::exchange::records::Record;
 use crate::exchange::{ExchangeError, Key};
@@ -340,6 +340,11 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
         requester: asked.terminal.region().unwrap_or(rooms.me.region),
     };
     let answered = lookup::ask(&asking, rooms).await;
+    // A provider takes its time: what was permitted when it was asked is judged again before its answer leaves.
+    let answered = match answered {
+        Ok(fact) => still_permitted(asked, &asking).await.map(|()| fact),
+        no => no,
+    };
     let fact = match consent {
         Some(consent) => consent.close(rooms, &asked.trace, answered).await?,
         None => answered?,
@@ -350,6 +355,24 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
     });
     let name = seen.as_ref().map_or("", |seen| seen.dossier.applicant.name.as_str());
     Ok(ok(&masked(asked, told, &[name])))
+}
+
+/// Whether the lookup would be let through now: by the terminal's certificate, the outlet's contract and mandate, the tokens,
+/// and the rules.
+async fn still_permitted(asked: &Asked, before: &Asking<'_>) -> Result<(), Refusal> {
+    let now = UnixMillis::now();
+    let terminal = still(asked, partners::Act::CheckIdentity, now).await?;
+    let trace = asked.trace.later(now);
+    let who = lookup::who(&asked.rooms, (before.actor, &terminal), before.item, asked.subject.is_some(), now);
+    let again = Asking {
+        trace: &trace,
+        terminal: &terminal,
+        who,
+        case: before.case.clone(),
+        fields: before.fields.clone(),
+        ..*before
+    };
+    lookup::still(&again, &asked.rooms)
 }
 
 pub async fn window_act(asked: &Asked, no: CaseNo, request: Request<Body>) -> Result<Response<Body>, Refusal> {

@@ -22,6 +22,7 @@ use crate::exchange::ExchangeError;
 use crate::gateway::desk::Viewer;
 use crate::gateway::door::{Door, From, People, required};
 use crate::gateway::errand::{Errand, OTHER_ERRAND};
+use crate::gateway::lasting::Lasting;
 use crate::gateway::ledger::{self, Trace};
 use crate::gateway::who::{NO_TERMINAL, Person, Terminal, WRONG_KIND};
 use crate::gateway::{Rooms, desk, entrusted, pass};
@@ -44,6 +45,8 @@ pub(super) struct Asked {
     /// What an exchanged token limits the request to.
     pub errand: Option<Errand>,
     pub headers: HeaderMap,
+    /// What the tokens of these people rest on.
+    pub lasting: Lasting,
     pub query: String,
 }
 
@@ -172,6 +175,7 @@ async fn handle(
         rooms: rooms.clone(),
         trace: trace.clone(),
         terminal,
+        lasting: Lasting::default(),
         client: connection.client.clone(),
         caller: None,
         subject: None,
@@ -197,8 +201,8 @@ async fn handle(
             rooms.directory.load().in_force(trace.at)?;
             let door = door(&asked.headers, &method, &url, (&asked.terminal, &connection), trace.at);
             let act = act(found.route.call);
-            let People { caller, subject, errand } = door.people(rooms, trace, &asked.terminal, act).await?;
-            (asked.caller, asked.subject, asked.errand) = (caller, subject, errand);
+            let People { caller, subject, errand, lasting } = door.people(rooms, trace, &asked.terminal, act).await?;
+            (asked.caller, asked.subject, asked.errand, asked.lasting) = (caller, subject, errand, lasting);
             who.1 = asked.caller.clone();
             let caller = required(asked.caller.clone())?;
             rooms.paces.load().person(&caller)?;
@@ -269,20 +273,23 @@ async fn outlet_may(asked: &Asked, call: Call) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether the terminal that began to watch would still be let in: a contract may have ended, a certificate or a mandate been
-/// revoked.
-pub(super) async fn still_stands(asked: &Asked, now: UnixMillis) -> bool {
-    let Ok(terminal) = Terminal::recognise(&asked.rooms, &asked.client, now) else { return false };
-    match &terminal {
-        Terminal::Unknown => matches!(asked.terminal, Terminal::Unknown),
-        Terminal::Outlet { contract, terminal } => {
-            // Where it is was asked when it began to watch.
-            let mut trace = asked.trace.clone();
-            trace.at = now;
-            let (act, place) = (partners::Act::ReadOwn, contract.places[0]);
-            entrusted::at(&asked.rooms, &trace, (contract, terminal), act, None, place).await.is_ok()
+/// Whether they would still be let in for this act: a contract may have ended, a certificate, a mandate or a token been revoked
+/// since the request came. Gives the terminal as it is known now.
+///
+/// # Errors
+/// As for a request that comes now.
+pub(super) async fn still(asked: &Asked, act: partners::Act, now: UnixMillis) -> Result<Terminal, Refusal> {
+    let mut terminal = Terminal::recognise(&asked.rooms, &asked.client, now)?;
+    match (&asked.terminal, &mut terminal) {
+        (Terminal::Outlet { terminal: before, .. }, Terminal::Outlet { contract, terminal }) => {
+            terminal.told = before.told;
+            let trace = asked.trace.later(now);
+            let _yes = entrusted::may(&asked.rooms, &trace, (contract, terminal), act, None).await?;
+    asked.lasting.still(&asked.rooms, now).await?;
+    Ok(terminal)
         }
-        _ => true,
+        (Terminal::Unknown, _) | (_, Terminal::Window(_) | Terminal::System(_) | Terminal::Peer(_)) => {}
+        _ => return Err(Refusal::new(&NO_TERMINAL, "the certificate is not known any more")),
     }
 }
 
