@@ -114,20 +114,21 @@ fn answers(text: &str) -> Vec<(u16, Value)> {
     begins.iter().zip(ends).map(answer).collect()
 }
 
-/// Codes of refusals in gateway A's log, by trace.
-fn logged(federation: &Federation) -> BTreeMap<String, String> {
+/// Refusals in gateway A's log, by trace.
+fn refusals(federation: &Federation) -> BTreeMap<String, Value> {
     let shown =
         tools::tongban(&["audit", "show", &federation.folder.path().join("gw-440305/data/log").display().to_string()]);
     assert!(shown.status.success(), "{}", tools::text(&shown));
-    let mut all = BTreeMap::new();
-    for line in String::from_utf8_lossy(&shown.stdout).lines() {
-        let line: Value = serde_json::from_str(line).expect("JSON");
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        if ["deny", "input.reject"].contains(&line["kind"].as_str().unwrap_or_default()) {
-            all.insert(text(&line["trace"]), text(&line["dec"]["reason"]));
-        }
-    }
-    all
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let lines = shown.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let refused = lines.filter(|line| ["deny", "input.reject"].contains(&line["kind"].as_str().unwrap_or_default()));
+    refused.map(|line| (line["trace"].as_str().unwrap_or_default().to_owned(), line)).collect()
+}
+
+/// Their codes.
+fn logged(federation: &Federation) -> BTreeMap<String, String> {
+    let code = |line: Value| line["dec"]["reason"].as_str().unwrap_or_default().to_owned();
+    refusals(federation).into_iter().map(|(trace, line)| (trace, code(line))).collect()
 }
 
 /// What was tried, the problem it was answered with, and the status and code it must have.

@@ -14,14 +14,14 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use crate::gateway::Rooms;
 use crate::gateway::about_me;
 use crate::gateway::desk::{self, Viewer};
-use crate::gateway::ledger::{self, Trace};
+use crate::gateway::ledger::Trace;
 use crate::gateway::sign_in::{self, Away, Returned, Visitor};
 use crate::gateway::who::{Person, Terminal};
 use crate::http::api;
 use crate::http::api::input::{decoded, text_of};
 use crate::http::host::{Addressed, addressed};
 use crate::http::serve::Connection;
-use crate::http::{METHOD, guard};
+use crate::http::{METHOD, counted, guard, refused};
 use crate::terms::{Lang, Refusal, UnixMillis};
 use crate::upstream::Body;
 use crate::upstream::body::full;
@@ -45,26 +45,16 @@ pub async fn answer(rooms: Arc<Rooms>, request: Request<Body>, connection: Conne
     let method = if request.method() == Method::POST { "POST" } else { "GET" };
     let trace = Trace::new(api::new_trace(), method, route, UnixMillis::now());
     let from = connection.remote.ip();
-    let mut who = None;
-    let mut response = match page(&rooms, request, &trace, &mut who).await {
+    let (mut terminal, mut who) = (Terminal::Unknown, None);
+    let answered = match counted::terminal(&rooms, &connection, &trace, &mut terminal) {
+        Ok(()) => page(&rooms, request, &trace, &mut who).await,
+        Err(refusal) => Err(refusal),
+    };
+    let mut response = match answered {
         Ok(response) => response,
         Err(refusal) => {
-            if who.is_none()
-                && let Err(flood) = rooms.strangers.take(from)
-            {
-                return dressed(html::refusal(&flood, &trace.id), &flood, &rooms);
-            }
-            let caller = who.as_ref().map_or("", |person| person.subject.as_str());
-            if !rooms.waiting.is_told(&trace, caller, &refusal) {
-                return dressed(html::refusal(&refusal, &trace.id), &refusal, &rooms);
-            }
-            match ledger::deny(&rooms, &trace, who.as_ref(), &Terminal::Unknown, &refusal).await {
-                Ok(_) => dressed(html::refusal(&refusal, &trace.id), &refusal, &rooms),
-                Err(error) => {
-                    let refusal = Refusal::from(error);
-                    dressed(html::refusal(&refusal, &trace.id), &refusal, &rooms)
-                }
-            }
+            let (told, _) = refused::keep(&rooms, &trace, from, (&terminal, who.as_ref()), refusal, |no| no).await;
+            dressed(html::refusal(&told, &trace.id), &told, &rooms)
         }
     };
     if let Ok(id) = HeaderValue::try_from(&trace.id) {

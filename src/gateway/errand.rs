@@ -135,7 +135,7 @@ fn no(error: &ExchangeError, door: &Door<'_>, rooms: &Rooms) -> Refusal {
     }
 }
 
-/// Exchanges two tokens for one.
+/// Exchanges two tokens for one. `who`: the person who acts, as soon as that is proven; a refusal from there on names them.
 ///
 /// # Errors
 /// What is wrong with either token; `TB-IDN-0020` when these two may not act so; a no of paper, presence, post, contract or
@@ -146,6 +146,7 @@ pub async fn exchange(
     terminal: &Terminal,
     door: &Door<'_>,
     wanted: &Wanted,
+    who: &mut Option<Person>,
 ) -> Result<Value, Refusal> {
     rooms.directory.load().in_force(trace.at)?;
     let now = trace.at;
@@ -153,6 +154,7 @@ pub async fn exchange(
     let subject = door.subject_of_exchange(rooms, &wanted.subject_token, wanted.subject_proof.as_deref()).await?;
     let (actor, key) = door.actor_of_exchange(rooms, &wanted.actor_token).await?;
     let (citizen, mut acting) = (person(&subject.caller), person(&actor.caller));
+    *who = Some(acting.clone());
     terminal.takes(&acting)?;
     rooms.paces.load().person(&acting)?;
     let enrolled = terminal.region().is_some();
@@ -309,15 +311,17 @@ pub(super) async fn people(
 }
 
 /// Takes an exchanged token back (RFC 7009): in whose hands it is, may end it. Anything else is none of ours, and no news.
+/// `who`: as of [`exchange`].
 ///
 /// # Errors
-/// `TB-IDN-0014` for a token of ours in other hands.
+/// `TB-IDN-0014` for a token of ours in other hands; `TB-GW-0107` where they ask too often.
 pub async fn take_back(
     rooms: &Arc<Rooms>,
     trace: &Trace,
     terminal: &Terminal,
     door: &Door<'_>,
     token: &str,
+    who: &mut Option<Person>,
 ) -> Result<(), Refusal> {
     let issuer = rooms.issuer()?;
     let exchanged = match door.exchanged(rooms, token, true).await {
@@ -326,12 +330,14 @@ pub async fn take_back(
         Err((Some(_), _)) => return Ok(()), // RFC 7009 §2.2: an invalid token is as good as revoked
         Err((None, refusal)) => return Err(refusal),
     };
+    let acting = person(exchanged.actor());
+    *who = Some(acting.clone());
+    rooms.paces.load().person(&acting)?;
     let mut tx = rooms.store.begin().await?;
     let row = revoked::Revoked { kind: TOKEN.into(), issuer, id: exchanged.jti().to_owned(), at: trace.at };
     revoked::add(&mut tx, &row, exchanged.expires().plus_seconds(60)).await?;
     tx.commit(()).await?;
     super::logout::refresh(rooms, trace.at).await?;
-    let acting = person(exchanged.actor());
     let line = trace
         .about(rooms, Kind::Login, Some(&acting), terminal)
         .subj(person(exchanged.subject()).as_subject(rooms))

@@ -7,6 +7,7 @@
 //! ```
 
 pub mod api;
+pub mod counted;
 pub mod guard;
 pub mod heads;
 pub mod host;
@@ -15,6 +16,7 @@ pub mod openapi;
 mod opening;
 pub mod places;
 pub mod problem;
+pub mod refused;
 pub mod routes;
 mod search;
 pub mod serve;

@@ -80,6 +80,8 @@ pub async fn each_caller_waits_for_itself(federation: &Federation) {
         let after = client.get(path, &headers).await;
         assert_eq!(after.status, 200, "{who}, later: {}", after.text());
     }
+    whatever_is_asked(federation).await;
+    agents_by_name(federation).await;
     // A reload is no pardon: nobody is served more for it.
     let mine = signed_in("citizen");
     let begun = Instant::now();
@@ -92,6 +94,62 @@ pub async fn each_caller_waits_for_itself(federation: &Federation) {
     }
     reload();
     assert_eq!(portal.get("/v1/cases", &mine).await.status, 200, "as before");
+}
+
+/// What is not there, not so, or a page, counts like anything else that an outlet or a window asks.
+async fn whatever_is_asked(federation: &Federation) {
+    for (kind, code) in [("bank-440305-01", "TB-PAR-0304"), ("window", "TB-GW-0107")] {
+        let client = federation.client(kind, 0);
+        for (path, status) in [("/nothing", 404), ("/v1/lookups", 405), ("/v1//items", 400), ("/signed-out", 200)] {
+            tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+            let begun = Instant::now();
+            let answers = at_once(&client, &Headers::new(), path).await;
+            let waits = answers.iter().filter(|answer| answer.status == 429).count();
+            let others = answers.iter().filter(|answer| answer.status == status).count();
+            assert_eq!(
+                waits + others,
+                TRIES,
+                "{kind} {path}: {:?}",
+                answers.iter().map(|a| a.status).collect::<Vec<_>>()
+            );
+            assert!((1..=most(begun)).contains(&others), "{kind} {path}: {others} were not told to wait");
+            let mut told = answers.iter().filter(|answer| answer.status == 429 && answer.json.is_object());
+            assert!(told.all(|answer| answer.json["code"] == code), "{kind} {path}");
+        }
+    }
+}
+
+/// Who asks for tokens too fast is on record by name, with a line of their own, whoever else had one in that minute.
+async fn agents_by_name(federation: &Federation) {
+    const ACCESS: &str = "urn:ietf:params:oauth:token-type:access_token";
+    let pairs = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+        ("subject_token", &federation.token("citizen")),
+        ("subject_token_type", ACCESS),
+        ("actor_token", &federation.token("lisi")),
+        ("actor_token_type", ACCESS),
+        ("item", "002009901000"),
+    ];
+    let form = pairs.map(|(name, value)| format!("{name}={}", value.replace(':', "%3A"))).join("&");
+    let mut leaves = Vec::new();
+    for _ in 0..TRIES {
+        let body = Some(("application/x-www-form-urlencoded", form.clone().into_bytes()));
+        let answer = federation.anybody(0).send("POST", "/v1/token", &Headers::new(), body).await;
+        if answer.status == 429 {
+            assert_eq!(answer.json["error"], "temporarily_unavailable", "{}", answer.text());
+            leaves.push(answer.json["leaf"].is_u64());
+        }
+    }
+    assert_eq!(leaves.iter().filter(|leaf| **leaf).count(), 1, "of {} that were told to wait", leaves.len());
+    let too_fast = refusals(federation).into_values().filter(|line| line["dec"]["reason"] == "TB-GW-0107");
+    let (tokens, others): (Vec<_>, Vec<_>) = too_fast.partition(|line| line["req"]["route"] == "/v1/token");
+    let pids = |lines: &[Value]| -> Vec<String> {
+        let people = lines.iter().filter(|line| line["actor"]["kind"] == "citizen");
+        people.map(|line| line["actor"]["pid"].as_str().expect("a name").to_owned()).collect()
+    };
+    let (agent, citizen) = (pids(&tokens), pids(&others));
+    assert_eq!((agent.len(), citizen.len()), (1, 1), "{tokens:?} {others:?}");
+    assert_ne!(agent, citizen);
 }
 
 fn served(answers: &[Answer]) -> usize {

@@ -17,13 +17,13 @@ use super::host::{Addressed, addressed};
 use super::problem::json_response;
 use super::routes::{self, Call, Found, NotFound, Who};
 use super::serve::Connection;
-use super::{MEDIA, METHOD, NOT_FOUND, guard, openapi, problem, watch};
+use super::{MEDIA, METHOD, NOT_FOUND, counted, guard, openapi, problem, refused, watch};
 use crate::exchange::ExchangeError;
 use crate::gateway::desk::Viewer;
 use crate::gateway::door::{Door, From, People, required};
 use crate::gateway::errand::{Errand, OTHER_ERRAND};
 use crate::gateway::lasting::Lasting;
-use crate::gateway::ledger::{self, Trace};
+use crate::gateway::ledger::Trace;
 use crate::gateway::who::{NO_TERMINAL, Person, Terminal, WRONG_KIND};
 use crate::gateway::{Rooms, desk, entrusted, pass};
 use crate::partners;
@@ -44,9 +44,9 @@ pub(super) struct Asked {
     pub subject: Option<Person>,
     /// What an exchanged token limits the request to.
     pub errand: Option<Errand>,
-    pub headers: HeaderMap,
     /// What the tokens of these people rest on.
     pub lasting: Lasting,
+    pub headers: HeaderMap,
     pub query: String,
 }
 
@@ -85,33 +85,13 @@ async fn answered(rooms: Arc<Rooms>, request: Request<Body>, connection: Connect
         Err(refusal) => {
             let oauth = token::is_oauth(trace.route);
             let worded = |refusal: Refusal| if oauth { token::oauth(refusal) } else { refusal };
-            let told = |refusal: &Refusal, leaf: Option<u64>| {
-                let mut answer = problem::answer(refusal, &trace.id, leaf);
-                if oauth {
-                    // RFC 6749 §5.2 names the media type.
-                    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                }
-                answer
-            };
-            let refusal = worded(refusal);
-            if matches!(who, (Terminal::Unknown, None))
-                && let Err(flood) = rooms.strangers.take(from)
-            {
-                return told(&worded(flood), None);
+            let (told, leaf) = refused::keep(&rooms, &trace, from, (&who.0, who.1.as_ref()), refusal, worded).await;
+            let mut answer = problem::answer(&told, &trace.id, leaf);
+            if oauth {
+                // RFC 6749 §5.2 names the media type.
+                answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             }
-            let caller = match (&who.0, &who.1) {
-                (Terminal::Unknown, Some(person)) => person.subject.clone(),
-                (terminal, _) => terminal.word(&rooms),
-            };
-            if !rooms.waiting.is_told(&trace, &caller, &refusal) {
-                return told(&refusal, None);
-            }
-            let leaf = ledger::deny(&rooms, &trace, who.1.as_ref(), &who.0, &refusal).await;
-            match leaf {
-                Ok(index) => told(&refusal, Some(index)),
-                // A log that cannot take a line stops the house: nothing leaves without one.
-                Err(error) => told(&worded(Refusal::from(error)), None),
-            }
+            answer
         }
     }
 }
@@ -136,6 +116,24 @@ fn traced(mut response: Response<Body>, trace: &Trace) -> Response<Body> {
     response
 }
 
+/// Which of our hosts, and which line of the routes.
+fn asked_for<'p>(
+    rooms: &Rooms,
+    request: &Request<Body>,
+    connection: &Connection,
+    path: &'p str,
+) -> Result<(Addressed, Found<'p>), Refusal> {
+    let host = addressed(rooms, request, connection.server_name.as_deref())?;
+    let found = match &host {
+        Addressed::System(..) => Found { route: &routes::BY_HOST, params: Vec::new() },
+        Addressed::Us(_) => routes::find(request.method(), path).map_err(|no| match no {
+            NotFound::Path => Refusal::new(&NOT_FOUND, "no such address"),
+            NotFound::Method(allow) => Refusal::new(&METHOD, "the address takes another method").header("allow", allow),
+        })?,
+    };
+    Ok((host, found))
+}
+
 async fn handle(
     rooms: &Arc<Rooms>,
     request: Request<Body>,
@@ -143,30 +141,27 @@ async fn handle(
     trace: &mut Trace,
     who: &mut (Terminal, Option<Person>),
 ) -> Result<Response<Body>, Refusal> {
-    guard::check(&request)?;
     let path = request.uri().path().to_owned();
-    let host = addressed(rooms, &request, connection.server_name.as_deref())?;
-    let found = match &host {
-        Addressed::System(..) => Found { route: &routes::BY_HOST, params: Vec::new() },
-        Addressed::Us(_) => match routes::find(request.method(), &path) {
-            Ok(found) => found,
-            Err(NotFound::Path) => return Err(Refusal::new(&NOT_FOUND, "no such address")),
-            Err(NotFound::Method(allow)) => {
-                return Err(Refusal::new(&METHOD, "the address takes another method").header("allow", allow));
-            }
-        },
+    let asked_for = guard::check(&request).and_then(|()| asked_for(rooms, &request, &connection, &path));
+    if let Ok((_, found)) = &asked_for {
+        trace.route = found.route.template;
+    }
+    // Who asks for nothing that is here has asked all the same.
+    let counted = counted::terminal(rooms, &connection, trace, &mut who.0);
+    let (host, found) = match (asked_for, counted) {
+        (Ok(asked_for), counted) => counted.map(|()| asked_for)?,
+        (Err(no), Ok(())) => return Err(no),
+        // What closes a connection closes it whoever is told to wait.
+        (Err(no), Err(counted)) => {
+            let closes = no.headers.into_iter().filter(|(name, _)| *name == "connection");
+            return Err(closes.fold(counted, |counted, (name, value)| counted.header(name, value)));
+        }
     };
-    trace.route = found.route.template;
     // Nothing is unpacked here: whoever gets a body as it came looks at its coding.
     if request.headers().contains_key(CONTENT_ENCODING) && !matches!(found.route.call, Call::Pass | Call::PeerPass) {
         return Err(Refusal::new(&MEDIA, "a body in a content coding"));
     }
-    let mut terminal = Terminal::recognise(rooms, &connection.client, trace.at)?;
-    who.0 = terminal.clone();
-    match &terminal {
-        Terminal::Outlet { contract, terminal } => entrusted::counted(rooms, contract, terminal)?,
-        other => rooms.paces.load().terminal(other)?,
-    }
+    let mut terminal = who.0.clone();
     terminal.tells(input::header(request.headers(), PLACE))?;
     who.0 = terminal.clone();
     let url = format!("https://{}{path}", host.authority());
@@ -175,11 +170,11 @@ async fn handle(
         rooms: rooms.clone(),
         trace: trace.clone(),
         terminal,
-        lasting: Lasting::default(),
         client: connection.client.clone(),
         caller: None,
         subject: None,
         errand: None,
+        lasting: Lasting::default(),
         headers: request.headers().clone(),
         query: request.uri().query().unwrap_or_default().to_owned(),
     };
@@ -218,8 +213,8 @@ async fn handle(
         let (headers, terminal) = (asked.headers.clone(), asked.terminal.clone());
         let door = door(&headers, &method, &url, (&terminal, &connection), trace.at);
         return match found.route.call {
-            Call::Token => token::exchange(&asked, &door, request).await,
-            _ => token::revoke(&asked, &door, request).await,
+            Call::Token => token::exchange(&asked, &door, request, &mut who.1).await,
+            _ => token::revoke(&asked, &door, request, &mut who.1).await,
         };
     }
     dispatch(asked, &found, &host, request).await
@@ -285,12 +280,12 @@ pub(super) async fn still(asked: &Asked, act: partners::Act, now: UnixMillis) ->
             terminal.told = before.told;
             let trace = asked.trace.later(now);
             let _yes = entrusted::may(&asked.rooms, &trace, (contract, terminal), act, None).await?;
-    asked.lasting.still(&asked.rooms, now).await?;
-    Ok(terminal)
         }
         (Terminal::Unknown, _) | (_, Terminal::Window(_) | Terminal::System(_) | Terminal::Peer(_)) => {}
         _ => return Err(Refusal::new(&NO_TERMINAL, "the certificate is not known any more")),
     }
+    asked.lasting.still(&asked.rooms, now).await?;
+    Ok(terminal)
 }
 
 async fn dispatch(

@@ -9,7 +9,7 @@ use super::input::{self, decoded};
 use super::{Asked, ok, person};
 use crate::gateway::door::Door;
 use crate::gateway::registry::{self, Giver};
-use crate::gateway::who::{NO_TERMINAL, NOT_YOUR_DESK, WRONG_KIND};
+use crate::gateway::who::{NO_TERMINAL, NOT_YOUR_DESK, Person, WRONG_KIND};
 use crate::gateway::{duty, errand, ledger};
 use crate::http::MEDIA;
 use crate::identity::error::TOKEN_BINDING;
@@ -76,16 +76,27 @@ pub fn oauth(mut refusal: Refusal) -> Refusal {
     refusal
 }
 
-pub async fn exchange(asked: &Asked, door: &Door<'_>, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+/// `who`: the person who acts, once their token has been checked.
+pub async fn exchange(
+    asked: &Asked,
+    door: &Door<'_>,
+    request: Request<Body>,
+    who: &mut Option<Person>,
+) -> Result<Response<Body>, Refusal> {
     let rooms = &asked.rooms;
     let form = form(asked, request).await?;
     let issuer = rooms.issuer()?;
     let wanted = errand::wanted(&form, &[&issuer, &rooms.me.id])?;
-    let given = errand::exchange(rooms, &asked.trace, &asked.terminal, door, &wanted).await?;
+    let given = errand::exchange(rooms, &asked.trace, &asked.terminal, door, &wanted, who).await?;
     Ok(ok(&given))
 }
 
-pub async fn revoke(asked: &Asked, door: &Door<'_>, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+pub async fn revoke(
+    asked: &Asked,
+    door: &Door<'_>,
+    request: Request<Body>,
+    who: &mut Option<Person>,
+) -> Result<Response<Body>, Refusal> {
     let form = form(asked, request).await?;
     let token = form.get("token").filter(|token| !token.is_empty());
     let token = token.ok_or_else(|| Refusal::new(&errand::TOKEN_REQUEST, "token is missing"))?;
@@ -94,7 +105,7 @@ pub async fn revoke(asked: &Asked, door: &Door<'_>, request: Request<Body>) -> R
         true => refusal.with("error", "invalid_grant"),
         false => refusal,
     };
-    errand::take_back(&asked.rooms, &asked.trace, &asked.terminal, door, token).await.map_err(others)?;
+    errand::take_back(&asked.rooms, &asked.trace, &asked.terminal, door, token, who).await.map_err(others)?;
     Ok(ok(&json!({})))
 }
 
