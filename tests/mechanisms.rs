@@ -3,6 +3,8 @@
 
 #[path = "mechanisms/basis.rs"]
 mod basis;
+#[path = "mechanisms/beyond.rs"]
+mod beyond;
 mod federation;
 mod tools;
 
@@ -113,6 +115,7 @@ async fn windows_terminals_duties_and_contacts() {
     contacts_are_on_record(&federation).await;
     items_at_a_window(&federation).await;
     basis::on_what_it_rests(&federation).await;
+    beyond::the_common_way(&federation).await;
     alone_at_a_terminal(&federation).await;
 }
 
