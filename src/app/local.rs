@@ -119,9 +119,11 @@ async fn exported(rooms: &Arc<Rooms>, request: Request<Body>) -> (StatusCode, St
     };
     match noted {
         Ok(committed) => {
-            // What is exported next is what the newest checkpoint covers: these lines, too, once the witnesses had their time.
+            // What is exported next is what a checkpoint covers that ends with a map: these lines, too, once the witnesses had
+            // their time.
             let until = tokio::time::Instant::now() + SIGNED_WITHIN;
-            while rooms.log.checkpoint().size <= committed.index && tokio::time::Instant::now() < until {
+            let is_signed = || rooms.log.mapped().is_some_and(|mapped| mapped.size > committed.index);
+            while !is_signed() && tokio::time::Instant::now() < until {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             (StatusCode::OK, format!("已记入日志 · on record, before line {}\n", committed.index))

@@ -8,6 +8,10 @@ use base64::engine::general_purpose::STANDARD;
 use super::note::{KeyKind, Note, NoteError, SignedBy, VerifierKey};
 use crate::terms::Digest;
 
+/// Path of the newest checkpoint that ends with a map of all cases (an `index` entry), beside the one of the log: evidence is taken
+/// as of it, because between that map and that checkpoint there is nothing.
+pub const MAP: &str = "map";
+
 /// Origin, size and root, as the text above the signatures says them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Checkpoint {

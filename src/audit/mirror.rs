@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::bundle;
-use super::checkpoint::{self, CheckpointError, SignedCheckpoint};
+use super::checkpoint::{self, CheckpointError, MAP, SignedCheckpoint};
 use super::log::disk::{Disk, RealDisk, replace};
 use super::merkle::leaf_hash;
 use super::note::{MAX_NOTE, NoteError, VerifierKey};
@@ -82,6 +82,8 @@ pub fn run(
     keys: &[VerifierKey],
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Copied, MirrorError> {
+    // In this order: what the first one promises, the second one has.
+    let mapped = fetch.get(MAP).map_err(|source| MirrorError::Read { path: MAP.into(), source })?;
     let read = |source| MirrorError::Read { path: "checkpoint".into(), source };
     let note = fetch.get("checkpoint").map_err(read)?.ok_or_else(|| read(io::ErrorKind::NotFound.into()))?;
     let (key, signed) = opened(&note, keys).map_err(MirrorError::Checkpoint)?;
@@ -103,6 +105,7 @@ pub fn run(
             return Err(copy.contradiction(&signed, what));
         }
     }
+    copy.map(mapped.as_deref(), keys, &sparse)?;
     for path in ["anchor", PRUNED_ANCHOR] {
         let found = fetch.get(path).map_err(|source| MirrorError::Read { path: path.into(), source })?;
         found.map_or(Ok(()), |anchor| copy.write(path, &anchor))?;
@@ -172,6 +175,23 @@ impl Copy {
             None => Ok(None),
             Some(note) => opened(&note, keys).map(|(_, signed)| Some(signed)).map_err(MirrorError::Own),
         }
+    }
+
+    /// Keeps the checkpoint that ends with a map of cases, one of this log's past. A log without one has changed its key since.
+    fn map(&self, note: Option<&[u8]>, keys: &[VerifierKey], sparse: &Sparse<'_>) -> Result<(), MirrorError> {
+        let Some((_, signed)) = note.and_then(|note| opened(note, keys).ok()) else {
+            return match std::fs::remove_file(self.dir.join(MAP)) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    Err(MirrorError::Write { path: MAP.into(), source })
+                }
+                _ => Ok(()),
+            };
+        };
+        if signed.size() > sparse.size() || sparse.root_at(signed.size())? != signed.root() {
+            let what = format!("its checkpoint of {} entries is of another log than the one behind it", signed.size());
+            return Err(self.contradiction(&signed, what));
+        }
+        self.write(MAP, signed.note().as_bytes())
     }
 
     /// Keeps a checkpoint that contradicts ours; ours stays as it is.

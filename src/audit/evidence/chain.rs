@@ -11,12 +11,8 @@ use crate::audit::entry::{Receipt, Role};
 use crate::audit::verify::{Question, Verdict};
 use crate::audit::{Kind, Pseudonym};
 use crate::formats::zip::Source;
-use crate::terms::{Digest, UnixMillis};
+use crate::terms::Digest;
 use crate::trust::asic::Open;
-
-/// How long after its map a log may have gone on, in milliseconds by the witnesses' clocks and by its newest entry: what a running gateway
-/// takes in while it signs.
-const NEAR_MS: i64 = 120_000;
 
 impl Check<'_> {
     /// The case's chain has no gap, and its intents are closed.
@@ -89,16 +85,12 @@ impl Check<'_> {
             let what = "the newest map of cases is from before the case: later entries may have been left out";
             return self.fault(Question::Complete, Verdict::Undecided, &map.path, Some(part.entry), what);
         }
-        let Some(at) = map.head.as_ref().map(|head| UnixMillis(head.ts)) else { return };
+        let Some(at) = own.as_of() else { return };
         // Between the map and the checkpoint the case may have gone on, and nobody says so.
-        let newest = own.newest.as_ref().or(own.entries.last()).filter(|entry| entry.index + 1 == own.signed.size());
-        let newest = newest.and_then(|entry| Some(UnixMillis(entry.head.as_ref()?.ts)));
-        let is_far = |time: UnixMillis| time.0.saturating_sub(at.0) > NEAR_MS;
-        let is_end = part.entry + 1 == own.signed.size();
-        if !is_end && (newest.is_none_or(is_far) || own.cosigned.is_some_and(is_far)) {
+        if part.entry + 1 != own.signed.size() {
             let what = format!(
-                "the map of cases is of {at}, and the log went on for long after it: later entries of the case may have been left \
-                 out (an export from the running gateway makes a new map)"
+                "the map of cases is of {at}, and the log went on after it: later entries of the case may have been left out (an \
+                 export from the running gateway makes a new map, and is signed up to it)"
             );
             self.fault(Question::Complete, Verdict::Undecided, &map.path, Some(part.entry), what);
         }

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use memchr::memmem::Finder;
 
-use super::earlier::anchored;
+use super::heads::anchored;
 use super::index::{self, Last};
 use super::{EvidenceError, IndexPart, LogPart, MAX_ENTRIES, anchor_path, checkpoint_path, entry_path, proof_path};
-use crate::audit::checkpoint::{self, SignedCheckpoint};
+use crate::audit::checkpoint::{self, MAP, SignedCheckpoint};
 use crate::audit::entry::{EntryHead, Receipt, Role};
 use crate::audit::log::base::{Base, PRUNED};
 use crate::audit::merkle::leaf_hash;
@@ -34,8 +34,6 @@ pub struct Half {
     pub has_case: bool,
     /// Unix milliseconds of the newest entry, as it says itself.
     pub newest: i64,
-    /// The last entry of the log, where it is of another case and shown for its time alone.
-    pub shown: Option<u64>,
 }
 
 impl Half {
@@ -52,21 +50,16 @@ impl Half {
         files
     }
 
-    /// The entries without the one that is shown for its time alone: what that one leads to is of another case.
-    pub fn of_case(&self) -> impl Iterator<Item = &[u8]> {
-        self.entries.iter().filter(|(at, ..)| Some(*at) != self.shown).map(|(_, bytes, _)| &bytes[..])
-    }
-
-    /// Receipts of peers that the entries of the case name.
+    /// Receipts of peers that the entries name.
     pub fn receipts(&self) -> Vec<Receipt> {
-        let heads = self.of_case().filter_map(|bytes| EntryHead::parse(bytes).ok());
+        let heads = self.entries.iter().filter_map(|(_, bytes, _)| EntryHead::parse(bytes).ok());
         heads.filter_map(|head| head.receipt).collect()
     }
 }
 
 /// The entries of `case` in a log of ours, those that close its intents, and the newest `index` entry: also where there are none,
-/// because another replica had the case. `folder` is the gateway's own, where it is at hand: it knows all time-stamps, and what
-/// was pruned.
+/// because another replica had the case. All of it as of the newest checkpoint that ends with a map, unless the case went on after
+/// it. `folder` is the gateway's own, where it is at hand: it knows all time-stamps, and what was pruned.
 ///
 /// # Errors
 /// [`EvidenceError::Pruned`] where some of them are not kept here any more.
@@ -76,22 +69,18 @@ pub fn gather(
     key: &VerifierKey,
     case: &Pseudonym,
 ) -> Result<Half, EvidenceError> {
-    let signed = checkpoint::open(&must(fetch, "checkpoint")?, key, None)?;
+    // In this order: what the first one promises, the second one has.
+    let mapped = mapped(fetch, key)?;
+    let newest = checkpoint::open(&must(fetch, "checkpoint")?, key, None)?;
     let base = folder.map(pruned).transpose()?.flatten();
     if let Some(base) = &base
         && base.cases.iter().any(|last| last.case == *case)
     {
         return Err(EvidenceError::Pruned(base.minimum));
     }
-    let kept = Kept::of(fetch, &signed)?;
+    let kept = Kept::of(fetch, &newest)?;
     let mut wanted = Wanted::new(case);
-    let mut newest = None;
-    kept.walk(signed.size(), |index, bytes| {
-        if index + 1 == signed.size() {
-            newest = Some((index, bytes.to_vec()));
-        }
-        wanted.look(index, bytes)
-    })?;
+    kept.walk(newest.size(), |index, bytes| wanted.look(index, bytes))?;
     match wanted.found.first() {
         None if kept.from > 0 && base.is_none() => return Err(EvidenceError::Pruned(kept.from)),
         // Its chain begins in what is not here.
@@ -102,35 +91,56 @@ pub fn gather(
     // What is only about this export, and is later than any time-stamp, needs none.
     let is_told = |bytes: &[u8]| EntryHead::parse(bytes).is_ok_and(|head| head.kind != Kind::AuditExport);
     let last = wanted.found.iter().filter(|(_, bytes)| is_told(bytes)).map(|(at, _)| *at).max();
-    let mut shown = None;
-    let index = match wanted.newest_index.take() {
+    let sparse = Sparse::new(fetch, newest.checkpoint())?;
+    let map = wanted.newest_index.take();
+    let ends_with_map = map.as_ref().is_some_and(|(at, _)| at + 1 == newest.size());
+    let goes_on = |size: u64| wanted.found.last().is_some_and(|(at, _)| *at >= size);
+    let (signed, map) = match mapped {
+        Some(mapped) if !ends_with_map && mapped.size() <= newest.size() && !goes_on(mapped.size()) => {
+            let at = mapped.size().checked_sub(1).filter(|_| sparse.root_at(mapped.size()).ok() == Some(mapped.root()));
+            let at = at.ok_or_else(|| EvidenceError::Damaged(MAP.into()))?;
+            (mapped, Some((at, entry(fetch, at, newest.size())?)))
+        }
+        _ => (newest, map),
+    };
+    let index = match map {
         // What the map says of cases that are not here nobody can compute again.
         Some((at, bytes)) if kept.from == 0 || base.is_some() => {
             let part = kept.index_part(base.map(|base| base.cases).unwrap_or_default(), at, case)?;
             wanted.found.push((at, bytes));
-            // Its time says how long after the map the log went on.
-            let other = newest.filter(|newest| !wanted.found.contains(newest));
-            shown = other.as_ref().map(|(at, _)| *at);
-            wanted.found.extend(other);
             wanted.found.sort_unstable();
             Some(part)
         }
         _ => None,
     };
-    let sparse = Sparse::new(fetch, signed.checkpoint())?;
     let anchor = match last {
         Some(last) => anchored(fetch, folder, last, &signed, &sparse)?,
         None => None,
     };
-    let mut half = half(&signed, key, wanted.found, |at| sparse.inclusion(at).map_err(EvidenceError::from))?;
+    let mut half = half(&signed, &sparse, key, wanted.found)?;
     half.part.index = index;
-    half.shown = shown;
     half.has_case = has_case;
     (half.part.anchor, half.anchor) = anchor.unzip();
     Ok(half)
 }
 
-fn must(fetch: &dyn Fetch, path: &str) -> Result<Vec<u8>, EvidenceError> {
+/// The checkpoint that ends with a map of cases, where the log has one under this key.
+fn mapped(fetch: &dyn Fetch, key: &VerifierKey) -> Result<Option<SignedCheckpoint>, EvidenceError> {
+    let failed = |source| EvidenceError::Read { file: MAP.to_owned(), source };
+    let note = fetch.get(MAP).map_err(failed)?;
+    // Of before its key was changed: without it the end stays open, which the bundle says.
+    Ok(note.and_then(|note| checkpoint::open(&note, key, None).ok()))
+}
+
+/// Entries that the log had with its newest map of cases for which a checkpoint is there; none without one.
+///
+/// # Errors
+/// What cannot be read.
+pub fn mapped_size(fetch: &dyn Fetch, key: &VerifierKey) -> Result<Option<u64>, EvidenceError> {
+    Ok(mapped(fetch, key)?.map(|signed| signed.size()))
+}
+
+pub(super) fn must(fetch: &dyn Fetch, path: &str) -> Result<Vec<u8>, EvidenceError> {
     let failed = |source| EvidenceError::Read { file: path.to_owned(), source };
     fetch.get(path).map_err(failed)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))
 }
@@ -138,22 +148,6 @@ fn must(fetch: &dyn Fetch, path: &str) -> Result<Vec<u8>, EvidenceError> {
 /// Whether an entry is the first of its case.
 fn begins(bytes: &[u8]) -> bool {
     EntryHead::parse(bytes).is_ok_and(|head| head.case.is_some_and(|link| link.prev.is_none()))
-}
-
-/// Whether the log has an `index` entry at `from` or later.
-///
-/// # Errors
-/// What cannot be read.
-pub fn has_map_since(fetch: &dyn Fetch, key: &VerifierKey, from: u64) -> Result<bool, EvidenceError> {
-    let signed = checkpoint::open(&must(fetch, "checkpoint")?, key, None)?;
-    let size = signed.size();
-    let mut found = false;
-    let is_map = |bytes: &[u8]| EntryHead::parse(bytes).is_ok_and(|head| head.kind == Kind::Index);
-    Kept { fetch, size, from }.walk(size, |at, bytes| {
-        found |= at >= from && is_map(bytes);
-        Ok(())
-    })?;
-    Ok(found)
 }
 
 /// The entries of a peer's log that receipts name.
@@ -169,24 +163,30 @@ pub fn named_by_peers(
     indices.dedup();
     let mut entries = Vec::new();
     for at in indices {
-        let failed = |source| EvidenceError::Read { file: "tile/entries".to_owned(), source };
-        let found = read_bundle(fetch, at / WIDTH, signed.size()).map_err(failed)?;
-        let (tile, bytes) = found.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-        let all = bundle::parse(&bytes, tile.width).ok_or(EvidenceError::Proof(at))?;
-        entries.push((at, all.get((at % WIDTH) as usize).ok_or(EvidenceError::Proof(at))?.to_vec()));
+        entries.push((at, entry(fetch, at, signed.size())?));
     }
     if entries.is_empty() {
         return Ok(None);
     }
     let sparse = Sparse::new(fetch, signed.checkpoint())?;
-    half(&signed, key, entries, |at| sparse.inclusion(at).map_err(EvidenceError::from)).map(Some)
+    half(&signed, &sparse, key, entries).map(Some)
 }
 
+/// One entry of a log that has `size` of them.
+fn entry(fetch: &dyn Fetch, at: u64, size: u64) -> Result<Vec<u8>, EvidenceError> {
+    let failed = |source| EvidenceError::Read { file: "tile/entries".to_owned(), source };
+    let found = read_bundle(fetch, at / WIDTH, size).map_err(failed)?;
+    let (tile, bytes) = found.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+    let all = bundle::parse(&bytes, tile.width).ok_or(EvidenceError::Proof(at))?;
+    Ok(all.get((at % WIDTH) as usize).ok_or(EvidenceError::Proof(at))?.to_vec())
+}
+
+/// These entries with their proofs under `signed`, which may be a past of what `sparse` reads.
 fn half(
     signed: &SignedCheckpoint,
+    sparse: &Sparse<'_>,
     key: &VerifierKey,
     entries: Vec<(u64, Vec<u8>)>,
-    prove: impl Fn(u64) -> Result<Vec<Digest>, EvidenceError>,
 ) -> Result<Half, EvidenceError> {
     let indices = entries.iter().map(|(at, _)| *at).collect();
     let (origin, size) = (key.name().to_owned(), signed.size());
@@ -194,20 +194,13 @@ fn half(
     let part = LogPart { origin, key: key_text, size, entries: indices, index: None, anchor: None, named: Vec::new() };
     let (mut proven, mut newest) = (Vec::with_capacity(entries.len()), 0);
     for (at, bytes) in entries {
-        let proof = TlogProof { extra: None, index: at, hashes: prove(at)?, checkpoint: signed.note().to_owned() };
+        let hashes = sparse.inclusion_in(at, signed.size())?;
+        let proof = TlogProof { extra: None, index: at, hashes, checkpoint: signed.note().to_owned() };
         proof.verify(&bytes, key).map_err(|_| EvidenceError::Proof(at))?;
         newest = EntryHead::parse(&bytes).map_or(newest, |head| newest.max(head.ts));
         proven.push((at, bytes, proof));
     }
-    Ok(Half {
-        part,
-        checkpoint: signed.note().to_owned(),
-        entries: proven,
-        anchor: None,
-        has_case: true,
-        newest,
-        shown: None,
-    })
+    Ok(Half { part, checkpoint: signed.note().to_owned(), entries: proven, anchor: None, has_case: true, newest })
 }
 
 /// Picks entries while the log goes by; most of them are passed over without being read.

@@ -23,8 +23,8 @@ mod again;
 mod behind;
 mod chain;
 mod check;
-mod earlier;
 mod gather;
+mod heads;
 mod own;
 mod papers;
 
@@ -43,8 +43,8 @@ use crate::terms::Digest;
 pub use again::{Again, Examined, ReadFile, examined};
 pub use behind::certificate_path;
 pub use check::{Auditor, Judged, verify};
-pub use earlier::Earlier;
-pub use gather::{Half, gather, has_map_since, named_by_peers};
+pub use gather::{Half, gather, mapped_size, named_by_peers};
+pub use heads::OtherHead;
 pub use index::Shown;
 
 /// Version of the manifest.
@@ -92,10 +92,10 @@ pub struct LogPart {
     pub index: Option<IndexPart>,
     /// The first time-stamp over the log that covers the case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub anchor: Option<Earlier>,
-    /// What the maps of other replicas name of this log: its heads as of then, by size.
+    pub anchor: Option<OtherHead>,
+    /// What the maps of other replicas name of this log: its heads as of then, by size, without the bundle's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub named: Vec<Earlier>,
+    pub named: Vec<OtherHead>,
 }
 
 /// Where the case stands in the map of an `index` entry: its last entry as of then, or that it has none.

@@ -2,7 +2,7 @@
 //! none can be left out.
 
 use super::check::{Check, Proven};
-use super::earlier::{is_past, others};
+use super::heads::{is_same_log, others};
 use super::{LogPart, MANIFEST, Manifest, checkpoint_path, entry_path, index};
 use crate::audit::Kind;
 use crate::audit::checkpoint::SignedCheckpoint;
@@ -11,6 +11,9 @@ use crate::audit::verify::{Question, Verdict, witnessed};
 use crate::formats::zip::Source;
 use crate::terms::UnixMillis;
 use crate::trust::asic::Open;
+
+/// How much older than another replica's map a log of ours may be, in milliseconds: what they take to write theirs.
+const NEAR_MS: i64 = 120_000;
 
 /// A log of ours, opened.
 pub(super) struct Own<'m> {
@@ -22,8 +25,6 @@ pub(super) struct Own<'m> {
     pub cosigned: Option<UnixMillis>,
     /// Of the case, and the map.
     pub entries: Vec<Proven>,
-    /// The last entry that the checkpoint covers, shown for its time, where it is none of these.
-    pub newest: Option<Proven>,
 }
 
 impl Own<'_> {
@@ -34,9 +35,30 @@ impl Own<'_> {
         entry.head.as_ref().is_some_and(|head| head.kind == Kind::Index).then_some(entry)
     }
 
+    /// As of when it shows the case, in Unix milliseconds: whoever wrote the map may have written any time, and a witness saw it no
+    /// later than it cosigned.
+    pub(super) fn as_of(&self) -> Option<UnixMillis> {
+        let ts = UnixMillis(self.map()?.head.as_ref()?.ts);
+        Some(self.cosigned.map_or(ts, |cosigned| ts.min(cosigned)))
+    }
+
     /// The other logs of this gateway, as its map names them; none where it keeps one log alone.
     fn others(&self) -> Vec<Head> {
         self.map().map_or(Vec::new(), |map| others(&map.bytes, &self.part.origin))
+    }
+}
+
+/// Where a map stands, and of when it is.
+struct MapEntry {
+    path: String,
+    ts: Option<i64>,
+}
+
+impl MapEntry {
+    fn of(own: &Own<'_>) -> Self {
+        let map = own.map();
+        let path = entry_path(own.log, map.map_or(0, |map| map.index));
+        Self { path, ts: map.and_then(|map| map.head.as_ref()).map(|head| head.ts) }
     }
 }
 
@@ -53,8 +75,7 @@ impl Check<'_> {
         let mut asked = vec![self.report.origin.clone()];
         let mut from = 0;
         while from < owns.len() {
-            let (map, heads) =
-                (entry_path(owns[from].log, owns[from].map().map_or(0, |map| map.index)), owns[from].others());
+            let (map, heads) = (MapEntry::of(&owns[from]), owns[from].others());
             from += 1;
             for head in heads {
                 if let Some(own) = owns.iter().find(|own| own.part.origin == head.origin()) {
@@ -72,7 +93,7 @@ impl Check<'_> {
                          (audit export --replica)",
                         head.origin()
                     );
-                    self.fault(Question::Complete, Verdict::Undecided, &map, None, what);
+                    self.fault(Question::Complete, Verdict::Undecided, &map.path, None, what);
                     continue;
                 };
                 if let Some(own) = self.own(log, &manifest.logs[log], open) {
@@ -96,39 +117,33 @@ impl Check<'_> {
         }
     }
 
-    /// A log in the bundle is no older than another one says that it was, and the same one.
-    fn reaches(&mut self, own: &Own<'_>, head: &Head, map: &str) {
-        let size = own.signed.size();
-        if size < head.size {
-            let what = format!("{} had {} entries by then, and the bundle's ends at {size}", head.origin(), head.size);
-            return self.fault(Question::Complete, Verdict::Undecided, map, None, what);
+    /// A log in the bundle is the one that another one names, and is taken as of about the same time: what it has grown by the
+    /// time of the other's map, nobody says is of the case or not.
+    fn reaches(&mut self, own: &Own<'_>, head: &Head, map: &MapEntry) {
+        let (size, origin) = (own.signed.size(), head.origin());
+        let is_near = own.as_of().zip(map.ts).is_some_and(|(own, other)| other.saturating_sub(own.0) <= NEAR_MS);
+        if size < head.size && !is_near {
+            let what =
+                format!("{origin} had {} entries by then, and the bundle's ends long before, at {size}", head.size);
+            return self.fault(Question::Complete, Verdict::Undecided, &map.path, None, what);
         }
         let proof = match own.part.named.binary_search_by_key(&head.size, |named| named.size) {
             Ok(at) => &own.part.named[at].proof[..],
             // From nothing, or to itself.
             Err(_) if head.size == 0 || head.size == size => &[],
             Err(_) => {
-                let what =
-                    format!("nothing shows that {} is the log that had {} entries then", head.origin(), head.size);
-                return self.fault(Question::Integrity, Verdict::Undecided, map, None, what);
+                let what = format!("nothing shows that {origin} is the log that had {} entries then", head.size);
+                return self.fault(Question::Integrity, Verdict::Undecided, &map.path, None, what);
             }
         };
-        if !is_past((head.size, &head.root), &own.signed, proof) {
-            let what = format!(
-                "{} had other entries among its first {}: it is not the log that it was",
-                head.origin(),
-                head.size
-            );
-            self.fault(Question::Integrity, Verdict::Disproven, map, None, what);
+        if !is_same_log((head.size, &head.root), &own.signed, proof) {
+            let what = format!("{origin} had other entries by then: it is not the log that it was");
+            self.fault(Question::Integrity, Verdict::Disproven, &map.path, None, what);
         }
     }
 
     fn own<'m, S: Source>(&mut self, log: usize, part: &'m LogPart, open: &Open<S>) -> Option<Own<'m>> {
-        let (signed, mut entries) = self.half(log, part, open)?;
-        let is_shown = entries
-            .last()
-            .is_some_and(|last| last.index + 1 == signed.size() && self.is_of_another(last, &entries, part));
-        let newest = if is_shown { entries.pop() } else { None };
+        let (signed, entries) = self.half(log, part, open)?;
         for entry in &entries {
             self.readable(entry, &entry_path(log, entry.index));
         }
@@ -155,17 +170,7 @@ impl Check<'_> {
                 signed.root()
             )),
         }
-        Some(Own { log, part, signed, cosigned, entries, newest })
-    }
-
-    /// Whether an entry is neither of the case nor the map.
-    fn is_of_another(&self, entry: &Proven, entries: &[Proven], part: &LogPart) -> bool {
-        let Some(head) = &entry.head else { return false };
-        let is_map = part.index.as_ref().is_some_and(|index| index.entry == entry.index);
-        let is_ours = head.case.is_some_and(|link| Some(link.id) == self.report.case);
-        // What ends one of its intents may have no case of its own.
-        let closes_ours = head.of.is_some_and(|of| entries.iter().any(|intent| intent.leaf == of));
-        !is_map && !is_ours && !closes_ours
+        Some(Own { log, part, signed, cosigned, entries })
     }
 
     /// Some log has entries of the case.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::again::examined;
 use super::check::{Check, Proven};
-use super::earlier::is_past;
+use super::heads::is_same_log;
 use super::own::Own;
 use super::{MANIFEST, Manifest, anchor_path};
 use crate::audit::Kind;
@@ -60,15 +60,15 @@ impl Check<'_> {
         match judged {
             Err((verdict, what)) => self.fault(Question::Anchored, verdict, &path, None, what),
             Ok((then, at)) => {
-                let is_it = then.size() == part.size && is_past((part.size, &then.root()), signed, &part.proof);
+                let is_it = then.size() == part.size && is_same_log((part.size, &then.root()), signed, &part.proof);
                 if !is_it {
-                    let what = "the stamped checkpoint is no past of the bundle's";
+                    let what = "the stamped checkpoint is not of the log of the bundle's";
                     return self.fault(Question::Anchored, Verdict::Disproven, &path, None, what);
                 }
                 self.report.answer(Question::Anchored, Verdict::Proven);
                 let mut clocks = Clocks::default();
                 clocks.seen(then.size(), at.0);
-                self.in_time(&clocks, own.entries.iter().chain(&own.newest));
+                self.in_time(&clocks, own.entries.iter());
                 if self.report.anchored.is_none_or(|(before, _)| before < at) {
                     self.report.anchored = Some((at, then.size()));
                 }

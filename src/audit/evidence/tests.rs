@@ -77,11 +77,15 @@ fn world() -> (tempfile::TempDir, tempfile::TempDir, Log) {
     let said = Personal { note: Some("材料齐全".into()), ..Personal::default() };
     let sealed = said.seal(&log_key(), &CASE).unwrap().unwrap();
     log.append_blocking(&event(9).case(CASE).enc(sealed)).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(log.append_index(Entry::new(Kind::Index, UnixMillis(MAP)))).unwrap();
+    write_map(&log, MAP);
     others(11);
     log.publish();
     (ours, theirs, peer)
+}
+
+fn write_map(log: &Log, at: i64) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(log.append_index(Entry::new(Kind::Index, UnixMillis(at)))).unwrap();
 }
 
 impl Fetch for &Log {
@@ -189,9 +193,7 @@ fn an_entry_left_out_is_found_wherever_it_stood() {
         all[0].part.entries.retain(|at| *at != index);
         let report = judge(sealed(&all, &[]));
         assert_eq!(report.verdict(Question::Integrity), Verdict::Proven, "sealed again by who made it");
-        // The newest entry of the log is shown for its time.
-        let want = if gone + 1 == whole { Verdict::Undecided } else { Verdict::Disproven };
-        assert_eq!(report.verdict(Question::Complete), want, "{gone}: {}", report.text());
+        assert_eq!(report.verdict(Question::Complete), Verdict::Disproven, "{gone}: {}", report.text());
     }
     // Without the index entry, the end is open.
     let mut all = halves(ours.path(), &peer);
@@ -321,6 +323,34 @@ fn a_time_stamp_that_covers_the_case_goes_along() {
     assert_eq!(judge(&bent), Verdict::Undecided);
 }
 
+/// Of a log that shows but its newest time-stamp, that one is later than the checkpoint that ends with the map.
+#[test]
+fn a_time_stamp_may_be_later_than_the_checkpoint() {
+    let (ours, _theirs, peer) = world();
+    let authority = Authority::new();
+    let note = std::fs::read_to_string(ours.path().join("checkpoint")).unwrap();
+    let (size, at) = (note.lines().nth(1).unwrap().parse::<u64>().unwrap(), UnixMillis(1_771_000_100_000));
+    std::fs::create_dir(ours.path().join("anchors")).unwrap();
+    let file = ours.path().join("anchors").join(format!("{size:020}"));
+    std::fs::write(file, authority.stamp(&note, at).to_string()).unwrap();
+    let (keys, chain) = ([key("own.example/gw"), key("peer.example/gw")], [authority.root.clone()]);
+    for folder in [Some(ours.path()), None] {
+        let own = gather(&SegmentFolder::new(ours.path().into()), folder, &keys[0], &CASE).unwrap();
+        assert!(own.part.size < size, "{} of {size}", own.part.size);
+        let theirs = named_by_peers(&peer, &keys[1], &own.receipts()).unwrap().unwrap();
+        let mut all = vec![own, theirs];
+        let judge = |all: &[Half]| {
+            let by = Auditor { keys: &keys, time_authorities: &chain, ..Auditor::default() };
+            verify(sealed(all, &[]), &by).report
+        };
+        let report = judge(&all);
+        assert_eq!(report.anchored, Some((at, size)), "{}", report.text());
+        assert_eq!((report.exit_code(), report.verdict(Question::Anchored)), (0, Verdict::Proven), "{}", report.text());
+        all[0].part.anchor.as_mut().unwrap().proof[0].0[0] ^= 1;
+        assert_eq!(judge(&all).verdict(Question::Anchored), Verdict::Disproven, "of another log");
+    }
+}
+
 /// A manifest that says a thing twice makes the verifier work twice, and what it says is printed.
 #[test]
 fn a_manifest_says_nothing_twice_and_nothing_strange() {
@@ -390,8 +420,7 @@ fn the_longest_case_that_is_exported_is_verified() {
     const WRITERS: usize = 50;
     let writers: Vec<_> = (0..WRITERS).map(|_| write(MAX_ENTRIES / WRITERS)).collect();
     writers.into_iter().for_each(|writer| writer.join().unwrap());
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(log.append_index(Entry::new(Kind::Index, UnixMillis(MAP)))).unwrap();
+    write_map(&log, MAP);
     log.publish();
     let own = gathered(ours.path(), "own.example/gw", &CASE).unwrap();
     let report = judge(sealed(&[own], &[]));
@@ -429,8 +458,8 @@ fn what_no_entry_names_no_stamp_covers_or_another_log_may_hold_is_told() {
     runtime.block_on(log.append_index(index)).unwrap();
     log.publish();
     let mut later = halves(ours.path(), &peer);
-    let (old, new) = (before[0].part.size, later[0].part.size);
-    later[0].part.anchor = Some(Earlier { size: old, proof: log.consistency(old, new).unwrap() });
+    let (old, new) = (note.lines().nth(1).unwrap().parse().unwrap(), later[0].part.size);
+    later[0].part.anchor = Some(OtherHead { size: old, proof: log.consistency(old, new).unwrap() });
     later[0].anchor = Some(stamped);
     let (keys, chain) = ([key("own.example/gw"), key("peer.example/gw")], [authority.root.clone()]);
     let by = Auditor { keys: &keys, time_authorities: &chain, ..Auditor::default() };
@@ -509,42 +538,50 @@ impl Fetch for Copy<'_> {
     }
 }
 
-/// How long the log went on after the map, its newest entry says, and the witness; an exporter may leave out neither.
+/// A bundle is taken as of a checkpoint that ends with its map: what lies between the two, nobody shows.
 #[test]
-fn a_map_from_long_before_the_checkpoint_leaves_the_end_open() {
+fn the_end_is_shown_by_a_checkpoint_that_ends_with_the_map() {
     let witness = signer("w.example");
     let text = format!("witness w {}\nquorum w\n", witness.verifier(KeyKind::Cosignature));
     let policy = Pinned::parse(&text).unwrap();
-    let seconds = MAP / 1_000;
-    for (what, newest_s, cosigned_s, shown, want) in [
-        ("at once", 0, None, true, Verdict::Proven),
-        ("two minutes", 120, None, true, Verdict::Proven),
-        ("more", 121, None, true, Verdict::Undecided),
-        ("nobody knows", 1, None, false, Verdict::Undecided),
-        ("two minutes for the witness", 1, Some(120), true, Verdict::Proven),
-        ("more for the witness", 1, Some(121), true, Verdict::Undecided),
-        ("more, and the witness says less", 121, Some(1), true, Verdict::Undecided),
-        ("the witness alone knows", 1, Some(1), false, Verdict::Undecided),
-    ] {
+    type Change = fn(&std::path::Path, &Log);
+    let rows: [(&str, Change, Verdict); 5] = [
+        ("others went on", |_, _| {}, Verdict::Proven),
+        ("the case went on", |_, log| go_on(log), Verdict::Undecided),
+        (
+            "and has its next map",
+            |_, log| {
+                go_on(log);
+                write_map(log, MAP + 30);
+                log.append_blocking(&event(40).case(Pseudonym([100; 16]))).unwrap();
+            },
+            Verdict::Proven,
+        ),
+        ("nobody signed at the map", |dir, _| std::fs::remove_file(dir.join("map")).unwrap(), Verdict::Undecided),
+        ("another signed at the map", |dir, _| std::fs::write(dir.join("map"), "x\n").unwrap(), Verdict::Undecided),
+    ];
+    for (what, change, want) in rows {
         let (ours, _theirs, peer) = world();
         let log = open(ours.path(), "own.example/gw");
-        let last = Entry::new(Kind::CaseEvent, UnixMillis(MAP + newest_s * 1_000)).case(Pseudonym([100; 16]));
-        log.append_blocking(&last).unwrap();
+        change(ours.path(), &log);
         log.publish();
+        let own = gather(&SegmentFolder::new(ours.path().into()), None, &key("own.example/gw"), &CASE).unwrap();
         drop(log);
-        let mut all = halves(ours.path(), &peer);
-        if !shown {
-            all[0].entries.pop();
-            all[0].part.entries.pop();
-        }
-        if let Some(cosigned_s) = cosigned_s {
-            let signed = all[0].checkpoint.split_once("\n\n").unwrap().0.to_owned() + "\n";
-            all[0].checkpoint += &witness.cosign(&signed, (seconds + cosigned_s) as u64);
-        }
+        let theirs = named_by_peers(&peer, &key("peer.example/gw"), &own.receipts()).unwrap().unwrap();
+        let mut all = vec![own, theirs];
+        let is_end = all[0].part.index.as_ref().unwrap().entry + 1 == all[0].part.size;
+        assert_eq!(is_end, want == Verdict::Proven, "{what}");
+        // The time of the map is its writer's word; a witness that saw it earlier knows better.
+        let signed = all[0].checkpoint.split_once("\n\n").unwrap().0.to_owned() + "\n";
+        all[0].checkpoint += &witness.cosign(&signed, (MAP / 1_000) as u64);
         let keys = [key("own.example/gw"), key("peer.example/gw")];
-        let report = judged(sealed(&all, &[]), &keys, cosigned_s.map(|_| &policy));
-        let is_witnessed = if cosigned_s.is_some() { Verdict::Proven } else { Verdict::NotAsked };
-        assert_eq!(report.verdict(Question::Witnessed), is_witnessed, "{what}: {}", report.text());
+        let report = judged(sealed(&all, &[]), &keys, Some(&policy));
         assert_eq!(report.verdict(Question::Complete), want, "{what}: {}", report.text());
+        let as_of = UnixMillis(MAP / 1_000 * 1_000).to_string();
+        assert!(report.text().contains(&as_of), "{what}: {}", report.text());
     }
+}
+
+fn go_on(log: &Log) {
+    log.append_blocking(&event(20).case(CASE)).unwrap();
 }

@@ -5,7 +5,8 @@
 //!  <dir>/key                  the note verifier key; two of them while the log changes its key, the one in use first
 //!  <dir>/gm-key               the SM2 key whose lines stand beside the log's, if there is one
 //!  <dir>/checkpoint           the last signed checkpoint
-//!  <dir>/cosigners            keys of the witnesses whose lines stand on it
+//!  <dir>/map                  the last one that ends with a map of all cases
+//!  <dir>/cosigners            keys of the witnesses whose lines stand on them
 //!  <dir>/segments/000000.seg  the entries, 65,536 a file
 //!  <dir>/levels/0 …           the hashes, derived
 //!  <dir>/anchors/…            time-stamps over checkpoints, by their size
@@ -38,7 +39,7 @@ use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::AuditError;
@@ -86,6 +87,10 @@ struct Head {
 struct Shared {
     head: Mutex<Head>,
     published: ArcSwap<Published>,
+    /// The newest checkpoint that ends with a map of all cases.
+    mapped: ArcSwapOption<Published>,
+    /// Size of the log as of its newest map of this run, which is its last entry then; 0 before there is one.
+    map_end: AtomicU64,
     /// Where entry 256·n stands in its segment.
     bundles: RwLock<Vec<u32>>,
     /// Entries below were pruned.

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{mpsc, watch};
 
 use super::disk::{Disk, RealDisk, replace};
@@ -14,11 +14,10 @@ use super::levels::{Levels, MAX_LEVELS};
 use super::publish::{Published, Publisher};
 use super::writer::Writer;
 use super::{GM_KEY, Head, Inner, Log, QUEUE, Shared, recover};
-use crate::audit::AuditError;
-use crate::audit::checkpoint::{self, Checkpoint};
+use crate::audit::checkpoint::{self, Checkpoint, MAP, SignedCheckpoint};
 use crate::audit::gm::GmSigner;
-use crate::audit::merkle;
-use crate::audit::note::{KeyKind, Signer, VerifierKey};
+use crate::audit::note::{KeyKind, MAX_NOTE, Note, SignatureLine, Signer, VerifierKey};
+use crate::audit::{AuditError, merkle, plain};
 
 /// How to open a log.
 pub struct OpenOptions {
@@ -114,14 +113,17 @@ impl Log {
             keys.iter().skip(1).fold(opened_by(&key), |found, key| found.or_else(|e| opened_by(key).map_err(|_| e)));
         let stored =
             stored.map_err(|e| AuditError::Corrupt { file: "checkpoint".into(), offset: 0, what: e.to_string() })?;
-        recover::promises_kept(&opened, &levels, &stored, &options.at_least, &origin)?;
+        let mapped = mapped(&*disk, dir, &keys, options.gm.as_ref())?;
+        recover::promises_kept(&opened, &levels, std::iter::once(&stored).chain(&mapped), &options.at_least, &origin)?;
         let size = opened.chain.frontier.size();
         // Hashes of a batch that was dropped must not stay behind the others.
         levels.trim(size).map_err(io("cutting level files"))?;
-        let published = Published { size: stored.size(), root: stored.root(), note: stored.note().to_owned() };
+        let (published, mapped) = (Published::of(&stored), mapped.as_ref().map(Published::of));
         let shared = Arc::new(Shared {
             head: Mutex::new(Head { size, root: opened.chain.frontier.root() }),
             published: ArcSwap::from_pointee(published),
+            map_end: AtomicU64::new(mapped.as_ref().map_or(0, |mapped| mapped.size)),
+            mapped: ArcSwapOption::from_pointee(mapped),
             bundles: RwLock::new(opened.bundles),
             minimum: AtomicU64::new(opened.minimum),
             levels,
@@ -187,6 +189,33 @@ impl Log {
             lock,
         })))
     }
+}
+
+/// The checkpoint that ends with a map. One of before a key was changed goes: nobody knows its lines any more, and the next map has
+/// its own.
+fn mapped(
+    disk: &dyn Disk,
+    dir: &Path,
+    keys: &[VerifierKey],
+    gm: Option<&GmSigner>,
+) -> Result<Option<SignedCheckpoint>, AuditError> {
+    let file = dir.join(MAP);
+    let note = match plain::read(&file, MAX_NOTE as u64) {
+        Ok(note) => note,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(AuditError::io("reading the checkpoint of the map", &e)),
+    };
+    let corrupt = |what: String| AuditError::Corrupt { file: MAP.into(), offset: 0, what };
+    let parsed = Note::parse(&note).map_err(|e| corrupt(e.to_string()))?;
+    let is_known = |line: &SignatureLine<'_>| {
+        keys.iter().any(|key| key.id() == line.key_id) || gm.is_some_and(|gm| gm.key().is_of(line.name, line.key_id))
+    };
+    let mut own = parsed.signatures().iter().filter(|line| keys.iter().any(|key| key.name() == line.name));
+    if !own.all(is_known) {
+        disk.remove(&file).map_err(|e| AuditError::io("removing the checkpoint of the map", &e))?;
+        return Ok(None);
+    }
+    checkpoint::open_any(&note, keys, None).map(|(_, signed)| Some(signed)).map_err(|e| corrupt(e.to_string()))
 }
 
 /// Stores the verifier keys in a new folder, compares them in an old one: one of them must be known there. Whether the

@@ -6,18 +6,21 @@
 //!            ▲                                                                    │no space
 //!            └────────────────────────────────────────────────────────────────────┘
 //! ```
+//! A map of all cases is the last entry of one of them, whatever comes behind it: evidence is taken as of that one.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::disk::{Disk, is_full, replace};
-use super::{COSIGNERS, Shared};
-use crate::audit::AuditError;
-use crate::audit::checkpoint::Checkpoint;
+use super::{COSIGNERS, Head, Shared};
+use crate::audit::checkpoint::{Checkpoint, MAP, SignedCheckpoint};
 use crate::audit::gm::GmSigner;
 use crate::audit::note::{Note, SignatureLine, Signer, VerifierKey};
+use crate::audit::tile::Tiled;
+use crate::audit::{AuditError, merkle};
 use crate::terms::Digest;
 
 /// What is served.
@@ -27,6 +30,12 @@ pub struct Published {
     pub root: Digest,
     /// The signed note with all lines.
     pub note: String,
+}
+
+impl Published {
+    pub(super) fn of(signed: &SignedCheckpoint) -> Self {
+        Self { size: signed.size(), root: signed.root(), note: signed.note().to_owned() }
+    }
 }
 
 pub(super) struct Publisher {
@@ -51,12 +60,16 @@ impl Publisher {
             }
             self.publish();
             if stopping {
+                self.release();
+                // What came behind a map.
+                self.publish();
                 return self.release();
             }
         }
     }
 
-    /// Signs what is durable, if it has grown; one that waits for its witnesses is waited for.
+    /// Signs what is durable, if it has grown, and first of all up to a map of all cases; one that waits for its witnesses is
+    /// waited for.
     pub fn publish(&self) {
         let mut fresh = self.fresh.lock().unwrap_or_else(|p| p.into_inner());
         let is_waited_for = fresh.as_ref().is_some_and(|(_, since)| since.elapsed() < self.patience);
@@ -67,12 +80,28 @@ impl Publisher {
         if head.size == served.size || self.shared.dead().is_some() {
             return;
         }
+        let head = self.up_to_map(served.size, head);
         let note = self.sign(&Checkpoint::new(self.signer.name(), head.size, head.root).to_string());
         let next = Published { size: head.size, root: head.root, note };
         if self.patience.is_zero() {
             self.store(next);
         } else {
             *fresh = Some((next, Instant::now()));
+        }
+    }
+
+    /// The log as it was right behind its newest map, where that lies between what is served and what is durable.
+    fn up_to_map(&self, served: u64, head: Head) -> Head {
+        let size = self.shared.map_end.load(Ordering::Acquire);
+        if size <= served || size >= head.size {
+            return head;
+        }
+        match merkle::range_root(&Tiled(&self.shared.levels), 0, size) {
+            Ok(root) => Head { size, root },
+            Err(error) => {
+                tracing::warn!(%error, "no checkpoint ends with the map of cases: the hashes before it cannot be read");
+                head
+            }
         }
     }
 
@@ -163,7 +192,11 @@ impl Publisher {
     fn store(&self, next: Published) -> bool {
         match replace(&*self.disk, &self.dir, "checkpoint", next.note.as_bytes()) {
             Ok(()) => {
-                self.shared.published.store(Arc::new(next));
+                let next = Arc::new(next);
+                self.shared.published.store(next.clone());
+                if next.size == self.shared.map_end.load(Ordering::Acquire) {
+                    self.keep_map(next);
+                }
                 true
             }
             Err(error) if is_full(&error) => {
@@ -174,6 +207,16 @@ impl Publisher {
                 self.shared.die(format!("storing the checkpoint: {error}"));
                 false
             }
+        }
+    }
+
+    fn keep_map(&self, mapped: Arc<Published>) {
+        match replace(&*self.disk, &self.dir, MAP, mapped.note.as_bytes()) {
+            Ok(()) => self.shared.mapped.store(Some(mapped)),
+            Err(error) if is_full(&error) => {
+                tracing::warn!(%error, "no space to keep the checkpoint of the map of cases; the older one is kept");
+            }
+            Err(error) => self.shared.die(format!("storing the checkpoint of the map: {error}")),
         }
     }
 }

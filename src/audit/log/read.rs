@@ -3,6 +3,7 @@
 use super::Log;
 use super::segment::{self, Cursor, SEGMENT_ENTRIES, Unit};
 use crate::audit::AuditError;
+use crate::audit::checkpoint::MAP;
 use crate::audit::proof::TlogProof;
 use crate::audit::retention::Retention;
 use crate::audit::tile::{Level, TilePath, Tiled};
@@ -19,13 +20,18 @@ pub struct Resource {
 }
 
 impl Log {
-    /// A resource by its path: `checkpoint`, `tile/…`, `tile/entries/…`. Only canonical paths, only what is published.
+    /// A resource by its path: `checkpoint`, `map`, `tile/…`, `tile/entries/…`. Only canonical paths, only what is published.
     /// Bundles (`tile/entries/…`) are for auditors and mirrors; who may read them is asked by the caller.
     pub fn read(&self, path: &str) -> Result<Resource, AuditError> {
         let published = self.0.shared.published.load();
-        if path == "checkpoint" {
+        let note = match path {
+            "checkpoint" => Some(published.note.clone()),
+            MAP => Some(self.mapped().ok_or(AuditError::NotFound)?.note.clone()),
+            _ => None,
+        };
+        if let Some(note) = note {
             let content_type = "text/plain; charset=utf-8";
-            return Ok(Resource { bytes: published.note.clone().into_bytes(), content_type, immutable: false });
+            return Ok(Resource { bytes: note.into_bytes(), content_type, immutable: false });
         }
         let tile = TilePath::parse(path).filter(|tile| tile.within(published.size)).ok_or(AuditError::NotFound)?;
         let start = tile.index * 256;

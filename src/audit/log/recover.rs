@@ -238,17 +238,17 @@ fn fresh_copy(
     copy().map_err(|e: std::io::Error| AuditError::io("copying the last segment", &e))
 }
 
-/// Compares what was recovered with what was promised before: our own last checkpoint, and those of others.
-pub(super) fn promises_kept(
+/// Compares what was recovered with what was promised before: by our own last checkpoints, and those of others.
+pub(super) fn promises_kept<'s>(
     opened: &Opened,
     levels: &Levels,
-    stored: &SignedCheckpoint,
-    known: &[Checkpoint],
+    stored: impl Iterator<Item = &'s SignedCheckpoint>,
+    known: &'s [Checkpoint],
     origin: &str,
 ) -> Result<(), AuditError> {
     let size = opened.chain.frontier.size();
     let known = known.iter().filter(|checkpoint| checkpoint.origin == origin);
-    for checkpoint in std::iter::once(stored.checkpoint()).chain(known) {
+    for checkpoint in stored.map(SignedCheckpoint::checkpoint).chain(known) {
         if checkpoint.size > size {
             return Err(AuditError::RolledBack(format!(
                 "a checkpoint of {} entries is known, the folder has {size}",

@@ -17,8 +17,15 @@ impl Log {
         self.0.shared.published.load_full()
     }
 
-    /// Signs and serves a checkpoint now instead of at the next interval. Blocks for a few disk syncs.
+    /// The newest one that ends with a map of all cases: served, or served before.
+    pub fn mapped(&self) -> Option<Arc<Published>> {
+        self.0.shared.mapped.load_full()
+    }
+
+    /// Signs and serves a checkpoint of all that is durable now instead of at the next interval. Blocks for a few disk syncs.
     pub fn publish(&self) {
+        self.0.publisher.publish();
+        // What came behind a map.
         self.0.publisher.publish();
     }
 

@@ -1,6 +1,7 @@
 //! The log broken on purpose, and checked with the product's own verifier.
 
 mod damage;
+mod maps;
 mod signed;
 mod space;
 
@@ -45,6 +46,12 @@ fn fill(log: &Log, count: u64) {
     }
 }
 
+/// Writes the map of all cases.
+fn map(log: &Log) -> Committed {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(log.append_index(Entry::new(Kind::Index, UnixMillis(1_771_000_000_000)))).unwrap()
+}
+
 fn judge(dir: &Path) -> verify::Report {
     verify::verify(dir, &verify::Options::new(signer().verifier(KeyKind::Ed25519)), &mut |_, _| {})
 }
@@ -62,7 +69,7 @@ fn copy(from: &Path, to: &Path) {
             std::fs::copy(item.path(), to.join(folder).join(item.file_name())).unwrap();
         }
     }
-    for file in ["key", "checkpoint", "lock"] {
+    for file in ["key", "checkpoint", "lock", "map"].into_iter().filter(|file| from.join(file).is_file()) {
         std::fs::copy(from.join(file), to.join(file)).unwrap();
     }
 }

@@ -133,7 +133,7 @@ impl Writer {
                     Job::Index(entry, reply) => {
                         self.batches(std::mem::take(&mut jobs));
                         match self.index(*entry) {
-                            Ok(entry) => jobs.push((entry, reply)),
+                            Ok(entry) => self.map(entry, reply),
                             Err(error) => reply.send(Err(error)),
                         }
                     }
@@ -186,6 +186,17 @@ impl Writer {
         let (cases, root) = (all.len().to_string(), index::root(all).to_string());
         let entry = entry.fact(Word::new(index::CASES)?, Word::new(&cases)?);
         Ok(entry.fact(Word::new(index::ROOT)?, Word::new(&root)?).encode()?)
+    }
+
+    /// Writes a map alone, and has a checkpoint end with it.
+    fn map(&mut self, entry: Encoded, reply: Reply) {
+        let before = self.chain.frontier.size();
+        let last = self.shared.map_end.swap(before + 1, Ordering::AcqRel);
+        self.batches(vec![(entry, reply)]);
+        if self.chain.frontier.size() == before {
+            // Not written: another entry has its place.
+            self.shared.map_end.store(last, Ordering::Release);
+        }
     }
 
     /// Writes one batch from the front of `jobs` and answers it.

@@ -9,6 +9,7 @@ use super::judge::{Judge, Place};
 use super::report::{Question, Report, Verdict};
 use super::{Options, Progress};
 use crate::audit::anchor::MAX_ANCHOR;
+use crate::audit::checkpoint::MAP;
 use crate::audit::gm::GmKey;
 use crate::audit::log::base::{Base, PRUNED};
 use crate::audit::log::segment::{self, Chain, Fault, MAX_SEGMENT, SEGMENT_ENTRIES, Tail, Visitor};
@@ -30,11 +31,25 @@ const LOOKS: u32 = 10;
 const PATIENCE: Duration = Duration::from_millis(50);
 
 pub(super) fn verify(dir: &Path, options: &Options, progress: Progress<'_>) -> Report {
+    // In this order: what the first one promises, the second one has.
+    let mapped = small_file(&dir.join(MAP));
     let note = small_file(&dir.join("checkpoint")).map_err(|error| error.to_string());
-    let (mut judge, _) = Judge::new(options, note.as_deref().map_err(String::as_str));
+    let (mut judge, signed) = Judge::new(options, note.as_deref().map_err(String::as_str));
     small_files(dir, options, &mut judge);
+    let signers = Signers::of(dir, options, &mut judge);
     if let Ok(note) = &note {
-        cosigners(dir, note, options, &mut judge);
+        signers.check("checkpoint", note, &mut judge);
+    }
+    match mapped {
+        Ok(mapped) => {
+            signers.check(MAP, &mapped, &mut judge);
+            if signed.is_some() {
+                judge.mapped(&mapped);
+                judge.keep_promises("checkpoint");
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => judge.fault(Question::Integrity, Verdict::Undecided, MAP, None, &error.to_string()),
     }
     let segments = match listing(&dir.join("segments")) {
         Ok(names) => names,
@@ -169,7 +184,7 @@ fn small_files(dir: &Path, options: &Options, judge: &mut Judge<'_>) {
         wrong(judge, "lock", "the lock file is not empty");
     }
     anchors(dir, options, judge);
-    let known = ["anchors", "checkpoint", "cosigners", "gm-key", "key", "levels", "lock", PRUNED, "segments"];
+    let known = ["anchors", "checkpoint", "cosigners", "gm-key", "key", "levels", "lock", MAP, PRUNED, "segments"];
     for name in listing(dir).unwrap_or_default() {
         if !known.contains(&name.as_str()) {
             judge.fault(Question::Integrity, Verdict::Undecided, &name, None, "a file that does not belong here");
@@ -184,41 +199,52 @@ fn keys_in(text: &[u8]) -> Option<Vec<VerifierKey>> {
     (same && (1..=2).contains(&keys.len())).then_some(keys)
 }
 
-/// Every line beside the log's own is of a witness whose key lies in the folder, and verifies. Whether those witnesses
-/// count is for the auditor's own policy.
-fn cosigners(dir: &Path, note: &[u8], options: &Options, judge: &mut Judge<'_>) {
-    let Ok(note) = Note::parse(note) else { return }; // said already
-    let text = match small_file(&dir.join(COSIGNERS)) {
-        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => {
-            judge.fault(Question::Integrity, Verdict::Undecided, COSIGNERS, None, &error.to_string());
-            return;
+/// Whose keys lie in the folder.
+struct Signers {
+    /// The log's, and those of witnesses.
+    keys: Vec<VerifierKey>,
+    gm: Option<GmKey>,
+}
+
+impl Signers {
+    fn of(dir: &Path, options: &Options, judge: &mut Judge<'_>) -> Self {
+        let text = match small_file(&dir.join(COSIGNERS)) {
+            Ok(text) => String::from_utf8_lossy(&text).into_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => {
+                judge.fault(Question::Integrity, Verdict::Undecided, COSIGNERS, None, &error.to_string());
+                String::new()
+            }
+        };
+        let keys: Vec<VerifierKey> = text.lines().filter_map(|line| line.parse().ok()).collect();
+        if keys.iter().map(|key| format!("{key}\n")).collect::<String>() != text {
+            judge.fault(Question::Integrity, Verdict::Disproven, COSIGNERS, None, "not a list of verifier keys");
         }
-    };
-    let keys: Vec<VerifierKey> = text.lines().filter_map(|line| line.parse().ok()).collect();
-    if keys.iter().map(|key| format!("{key}\n")).collect::<String>() != text {
-        judge.fault(Question::Integrity, Verdict::Disproven, COSIGNERS, None, "not a list of verifier keys");
+        // The log's other key signs as well while it changes; what was said of the file is said already.
+        let own = small_file(&dir.join("key")).ok().and_then(|text| keys_in(&text)).unwrap_or_default();
+        let keys = std::iter::once(options.key.clone()).chain(keys).chain(own).collect();
+        Self { keys, gm: gm_key(dir, judge) }
     }
-    // The log's other key signs as well while it changes; what was said of the file is said already.
-    let own = small_file(&dir.join("key")).ok().and_then(|text| keys_in(&text)).unwrap_or_default();
-    let keys: Vec<VerifierKey> = keys.into_iter().chain(own).collect();
-    let gm = gm_key(dir, judge);
-    if gm.as_ref().and_then(|key| key.signed(&note)) == Some(false) {
-        let what = "the SM2 signature does not verify";
-        judge.fault(Question::Integrity, Verdict::Disproven, "checkpoint", None, what);
-    }
-    let known = |line: &&SignatureLine<'_>| {
-        let mut ours = std::iter::once(&options.key).chain(&keys);
-        ours.any(|key| key.name() == line.name && key.id() == line.key_id)
-            || gm.as_ref().is_some_and(|key| key.is_of(line.name, line.key_id))
-    };
-    if let Some(line) = note.signatures().iter().find(|line| !known(line)) {
-        let what = format!("a signature line of nobody whose key is here: {}", line.name);
-        judge.fault(Question::Integrity, Verdict::Undecided, "checkpoint", None, &what);
-    }
-    if let Err(error @ NoteError::Signature(_)) = note.verify(&keys) {
-        judge.fault(Question::Integrity, Verdict::Disproven, "checkpoint", None, &error.to_string());
+
+    /// Every line beside the log's own is of a witness whose key lies in the folder, and verifies. Whether those witnesses
+    /// count is for the auditor's own policy.
+    fn check(&self, file: &str, note: &[u8], judge: &mut Judge<'_>) {
+        let Ok(note) = Note::parse(note) else { return }; // said elsewhere
+        if self.gm.as_ref().and_then(|key| key.signed(&note)) == Some(false) {
+            let what = "the SM2 signature does not verify";
+            judge.fault(Question::Integrity, Verdict::Disproven, file, None, what);
+        }
+        let known = |line: &&SignatureLine<'_>| {
+            self.keys.iter().any(|key| key.name() == line.name && key.id() == line.key_id)
+                || self.gm.as_ref().is_some_and(|key| key.is_of(line.name, line.key_id))
+        };
+        if let Some(line) = note.signatures().iter().find(|line| !known(line)) {
+            let what = format!("a signature line of nobody whose key is here: {}", line.name);
+            judge.fault(Question::Integrity, Verdict::Undecided, file, None, &what);
+        }
+        if let Err(error @ NoteError::Signature(_)) = note.verify(&self.keys) {
+            judge.fault(Question::Integrity, Verdict::Disproven, file, None, &error.to_string());
+        }
     }
 }
 

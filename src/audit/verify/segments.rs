@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::Fetch;
 use crate::audit::anchor::{self, MAX_ANCHOR};
 use crate::audit::bundle;
-use crate::audit::checkpoint::Checkpoint;
+use crate::audit::checkpoint::{Checkpoint, MAP};
 use crate::audit::log::base::Base;
 use crate::audit::log::segment::{self, Cursor, HEADER_LEN, SEGMENT_ENTRIES, Unit};
 use crate::audit::note::{MAX_NOTE, Note};
@@ -33,7 +33,7 @@ impl Fetch for SegmentFolder {
         let found = match TilePath::parse(path) {
             Some(TilePath { level: Level::Hashes(level), index, width }) => self.hashes(level, index, width),
             Some(TilePath { level: Level::Entries, index, width }) => self.entries(index, width),
-            None if path == "checkpoint" => plain::read(&self.dir.join(path), MAX_NOTE as u64).map(Some),
+            None if path == "checkpoint" || path == MAP => plain::read(&self.dir.join(path), MAX_NOTE as u64).map(Some),
             None if path == RETENTION => self.retention(),
             None if path == "anchor" => anchor::newest(&self.dir).and_then(|file| self.anchor(file)),
             None if path == PRUNED_ANCHOR => match Base::read(&self.dir)? {

@@ -5,7 +5,7 @@ use super::judge::Judge;
 use super::pinned::witnessed;
 use super::report::{Question, Verdict};
 use crate::audit::anchor::{Anchor, AnchorError};
-use crate::audit::checkpoint::{CheckpointError, SignedCheckpoint};
+use crate::audit::checkpoint::{CheckpointError, MAP, SignedCheckpoint};
 use crate::audit::note::NoteError;
 use crate::terms::Digest;
 
@@ -29,6 +29,29 @@ impl Judge<'_> {
                     self.shown(old.size(), at);
                 }
                 self.promise(&who, &old, Question::AppendOnly);
+            }
+        }
+    }
+
+    /// The checkpoint that ends with a map of cases must be one of this log's past.
+    pub(super) fn mapped(&mut self, note: &[u8]) {
+        match self.options.open(note) {
+            Ok(signed) if signed.size() > self.report.size => {
+                let what =
+                    format!("{} entries were mapped, the log shows {}: rolled back", signed.size(), self.report.size);
+                self.fault(Question::AppendOnly, Verdict::Disproven, MAP, None, &what);
+            }
+            Ok(signed) => {
+                if let Some(at) = self.cosigned_at(note) {
+                    self.shown(signed.size(), at);
+                }
+                self.promise(MAP, &signed, Question::Integrity);
+            }
+            Err(error) => {
+                // What nobody signed whose key is known convicts nobody.
+                let is_strange = matches!(error, CheckpointError::Note(NoteError::Unsigned | NoteError::Syntax(_)));
+                let verdict = if is_strange { Verdict::Undecided } else { Verdict::Disproven };
+                self.fault(Question::Integrity, verdict, MAP, None, &error.to_string());
             }
         }
     }

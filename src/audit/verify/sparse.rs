@@ -124,7 +124,13 @@ impl<'a> Sparse<'a> {
 
     /// Inclusion proof of an entry.
     pub fn inclusion(&self, index: u64) -> Result<Vec<Digest>, SparseError> {
-        if index < self.size { merkle::inclusion(&Tiled(self), index, self.size) } else { Err(SparseError::Range) }
+        self.inclusion_in(index, self.size)
+    }
+
+    /// Its inclusion proof in the tree of the first `size` entries.
+    pub fn inclusion_in(&self, index: u64, size: u64) -> Result<Vec<Digest>, SparseError> {
+        let is_in = index < size && size <= self.size;
+        if is_in { merkle::inclusion(&Tiled(self), index, size) } else { Err(SparseError::Range) }
     }
 
     /// Leaf hash of an entry.

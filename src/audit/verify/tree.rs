@@ -12,7 +12,7 @@ use super::report::{Question, Report, Verdict};
 use super::sparse::{Sparse, SparseError};
 use super::{Options, Progress, sample};
 use crate::audit::bundle;
-use crate::audit::checkpoint::SignedCheckpoint;
+use crate::audit::checkpoint::{MAP, SignedCheckpoint};
 use crate::audit::merkle::{Frontier, leaf_hash};
 use crate::audit::plain;
 use crate::audit::retention::{PRUNED_ANCHOR, RETENTION, Retention};
@@ -76,6 +76,8 @@ fn slashed(path: &Path) -> String {
 }
 
 pub(super) fn verify(fetch: &dyn Fetch, options: &Options, progress: Progress<'_>) -> Report {
+    // In this order: what the first one promises, the second one has.
+    let mapped = fetch.get(MAP);
     let note = match fetch.get("checkpoint") {
         Ok(note) => note.ok_or_else(|| "there is no checkpoint".to_owned()),
         Err(error) => Err(error.to_string()),
@@ -83,6 +85,10 @@ pub(super) fn verify(fetch: &dyn Fetch, options: &Options, progress: Progress<'_
     let (mut judge, signed) = Judge::new(options, note.as_deref().map_err(String::as_str));
     let Some(signed) = signed else { return judge.finish() };
     let size = signed.size();
+    match mapped {
+        Ok(mapped) => mapped.into_iter().for_each(|note| judge.mapped(&note)),
+        Err(error) => judge.fault(Question::Integrity, Verdict::Undecided, MAP, None, &error.to_string()),
+    }
     if !options.time_authorities.is_empty() {
         for path in ["anchor", PRUNED_ANCHOR] {
             match fetch.get(path) {

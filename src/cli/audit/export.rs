@@ -121,7 +121,7 @@ fn from_elsewhere(word: &str, args: &ExportArgs) -> Result<(), String> {
 
 /// The rules, questions and trust material that the entries name, from all folders that have some.
 fn behind(folders: impl IntoIterator<Item = PathBuf>, own: &[Half]) -> Result<BTreeMap<String, Vec<u8>>, String> {
-    let entries: Vec<&[u8]> = own.iter().flat_map(Half::of_case).collect();
+    let entries: Vec<&[u8]> = own.iter().flat_map(|half| &half.entries).map(|(_, bytes, _)| &bytes[..]).collect();
     let mut behind = BTreeMap::new();
     for folder in folders {
         behind.extend(Archive::new(&folder).files(&entries)?);

@@ -2,7 +2,7 @@
 //! entries on record.
 //!
 //! ```text
-//!  GET /checkpoint · /key · /gm-key · /tile/N/…   anyone
+//!  GET /checkpoint · /map · /key · /gm-key · /tile/N/…   anyone
 //!  POST /add-checkpoint                    a peer's log ─▶ our cosignature (C2SP tlog-witness)
 //!  GET /witness                            the key of our cosignatures
 //!  GET /anchor                             the newest time-stamp over a checkpoint

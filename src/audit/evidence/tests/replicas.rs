@@ -7,6 +7,9 @@ use crate::audit::verify::Sparse;
 use crate::audit::{checkpoint, merkle};
 
 const LOGS: [&str; 2] = ["own.example/gw", "own.example/gw/2"];
+/// Unix milliseconds of the maps.
+const WRITTEN: i64 = 1_771_000_001_000;
+
 /// Head of a log without entries.
 fn nothing() -> (u64, Digest) {
     (0, merkle::empty_root())
@@ -14,10 +17,11 @@ fn nothing() -> (u64, Digest) {
 
 /// A log with so many entries of our case among those of others, its map of cases naming that head of the other one.
 fn grow(dir: &Path, log: usize, of_case: i64, other: (u64, Digest)) -> Half {
-    grow_with(dir, log, of_case, other, None)
+    grow_with(dir, log, of_case, other, (WRITTEN, None))
 }
 
-fn grow_with(dir: &Path, log: usize, of_case: i64, other: (u64, Digest), print: Option<Word>) -> Half {
+/// When its map is written, and under which key of pseudonyms.
+fn grow_with(dir: &Path, log: usize, of_case: i64, other: (u64, Digest), (at, print): (i64, Option<Word>)) -> Half {
     let log_of = open(dir, LOGS[log]);
     let of = |n: i64, case: u8| {
         log_of.append_blocking(&event(n).case(Pseudonym([case; 16]))).unwrap();
@@ -28,7 +32,7 @@ fn grow_with(dir: &Path, log: usize, of_case: i64, other: (u64, Digest), print: 
     heads[1 - log] = other;
     let heads = LOGS.iter().zip(heads).map(|(name, (size, root))| Head { key: key(name), size, root });
     let set = LogSet::new(heads.collect()).unwrap();
-    let index = set.write(Entry::new(Kind::Index, UnixMillis(1_771_000_001_000))).unwrap();
+    let index = set.write(Entry::new(Kind::Index, UnixMillis(at))).unwrap();
     let index = print.into_iter().fold(index, |index, print| index.fact(Word::new(index::PSEUDONYMS).unwrap(), print));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(log_of.append_index(index)).unwrap();
@@ -46,7 +50,7 @@ fn head(dir: &Path, log: usize, size: u64) -> (u64, Digest) {
 
 /// Our half and the replica's, with the proof that this one only grew since ours named it.
 fn with_proof(own: Half, mut other: Half, other_dir: &Path) -> Vec<Half> {
-    other.grew(&SegmentFolder::new(other_dir.to_owned()), &key(LOGS[1]), &own.named()).unwrap();
+    other.same_log(&SegmentFolder::new(other_dir.to_owned()), &key(LOGS[1]), &own.named()).unwrap();
     vec![own, other]
 }
 
@@ -155,22 +159,32 @@ fn a_replicas_log_is_the_one_that_another_log_knows() {
     assert_eq!(report.verdict(Question::Integrity), Disproven, "a fork as long: {}", report.text());
 }
 
-/// An older copy of the replica's log is true in itself, and hides what came later.
+/// An older copy of the replica's log is true in itself, and hides what came later. Of the same minutes it hides nothing that
+/// ours shows.
 #[test]
 fn a_replicas_log_ends_no_earlier_than_another_one_says() {
     let theirs = tempfile::tempdir().unwrap();
     let older = grow(theirs.path(), 1, 1, nothing());
     let newer = grow(theirs.path(), 1, 2, nothing());
     let (was, is) = (older.part.size, newer.part.size);
-    for (what, size, other, want) in [
-        ("older than is said", is, &older, Verdict::Undecided),
-        ("as old as is said", was, &older, Verdict::Proven),
-        ("newer than is said", was, &newer, Verdict::Proven),
+    for (what, size, later_s, other, want) in [
+        ("older than is said", is, 121, &older, Verdict::Undecided),
+        ("older, of the same minutes", is, 120, &older, Verdict::Proven),
+        ("as old as is said", was, 121, &older, Verdict::Proven),
+        ("newer than is said", was, 121, &newer, Verdict::Proven),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let own = grow(folder.path(), 0, 2, head(theirs.path(), 1, size));
-        let report = judge_both(&with_proof(own, other.clone(), theirs.path()));
+        let own = grow_with(folder.path(), 0, 2, head(theirs.path(), 1, size), (WRITTEN + later_s * 1_000, None));
+        let mut all = with_proof(own, other.clone(), theirs.path());
+        let report = judge_both(&all);
         assert_eq!(report.verdict(Question::Complete), want, "{what}: {}", report.text());
+        assert_ne!(report.verdict(Question::Integrity), Verdict::Disproven, "{what}: {}", report.text());
+        if size > other.part.size && want == Verdict::Proven {
+            all[1].part.named[0].proof[0].0[0] ^= 1;
+            assert_eq!(judge_both(&all).verdict(Question::Integrity), Verdict::Disproven, "{what}, and another log");
+            all[1].part.named.clear();
+            assert_eq!(judge_both(&all).verdict(Question::Integrity), Verdict::Undecided, "{what}, and no proof");
+        }
     }
 }
 
@@ -181,8 +195,8 @@ fn the_maps_of_all_logs_are_of_one_key() {
         let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let dirs = folders.each_ref().map(tempfile::TempDir::path);
         let print = |n: u8| Word::new(&Pseudonym([n; 16]).to_string()).unwrap();
-        let other = grow_with(dirs[1], 1, 0, nothing(), Some(print(prints[1])));
-        let own = grow_with(dirs[0], 0, 2, head(dirs[1], 1, other.part.size), Some(print(prints[0])));
+        let other = grow_with(dirs[1], 1, 0, nothing(), (WRITTEN, Some(print(prints[1]))));
+        let own = grow_with(dirs[0], 0, 2, head(dirs[1], 1, other.part.size), (WRITTEN, Some(print(prints[0]))));
         let report = judge_both(&with_proof(own, other, dirs[1]));
         assert_eq!(report.verdict(Question::Complete), want, "{}", report.text());
     }
@@ -193,7 +207,7 @@ fn each_log_with_entries_of_the_case_wants_its_time_stamp() {
     let authority = Authority::new();
     let stamp = |half: &mut Half, at: i64| {
         let octets = authority.stamp(&half.checkpoint, UnixMillis(at)).to_string().into_bytes();
-        half.part.anchor = Some(Earlier { size: half.part.size, proof: Vec::new() });
+        half.part.anchor = Some(OtherHead { size: half.part.size, proof: Vec::new() });
         half.anchor = Some(octets);
     };
     let (keys, chain) = (LOGS.map(key), [authority.root.clone()]);

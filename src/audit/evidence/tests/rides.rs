@@ -130,7 +130,7 @@ fn what_stands_for_a_time_stamp_is_one() {
     for (what, octets, want) in [("a time-stamp", stamp, 0), ("a paper", PAPER.to_vec(), 1)] {
         let mut half = half.clone();
         half.anchor = Some(octets);
-        half.part.anchor = Some(Earlier { size: half.part.size, proof: Vec::new() });
+        half.part.anchor = Some(OtherHead { size: half.part.size, proof: Vec::new() });
         let report = judged(bundle(&half, |_, _| {}), &[key(OWN)], None);
         assert_eq!(report.exit_code(), want, "{what}: {}", report.text());
     }
@@ -219,7 +219,7 @@ fn an_entry_is_no_later_than_others_saw_it() {
         let mut half = logged(&[line(Kind::CaseEvent, line_ts)], map_ts);
         if let Some(at) = stamped {
             half.anchor = Some(authority.stamp(&half.checkpoint, UnixMillis(at)).to_string().into_bytes());
-            half.part.anchor = Some(Earlier { size: half.part.size, proof: Vec::new() });
+            half.part.anchor = Some(OtherHead { size: half.part.size, proof: Vec::new() });
         }
         if let Some(at) = cosigned {
             let signed = half.checkpoint.split_once("\n\n").unwrap().0.to_owned() + "\n";
@@ -235,26 +235,4 @@ fn an_entry_is_no_later_than_others_saw_it() {
         let report = verify(bundle(&half, |_, _| {}), &by).report;
         assert_eq!(report.exit_code(), want, "{what}: {}", report.text());
     }
-}
-
-/// The last line of a log is shown for its time; what it says of a peer belongs to another case.
-#[test]
-fn a_receipt_of_another_case_takes_nothing_along() {
-    let (ours, _theirs, peer) = world();
-    let log = open(ours.path(), OWN);
-    let receipt =
-        PeerReceipt { origin: Word::new("peer.example/gw").ok(), index: Some(1), leaf: Some(Digest::of(b"1")) };
-    let up = Upstream { receipt: Some(receipt), ..Upstream::default() };
-    let last = Entry::new(Kind::CaseEvent, UnixMillis(MAP + 1)).case(Pseudonym([100; 16])).up(up);
-    log.append_blocking(&last).unwrap();
-    log.publish();
-    drop(log);
-    let all = halves(ours.path(), &peer);
-    assert_eq!(all[1].part.entries, [3]);
-    assert_eq!(
-        all[0].of_case().count() + 1,
-        all[0].entries.len(),
-        "rules and questions are looked up for the case alone"
-    );
-    assert_eq!(judge(sealed(&all, &[])).exit_code(), 0);
 }

@@ -159,6 +159,7 @@ fn every_flipped_byte_is_found_and_named() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
     fill(&log, 4);
+    super::map(&log);
     log.publish();
     fill(&log, 1); // kept, not yet covered by a checkpoint
     let open_folder = tempfile::tempdir().unwrap();

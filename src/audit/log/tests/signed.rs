@@ -3,7 +3,7 @@
 use super::*;
 
 /// Shows a witness what is to be witnessed, as of `old` entries, and adds its line.
-fn cosigned(log: &Log, witness: &Witness, old: u64, now: u64) {
+pub(super) fn cosigned(log: &Log, witness: &Witness, old: u64, now: u64) {
     let target = log.unwitnessed();
     let body = crate::audit::witness::request(old, &log.consistency(old, target.size).unwrap(), &target.note);
     let line = witness.add_checkpoint(body.as_bytes(), &[signer().verifier(KeyKind::Ed25519)], now).unwrap();

@@ -66,7 +66,7 @@ pub(super) fn with(
                 break;
             }
             std::thread::sleep(MAP_PAUSE);
-            is_new = evidence::has_map_since(&**log, key, *size).map_err(named)?;
+            is_new = evidence::mapped_size(&**log, key).map_err(named)?.is_some_and(|mapped| mapped > *size);
         }
         if !is_new {
             eprintln!(
@@ -78,7 +78,7 @@ pub(super) fn with(
     let named: Vec<_> = halves.iter().flat_map(Half::named).collect();
     let theirs = replicas.iter().map(|Replica { log: Peer { key, log }, .. }| (&**log, key));
     for (half, (log, key)) in halves.iter_mut().zip(std::iter::once((log, key)).chain(theirs)) {
-        half.grew(log, key, &named).map_err(|e| format!("{}: {e}", key.name()))?;
+        half.same_log(log, key, &named).map_err(|e| format!("{}: {e}", key.name()))?;
     }
     if !halves.iter().any(|half| half.has_case) {
         return Err(EvidenceError::NoCase.to_string());
