@@ -7,7 +7,8 @@ use clap::Parser;
 use serde_json::Value;
 
 use super::files::Item;
-use super::{VerifyArgs, examine, judge};
+use super::judge::Judge;
+use super::{VerifyArgs, examine};
 
 #[derive(Parser)]
 struct Cli {
@@ -49,7 +50,7 @@ fn printed(file: &Path, options: &Options, folder: &Path) -> Value {
         let line =
             ["verify".to_owned(), "--json".to_owned()].into_iter().chain(more).chain([file.display().to_string()]);
         let args = Cli::try_parse_from(line).unwrap_or_else(|e| panic!("{e}")).args;
-        let report = examine(&Item { path: file.to_owned(), refused: None }, &judge(&args).unwrap());
+        let report = examine(&Item { path: file.to_owned(), refused: None }, &Judge::of(&args).unwrap());
         let line = report.to_json().to_string();
         assert!(!line.contains('\n'));
         serde_json::from_str::<Value>(&line).unwrap()
