@@ -5,8 +5,6 @@
 //! ```
 //! RFC 5652 lets the frame of a signed object be BER; what is signed in it is DER, and stays as it was, octet for octet.
 
-use std::ops::ControlFlow;
-
 use super::der::{DerError, tag, write};
 
 /// Deepest nesting; a SignedData with a time-stamp has some twenty.
@@ -109,23 +107,25 @@ fn length(octets: &[u8], first: u8) -> Result<(usize, usize), DerError> {
     }
 }
 
+/// The parts in one element, each copied once.
 fn joined(tag: u8, parts: &[Read<'_>]) -> Result<Vec<u8>, DerError> {
     if tag != PIECES {
-        let octets: Vec<&[u8]> = parts.iter().map(Read::octets).collect();
-        return Ok(write::tlv(tag, &octets.concat()));
+        return Ok(whole(tag, parts.iter().map(Read::octets)));
     }
-    let mut whole = Vec::new();
-    let each = parts.iter().try_for_each(|part| match super::der::only(part.octets()) {
-        Ok(piece) if piece.tag == tag::OCTET_STRING => {
-            whole.extend_from_slice(piece.content);
-            ControlFlow::Continue(())
-        }
-        _ => ControlFlow::Break(()),
-    });
-    if each.is_break() {
+    let piece = |part: &Read<'_>| super::der::only(part.octets()).is_ok_and(|piece| piece.tag == tag::OCTET_STRING);
+    if !parts.iter().all(piece) {
         return Err(DerError::Unexpected { wanted: tag::OCTET_STRING, found: PIECES });
     }
-    Ok(write::tlv(tag::OCTET_STRING, &whole))
+    // What stands before the content has been read just now.
+    let content = |part| super::der::only(Read::octets(part)).map_or(&[][..], |piece| piece.content);
+    Ok(whole(tag::OCTET_STRING, parts.iter().map(content)))
+}
+
+fn whole<'a>(tag: u8, parts: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
+    let length = parts.clone().map(<[u8]>::len).sum();
+    let mut out = write::head(tag, length);
+    parts.for_each(|part| out.extend_from_slice(part));
+    out
 }
 
 /// The same object as a streaming encoder writes it: no constructed element of the first `levels` tells its length, and

@@ -312,9 +312,16 @@ pub mod write {
     use crate::terms::UnixMillis;
 
     pub fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(content.len() + 6);
+        let mut out = head(tag, content.len());
+        out.extend(content);
+        out
+    }
+
+    /// Tag and length of an element, with room for its content.
+    pub fn head(tag: u8, length: usize) -> Vec<u8> {
+        let mut out = Vec::with_capacity(length + 6);
         out.push(tag);
-        match content.len() {
+        match length {
             n @ 0..=0x7f => out.push(n as u8),
             n => {
                 let bytes = n.to_be_bytes();
@@ -323,7 +330,6 @@ pub mod write {
                 out.extend(&bytes[skip..]);
             }
         }
-        out.extend(content);
         out
     }
 

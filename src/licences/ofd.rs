@@ -28,8 +28,9 @@ const ENTRANCE_BOUNDS: Bounds = Bounds { octets: 4 << 20, nodes: 100_000 };
 const LIST_BOUNDS: Bounds = Bounds { octets: 1 << 20, nodes: 20_000 };
 /// `Signature.xml`: as many references as an archive may have entries, 200 octets and six nodes each.
 const SIGNATURE_BOUNDS: Bounds = Bounds { octets: 4 << 20, nodes: 150_000 };
-/// Largest SignedValue or seal: pictures of seals are some 10–100 kB.
-pub(super) const BLOB_MAX: u64 = 8 << 20;
+/// Largest SignedValue or seal, of which some parts are held three times: pictures of seals are some 10–100 kB, lists of revocation beside a
+/// signature some megabytes.
+pub(super) const BLOB_MAX: u64 = 6 << 20;
 
 /// Why a location does not name a place in the package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::name;
-use super::suite::{Identifier, PublicKey, SignatureAlgorithm, SuiteError, sm2_suite};
+use super::suite::{self, Identifier, PublicKey, SignatureAlgorithm, SuiteError, sm2_suite};
 use crate::formats::der::{DerError, Reader, tag, write};
 use crate::terms::{Digest, UnixMillis};
 
@@ -107,14 +107,24 @@ pub struct Extensions {
     pub ocsp_no_check: bool,
 }
 
+/// Longest certificate: those for websites with a thousand names have some ten kilobytes, those with the largest keys a hundred.
+const LONGEST: usize = 256 << 10;
+/// Most extensions, most names in each of their lists, and most identifiers: websites have a thousand names, papers have five.
+const EXTENSIONS: usize = 100;
+const NAMES: usize = 2_000;
+const IDENTIFIERS: usize = 100;
+
 impl Certificate {
     pub fn parse(der: &[u8]) -> Result<Self, CertificateError> {
+        if der.len() > LONGEST {
+            return Err(CertificateError::Form("longer than any certificate"));
+        }
         let mut outer = Reader::new(der);
         let mut whole = outer.sequence()?;
         outer.done()?;
         let tbs_element = whole.expect(tag::SEQUENCE)?;
         let outer_algorithm = Identifier::read(&mut whole)?;
-        // Producers on OpenSSL count trailing zero bits as unused: the octets are the signature all the same.
+        // Producers on OpenSSL count trailing zero bits as unused, and cut zero octets: it is the signature all the same.
         let (signature, _) = whole.bit_string()?;
         whole.done()?;
         let mut tbs = tbs_element.inside();
@@ -287,6 +297,9 @@ fn read_extensions(octets: &[u8]) -> Result<Extensions, CertificateError> {
     outer.done()?;
     let mut seen = Vec::new();
     while !list.is_empty() {
+        if seen.len() == EXTENSIONS {
+            return Err(CertificateError::Form("more extensions than any certificate has"));
+        }
         let mut extension = list.sequence()?;
         let oid = extension.oid()?;
         // DEFAULT FALSE written out is against DER, but common.
@@ -338,6 +351,7 @@ fn read_extension(out: &mut Extensions, oid: &str, value: &[u8]) -> Result<bool,
             let mut all = Vec::new();
             while !inside.is_empty() {
                 all.push(inside.oid()?.to_string());
+                few(&all, IDENTIFIERS)?;
             }
             out.extended_key_usage = Some(all);
         }
@@ -352,6 +366,7 @@ fn read_extension(out: &mut Extensions, oid: &str, value: &[u8]) -> Result<bool,
             let mut inside = reader.sequence()?;
             while !inside.is_empty() {
                 out.policies.push(inside.sequence()?.oid()?.to_string());
+                few(&out.policies, IDENTIFIERS)?;
             }
         }
         "2.5.29.30" => {
@@ -361,6 +376,7 @@ fn read_extension(out: &mut Extensions, oid: &str, value: &[u8]) -> Result<bool,
                 let (mut list, mut all) = (list.inside(), Vec::new());
                 while !list.is_empty() {
                     all.push(general_name(&mut list.sequence()?)?);
+                    few(&all, NAMES)?;
                 }
                 Ok(all)
             };
@@ -388,8 +404,13 @@ fn general_names(mut list: Reader<'_>) -> Result<Vec<AltName>, DerError> {
     let mut all = Vec::new();
     while !list.is_empty() {
         all.push(general_name(&mut list)?);
+        few(&all, NAMES)?;
     }
     Ok(all)
+}
+
+fn few<T>(all: &[T], most: usize) -> Result<(), DerError> {
+    if all.len() > most { Err(DerError::Value) } else { Ok(()) }
 }
 
 fn general_name(reader: &mut Reader<'_>) -> Result<AltName, DerError> {

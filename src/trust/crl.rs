@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::certificate::{Certificate, CertificateError, KeyUsage};
 use super::name;
-use super::suite::{Identifier, SignatureAlgorithm, SuiteError};
+use super::suite::{self, Identifier, SignatureAlgorithm, SuiteError};
 use crate::formats::der::{Reader, tag};
 use crate::terms::{Digest, UnixMillis};
 
@@ -30,8 +30,8 @@ pub struct List {
     signature: Vec<u8>,
     this_update: UnixMillis,
     next_update: Option<UnixMillis>,
-    /// Sorted by serial.
-    revoked: Vec<Revoked>,
+    /// Where each entry begins in the octets, in the order of serial numbers: a long list has hundreds of thousands, and few are asked for.
+    revoked: Vec<u32>,
     /// Critical extensions, or a partial list: not to be taken for a full one.
     partial: Option<String>,
     /// CRLNumber, without leading zeros.
@@ -73,6 +73,13 @@ impl Revoked {
 
 impl Crl {
     pub fn parse(der: &[u8]) -> Result<Self, CertificateError> {
+        Self::of(der.to_vec())
+    }
+
+    /// As [`Crl::parse`], of octets that nobody else needs.
+    pub fn of(octets: Vec<u8>) -> Result<Self, CertificateError> {
+        let der = &octets[..];
+        let place = |part: &[u8]| part.as_ptr() as usize - der.as_ptr() as usize;
         let mut outer = Reader::new(der);
         let mut whole = outer.sequence()?;
         outer.done()?;
@@ -99,14 +106,12 @@ impl Crl {
         if let Some(list) = tbs.optional(tag::SEQUENCE)? {
             let mut list = list.inside();
             while !list.is_empty() {
-                let mut entry = list.sequence()?;
-                let (serial, at) = (entry.integer()?.to_vec(), entry.time()?);
-                let (reason, invalid) =
-                    if entry.is_empty() { (None, None) } else { entry_extensions(entry.sequence()?, &mut partial)? };
-                entry.done()?;
-                let at = invalid.map_or(at, |since| at.min(since));
-                revoked.push(Revoked { serial, at, reason });
+                let entry = list.expect(tag::SEQUENCE)?;
+                read_entry(entry.inside(), &mut partial)?;
+                let at = u32::try_from(place(entry.full)).map_err(|_| CertificateError::Form("a list too long"))?;
+                revoked.push(at);
             }
+            revoked.shrink_to_fit();
         }
         if let Some(extensions) = tbs.optional(tag::context(0))? {
             let mut list = extensions.inside().sequence()?;
@@ -123,10 +128,10 @@ impl Crl {
             }
         }
         tbs.done()?;
-        revoked.sort();
-        let start = tbs_element.full.as_ptr() as usize - der.as_ptr() as usize;
+        // Of a number that is there twice the earliest day counts.
+        revoked.sort_by(|one, other| entry_at(der, *one).cmp(&entry_at(der, *other)));
+        let start = place(tbs_element.full);
         Ok(Self(Arc::new(List {
-            der: der.to_vec(),
             tbs: start..start + tbs_element.full.len(),
             issuer,
             algorithm,
@@ -138,6 +143,7 @@ impl Crl {
             number,
             base,
             vouched: OnceLock::new(),
+            der: octets,
         })))
     }
 }
@@ -215,14 +221,33 @@ impl List {
     }
 
     /// The entry of a serial number.
-    pub fn entry(&self, serial: &[u8]) -> Option<&Revoked> {
+    pub fn entry(&self, serial: &[u8]) -> Option<Revoked> {
         self.find(serial).filter(|r| r.reason != Some(8))
     }
 
-    fn find(&self, serial: &[u8]) -> Option<&Revoked> {
-        let at = self.revoked.partition_point(|r| r.serial.as_slice() < serial);
-        self.revoked.get(at).filter(|r| r.serial == serial)
+    fn find(&self, serial: &[u8]) -> Option<Revoked> {
+        let at = self.revoked.partition_point(|at| serial_at(&self.der, *at).is_some_and(|own| own < serial));
+        entry_at(&self.der, *self.revoked.get(at)?).filter(|entry| entry.serial == serial)
     }
+}
+
+/// The entry that begins at a place; it was read before.
+fn entry_at(der: &[u8], at: u32) -> Option<Revoked> {
+    let entry = Reader::new(der.get(at as usize..)?).sequence().ok()?;
+    read_entry(entry, &mut None).ok()
+}
+
+/// Its number alone.
+fn serial_at(der: &[u8], at: u32) -> Option<&[u8]> {
+    Reader::new(der.get(at as usize..)?).sequence().ok()?.integer().ok()
+}
+
+/// One entry; `partial` tells of what makes the list another than a full one.
+fn read_entry(mut entry: Reader<'_>, partial: &mut Option<String>) -> Result<Revoked, CertificateError> {
+    let (serial, at) = (entry.integer()?.to_vec(), entry.time()?);
+    let (reason, invalid) = if entry.is_empty() { (None, None) } else { entry_extensions(entry.sequence()?, partial)? };
+    entry.done()?;
+    Ok(Revoked { serial, at: invalid.map_or(at, |since| at.min(since)), reason })
 }
 
 fn extension<'a>(list: &mut Reader<'a>) -> Result<(String, bool, &'a [u8]), CertificateError> {
@@ -281,7 +306,7 @@ mod tests {
             write::sequence(&[entry]),
         ]);
         let der = write::sequence(&[tbs, algorithm, write::bit_string(b"unsigned")]);
-        Crl::parse(&der).unwrap().entry(&[7]).unwrap().clone()
+        Crl::parse(&der).unwrap().entry(&[7]).unwrap()
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::certificate::{Certificate, CertificateError, KeyUsage};
 use super::crl::{INVALIDITY_DATE, Revoked};
 use super::name;
-use super::suite::{DigestAlgorithm, Identifier, SignatureAlgorithm, SuiteError};
+use super::suite::{self, DigestAlgorithm, Identifier, SignatureAlgorithm, SuiteError};
 use crate::formats::der::{DerError, Oid, Reader, tag, write};
 use crate::terms::UnixMillis;
 
@@ -59,7 +59,8 @@ impl Deref for Response {
 /// The content of a response.
 #[derive(Clone, Debug)]
 pub struct Basic {
-    tbs: Vec<u8>,
+    /// What is signed, in `der`.
+    tbs: std::ops::Range<usize>,
     algorithm: Identifier,
     signature: Vec<u8>,
     pub produced_at: UnixMillis,
@@ -91,7 +92,7 @@ impl Response {
         let mut whole = outer.sequence()?;
         outer.done()?;
         if whole.peek() != Some(ENUMERATED) {
-            return Ok(Self(Arc::new(basic(der)?)));
+            return Ok(Self(Arc::new(basic(der, der)?)));
         }
         if whole.expect(ENUMERATED)?.content != [0] {
             return Err(CertificateError::Form("a responder without an answer"));
@@ -102,9 +103,9 @@ impl Response {
         if !bytes.oid()?.is(BASIC) {
             return Err(CertificateError::Form("a response of an unknown type"));
         }
-        let response = basic(bytes.octet_string()?)?;
+        let response = basic(bytes.octet_string()?, der)?;
         bytes.done()?;
-        Ok(Self(Arc::new(Basic { der: der.to_vec(), ..response })))
+        Ok(Self(Arc::new(response)))
     }
 }
 
@@ -129,7 +130,7 @@ impl Basic {
     /// Whether the issuer signed, or a responder whose certificate it made for this purpose (§4.2.2.2).
     fn signed_for(&self, issuer: &Certificate, at: UnixMillis) -> Option<By<'_>> {
         let algorithm = self.signature_algorithm().ok()?;
-        let signed = |by: &Certificate| by.verify(algorithm, &self.tbs, &self.signature).is_ok();
+        let signed = |by: &Certificate| by.verify(algorithm, &self.der[self.tbs.clone()], &self.signature).is_ok();
         if signed(issuer) {
             return Some(By::Issuer);
         }
@@ -172,8 +173,9 @@ fn hash(algorithm: &Oid, octets: &[u8]) -> Option<Vec<u8>> {
     DigestAlgorithm::from_oid(algorithm).ok().map(|algorithm| algorithm.of(octets))
 }
 
-fn basic(der: &[u8]) -> Result<Basic, CertificateError> {
-    let mut outer = Reader::new(der);
+/// Reads a `BasicOCSPResponse` that is, or stands in, `all`.
+fn basic(octets: &[u8], all: &[u8]) -> Result<Basic, CertificateError> {
+    let mut outer = Reader::new(octets);
     let mut whole = outer.sequence()?;
     outer.done()?;
     let tbs = whole.expect(tag::SEQUENCE)?;
@@ -209,14 +211,15 @@ fn basic(der: &[u8]) -> Result<Basic, CertificateError> {
         not_critical(extensions.inside().sequence()?)?;
     }
     inside.done()?;
+    let start = tbs.full.as_ptr() as usize - all.as_ptr() as usize;
     Ok(Basic {
-        tbs: tbs.full.to_vec(),
+        tbs: start..start + tbs.full.len(),
         algorithm,
         signature: signature.to_vec(),
         produced_at,
         answers,
         certificates,
-        der: der.to_vec(),
+        der: all.to_vec(),
     })
 }
 

@@ -16,6 +16,9 @@ pub(super) const REVOCATION_VALUES: &str = "1.2.840.113549.1.9.16.2.24";
 /// adbe-revocationInfoArchival: a signed attribute of the time before PAdES.
 pub(super) const REVOCATION_ARCHIVAL: &str = "1.2.840.113583.1.1.8";
 
+/// Most of each kind, of all attributes together: a long chain has some ten.
+const MOST: usize = 256;
+
 const CRL_VALUES: u8 = tag::context(0);
 const OCSP_VALUES: u8 = tag::context(1);
 
@@ -30,9 +33,8 @@ pub struct Along {
 impl SignedData {
     /// All that came along with one signer's signature.
     pub fn along(&self, signer: &SignerInfo) -> Along {
-        let mut all = Along { certificates: self.certificates.clone(), ..Along::default() };
-        all.crls.extend(self.crls.iter().filter_map(|der| Crl::parse(der).ok()));
-        all.ocsp.extend(self.ocsp.iter().filter_map(|der| Response::parse(der).ok()));
+        let mut all =
+            Along { certificates: self.certificates.clone(), crls: self.crls.clone(), ocsp: self.ocsp.clone() };
         let signed = signer.signed.iter().flat_map(|attributes| attributes.list());
         for attribute in signer.unsigned.iter().chain(signed) {
             for value in &attribute.values {
@@ -52,7 +54,8 @@ impl Along {
     /// SEQUENCE OF Certificate.
     fn add_certificates(&mut self, value: &[u8]) -> Result<(), DerError> {
         let list = listed(&only(value)?)?;
-        self.certificates.extend(list.iter().filter_map(|one| Certificate::parse(one.full).ok()));
+        let left = MOST.saturating_sub(self.certificates.len());
+        self.certificates.extend(list.iter().filter_map(|one| Certificate::parse(one.full).ok()).take(left));
         Ok(())
     }
 
@@ -64,11 +67,12 @@ impl Along {
             let part = parts.element()?;
             match part.tag {
                 CRL_VALUES => {
-                    self.crls.extend(listed(&only(part.content)?)?.iter().filter_map(|one| Crl::parse(one.full).ok()));
+                    let (list, left) = (listed(&only(part.content)?)?, MOST.saturating_sub(self.crls.len()));
+                    self.crls.extend(list.iter().filter_map(|one| Crl::parse(one.full).ok()).take(left));
                 }
                 OCSP_VALUES => {
-                    let answers = listed(&only(part.content)?)?;
-                    self.ocsp.extend(answers.iter().filter_map(|one| Response::parse(one.full).ok()));
+                    let (list, left) = (listed(&only(part.content)?)?, MOST.saturating_sub(self.ocsp.len()));
+                    self.ocsp.extend(list.iter().filter_map(|one| Response::parse(one.full).ok()).take(left));
                 }
                 _ => {} // status of other kinds
             }

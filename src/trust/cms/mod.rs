@@ -20,7 +20,9 @@ pub use make::{Spelling, TimeStamp, sign_detached, sign_detached_with};
 pub use verify::{Content, Signed, Verified, verify_detached};
 
 use super::certificate::{Certificate, CertificateError};
+use super::crl::Crl;
 use super::name;
+use super::ocsp::Response;
 use super::suite::{DigestAlgorithm, Identifier, SignatureAlgorithm, SuiteError};
 use crate::formats::ber;
 use crate::formats::der::{DerError, Element, Reader, tag, write};
@@ -130,10 +132,10 @@ pub struct SignedData {
     pub content: Option<Vec<u8>>,
     /// In the order received; nothing says that they belong together.
     pub certificates: Vec<Certificate>,
-    /// Revocation lists in DER, in the order received.
-    pub crls: Vec<Vec<u8>>,
-    /// OCSP responses in DER (RFC 5940), in the order received.
-    pub ocsp: Vec<Vec<u8>>,
+    /// Revocation lists, in the order received. What cannot be read says nothing.
+    pub crls: Vec<Crl>,
+    /// OCSP responses (RFC 5940), in the order received.
+    pub ocsp: Vec<Response>,
     pub signers: Vec<SignerInfo>,
 }
 
@@ -141,11 +143,11 @@ pub struct SignedData {
 const OTHER_REVOCATION: u8 = 0xa1;
 const OCSP_RESPONSE: &str = "1.3.6.1.5.5.7.16.2";
 
-fn ocsp_response(other: &Element<'_>) -> Result<Option<Vec<u8>>, DerError> {
+fn ocsp_response(other: &Element<'_>) -> Result<Option<Response>, DerError> {
     let mut inside = other.inside();
     let is_ocsp = inside.oid()?.is(OCSP_RESPONSE);
     let value = inside.element()?;
-    Ok(is_ocsp.then(|| value.full.to_vec()))
+    Ok(if is_ocsp { Response::parse(value.full).ok() } else { None })
 }
 
 /// How a signer is named.
@@ -262,7 +264,7 @@ impl SignedData {
             for element in elements(list.content)? {
                 kinds.status.push(element.tag);
                 match element.tag {
-                    tag::SEQUENCE => crls.push(element.full.to_vec()),
+                    tag::SEQUENCE => crls.extend(Crl::parse(element.full).ok()),
                     OTHER_REVOCATION => ocsp.extend(ocsp_response(&element)?),
                     _ => {}
                 }

@@ -162,7 +162,7 @@ impl<'a> Lists<'a> {
         };
         let direct = self.all.iter().filter(|crl| crl.partial() != Some(CERTIFICATE_ISSUER));
         let entries = direct.filter_map(|crl| crl.entry(serial).filter(|entry| !released(crl, entry)));
-        entries.fold(None, both)
+        entries.fold(None, |known, entry| both(known, &entry))
     }
 }
 
