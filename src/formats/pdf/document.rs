@@ -1,35 +1,39 @@
 //! Cross-reference sections and the objects they lead to (§7.5.4, §7.5.8).
 
+use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::PdfError;
 use super::filter::decode;
 use super::lex::{Dictionary, Lexer, Object};
+use super::table::{Entry, Table};
 use super::update::LOOKED_THROUGH;
 use crate::formats::zip::Source;
 
-/// Most sections, objects, and octets of one object in the file: a signature of a long chain takes some 100 kB.
+/// Most sections and objects: a book of some thousand pages has half a million objects.
 const SECTIONS: usize = 1_000;
-const OBJECTS: usize = 1_000_000;
-const WINDOW_MAX: u64 = 16 << 20;
+const OBJECTS: usize = 600_000;
+/// Most octets of one object in the file: a signature of a long chain takes some 100 kB, one with lists of revocation some megabytes.
+const OBJECT_MAX: u64 = 8 << 20;
+/// Most octets of a table, of twenty for each object.
+const TABLE_MAX: u64 = 12 << 20;
+/// Most octets of a table in a stream, packed and unpacked: it has some eight for each object.
+const TABLE_STREAM_MAX: u64 = 8 << 20;
+/// Most octets of a stream of objects, and most objects in it: writers put some hundred objects in each.
+const OBJECT_STREAM_MAX: u64 = 4 << 20;
+const OBJECTS_TOGETHER: u64 = 200_000;
+/// Longest pair of identifiers that is kept: each has sixteen octets.
+const ID_MAX: usize = 1_024;
 /// How far from the end `startxref` may stand.
 const TAIL: u64 = 2_048;
-
-/// Where an object is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Entry {
-    Free,
-    At(u64),
-    /// In an object stream, by its place there.
-    Packed(u32, u32),
-}
 
 /// One section: what one revision changed.
 pub(super) struct Section {
     pub at: u64,
-    pub entries: BTreeMap<u32, Entry>,
+    pub entries: Table,
+    /// Of its keys, those that are asked for later.
     pub trailer: Dictionary,
     /// Written as a stream (§7.5.8), not as a table.
     pub is_stream: bool,
@@ -82,26 +86,22 @@ impl<S: Source> Document<S> {
             if !seen.insert(at) || seen.len() > SECTIONS {
                 return Err(PdfError::Structure("sections that go in a circle"));
             }
-            let mut section = document.section(at)?;
+            let left = OBJECTS - objects;
+            let mut section = document.section(at, left)?;
             let link = |section: &Section, key: &[u8]| match section.trailer.get(key) {
                 None => Ok(None),
                 Some(value) => value.integer().map(Some).ok_or(PdfError::Structure("a place that is no number")),
             };
             if let Some(hybrid) = link(&section, b"XRefStm")? {
                 // For readers that know streams: asked after the table beside it.
-                let more = document.section(hybrid)?;
-                for (number, entry) in more.entries {
-                    let known = section.entries.get(&number).is_some_and(|e| *e != Entry::Free);
-                    if !known {
-                        section.entries.insert(number, entry);
-                    }
-                }
+                section.entries.fill_from(&document.section(hybrid, left)?.entries);
             }
             objects += section.entries.len();
             if objects > OBJECTS {
                 return Err(PdfError::TooBig("objects"));
             }
             next = link(&section, b"Prev")?;
+            section.trailer.retain(|key, value| is_asked_for(key, value));
             document.sections.push(section);
         }
         Ok(document)
@@ -127,7 +127,12 @@ impl<S: Source> Document<S> {
     }
 
     /// Runs a reader over a window that grows until everything it needs is inside.
-    fn window<T>(&self, at: u64, read: impl Fn(&mut Lexer<'_>) -> Result<T, PdfError>) -> Result<T, PdfError> {
+    fn window<T>(
+        &self,
+        at: u64,
+        most: u64,
+        read: impl Fn(&mut Lexer<'_>) -> Result<T, PdfError>,
+    ) -> Result<T, PdfError> {
         let left = self.size.checked_sub(at).filter(|left| *left > 0).ok_or(PdfError::Structure("a place beyond"))?;
         let mut len = 4 << 10;
         loop {
@@ -136,38 +141,21 @@ impl<S: Source> Document<S> {
             self.source.read_at(at, &mut octets)?;
             match read(&mut Lexer::new(&octets, at)) {
                 Err(PdfError::Short) if now == left => return Err(PdfError::Short),
-                Err(PdfError::Short) if now >= WINDOW_MAX => return Err(PdfError::TooBig("an object")),
+                Err(PdfError::Short) if now >= most => return Err(PdfError::TooBig("an object")),
                 other if !matches!(other, Err(PdfError::Short)) => return other,
-                _ => len = (len * 8).min(WINDOW_MAX),
+                _ => len = (len * 8).min(most),
             }
         }
     }
 
-    fn section(&self, at: u64) -> Result<Section, PdfError> {
-        let table = self.window(at, |lexer| {
+    /// Reads a section of at most `most` objects.
+    fn section(&self, at: u64, most: usize) -> Result<Section, PdfError> {
+        let table = self.window(at, TABLE_MAX, |lexer| {
             if !lexer.word(b"xref") {
                 return Ok(None);
             }
-            let mut entries = BTreeMap::new();
-            while !lexer.word(b"trailer") {
-                let (first, count) = (lexer.number()?, lexer.number()?);
-                if count > OBJECTS as u64 {
-                    return Err(PdfError::TooBig("objects"));
-                }
-                for number in first..first.saturating_add(count) {
-                    let (place, _generation) = (lexer.number()?, lexer.number()?);
-                    let entry = if lexer.word(b"n") {
-                        Entry::At(place)
-                    } else {
-                        lexer.must("f")?;
-                        Entry::Free
-                    };
-                    let number = u32::try_from(number).map_err(|_| PdfError::TooBig("objects"))?;
-                    if entries.insert(number, entry).is_some() {
-                        return Err(PdfError::Structure("an object twice in one section"));
-                    }
-                }
-            }
+            let mut runs = Runs { lexer: &mut *lexer, next: 0, end: 0 };
+            let entries = Table::read(std::iter::from_fn(|| runs.next().transpose()), most)?;
             match lexer.object()? {
                 Object::Dictionary(trailer) => Ok(Some(Section { at, entries, trailer, is_stream: false })),
                 _ => Err(PdfError::Syntax("a trailer")),
@@ -175,12 +163,12 @@ impl<S: Source> Document<S> {
         })?;
         match table {
             Some(section) => Ok(section),
-            None => self.stream_section(at),
+            None => self.stream_section(at, most),
         }
     }
 
-    fn stream_section(&self, at: u64) -> Result<Section, PdfError> {
-        let (_, trailer, octets) = self.stream_at(at)?;
+    fn stream_section(&self, at: u64, most: usize) -> Result<Section, PdfError> {
+        let (_, trailer, octets) = self.stream_at(at, TABLE_STREAM_MAX)?;
         let wrong = PdfError::Structure("a cross-reference stream");
         let numbers =
             |key: &[u8]| -> Option<Vec<u64>> { trailer.get(key)?.array()?.iter().map(Object::integer).collect() };
@@ -196,32 +184,29 @@ impl<S: Source> Document<S> {
             Some(_) => numbers(b"Index").filter(|i| i.len() % 2 == 0).ok_or(PdfError::Structure("Index"))?,
         };
         let mut rows = octets.chunks_exact((kind_len + first_len + second_len) as usize);
-        let mut entries = BTreeMap::new();
-        for pair in index.chunks_exact(2) {
-            for number in pair[0]..pair[0].saturating_add(pair[1]) {
-                let Some(row) = rows.next() else { return Err(PdfError::Structure("a short table")) };
-                let (kind, rest) = row.split_at(kind_len as usize);
-                let (first, second) = rest.split_at(first_len as usize);
-                let value = |octets: &[u8]| octets.iter().fold(0u64, |all, b| all << 8 | u64::from(*b));
-                let kind = if kind.is_empty() { 1 } else { value(kind) };
-                let entry = match kind {
-                    0 => Entry::Free,
-                    1 => Entry::At(value(first)),
-                    2 => Entry::Packed(value(first) as u32, value(second) as u32),
-                    _ => Entry::Free, // a reference to it means null (§7.5.8.3)
-                };
-                let number = u32::try_from(number).map_err(|_| PdfError::TooBig("objects"))?;
-                if entries.len() > OBJECTS || entries.insert(number, entry).is_some() {
-                    return Err(PdfError::Structure("an object twice in one section"));
-                }
-            }
-        }
+        let numbers = index.chunks_exact(2).flat_map(|pair| pair[0]..pair[0].saturating_add(pair[1]));
+        let read = numbers.map(|number| {
+            let row = rows.next().ok_or(PdfError::Structure("a short table"))?;
+            let (kind, rest) = row.split_at(kind_len as usize);
+            let (first, second) = rest.split_at(first_len as usize);
+            let value = |octets: &[u8]| octets.iter().fold(0u64, |all, b| all << 8 | u64::from(*b));
+            let small =
+                |octets: &[u8]| u32::try_from(value(octets)).map_err(|_| PdfError::Structure("a place that is none"));
+            let kind = if kind.is_empty() { 1 } else { value(kind) };
+            let entry = match kind {
+                1 => Entry::At(value(first)),
+                2 => Entry::Packed(small(first)?, small(second)?),
+                _ => Entry::Free, // a reference to a kind that is not known means null (§7.5.8.3)
+            };
+            Ok((number, entry))
+        });
+        let entries = Table::read(read, most)?;
         Ok(Section { at, entries, trailer, is_stream: true })
     }
 
-    /// Number, dictionary and unpacked octets of the stream at a place.
-    pub(super) fn stream_at(&self, at: u64) -> Result<(u32, Dictionary, Vec<u8>), PdfError> {
-        let (number, dictionary, start) = self.window(at, |lexer| {
+    /// Number, dictionary and unpacked octets of the stream at a place, if it has at most `most` octets, packed or not.
+    pub(super) fn stream_at(&self, at: u64, most: u64) -> Result<(u32, Dictionary, Vec<u8>), PdfError> {
+        let (number, dictionary, start) = self.window(at, OBJECT_MAX, |lexer| {
             let number = head(lexer)?;
             let Object::Dictionary(dictionary) = lexer.object()? else { return Err(PdfError::Syntax("a stream")) };
             lexer.must("stream")?;
@@ -234,7 +219,7 @@ impl<S: Source> Document<S> {
             None => None,
         };
         let length = length.ok_or(PdfError::Structure("a stream without length"))?;
-        if length > WINDOW_MAX {
+        if length > most {
             return Err(PdfError::TooBig("a stream"));
         }
         let mut end_of_line = [0; 2];
@@ -249,13 +234,14 @@ impl<S: Source> Document<S> {
         }
         let mut packed = vec![0; length as usize];
         self.source.read_at(start + skip, &mut packed)?;
-        Ok((number, dictionary.clone(), decode(&dictionary, &packed)?))
+        let octets = decode(&dictionary, packed, most)?;
+        Ok((number, dictionary, octets))
     }
 
     /// Where an object is, by the sections that begin before `before`.
     pub(super) fn entry(&self, number: u32, before: u64) -> Option<Entry> {
         let known = self.sections.iter().filter(|s| s.at < before);
-        known.filter_map(|s| s.entries.get(&number)).next().copied()
+        known.filter_map(|s| s.entries.get(number)).next()
     }
 
     /// An object, and whether its octets stand in the file as they are. Missing ones are null (§7.3.10).
@@ -263,21 +249,19 @@ impl<S: Source> Document<S> {
         match self.entry(number, before) {
             None | Some(Entry::Free) => Ok((Object::Null, true)),
             Some(Entry::At(at)) => {
-                let (found, object) = self.window(at, |lexer| Ok((head(lexer)?, lexer.object()?)))?;
+                let (found, object) = self.window(at, OBJECT_MAX, |lexer| Ok((head(lexer)?, lexer.object()?)))?;
                 if found == number { Ok((object, true)) } else { Err(PdfError::Structure("another object there")) }
             }
             Some(Entry::Packed(stream, index)) => Ok((self.packed(number, stream, index, before)?, false)),
         }
     }
 
-    /// Follows references.
-    pub(super) fn resolve(&self, object: &Object, before: u64) -> Result<Object, PdfError> {
-        let mut object = object.clone();
+    /// Follows references. What is none is lent, and not copied.
+    pub(super) fn resolve<'o>(&self, object: &'o Object, before: u64) -> Result<Cow<'o, Object>, PdfError> {
+        let mut object = Cow::Borrowed(object);
         for _ in 0..16 {
-            match object {
-                Object::Reference(number, _) => object = self.object(number, before)?.0,
-                other => return Ok(other),
-            }
+            let Object::Reference(number, _) = *object else { return Ok(object) };
+            object = Cow::Owned(self.object(number, before)?.0);
         }
         Err(PdfError::Structure("references that go in a circle"))
     }
@@ -305,15 +289,18 @@ impl<S: Source> Document<S> {
     }
 
     fn object_stream(&self, stream: u32, at: u64) -> Result<Unpacked, PdfError> {
-        let (found, dictionary, mut octets) = self.stream_at(at)?;
+        let (found, dictionary, mut octets) = self.stream_at(at, OBJECT_STREAM_MAX)?;
         let none = PdfError::Structure("an object stream that is none");
         if found != stream || dictionary.get(&b"Type"[..]).and_then(Object::name) != Some(b"ObjStm") {
             return Err(none);
         }
         let field = |key: &[u8]| dictionary.get(key).and_then(Object::integer);
         let (Some(count), Some(first)) = (field(b"N"), field(b"First")) else { return Err(none) };
-        if first > octets.len() as u64 || count > OBJECTS as u64 {
+        if first > octets.len() as u64 {
             return Err(PdfError::Structure("a place beyond its object stream"));
+        }
+        if count > OBJECTS_TOGETHER {
+            return Err(PdfError::TooBig("an object stream"));
         }
         // The last object may end with its stream: a blank stands for what follows elsewhere.
         octets.reserve_exact(3);
@@ -337,6 +324,49 @@ impl<S: Source> Document<S> {
             Object::Dictionary(catalog) => Ok((*number, catalog)),
             _ => Err(PdfError::Structure("no catalog")),
         }
+    }
+}
+
+/// The entries of a table, run by run (§7.5.4): `first count`, and for each object `place generation n` or `f`.
+struct Runs<'l, 'o> {
+    lexer: &'l mut Lexer<'o>,
+    next: u64,
+    end: u64,
+}
+
+impl Runs<'_, '_> {
+    /// The next entry; none at the trailer.
+    fn next(&mut self) -> Result<Option<(u64, Entry)>, PdfError> {
+        while self.next >= self.end {
+            if self.lexer.word(b"trailer") {
+                return Ok(None);
+            }
+            self.next = self.lexer.number()?;
+            self.end = self.next.saturating_add(self.lexer.number()?);
+        }
+        let (place, _generation) = (self.lexer.number()?, self.lexer.number()?);
+        let entry = if self.lexer.word(b"n") {
+            Entry::At(place)
+        } else {
+            self.lexer.must("f")?;
+            Entry::Free
+        };
+        self.next += 1;
+        Ok(Some((self.next - 1, entry)))
+    }
+}
+
+/// Whether a key of a trailer is asked for after its section was read: there may be a thousand trailers, and each may be long.
+fn is_asked_for(key: &[u8], value: &mut Object) -> bool {
+    match key {
+        b"Root" | b"Info" => matches!(value, Object::Reference(..)),
+        b"Size" => matches!(value, Object::Integer(_)),
+        b"ID" => value.weight() <= ID_MAX,
+        b"Encrypt" => {
+            *value = Object::Null; // that it is there says it all
+            true
+        }
+        _ => false,
     }
 }
 

@@ -5,11 +5,8 @@ use std::io::Read;
 use super::PdfError;
 use super::lex::{Dictionary, Object};
 
-/// Most octets of one stream unpacked.
-pub const STREAM_MAX: u64 = 16 << 20;
-
-/// Unpacks a stream whose dictionary is `dictionary`.
-pub fn decode(dictionary: &Dictionary, packed: &[u8]) -> Result<Vec<u8>, PdfError> {
+/// Unpacks a stream whose dictionary is `dictionary`, to `most` octets.
+pub fn decode(dictionary: &Dictionary, packed: Vec<u8>, most: u64) -> Result<Vec<u8>, PdfError> {
     let first = |key: &[u8]| match dictionary.get(key) {
         Some(Object::Array(all)) if all.len() == 1 => Ok(Some(all[0].clone())),
         Some(Object::Array(all)) if all.is_empty() => Ok(None),
@@ -18,15 +15,16 @@ pub fn decode(dictionary: &Dictionary, packed: &[u8]) -> Result<Vec<u8>, PdfErro
         Some(other) => Ok(Some(other.clone())),
     };
     match first(b"Filter")? {
-        None => return Ok(packed.to_vec()),
+        None => return Ok(packed),
         Some(Object::Name(name)) if name == b"FlateDecode" || name == b"Fl" => {}
         Some(_) => return Err(PdfError::Filter),
     }
     let mut out = Vec::new();
-    let read = flate2::read::ZlibDecoder::new(packed).take(STREAM_MAX + 1).read_to_end(&mut out);
-    if out.len() as u64 > STREAM_MAX {
+    let read = flate2::read::ZlibDecoder::new(&packed[..]).take(most + 1).read_to_end(&mut out);
+    if out.len() as u64 > most {
         return Err(PdfError::TooBig("a stream"));
     }
+    drop(packed);
     read.map_err(|_| PdfError::Structure("a stream that does not unpack"))?;
     let Some(parameters) = first(b"DecodeParms")? else { return Ok(out) };
     let parameters = parameters.dictionary().ok_or(PdfError::Filter)?;
@@ -37,24 +35,26 @@ pub fn decode(dictionary: &Dictionary, packed: &[u8]) -> Result<Vec<u8>, PdfErro
     match number(b"Predictor", 1)? {
         1 => Ok(out),
         10..=15 if number(b"Colors", 1)? == 1 && number(b"BitsPerComponent", 8)? == 8 => {
-            rows(&out, usize::try_from(number(b"Columns", 1)?).map_err(|_| PdfError::Filter)?)
+            rows(out, usize::try_from(number(b"Columns", 1)?).map_err(|_| PdfError::Filter)?)
         }
         _ => Err(PdfError::Filter),
     }
 }
 
-/// Takes the differences of PNG rows back.
-fn rows(packed: &[u8], columns: usize) -> Result<Vec<u8>, PdfError> {
-    if columns == 0 || columns > 1 << 16 || !packed.len().is_multiple_of(columns + 1) {
+/// Takes the differences of PNG rows back, in place: a row without its first octet is shorter.
+fn rows(mut octets: Vec<u8>, columns: usize) -> Result<Vec<u8>, PdfError> {
+    if columns == 0 || columns > 1 << 16 || !octets.len().is_multiple_of(columns + 1) {
         return Err(PdfError::Structure("rows of a predictor"));
     }
-    let mut out = Vec::with_capacity(packed.len());
-    let mut above = vec![0u8; columns];
-    for row in packed.chunks_exact(columns + 1) {
-        let mut line = row[1..].to_vec();
+    let (mut above, mut line) = (vec![0u8; columns], vec![0u8; columns]);
+    let count = octets.len() / (columns + 1);
+    for row in 0..count {
+        let from = row * (columns + 1);
+        let kind = octets[from];
+        line.copy_from_slice(&octets[from + 1..][..columns]);
         for n in 0..columns {
             let (left, up, corner) = if n == 0 { (0, above[0], 0) } else { (line[n - 1], above[n], above[n - 1]) };
-            let guess = match row[0] {
+            let guess = match kind {
                 0 => 0,
                 1 => left,
                 2 => up,
@@ -64,10 +64,11 @@ fn rows(packed: &[u8], columns: usize) -> Result<Vec<u8>, PdfError> {
             };
             line[n] = line[n].wrapping_add(guess);
         }
-        out.extend_from_slice(&line);
-        above = line;
+        octets[row * columns..][..columns].copy_from_slice(&line);
+        std::mem::swap(&mut above, &mut line);
     }
-    Ok(out)
+    octets.truncate(count * columns);
+    Ok(octets)
 }
 
 fn paeth(left: u8, up: u8, corner: u8) -> u8 {
@@ -92,19 +93,21 @@ mod tests {
     fn every_kind_of_row_is_taken_back() {
         // Each row is 1 2 3 after unpacking, whatever it was packed by.
         let packed = [0, 1, 2, 3, 1, 1, 1, 1, 2, 0, 0, 0, 3, 1, 1, 1, 4, 0, 0, 0];
-        let got = rows(&packed, 3).unwrap();
+        let got = rows(packed.to_vec(), 3).unwrap();
         assert_eq!(got.chunks(3).take(3).collect::<Vec<_>>(), [[1, 2, 3]; 3]);
         assert_eq!(&got[9..12], [1, 2, 3]); // 1 + (0+1)/2 = 1, 1 + (1+2)/2 = 2, 1 + (2+3)/2 = 3
         assert_eq!(&got[12..], [1, 2, 3]);
-        assert!(rows(&packed[1..], 3).is_err() && rows(&[5, 1], 1).is_err() && rows(&[0], 0).is_err());
+        for (octets, columns) in [(&packed[1..], 3), (&[5, 1], 1), (&[0], 0)] {
+            assert!(rows(octets.to_vec(), columns).is_err(), "{octets:?}");
+        }
     }
 
     proptest! {
         #[test]
         fn no_stream_panics(octets in prop::collection::vec(any::<u8>(), 0..100), columns in 0usize..20) {
-            let _ = rows(&octets, columns);
+            let _ = rows(octets.clone(), columns);
             let flate = Dictionary::from([(b"Filter".to_vec(), Object::Name(b"FlateDecode".to_vec()))]);
-            let _ = decode(&flate, &octets);
+            let _ = decode(&flate, octets, 1 << 20);
         }
     }
 }

@@ -1,16 +1,20 @@
 //! Fields of a form (§12.7): found in one revision, with their full names; and what filling them in may change.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
 
 use super::PdfError;
-use super::document::{Document, Entry};
+use super::document::Document;
 use super::kinds::same;
-use super::lex::{Dictionary, Object};
+use super::lex::{Dictionary, Object, ROOM};
+use super::table::Entry;
 use crate::formats::zip::Source;
 
-/// Most form fields looked at, and how deep.
-const FIELDS: usize = 100_000;
+/// Most form fields looked at, and how deep: the longest forms have some thousand.
+const FIELDS: usize = 50_000;
 const DEPTH: usize = 32;
+/// Most octets of the full names of all fields together: of a name for each of as many fields, with its part of what is above it.
+const NAMES: usize = 4 << 20;
 
 /// One node of the tree of fields, with what it has from those above it.
 pub(super) struct Node<'a> {
@@ -20,7 +24,7 @@ pub(super) struct Node<'a> {
     /// Full name, in parts joined by dots.
     pub name: &'a str,
     /// `FT`: `Tx`, `Btn`, `Ch` or `Sig`.
-    pub kind: &'a [u8],
+    pub kind: &'static [u8],
     /// Its octets stand in the file as they are.
     pub in_file: bool,
 }
@@ -40,15 +44,22 @@ impl<S: Source> Document<S> {
         before: u64,
         each: &mut dyn FnMut(&Node<'_>) -> Result<(), PdfError>,
     ) -> Result<(), PdfError> {
-        let (_, catalog) = self.catalog(before)?;
-        let form = self.resolve(catalog.get(&b"AcroForm"[..]).unwrap_or(&Object::Null), before)?;
-        let Some(form) = form.dictionary() else { return Ok(()) };
-        let fields = self.resolve(form.get(&b"Fields"[..]).unwrap_or(&Object::Null), before)?;
-        let mut open: Vec<(Object, String, Vec<u8>, usize)> = Vec::new();
-        for field in fields.array().unwrap_or_default().iter().rev() {
-            open.push((field.clone(), String::new(), Vec::new(), 0));
-        }
-        let mut seen = HashSet::new();
+        let mut open: Vec<(Object, Rc<str>, &'static [u8], usize)> = Vec::new();
+        // Fields that are no objects of their own are kept whole until their turn comes.
+        let mut room = ROOM;
+        let mut later = |open: &mut Vec<_>, list: &[Object], name: &Rc<str>, kind: &'static [u8], depth: usize| {
+            if open.len() + list.len() > FIELDS {
+                return Err(PdfError::TooBig("form fields"));
+            }
+            for field in list.iter().rev() {
+                let weight = if matches!(field, Object::Reference(..)) { 0 } else { field.weight() };
+                room = room.checked_sub(weight).ok_or(PdfError::TooBig("form fields"))?;
+                open.push((field.clone(), name.clone(), kind, depth));
+            }
+            Ok(())
+        };
+        later(&mut open, self.root_fields(before)?.array().unwrap_or_default(), &Rc::from(""), b"", 0)?;
+        let (mut seen, mut names) = (HashSet::new(), 0);
         while let Some((field, parent, kind, depth)) = open.pop() {
             let number = match field {
                 Object::Reference(number, _) => Some(number),
@@ -57,25 +68,36 @@ impl<S: Source> Document<S> {
             if number.is_some_and(|number| !seen.insert(number)) {
                 return Err(PdfError::Structure("form fields that go in a circle"));
             }
-            if seen.len() > FIELDS || open.len() > FIELDS || depth > DEPTH {
+            if seen.len() > FIELDS || depth > DEPTH {
                 return Err(PdfError::TooBig("form fields"));
             }
             let in_file = number.is_some_and(|n| !matches!(self.entry(n, before), Some(Entry::Packed(..))));
             let object = self.resolve(&field, before)?;
             let Some(dictionary) = object.dictionary() else { continue };
-            let kind = dictionary.get(&b"FT"[..]).and_then(Object::name).map(<[u8]>::to_vec).unwrap_or(kind);
-            let name = match dictionary.get(&b"T"[..]) {
-                Some(Object::Text { bytes, .. }) if parent.is_empty() => text(bytes),
-                Some(Object::Text { bytes, .. }) => format!("{parent}.{}", text(bytes)),
+            let kind = dictionary.get(&b"FT"[..]).and_then(Object::name).map_or(kind, known_kind);
+            let name: Rc<str> = match dictionary.get(&b"T"[..]) {
+                Some(Object::Text { bytes, .. }) if parent.is_empty() => text(bytes).into(),
+                Some(Object::Text { bytes, .. }) => format!("{parent}.{}", text(bytes)).into(),
+                Some(Object::Long { .. }) => return Err(PdfError::TooBig("the name of a form field")),
                 _ => parent,
             };
-            let kids = self.resolve(dictionary.get(&b"Kids"[..]).unwrap_or(&Object::Null), before)?;
-            for kid in kids.array().unwrap_or_default() {
-                open.push((kid.clone(), name.clone(), kind.clone(), depth + 1));
+            names += name.len();
+            if names > NAMES {
+                return Err(PdfError::TooBig("names of form fields"));
             }
-            each(&Node { number, dictionary, name: &name, kind: &kind, in_file })?;
+            let kids = self.resolve(dictionary.get(&b"Kids"[..]).unwrap_or(&Object::Null), before)?;
+            later(&mut open, kids.array().unwrap_or_default(), &name, kind, depth + 1)?;
+            each(&Node { number, dictionary, name: &name, kind, in_file })?;
         }
         Ok(())
+    }
+
+    /// The list of fields that are below no other.
+    fn root_fields(&self, before: u64) -> Result<Object, PdfError> {
+        let (_, catalog) = self.catalog(before)?;
+        let form = self.resolve(catalog.get(&b"AcroForm"[..]).unwrap_or(&Object::Null), before)?;
+        let fields = form.dictionary().and_then(|form| form.get(&b"Fields"[..])).unwrap_or(&Object::Null);
+        Ok(self.resolve(fields, before)?.into_owned())
     }
 
     /// The fields that a person may fill in, by their objects.
@@ -107,6 +129,12 @@ impl<S: Source> Document<S> {
         let had = pictures(old);
         same(old, new, keys) && pictures(new).iter().all(|n| had.contains(n) || self.is_new(*n, end))
     }
+}
+
+/// A kind of field as it is compared; what is not known is none.
+fn known_kind(name: &[u8]) -> &'static [u8] {
+    const KNOWN: [&[u8]; 4] = [b"Tx", b"Btn", b"Ch", b"Sig"];
+    KNOWN.into_iter().find(|known| *known == name).unwrap_or_default()
 }
 
 /// Hears of every object that an object refers to.

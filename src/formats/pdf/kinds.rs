@@ -58,22 +58,37 @@ pub(super) fn is_stamp(value: &Dictionary) -> bool {
 
 /// Whether two dictionaries are the same but for some keys.
 pub(super) fn same(old: &Dictionary, new: &Dictionary, but: &[&[u8]]) -> bool {
-    let kept = |all: &Dictionary| {
-        let kept = all.iter().filter(|(key, _)| !but.contains(&key.as_slice()));
-        kept.map(|(key, value)| (key.clone(), plain(value))).collect::<Vec<_>>()
-    };
-    kept(old) == kept(new)
+    let (mut old, mut new) = (entries(old, but), entries(new, but));
+    loop {
+        match (old.next(), new.next()) {
+            (None, None) => return true,
+            (Some((key, old)), Some((other, new))) if key == other && alike(old, new) => {}
+            _ => return false,
+        }
+    }
 }
 
-/// Without the places where texts stand, and with numbers in one spelling: those differ between revisions.
-pub(super) fn plain(object: &Object) -> Object {
-    match object {
-        Object::Text { bytes, .. } => Object::Text { bytes: bytes.clone(), span: (0, 0), hex: false },
-        Object::Array(all) => Object::Array(all.iter().map(plain).collect()),
-        Object::Dictionary(all) => Object::Dictionary(all.iter().map(|(k, v)| (k.clone(), plain(v))).collect()),
-        Object::Real(digits) => number(digits),
-        other => other.clone(),
+fn entries<'d>(all: &'d Dictionary, but: &'d [&'d [u8]]) -> impl Iterator<Item = (&'d Vec<u8>, &'d Object)> {
+    all.iter().filter(|(key, _)| !but.contains(&key.as_slice()))
+}
+
+/// Whether two objects say the same: texts stand elsewhere and numbers have other spellings from one revision to the next.
+pub(super) fn alike(old: &Object, new: &Object) -> bool {
+    match (old, new) {
+        (Object::Text { bytes, .. }, Object::Text { bytes: other, .. }) => bytes == other,
+        (Object::Long { digest, .. }, Object::Long { digest: other, .. }) => digest == other,
+        (Object::Array(old), Object::Array(new)) => all_alike(old, new),
+        (Object::Dictionary(old), Object::Dictionary(new)) => same(old, new, &[]),
+        (Object::Real(digits), Object::Real(other)) => number(digits) == number(other),
+        (Object::Real(digits), whole @ Object::Integer(_)) | (whole @ Object::Integer(_), Object::Real(digits)) => {
+            number(digits) == *whole
+        }
+        (old, new) => old == new,
     }
+}
+
+pub(super) fn all_alike(old: &[Object], new: &[Object]) -> bool {
+    old.len() == new.len() && old.iter().zip(new).all(|(old, new)| alike(old, new))
 }
 
 /// A number as few write it: without a plus, and zeros that say nothing. `.50` and `0.5` are the same, as are `9.` and `9`.

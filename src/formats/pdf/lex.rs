@@ -1,11 +1,20 @@
 //! The objects of a PDF (ISO 32000-1 §7.3), read from a window of the file.
 
 use super::PdfError;
+use crate::terms::Digest;
 
 /// Deepest nesting of arrays and dictionaries; real files stay below ten.
 const DEPTH: usize = 32;
-/// Most parts of one object.
-const PARTS: usize = 200_000;
+/// Memory that one object may take, in octets: a list of 70,000 references, where a file with as many pages has some thousand in one list.
+pub(super) const ROOM: usize = 4 << 20;
+/// A text that is longer is compared only: names, dates and reasons have some hundred octets, the value of a signature is read in place.
+const LONG: usize = 64 << 10;
+/// Memory of a part in a list, of anything that is kept apart beside its own octets, and of a few entries of a dictionary.
+const PART: usize = size_of::<Object>();
+const APART: usize = 32;
+const ENTRIES: usize = 11 * (size_of::<Vec<u8>>() + PART) + 24;
+/// So many entries at least share that memory.
+const TOGETHER: usize = 5;
 
 /// One object.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +28,12 @@ pub enum Object {
     Text {
         bytes: Vec<u8>,
         /// Offsets in the file of the first octet and of the one after the last, delimiters included.
+        span: (u64, u64),
+        hex: bool,
+    },
+    /// A long text.
+    Long {
+        digest: Digest,
         span: (u64, u64),
         hex: bool,
     },
@@ -58,6 +73,45 @@ impl Object {
             _ => None,
         }
     }
+
+    /// Whether a text in it was too long to be kept.
+    pub fn has_long(&self) -> bool {
+        match self {
+            Self::Long { .. } => true,
+            Self::Array(all) => all.iter().any(Self::has_long),
+            Self::Dictionary(all) => all.values().any(Self::has_long),
+            _ => false,
+        }
+    }
+
+    /// How much memory it takes, in octets.
+    pub fn weight(&self) -> usize {
+        PART + match self {
+            Self::Real(digits) => APART + digits.len(),
+            Self::Name(bytes) | Self::Text { bytes, .. } => APART + bytes.len(),
+            Self::Array(all) => all.iter().map(Self::weight).sum(),
+            Self::Dictionary(all) => {
+                let entries = all.iter().map(|(key, value)| APART + key.len() + value.weight());
+                all.len().div_ceil(TOGETHER) * ENTRIES + entries.sum::<usize>()
+            }
+            _ => 0,
+        }
+    }
+}
+
+/// The octets of hexadecimal digits, with blanks between them wherever they like; an odd last digit is followed by zero (§7.3.4.3).
+pub fn octets_of(digits: &[u8]) -> Result<Vec<u8>, PdfError> {
+    let mut bytes = Vec::with_capacity(digits.len().div_ceil(2));
+    let mut high = None;
+    for octet in digits.iter().filter(|octet| !is_blank(**octet)) {
+        let digit = hex_digit(*octet).ok_or(PdfError::Syntax("a hexadecimal text"))?;
+        match high.take() {
+            None => high = Some(digit << 4),
+            Some(high) => bytes.push(high | digit),
+        }
+    }
+    bytes.extend(high);
+    Ok(bytes)
 }
 
 /// Reads objects from octets that stand at `base` in the file.
@@ -65,12 +119,13 @@ pub struct Lexer<'a> {
     octets: &'a [u8],
     at: usize,
     base: u64,
-    parts: usize,
+    /// Memory that what is read may still take.
+    room: usize,
 }
 
 impl<'a> Lexer<'a> {
     pub fn new(octets: &'a [u8], base: u64) -> Self {
-        Self { octets, at: 0, base, parts: 0 }
+        Self { octets, at: 0, base, room: ROOM }
     }
 
     /// Where the next octet stands in the file.
@@ -139,9 +194,14 @@ impl<'a> Lexer<'a> {
         self.nested(0)
     }
 
+    fn take_room(&mut self, octets: usize) -> Result<(), PdfError> {
+        self.room = self.room.checked_sub(octets).ok_or(PdfError::TooBig("an object"))?;
+        Ok(())
+    }
+
     fn nested(&mut self, depth: usize) -> Result<Object, PdfError> {
-        self.parts += 1;
-        if depth > DEPTH || self.parts > PARTS {
+        self.take_room(PART)?;
+        if depth > DEPTH {
             return Err(PdfError::TooBig("an object"));
         }
         self.skip_blanks();
@@ -158,6 +218,7 @@ impl<'a> Lexer<'a> {
                     self.skip_blanks();
                     if self.peek().ok_or(PdfError::Short)? == b']' {
                         self.at += 1;
+                        all.shrink_to_fit();
                         return Ok(Object::Array(all));
                     }
                     all.push(self.nested(depth + 1)?);
@@ -183,6 +244,9 @@ impl<'a> Lexer<'a> {
                     return if self.next()? == b'>' { Ok(all) } else { Err(PdfError::Syntax(">>")) };
                 }
                 b'/' => {
+                    if all.len().is_multiple_of(TOGETHER) {
+                        self.take_room(ENTRIES)?;
+                    }
                     let key = self.name()?;
                     let value = self.nested(depth + 1)?;
                     if all.insert(key, value).is_some() {
@@ -208,7 +272,12 @@ impl<'a> Lexer<'a> {
             }
         }
         // A name may go on after the window.
-        if self.peek().is_none() { Err(PdfError::Short) } else { Ok(name) }
+        if self.peek().is_none() {
+            return Err(PdfError::Short);
+        }
+        name.shrink_to_fit();
+        self.take_room(APART + name.len())?;
+        Ok(name)
     }
 
     fn numeric(&mut self) -> Result<Object, PdfError> {
@@ -221,6 +290,7 @@ impl<'a> Lexer<'a> {
         }
         let text = std::str::from_utf8(&self.octets[from..self.at]).unwrap_or_default();
         if text.contains('.') {
+            self.take_room(APART + text.len())?;
             return Ok(Object::Real(text.to_owned()));
         }
         let number: i64 = text.parse().map_err(|_| PdfError::Syntax("a number"))?;
@@ -246,16 +316,26 @@ impl<'a> Lexer<'a> {
     fn hexadecimal(&mut self) -> Result<Object, PdfError> {
         let start = self.place();
         self.at += 1;
-        let mut digits = Vec::new();
-        loop {
-            match self.next()? {
-                b'>' => break,
-                octet if is_blank(octet) => {}
-                octet => digits.push(hex_digit(octet).ok_or(PdfError::Syntax("a hexadecimal text"))?),
-            }
+        let rest = &self.octets[self.at..];
+        // A digit that is none is told of before the end is looked for.
+        let length = rest.iter().position(|b| *b == b'>' || !is_blank(*b) && hex_digit(*b).is_none());
+        let digits = &rest[..length.ok_or(PdfError::Short)?];
+        if rest[digits.len()] != b'>' {
+            return Err(PdfError::Syntax("a hexadecimal text"));
         }
-        let bytes = digits.chunks(2).map(|pair| pair[0] << 4 | pair.get(1).copied().unwrap_or(0)).collect();
-        Ok(Object::Text { bytes, span: (start, self.place()), hex: true })
+        self.at += digits.len() + 1;
+        self.text(octets_of(digits)?, start, true)
+    }
+
+    /// A text as it is kept.
+    fn text(&mut self, mut bytes: Vec<u8>, start: u64, hex: bool) -> Result<Object, PdfError> {
+        let span = (start, self.place());
+        if bytes.len() > LONG {
+            return Ok(Object::Long { digest: Digest::of(&bytes), span, hex });
+        }
+        bytes.shrink_to_fit();
+        self.take_room(APART + bytes.len())?;
+        Ok(Object::Text { bytes, span, hex })
     }
 
     fn literal(&mut self) -> Result<Object, PdfError> {
@@ -271,7 +351,7 @@ impl<'a> Lexer<'a> {
                 b')' => {
                     open -= 1;
                     if open == 0 {
-                        return Ok(Object::Text { bytes, span: (start, self.place()), hex: false });
+                        return self.text(bytes, start, false);
                     }
                     bytes.push(b')');
                 }

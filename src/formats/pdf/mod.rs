@@ -17,6 +17,7 @@ mod lex;
 mod place;
 mod signature;
 mod store;
+mod table;
 #[cfg(test)]
 mod tests;
 mod update;

@@ -98,7 +98,7 @@ impl<S: Source> Document<S> {
         let (_, mut catalog) = self.catalog(u64::MAX)?;
         let root = newest.trailer.get(&b"Root"[..]).cloned().ok_or(PdfError::Structure("no catalog"))?;
         let form_at = catalog.get(&b"AcroForm"[..]).cloned();
-        let mut form = match self.resolve(form_at.as_ref().unwrap_or(&Object::Null), u64::MAX)? {
+        let mut form = match self.resolve(form_at.as_ref().unwrap_or(&Object::Null), u64::MAX)?.into_owned() {
             Object::Dictionary(form) => form,
             Object::Null => Dictionary::new(),
             _ => return Err(PdfError::Structure("a form that is none")),
@@ -128,7 +128,7 @@ impl<S: Source> Document<S> {
     /// A list with one part more, and the reference to it where it is an object of its own; `None` is an empty one.
     fn longer(&self, list: Option<&Object>, more: Object) -> Result<(Option<Object>, Object), PdfError> {
         let at = list.filter(|list| matches!(list, Object::Reference(..))).cloned();
-        let mut parts = match self.resolve(list.unwrap_or(&Object::Null), u64::MAX)? {
+        let mut parts = match self.resolve(list.unwrap_or(&Object::Null), u64::MAX)?.into_owned() {
             Object::Array(parts) => parts,
             Object::Null => Vec::new(),
             _ => return Err(PdfError::Structure("a list that is none")),
@@ -143,12 +143,14 @@ impl<S: Source> Document<S> {
         let (_, catalog) = self.catalog(u64::MAX)?;
         let mut at = catalog.get(&b"Pages"[..]).cloned().ok_or(PdfError::Structure("no page"))?;
         for _ in 0..DEPTH {
-            let Object::Dictionary(node) = self.resolve(&at, u64::MAX)? else { return Err(none) };
+            let Object::Dictionary(node) = self.resolve(&at, u64::MAX)?.into_owned() else { return Err(none) };
             let kids = self.resolve(node.get(&b"Kids"[..]).unwrap_or(&Object::Null), u64::MAX)?;
-            match kids.array() {
+            let first = kids.array().map(|kids| kids.first().cloned());
+            drop(kids);
+            match first {
                 None if matches!(at, Object::Reference(..)) => return Ok((node, at)),
-                None => return Err(none),
-                Some(kids) => at = kids.first().cloned().ok_or(PdfError::Structure("no page"))?,
+                None | Some(None) => return Err(none),
+                Some(Some(first)) => at = first,
             }
         }
         Err(PdfError::TooBig("pages"))
@@ -169,7 +171,7 @@ impl Update {
         let mut last = [0];
         document.source.read_at(document.size - 1, &mut last)?;
         let octets = if last == *b"\n" { Vec::new() } else { b"\n".to_vec() };
-        let known = document.sections.iter().filter_map(|s| s.entries.last_key_value()).map(|(number, _)| *number);
+        let known = document.sections.iter().filter_map(|s| s.entries.highest());
         let sizes = document.sections.iter().filter_map(|s| s.trailer.get(&b"Size"[..])?.integer());
         let sizes = sizes.filter_map(|size| u32::try_from(size.saturating_sub(1)).ok());
         let highest = known.chain(sizes).max().unwrap_or(0);
@@ -194,6 +196,9 @@ impl Update {
 
     fn object(&mut self, at: &Object, object: &Object) -> Result<(), PdfError> {
         let Object::Reference(number, generation) = at else { return Err(PdfError::Structure("no reference")) };
+        if object.has_long() {
+            return Err(PdfError::TooBig("a text of an object that is written anew"));
+        }
         self.begin(*number, *generation);
         put(&mut self.octets, object);
         self.octets.extend_from_slice(b"\nendobj\n");
@@ -317,6 +322,7 @@ fn put(out: &mut Vec<u8>, object: &Object) {
             }
             Ok(())
         }
+        Object::Long { .. } => Ok(()), // refused before
         Object::Text { bytes, .. } => write!(out, "<{}>", crate::terms::digest::hex(bytes)),
         Object::Array(parts) => {
             out.push(b'[');

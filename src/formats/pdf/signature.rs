@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use super::PdfError;
 use super::document::Document;
 use super::form::text;
-use super::lex::{Dictionary, Object};
+use super::lex::{Dictionary, Object, octets_of};
 use crate::formats::zip::Source;
 
-/// Largest signature value.
-const CONTENTS_MAX: usize = 8 << 20;
+/// Most octets of the values of all signatures together, with their names and the fields they lock: sixty with a long chain have two
+/// megabytes, one with lists of revocation has some.
+const ALL_MAX: usize = 6 << 20;
 
 /// What a signature field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,19 @@ pub struct Signature {
     pub permission: Option<u64>,
     /// The form fields that it lets nobody fill in any more.
     pub lock: Lock,
+}
+
+impl Signature {
+    /// How much memory it takes, in octets.
+    fn weight(&self) -> usize {
+        let names = match &self.lock {
+            Lock::None => &[][..],
+            Lock::Fields(names) | Lock::AllBut(names) => names,
+        };
+        let names: usize = names.iter().map(|name| size_of::<String>() + 32 + name.len()).sum();
+        let texts = self.field.len() + self.sub_filter.len() + self.date.as_ref().map_or(0, String::len);
+        size_of::<Self>() + self.contents.len() + texts + names
+    }
 }
 
 /// Which form fields a signature locks (FieldMDP).
@@ -74,9 +88,11 @@ impl<S: Source> Document<S> {
     /// # Errors
     /// [`PdfError::Signature`] for one that does not cover all octets of its revision but its own value.
     pub fn signatures(&self) -> Result<Vec<Signature>, PdfError> {
-        let mut out: Vec<Signature> = Vec::new();
+        let (mut out, mut room): (Vec<Signature>, _) = (Vec::new(), ALL_MAX);
         self.each_value(&mut |number, value, name| {
-            out.push(self.signature(number, value, name)?);
+            let signature = self.signature(number, value, name)?;
+            room = room.checked_sub(signature.weight()).ok_or(PdfError::TooBig("signatures"))?;
+            out.push(signature);
             Ok(())
         })?;
         out.sort_by_key(|s| s.end);
@@ -128,12 +144,10 @@ impl<S: Source> Document<S> {
             Some(b"Sig") | None => Kind::TimeStamp,
             Some(_) => return Err(PdfError::Signature("a type that is none")),
         };
-        let Some(Object::Text { bytes, span, hex: true }) = value.get(&b"Contents"[..]) else {
+        let contents = value.get(&b"Contents"[..]);
+        let Some(Object::Text { span, hex: true, .. } | Object::Long { span, hex: true, .. }) = contents else {
             return Err(PdfError::Signature("no contents in hexadecimal"));
         };
-        if bytes.len() > CONTENTS_MAX {
-            return Err(PdfError::TooBig("a signature"));
-        }
         let range = value.get(&b"ByteRange"[..]).and_then(Object::array).unwrap_or_default();
         let range: Option<Vec<u64>> = range.iter().map(Object::integer).collect();
         let Some([0, first, second, len]) = range.as_deref() else {
@@ -158,11 +172,18 @@ impl<S: Source> Document<S> {
             first: *first,
             second: *second,
             end,
-            contents: bytes.clone(),
+            contents: self.hexadecimal_at(*span)?,
             date,
             permission,
             lock,
         })
+    }
+
+    /// The octets of a hexadecimal text, which stands in the file with its delimiters.
+    fn hexadecimal_at(&self, (from, to): (u64, u64)) -> Result<Vec<u8>, PdfError> {
+        let mut digits = vec![0; to.saturating_sub(from).saturating_sub(2) as usize];
+        self.source.read_at(from + 1, &mut digits)?;
+        octets_of(&digits)
     }
 
     /// `P` of a DocMDP transform (§12.8.2.2), and the fields of a FieldMDP transform (§12.8.2.4).
@@ -191,12 +212,13 @@ impl<S: Source> Document<S> {
     fn lock(&self, parameters: &Dictionary) -> Result<Lock, PdfError> {
         let fields = self.resolve(parameters.get(&b"Fields"[..]).unwrap_or(&Object::Null), u64::MAX)?;
         let names = fields.array().unwrap_or_default().iter().filter_map(|field| match field {
-            Object::Text { bytes, .. } => Some(text(bytes)),
+            Object::Text { bytes, .. } => Some(Ok(text(bytes))),
+            Object::Long { .. } => Some(Err(PdfError::TooBig("the name of a form field"))),
             _ => None,
         });
         Ok(match parameters.get(&b"Action"[..]).and_then(Object::name) {
-            Some(b"Include") => Lock::Fields(names.collect()),
-            Some(b"Exclude") => Lock::AllBut(names.collect()),
+            Some(b"Include") => Lock::Fields(names.collect::<Result<_, _>>()?),
+            Some(b"Exclude") => Lock::AllBut(names.collect::<Result<_, _>>()?),
             // What is not understood locks all of them.
             _ => Lock::AllBut(Vec::new()),
         })

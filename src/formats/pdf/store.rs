@@ -8,13 +8,14 @@
 
 use std::collections::HashSet;
 
-use super::document::{Document, Entry};
+use super::document::Document;
 use super::lex::{Dictionary, Object};
+use super::table::Entry;
 use crate::formats::zip::Source;
 
 /// Most streams read, and octets of all of them together: lists of large authorities have some megabytes.
 const STREAMS: usize = 256;
-const OCTETS: usize = 16 << 20;
+pub(super) const OCTETS: u64 = 8 << 20;
 
 /// What a store holds, as DER.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +34,7 @@ impl Store {
 /// What is still read.
 struct Room {
     seen: HashSet<u32>,
-    octets: usize,
+    octets: u64,
 }
 
 impl<S: Source> Document<S> {
@@ -45,26 +46,21 @@ impl<S: Source> Document<S> {
             return store;
         }
         let Ok((_, catalog)) = self.catalog(u64::MAX) else { return store };
-        let Some(dss) = self.dictionary_of(&catalog, b"DSS") else { return store };
+        let Some(Ok(dss)) = catalog.get(&b"DSS"[..]).map(|dss| self.resolve(dss, u64::MAX)) else { return store };
+        let Some(dss) = dss.dictionary() else { return store };
         let mut room = Room { seen: HashSet::new(), octets: OCTETS };
-        self.streams(&dss, b"Certs", &mut room, &mut store.certificates);
-        self.streams(&dss, b"CRLs", &mut room, &mut store.crls);
-        self.streams(&dss, b"OCSPs", &mut room, &mut store.ocsp);
-        let entries = self.dictionary_of(&dss, b"VRI").unwrap_or_default();
-        for entry in entries.values().take(STREAMS) {
-            let Ok(Object::Dictionary(entry)) = self.resolve(entry, u64::MAX) else { continue };
-            self.streams(&entry, b"Cert", &mut room, &mut store.certificates);
-            self.streams(&entry, b"CRL", &mut room, &mut store.crls);
-            self.streams(&entry, b"OCSP", &mut room, &mut store.ocsp);
+        self.streams(dss, b"Certs", &mut room, &mut store.certificates);
+        self.streams(dss, b"CRLs", &mut room, &mut store.crls);
+        self.streams(dss, b"OCSPs", &mut room, &mut store.ocsp);
+        let Some(Ok(entries)) = dss.get(&b"VRI"[..]).map(|vri| self.resolve(vri, u64::MAX)) else { return store };
+        for entry in entries.dictionary().into_iter().flat_map(Dictionary::values).take(STREAMS) {
+            let Ok(entry) = self.resolve(entry, u64::MAX) else { continue };
+            let Some(entry) = entry.dictionary() else { continue };
+            self.streams(entry, b"Cert", &mut room, &mut store.certificates);
+            self.streams(entry, b"CRL", &mut room, &mut store.crls);
+            self.streams(entry, b"OCSP", &mut room, &mut store.ocsp);
         }
         store
-    }
-
-    fn dictionary_of(&self, parent: &Dictionary, key: &[u8]) -> Option<Dictionary> {
-        match self.resolve(parent.get(key)?, u64::MAX) {
-            Ok(Object::Dictionary(found)) => Some(found),
-            _ => None,
-        }
     }
 
     fn streams(&self, parent: &Dictionary, key: &[u8], room: &mut Room, out: &mut Vec<Vec<u8>>) {
@@ -77,9 +73,9 @@ impl<S: Source> Document<S> {
                 continue;
             }
             let Some(Entry::At(at)) = self.entry(*number, u64::MAX) else { continue };
-            let Ok((found, _, octets)) = self.stream_at(at) else { continue };
-            if found == *number && octets.len() <= room.octets {
-                room.octets -= octets.len();
+            let Ok((found, _, octets)) = self.stream_at(at, room.octets) else { continue };
+            if found == *number {
+                room.octets -= octets.len() as u64;
                 out.push(octets);
             }
         }

@@ -11,10 +11,12 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::PdfError;
-use super::document::{Document, Entry};
+use super::document::Document;
 use super::form::{Field, references};
-use super::kinds::{has_only_store_keys, is_signature_widget, is_stamp, is_store, plain, same};
+use super::kinds::{alike, all_alike, has_only_store_keys, is_signature_widget, is_stamp, is_store, same};
 use super::lex::{Dictionary, Object, is_blank};
+use super::store::OCTETS;
+use super::table::Entry;
 use crate::formats::der::{only, tag};
 use crate::formats::zip::Source;
 
@@ -76,14 +78,14 @@ impl<S: Source> Document<S> {
         if number != now_number {
             return Ok(Update::Other("the catalog was changed"));
         }
-        let later: BTreeSet<u32> = self.sections[..signed].iter().flat_map(|s| s.entries.keys().copied()).collect();
-        let later: Vec<u32> = later.into_iter().filter(|n| *n != number).collect();
+        let later = self.sections[..signed].iter().flat_map(|s| s.entries.numbers());
+        let later = in_order(later.filter(|n| *n != number));
         // A page may refer to an object that is only made later, as a way to change it unseen.
         let store = match before.get(&b"DSS"[..]) {
             Some(Object::Reference(store, _)) => Some(*store),
             _ => None,
         };
-        let asked: HashSet<u32> = later.iter().copied().chain(store).collect();
+        let asked = in_order(later.iter().copied().chain(store));
         let fields = self.fields_to_fill(end)?;
         let Some(Referred { anywhere: referred, as_picture: mut pictures }) =
             self.references_before(number, end, &asked, &fields)?
@@ -114,14 +116,13 @@ impl<S: Source> Document<S> {
         for n in later {
             let object = self.object(*n, u64::MAX)?.0;
             let Some(object) = object.dictionary() else { continue };
-            let value = if object.get(&b"FT"[..]).and_then(Object::name) == Some(b"Sig") {
-                self.resolve(object.get(&b"V"[..]).unwrap_or(&Object::Null), u64::MAX)?
-            } else if object.contains_key(&b"ByteRange"[..]) {
-                Object::Dictionary(object.clone())
+            let stamps = if object.get(&b"FT"[..]).and_then(Object::name) == Some(b"Sig") {
+                let value = self.resolve(object.get(&b"V"[..]).unwrap_or(&Object::Null), u64::MAX)?;
+                value.dictionary().is_some_and(is_stamp)
             } else {
-                continue;
+                !object.contains_key(&b"ByteRange"[..]) || is_stamp(object)
             };
-            if !value.dictionary().is_some_and(is_stamp) {
+            if !stamps {
                 return Ok(false);
             }
         }
@@ -175,7 +176,7 @@ impl<S: Source> Document<S> {
                     None => self.dictionary_may(old, new, end)?,
                 },
                 (Object::Array(old), Object::Array(new)) => self.list_may(old, new, end)?,
-                (old, new) => plain(old) == plain(new),
+                (old, new) => alike(old, new),
             };
             if !may {
                 return Ok(Some("objects were changed"));
@@ -208,22 +209,18 @@ impl<S: Source> Document<S> {
         if !same(old, new, &[b"DSS", b"Extensions", b"AcroForm", b"Version", b"Metadata"]) {
             return Ok(false);
         }
-        let form = |catalog: &Dictionary, before| {
-            let form = self.resolve(catalog.get(&b"AcroForm"[..]).unwrap_or(&Object::Null), before)?;
-            Ok::<_, PdfError>(form.dictionary().cloned().unwrap_or_default())
-        };
-        self.form_may(&form(old, end)?, &form(new, u64::MAX)?, end)
+        let form = |catalog| Dictionary::get(catalog, &b"AcroForm"[..]).unwrap_or(&Object::Null);
+        let (old, new) = (self.resolve(form(old), end)?, self.resolve(form(new), u64::MAX)?);
+        let none = Dictionary::new();
+        self.form_may(old.dictionary().unwrap_or(&none), new.dictionary().unwrap_or(&none), end)
     }
 
     fn form_may(&self, old: &Dictionary, new: &Dictionary, end: u64) -> Result<bool, PdfError> {
+        const MAY_DIFFER: [&[u8]; 3] = [b"Fields", b"SigFlags", b"NeedAppearances"];
         // Left out it means no (§12.7.2).
-        let plain = |form: &Dictionary| {
-            let mut form = form.clone();
-            form.retain(|key, value| key != b"NeedAppearances" || *value != Object::Bool(false));
-            form
-        };
-        let same = same(&plain(old), &plain(new), &[b"Fields", b"SigFlags"]);
-        Ok(same && self.lists_may(old, new, b"Fields", end)?)
+        let no = |form: &Dictionary| form.get(&b"NeedAppearances"[..]).is_none_or(|says| *says == Object::Bool(false));
+        let but = if no(old) && no(new) { &MAY_DIFFER[..] } else { &MAY_DIFFER[..2] };
+        Ok(same(old, new, but) && self.lists_may(old, new, b"Fields", end)?)
     }
 
     fn lists_may(&self, old: &Dictionary, new: &Dictionary, key: &[u8], end: u64) -> Result<bool, PdfError> {
@@ -235,7 +232,7 @@ impl<S: Source> Document<S> {
     /// Whether a list was only made longer, by fields of further signatures.
     fn list_may(&self, old: &[Object], new: &[Object], end: u64) -> Result<bool, PdfError> {
         let Some((kept, added)) = new.split_at_checked(old.len()) else { return Ok(false) };
-        if !kept.iter().map(plain).eq(old.iter().map(plain)) {
+        if !all_alike(kept, old) {
             return Ok(false);
         }
         for field in added {
@@ -290,26 +287,26 @@ impl<S: Source> Document<S> {
         &self,
         catalog: u32,
         end: u64,
-        asked: &HashSet<u32>,
+        asked: &[u32],
         fields: &HashMap<u32, Field>,
     ) -> Result<Option<Referred>, PdfError> {
         let signed = self.sections.iter().filter(|s| s.at < end);
-        let numbers: BTreeSet<u32> = signed.flat_map(|s| s.entries.keys().copied()).collect();
+        let numbers = in_order(signed.flat_map(|s| s.entries.numbers()));
         let Some(left) = self.to_look_through.get().checked_sub(numbers.len()) else { return Ok(None) };
         self.to_look_through.set(left);
         // In the order of places: each object stream is unpacked once.
-        let place = |n: &u32| match self.entry(*n, end) {
-            Some(Entry::Packed(stream, index)) => (u64::from(stream), index),
-            Some(Entry::At(at)) => (at, 0),
-            Some(Entry::Free) | None => (0, 0),
+        let place = |n| match self.entry(n, end) {
+            Some(Entry::Packed(stream, index)) => (u64::from(stream), index, n),
+            Some(Entry::At(at)) => (at, 0, n),
+            Some(Entry::Free) | None => (0, 0, n),
         };
-        let mut numbers: Vec<u32> = numbers.into_iter().collect();
-        numbers.sort_by_cached_key(place);
+        let mut places: Vec<_> = numbers.into_iter().map(place).collect();
+        places.sort_unstable();
         let mut out = Referred::default();
-        for n in numbers {
+        for (_, _, n) in places {
             let object = self.object(n, end)?.0;
             let mut met = |number: u32| {
-                if asked.contains(&number) {
+                if asked.binary_search(&number).is_ok() {
                     out.anywhere.insert(number);
                 }
             };
@@ -322,7 +319,9 @@ impl<S: Source> Document<S> {
             all.iter().filter(|(key, _)| *key != apart).for_each(|(_, value)| references(value, &mut met));
             if let Some(picture) = all.get(apart).filter(|_| n != catalog) {
                 references(picture, &mut |number| {
-                    if asked.contains(&number) && out.as_picture.insert(number, n).is_some_and(|other| other != n) {
+                    if asked.binary_search(&number).is_ok()
+                        && out.as_picture.insert(number, n).is_some_and(|other| other != n)
+                    {
                         out.anywhere.insert(number); // of two fields
                     }
                 });
@@ -346,7 +345,7 @@ impl<S: Source> Document<S> {
             return Ok(has_only_store_keys(&object));
         };
         // Certificates, lists and answers are DER, and nothing a page could draw.
-        Ok(self.stream_at(at).is_ok_and(|(_, _, octets)| only(&octets).is_ok_and(|e| e.tag == tag::SEQUENCE)))
+        Ok(self.stream_at(at, OCTETS).is_ok_and(|(_, _, octets)| only(&octets).is_ok_and(|e| e.tag == tag::SEQUENCE)))
     }
 
     fn is_blank_from(&self, from: u64) -> Result<bool, PdfError> {
@@ -361,6 +360,14 @@ impl<S: Source> Document<S> {
         }
         Ok(true)
     }
+}
+
+/// Each number once, in order.
+fn in_order(numbers: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut all: Vec<u32> = numbers.collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 impl Form {

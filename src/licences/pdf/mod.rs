@@ -43,7 +43,7 @@ pub(super) fn examine<S: Source>(source: &S, profile: &Profile, report: &mut Rep
     if !signatures.iter().any(|s| s.kind == Kind::Signature) {
         report.findings.push(Finding::doubt(3, "NOT_SIGNED", SignedDataNotFound, ""));
     }
-    let stored = with_store(profile, &document.security_store());
+    let stored = with_store(profile, document.security_store());
     let profile = stored.as_ref().unwrap_or(profile);
     // What stamps of the document prove, they prove for all signatures and stamps before them: the last is asked first.
     let mut proven: Vec<(u64, UnixMillis)> = Vec::new();
@@ -87,14 +87,14 @@ pub(super) fn examine<S: Source>(source: &S, profile: &Profile, report: &mut Rep
 
 /// The profile with what the document itself brings for later; none when it brings nothing. Certificates help to build
 /// chains and are not trusted; lists and answers count for what their signatures are worth.
-fn with_store(profile: &Profile, store: &Store) -> Option<Profile> {
+fn with_store(profile: &Profile, store: Store) -> Option<Profile> {
     if store.is_empty() {
         return None;
     }
     let mut profile = profile.clone();
-    profile.intermediates.extend(store.certificates.iter().filter_map(|der| Certificate::parse(der).ok()));
-    profile.crls.extend(store.crls.iter().filter_map(|der| Crl::parse(der).ok()));
-    profile.ocsp.extend(store.ocsp.iter().filter_map(|der| Response::parse(der).ok()));
+    profile.intermediates.extend(store.certificates.into_iter().filter_map(|der| Certificate::parse(&der).ok()));
+    profile.crls.extend(store.crls.into_iter().filter_map(|der| Crl::of(der).ok()));
+    profile.ocsp.extend(store.ocsp.into_iter().filter_map(|der| Response::parse(&der).ok()));
     Some(profile)
 }
 
