@@ -1,5 +1,6 @@
 //! JSON read strictly: no member twice at any level, bounded depth.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -8,6 +9,27 @@ use serde_json::{Map, Number, Value};
 /// Deepest nesting accepted; real tokens need four (claims, cnf, key, list).
 pub const MAX_DEPTH: usize = 12;
 
+/// Memory that values may take, in octets: a few characters can stand for some hundred.
+pub struct Room(Cell<usize>);
+
+impl Room {
+    pub fn of(octets: usize) -> Self {
+        Self(Cell::new(octets))
+    }
+
+    fn take<E: Error>(&self, octets: usize) -> Result<(), E> {
+        self.0.set(self.0.get().checked_sub(octets).ok_or_else(|| E::custom("too much"))?);
+        Ok(())
+    }
+}
+
+/// Memory of a value in a list, of what is kept apart beside its own octets, and of a few members of an object.
+const VALUE: usize = size_of::<Value>();
+const APART: usize = 32;
+const MEMBERS: usize = 11 * (size_of::<String>() + VALUE) + 24;
+/// So many members at least share that memory.
+const TOGETHER: usize = 5;
+
 /// Why bytes are not the object they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not JSON of the kind expected, a member twice, or too deep")]
@@ -15,7 +37,12 @@ pub struct StrictError;
 
 /// Reads one JSON object; nothing may follow it.
 pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, StrictError> {
-    match value(bytes)? {
+    object_within(bytes, &Room::of(usize::MAX))
+}
+
+/// As [`object`], in the memory that is left.
+pub fn object_within(bytes: &[u8], room: &Room) -> Result<Map<String, Value>, StrictError> {
+    match value_within(bytes, room)? {
         Value::Object(map) => Ok(map),
         _ => Err(StrictError),
     }
@@ -23,23 +50,29 @@ pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, StrictError> {
 
 /// Reads one JSON value of any kind; nothing may follow it.
 pub fn value(bytes: &[u8]) -> Result<Value, StrictError> {
+    value_within(bytes, &Room::of(usize::MAX))
+}
+
+/// As [`value`], in the memory that is left.
+pub fn value_within(bytes: &[u8], room: &Room) -> Result<Value, StrictError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Node(MAX_DEPTH).deserialize(&mut reader).map_err(|_| StrictError)?;
+    let value = Node(MAX_DEPTH, room).deserialize(&mut reader).map_err(|_| StrictError)?;
     reader.end().map_err(|_| StrictError)?;
     Ok(value)
 }
 
-/// A value that may still nest this deep.
-struct Node(usize);
+/// A value that may still nest this deep, and take this much.
+struct Node<'r>(usize, &'r Room);
 
-impl<'de> DeserializeSeed<'de> for Node {
+impl<'de> DeserializeSeed<'de> for Node<'_> {
     type Value = Value;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.1.take(VALUE)?;
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Node {
+impl<'de> Visitor<'de> for Node<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,15 +100,17 @@ impl<'de> Visitor<'de> for Node {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        self.1.take(APART + value.len())?;
         Ok(Value::String(value.to_owned()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let depth = self.0.checked_sub(1).ok_or_else(|| A::Error::custom("too deep"))?;
         let mut items = Vec::new();
-        while let Some(item) = seq.next_element_seed(Node(depth))? {
+        while let Some(item) = seq.next_element_seed(Node(depth, self.1))? {
             items.push(item);
         }
+        items.shrink_to_fit();
         Ok(Value::Array(items))
     }
 
@@ -83,7 +118,9 @@ impl<'de> Visitor<'de> for Node {
         let depth = self.0.checked_sub(1).ok_or_else(|| A::Error::custom("too deep"))?;
         let mut map = Map::new();
         while let Some(name) = access.next_key::<String>()? {
-            let value = access.next_value_seed(Node(depth))?;
+            let shared = if map.len().is_multiple_of(TOGETHER) { MEMBERS } else { 0 };
+            self.1.take(shared + APART + name.len())?;
+            let value = access.next_value_seed(Node(depth, self.1))?;
             if map.insert(name, value).is_some() {
                 return Err(A::Error::custom("member twice"));
             }
@@ -113,6 +150,15 @@ mod tests {
             assert_eq!(object(text.as_bytes()).is_ok(), good, "{text}");
         }
         assert!(value(br#"["salt","name",{"a":1}]"#).is_ok() && value(br#"[{"a":1,"a":2}]"#).is_err());
+        let fits = |text: &str, room| value_within(text.as_bytes(), &Room::of(room)).is_ok();
+        for (text, most) in [
+            (r#""abc""#, VALUE + APART + 3),
+            ("[0,0]", 3 * VALUE),
+            (r#"{"a":1,"b":2}"#, 3 * VALUE + MEMBERS + 2 * (APART + 1)),
+            (r#"[{},{"a":1}]"#, 4 * VALUE + MEMBERS + APART + 1),
+        ] {
+            assert!(fits(text, most) && !fits(text, most - 1), "{text}");
+        }
         let deep = |n: usize| format!("{{\"a\":{}1{}}}", "[".repeat(n), "]".repeat(n));
         assert!(object(deep(MAX_DEPTH - 1).as_bytes()).is_ok());
         assert!(object(deep(MAX_DEPTH).as_bytes()).is_err());

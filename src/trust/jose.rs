@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::certificate::Certificate;
 use super::suite::{DigestAlgorithm, PublicKey, SignatureAlgorithm, Signer, SigningKey, SuiteError};
 use crate::formats::der::write;
-use crate::formats::json;
+use crate::formats::json::{self, Room};
 
 /// Why a text is no signature we can judge.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,7 +58,12 @@ impl<'a> Jws<'a> {
 
     /// The payload as an object.
     pub fn claims(&self) -> Result<Map<String, Value>, JoseError> {
-        json::object(&self.payload).map_err(|_| JoseError::Form("the payload is no plain JSON object"))
+        self.claims_within(&Room::of(usize::MAX))
+    }
+
+    /// As [`Jws::claims`], in the memory that is left.
+    pub fn claims_within(&self, room: &Room) -> Result<Map<String, Value>, JoseError> {
+        json::object_within(&self.payload, room).map_err(|_| JoseError::Form("the payload is no plain JSON object"))
     }
 
     /// # Errors

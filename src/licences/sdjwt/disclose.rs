@@ -12,12 +12,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use super::super::verdict::{Finding, SubIndication::*};
-use crate::formats::json;
+use crate::formats::json::{self, Room};
 use crate::trust::jose;
 use crate::trust::suite::DigestAlgorithm;
 
 /// Most disclosures of one credential.
-const MOST: usize = 1_000;
+pub(super) const MOST: usize = 1_000;
 /// Deepest nesting with disclosures in disclosures; each brings some of its own.
 const DEEPEST: usize = 32;
 /// Claims that decide about the credential as a whole: they are never up to the holder.
@@ -59,14 +59,11 @@ fn wrong<T>(detail: impl Into<String>) -> Result<T, Finding> {
 /// # Errors
 /// A disclosure that is malformed, belongs nowhere, or to two places; a digest found twice; a claim there already, or one
 /// that must not be left to the holder. HASH_FAILURE for one whose digest the issuer did not sign.
-pub(super) fn open(claims: &Map<String, Value>, disclosures: &[&str]) -> Result<Open, Finding> {
+pub(super) fn open(claims: &Map<String, Value>, disclosures: &[&str], room: &Room) -> Result<Open, Finding> {
     let algorithm = digest(claims)?;
-    if disclosures.len() > MOST {
-        return wrong("too many");
-    }
     let mut by_digest = HashMap::new();
     for (at, text) in disclosures.iter().enumerate() {
-        let Some(disclosure) = read(at, text) else { return wrong(format!("number {}", at + 1)) };
+        let Some(disclosure) = read(at, text, room) else { return wrong(format!("number {}", at + 1)) };
         if by_digest.insert(URL_SAFE_NO_PAD.encode(algorithm.of(text.as_bytes())), disclosure).is_some() {
             return wrong(format!("number {} is there twice", at + 1));
         }
@@ -81,8 +78,8 @@ pub(super) fn open(claims: &Map<String, Value>, disclosures: &[&str]) -> Result<
 }
 
 /// `[salt, name, value]` or `[salt, value]`.
-fn read(at: usize, text: &str) -> Option<Disclosure> {
-    let Value::Array(parts) = json::value(&jose::octets(text).ok()?).ok()? else { return None };
+fn read(at: usize, text: &str, room: &Room) -> Option<Disclosure> {
+    let Value::Array(parts) = json::value_within(&jose::octets(text).ok()?, room).ok()? else { return None };
     if !parts.first()?.is_string() {
         return None;
     }

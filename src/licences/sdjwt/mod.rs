@@ -31,6 +31,7 @@ use super::trusted::{self, Brought, Role};
 use super::verdict::{Finding, SubIndication::*};
 use super::verify::whole;
 use super::when::{self, Times};
+use crate::formats::json::Room;
 use crate::formats::zip::Source;
 use crate::terms::UnixMillis;
 use crate::trust::certificate::{AltName, Certificate};
@@ -39,6 +40,9 @@ use crate::trust::suite::{PublicKey, SignatureAlgorithm, SuiteError};
 
 /// Largest credential: with a picture in it they have some 100 kB.
 const SIZE_MAX: u64 = 4 << 20;
+/// Memory that its claims and disclosures may take together, in octets, and once more as they are put together: a picture of three
+/// megabytes, or 80,000 numbers.
+const CLAIMS_ROOM: usize = 6 << 20;
 /// What the parts are called in a report.
 const SIGNED: &str = "credential";
 
@@ -75,12 +79,16 @@ pub(super) fn examine<S: Source>(source: &S, profile: &Profile, report: &mut Rep
     let text = std::str::from_utf8(&octets).map_err(|_| Finding::format(1, "VC_FORM", "not ASCII"))?;
     // One line end at the end is what editors and shells add.
     let text = text.strip_suffix('\n').map_or(text, |t| t.strip_suffix('\r').unwrap_or(t));
+    if text.bytes().filter(|b| *b == b'~').count() > disclose::MOST + 1 {
+        return Err(Finding::format(5, "VC_DISCLOSURE", "too many"));
+    }
     let parts: Vec<&str> = text.split('~').collect();
     let [signed, disclosures @ .., last] = &parts[..] else {
         return Err(Finding::format(1, "VC_FORM", "no ~: not a credential with disclosures"));
     };
     let jws = Jws::parse(signed).map_err(|e| jose(2, "VC_FORM", &e))?;
-    let claims = jws.claims().map_err(|e| jose(2, "VC_FORM", &e))?;
+    let room = Room::of(CLAIMS_ROOM);
+    let claims = jws.claims_within(&room).map_err(|e| jose(2, "VC_FORM", &e))?;
     let mut verdict = SignatureVerdict::blank(profile, "1", "", "Sign");
     verdict.format = "SD-JWT";
     verdict.provider = claims.get("iss").and_then(Value::as_str).map(shown);
@@ -90,7 +98,7 @@ pub(super) fn examine<S: Source>(source: &S, profile: &Profile, report: &mut Rep
         jws.algorithm().ok().and_then(SignatureAlgorithm::own_digest).into_iter().chain(disclose::digest(&claims).ok());
     strength::digests(profile, &by.collect::<Vec<_>>(), &times, &mut verdict);
     issuer(profile, &jws, &claims, &times, &mut verdict);
-    let open = disclose::open(&claims, disclosures);
+    let open = disclose::open(&claims, disclosures, &room);
     let (shown_claims, origin) = open.unwrap_or_else(|finding| {
         verdict.findings.push(finding);
         Default::default()
