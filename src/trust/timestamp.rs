@@ -81,7 +81,7 @@ impl TimeStampError {
 pub struct Request {
     pub algorithm: DigestAlgorithm,
     pub imprint: Vec<u8>,
-    /// INTEGER octets without leading zeros; ties the answer to this request.
+    /// INTEGER octets; ties the answer to this request. Some make it of a random number with a sign, so that half of theirs are negative.
     pub nonce: Option<Vec<u8>>,
     /// Whether the token shall carry the authority's certificate.
     pub certificates: bool,
@@ -90,13 +90,14 @@ pub struct Request {
 impl Request {
     /// Over a message, with a nonce of 8 random octets from the caller.
     pub fn over(algorithm: DigestAlgorithm, message: &[u8], nonce: [u8; 8]) -> Self {
-        let skip = nonce.iter().take_while(|b| **b == 0).count().min(7);
-        Self { algorithm, imprint: algorithm.of(message), nonce: Some(nonce[skip..].to_vec()), certificates: true }
+        let number = write::unsigned(&nonce);
+        let nonce = Reader::new(&number).integer().map(<[u8]>::to_vec).ok();
+        Self { algorithm, imprint: algorithm.of(message), nonce, certificates: true }
     }
 
     pub fn to_der(&self) -> Vec<u8> {
         let mut parts = vec![write::small(1), imprint(self.algorithm, &self.imprint)];
-        parts.extend(self.nonce.as_deref().map(write::unsigned));
+        parts.extend(self.nonce.as_deref().map(|nonce| write::tlv(tag::INTEGER, nonce)));
         if self.certificates {
             parts.push(write::boolean(true));
         }
@@ -113,7 +114,7 @@ impl Request {
         }
         let (algorithm, imprint) = read_imprint(&mut request)?;
         request.optional(tag::OID)?; // a policy: there is one only
-        let nonce = if request.peek() == Some(tag::INTEGER) { Some(request.unsigned()?.to_vec()) } else { None };
+        let nonce = if request.peek() == Some(tag::INTEGER) { Some(request.integer()?.to_vec()) } else { None };
         let certificates = request.peek() == Some(tag::BOOLEAN) && request.boolean()?;
         if !request.is_empty() {
             return Err(TimeStampError::Form("a request with extensions"));
@@ -181,8 +182,8 @@ impl Token {
         if data.content_type != TST_INFO {
             return Err(TimeStampError::Form("not a time-stamp"));
         }
-        let content = data.content.clone().ok_or(TimeStampError::Form("no content"))?;
-        let mut outer = Reader::new(&content);
+        let content = data.content.as_deref().ok_or(TimeStampError::Form("no content"))?;
+        let mut outer = Reader::new(content);
         let mut info = outer.sequence()?;
         outer.done()?;
         if info.small()? != 1 {
@@ -199,7 +200,7 @@ impl Token {
         if info.peek() == Some(tag::BOOLEAN) {
             info.boolean()?;
         }
-        let nonce = if info.peek() == Some(tag::INTEGER) { Some(info.unsigned()?.to_vec()) } else { None };
+        let nonce = if info.peek() == Some(tag::INTEGER) { Some(info.integer()?.to_vec()) } else { None };
         info.optional(tag::context(0))?; // the authority's name: the certificate has it
         if let Some(extensions) = info.optional(tag::context(1))? {
             no_critical(extensions.inside())?;
@@ -272,7 +273,7 @@ pub fn respond(
         write::generalized_time(at),
         write::sequence(&[write::small(1)]), // within one second: the fraction is cut off
     ];
-    parts.extend(request.nonce.as_deref().map(write::unsigned));
+    parts.extend(request.nonce.as_deref().map(|nonce| write::tlv(tag::INTEGER, nonce)));
     let token = cms::sign_inside(signer, chain, TST_INFO, &write::sequence(&parts), at)?;
     Ok(write::sequence(&[write::sequence(&[write::small(0)]), token]))
 }
@@ -376,6 +377,26 @@ mod tests {
                 let other = Request { imprint: algorithm.digest().of(b"x"), ..request };
                 assert_eq!(token_of(&response, &other).unwrap_err(), TimeStampError::Imprint);
             }
+        }
+    }
+
+    #[test]
+    fn nonces_are_numbers_of_any_sign() {
+        let (key, certificate) = authority(SignatureAlgorithm::EcdsaP256Sha256, Use::TimeStamping);
+        for nonce in [&[0x80][..], &[0xff, 0x7f], &[0x9c, 0, 0, 1], &[0], &[0x7f], &[0, 0x80]] {
+            let request = Request {
+                nonce: Some(nonce.to_vec()),
+                ..Request::over(DigestAlgorithm::Sha256, b"signature value", [1; 8])
+            };
+            assert_eq!(Request::parse(&request.to_der()).unwrap(), request, "{nonce:02x?}");
+            let response = respond(&request, &key, std::slice::from_ref(&certificate), "1.2.3", 1, AT).unwrap();
+            let token = token_of(&response, &request).unwrap_or_else(|e| panic!("{nonce:02x?}: {e}"));
+            assert_eq!(token.nonce.as_deref(), Some(nonce));
+            assert_eq!(token.verify(b"signature value", &[]).unwrap().at, AT, "{nonce:02x?}");
+        }
+        // What is sent is positive, whatever the random octets are.
+        for (octets, want) in [([0; 8], &[0][..]), ([0xff; 8], &[0, 255, 255, 255, 255, 255, 255, 255, 255])] {
+            assert_eq!(Request::over(DigestAlgorithm::Sha256, b"x", octets).nonce.as_deref(), Some(want));
         }
     }
 
