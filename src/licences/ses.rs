@@ -13,6 +13,7 @@
 use super::times;
 use crate::formats::der::{DerError, Element, Oid, only, tag, write};
 use crate::terms::UnixMillis;
+use crate::trust::suite::restored;
 
 /// Which layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +107,7 @@ impl Bits<'_> {
     /// As a signature: a SEQUENCE of INTEGERs in DER, or `r‖s`, that lost zero octets at its end gets them back.
     pub fn signature(&self) -> Vec<u8> {
         match self.octets {
-            [tag::SEQUENCE, len @ 0..=0x7f, tag::INTEGER, ..] => self.padded(usize::from(*len) + 2),
+            [tag::SEQUENCE, 0..=0x7f, tag::INTEGER, ..] => restored(self.octets),
             _ => self.padded(64),
         }
     }

@@ -166,7 +166,7 @@ impl Certificate {
             not_after,
             spki,
             algorithm,
-            signature: signature.to_vec(),
+            signature: suite::restored(signature),
             extensions,
         })))
     }

@@ -135,7 +135,7 @@ impl Crl {
             tbs: start..start + tbs_element.full.len(),
             issuer,
             algorithm,
-            signature: signature.to_vec(),
+            signature: suite::restored(signature),
             this_update,
             next_update,
             revoked,

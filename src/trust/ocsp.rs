@@ -215,7 +215,7 @@ fn basic(octets: &[u8], all: &[u8]) -> Result<Basic, CertificateError> {
     Ok(Basic {
         tbs: start..start + tbs.full.len(),
         algorithm,
-        signature: signature.to_vec(),
+        signature: suite::restored(signature),
         produced_at,
         answers,
         certificates,

@@ -28,7 +28,20 @@ pub use place::KeyPlace;
 pub use signer::{Signer, SigningKey, load_key, load_key_with};
 pub use strength::{Accepted, Curve, LineError, RSA_BITS, RsaBits, Strengths, Weakness};
 
-use crate::formats::der::Oid;
+use crate::formats::der::{Oid, tag};
+
+/// A signature as it was made, from a BIT STRING: encoders that cut zeros from the end of one take whole octets as well, at most two in
+/// practice. A SEQUENCE of INTEGERs that tells a greater length than is there gets them back; one signature in 256 ends so.
+pub(crate) fn restored(octets: &[u8]) -> Vec<u8> {
+    let mut out = octets.to_vec();
+    if let [tag::SEQUENCE, length @ 0..=0x7f, tag::INTEGER, ..] = octets {
+        let whole = usize::from(*length) + 2;
+        if (1..=2).contains(&whole.saturating_sub(octets.len())) {
+            out.resize(whole, 0);
+        }
+    }
+    out
+}
 
 /// Why a key or signature does not count.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -127,6 +140,58 @@ impl SignatureAlgorithm {
             }
             Self::RsaPss { digest, salt } => identifier::pss(digest, salt),
             _ => write::sequence(&[write::oid(self.oid())]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Certificates and lists whose signature ends in a zero octet, with and without it.
+    #[test]
+    fn what_was_signed_holds_without_the_zero_at_its_end() {
+        use crate::formats::der::{Reader, write};
+        use crate::terms::UnixMillis;
+        use crate::trust::certificate::Certificate;
+        use crate::trust::crl::Crl;
+        use crate::trust::issue::{self, Issuer, Subject, Use};
+
+        let (from, to) = (UnixMillis(0), UnixMillis(4_000_000_000_000));
+        let cut = |der: &[u8]| -> Option<Vec<u8>> {
+            let mut whole = Reader::new(der).sequence().unwrap();
+            let (tbs, algorithm) = (whole.element().unwrap().full, whole.element().unwrap().full);
+            let [rest @ .., 0] = whole.bit_string().unwrap().0 else { return None };
+            Some(write::sequence(&[tbs, algorithm, &write::bit_string(rest)]))
+        };
+        for algorithm in [SignatureAlgorithm::Sm2Sm3, SignatureAlgorithm::EcdsaP256Sha256] {
+            let key = SigningKey::from_pkcs8(&SigningKey::generate(algorithm).unwrap()).unwrap();
+            let (subject, spki) = (Subject::named("root", "test"), key.public_key().to_spki());
+            // One signature in 256 ends so.
+            let certificate = std::iter::repeat_with(|| {
+                issue::certificate(&Issuer::root(&key, &subject), &subject, &spki, Use::Root, from, to).unwrap()
+            });
+            let (der, short) = certificate.take(20_000).find_map(|der| cut(&der).map(|short| (der, short))).unwrap();
+            let (root, short) = (Certificate::parse(&der).unwrap(), Certificate::parse(&short).unwrap());
+            assert_eq!((root.signed_by(&root), short.signed_by(&root)), (Ok(()), Ok(())), "{algorithm:?}");
+            let list = (0..20_000).find_map(|n| cut(&issue::crl(&Issuer::of(&key, &root), &[], n, from, to).unwrap()));
+            assert_eq!(Crl::parse(&list.unwrap()).unwrap().is_by(&root), Ok(true), "{algorithm:?}");
+        }
+    }
+
+    #[test]
+    fn zeros_cut_from_the_end_of_a_signature_come_back() {
+        for (octets, want) in [
+            (&[0x30, 6, 2, 1, 5, 2, 1, 0][..], &[0x30, 6, 2, 1, 5, 2, 1, 0][..]), // whole
+            (&[0x30, 6, 2, 1, 5, 2, 1], &[0x30, 6, 2, 1, 5, 2, 1, 0]),
+            (&[0x30, 7, 2, 1, 5, 2, 2, 1], &[0x30, 7, 2, 1, 5, 2, 2, 1, 0]),
+            (&[0x30, 8, 2, 1, 5, 2, 3, 1], &[0x30, 8, 2, 1, 5, 2, 3, 1, 0, 0]),
+            (&[0x30, 9, 2, 1, 5, 2, 4, 1], &[0x30, 9, 2, 1, 5, 2, 4, 1]), // three: cut short, and no habit
+            (&[0x30, 0x81, 6, 2, 1, 5, 2, 1], &[0x30, 0x81, 6, 2, 1, 5, 2, 1]),
+            (&[5, 6, 7], &[5, 6, 7]), // of another kind
+            (&[], &[]),
+        ] {
+            assert_eq!(restored(octets), want, "{octets:02x?}");
         }
     }
 }
