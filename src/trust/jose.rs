@@ -128,10 +128,14 @@ pub fn jwk(key: &Value) -> Result<PublicKey, SuiteError> {
     if key.get("d").is_some() {
         return Err(SuiteError::Key);
     }
-    let point = |size: usize| {
-        let (x, y) = (part("x")?, part("y")?);
-        if x.len() == size && y.len() == size { Ok([&[4][..], &x, &y].concat()) } else { Err(SuiteError::Key) }
+    // In full length (RFC 7518 §6.2.1.2); of one key in 128 an encoder of whole numbers leaves the zeros before it out.
+    let coordinate = |name: &str, size: usize| {
+        let octets = part(name)?;
+        let zeros = size.checked_sub(octets.len()).filter(|zeros| *zeros <= 2).ok_or(SuiteError::Key)?;
+        Ok::<_, SuiteError>([&[0; 2][..zeros], &octets].concat())
     };
+    let point =
+        |size: usize| Ok::<_, SuiteError>([&[4][..], &coordinate("x", size)?, &coordinate("y", size)?].concat());
     let found = match (text("kty").ok_or(SuiteError::Key)?, text("crv")) {
         ("EC", Some("P-256")) => PublicKey::P256(point(32)?),
         ("EC", Some("P-384")) => PublicKey::P384(point(48)?),
@@ -197,6 +201,23 @@ mod tests {
     }
 
     #[test]
+    fn coordinates_may_lack_the_zeros_before_them() {
+        let encode = |octets: &[u8]| URL_SAFE_NO_PAD.encode(octets);
+        let y = [7; 32];
+        for (x, want) in [
+            ([9; 32].to_vec(), Some([9; 32].to_vec())),
+            ([9; 31].to_vec(), Some([&[0][..], &[9; 31]].concat())),
+            ([9; 30].to_vec(), Some([&[0, 0][..], &[9; 30]].concat())),
+            ([9; 29].to_vec(), None),
+            ([9; 33].to_vec(), None),
+        ] {
+            let key = serde_json::json!({ "kty": "EC", "crv": "P-256", "x": encode(&x), "y": encode(&y) });
+            let want = want.map(|x| PublicKey::P256([&[4][..], &x, &y].concat()));
+            assert_eq!(jwk(&key).ok(), want, "{} octets", x.len());
+        }
+    }
+
+    #[test]
     fn what_is_refused() {
         let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
         let p384 = PublicKey::P384([vec![4], vec![1; 96]].concat());
@@ -223,7 +244,7 @@ mod tests {
             assert!(Jws::parse(text).is_err(), "{text}");
         }
         for key in [
-            r#"{"kty":"EC","crv":"P-256","x":"AQ","y":"AQ"}"#,
+            r#"{"kty":"EC","crv":"P-256","x":"AQ","y":"AQ"}"#, // thirty-one zeros are no habit of encoders
             r#"{"kty":"EC","crv":"secp256k1","x":"AQ","y":"AQ"}"#,
             r#"{"kty":"oct","k":"AQ"}"#,
             r#"{"kty":"OKP","crv":"Ed25519","x":"AQ"}"#,

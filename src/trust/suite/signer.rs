@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::sm2_suite::Sm2Key;
 use super::{PublicKey, SignatureAlgorithm, SuiteError};
-use crate::formats::der::{DerError, Reader, tag, write};
+use crate::formats::der::{DerError, Oid, Reader, tag, write};
 use crate::trust::pem;
 
 /// Whatever can sign: a key in a file here, a token elsewhere.
@@ -29,6 +29,7 @@ pub enum SigningKey {
 }
 
 const EC: &str = "1.2.840.10045.2.1";
+const P256: &str = "1.2.840.10045.3.1.7";
 const SM2: &str = "1.2.156.10197.1.301";
 
 impl SigningKey {
@@ -49,11 +50,19 @@ impl SigningKey {
 
     /// Reads a PKCS#8 `PrivateKeyInfo` in DER.
     pub fn from_pkcs8(der: &[u8]) -> Result<Self, SuiteError> {
-        if let Some(scalar) = sm2_scalar(der).map_err(|_| SuiteError::Key)? {
-            return Sm2Key::from_scalar(scalar).map(Self::Sm2);
-        }
-        if let Ok(key) = rs::EcdsaKeyPair::from_pkcs8(&rs::ECDSA_P256_SHA256_ASN1_SIGNING, der, &SystemRandom::new()) {
+        let random = SystemRandom::new();
+        if let Ok(key) = rs::EcdsaKeyPair::from_pkcs8(&rs::ECDSA_P256_SHA256_ASN1_SIGNING, der, &random) {
             return Ok(Self::P256(key));
+        }
+        if let Some(EcPrivate { curve, number, point }) = ec_private(der).map_err(|_| SuiteError::Key)? {
+            let number = full_length(number).ok_or(SuiteError::Key)?;
+            if curve.is(SM2) {
+                return Sm2Key::from_scalar(&number[..]).map(Self::Sm2);
+            }
+            let scheme = &rs::ECDSA_P256_SHA256_ASN1_SIGNING;
+            let point = point.filter(|_| curve.is(P256)).ok_or(SuiteError::Key)?;
+            let key = rs::EcdsaKeyPair::from_private_key_and_public_key(scheme, &number[..], point, &random);
+            return key.map(Self::P256).map_err(|_| SuiteError::Key);
         }
         if let Ok(key) = rs::Ed25519KeyPair::from_pkcs8_maybe_unchecked(der) {
             return Ok(Self::Ed25519(key));
@@ -101,21 +110,43 @@ pub fn load_key_with(file: &Path, password: Option<&[u8]>) -> Result<SigningKey,
     SigningKey::from_pkcs8(&der.octets).map_err(|e| wrong(&e))
 }
 
-/// The private number of an SM2 key, or `None` when it is a key of another kind.
-fn sm2_scalar(der: &[u8]) -> Result<Option<&[u8]>, DerError> {
+/// A private key of a curve (RFC 5915), as it stands in PKCS#8.
+struct EcPrivate<'a> {
+    curve: Oid,
+    number: &'a [u8],
+    /// The public key, where it is there too.
+    point: Option<&'a [u8]>,
+}
+
+/// `None` when it is a key of another kind.
+fn ec_private(der: &[u8]) -> Result<Option<EcPrivate<'_>>, DerError> {
     let mut outer = Reader::new(der);
     let mut inside = outer.sequence()?;
     outer.done()?;
     inside.small()?;
     let mut identifier = inside.sequence()?;
     let algorithm = identifier.oid()?;
-    if !algorithm.is(EC) || identifier.peek() != Some(tag::OID) || !identifier.oid()?.is(SM2) {
+    if !algorithm.is(EC) || identifier.peek() != Some(tag::OID) {
         return Ok(None);
     }
+    let curve = identifier.oid()?;
     let key = inside.octet_string()?;
     let mut key = Reader::new(key).sequence()?;
     key.small()?;
-    Ok(Some(key.octet_string()?))
+    let number = key.octet_string()?;
+    key.optional(tag::context(0))?;
+    let point = key.optional(tag::context(1))?.map(|point| point.inside().bit_string()).transpose()?;
+    Ok(Some(EcPrivate { curve, number, point: point.map(|(octets, _)| octets) }))
+}
+
+/// A private number in full length (RFC 5915 §3). Encoders of whole numbers leave out the zeros before it, as one key in 256 has
+/// them, or write one more for its sign.
+fn full_length(number: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+    let zeros = number.iter().take_while(|octet| **octet == 0).count();
+    let number = &number[zeros..];
+    let mut full = Zeroizing::new([0; 32]);
+    full[32usize.checked_sub(number.len())?..].copy_from_slice(number);
+    Some(full)
 }
 
 fn sm2_pkcs8(key: &Sm2Key) -> Zeroizing<Vec<u8>> {
@@ -168,6 +199,52 @@ impl Signer for SigningKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The key whose private number is `number`, written as `written`.
+    fn pkcs8(curve: &str, written: &[u8], point: &[u8]) -> Vec<u8> {
+        let inner = write::sequence(&[
+            write::small(1),
+            write::octet_string(written),
+            write::explicit(1, &write::bit_string(point)),
+        ]);
+        let identifier = write::sequence(&[write::oid(EC), write::oid(curve)]);
+        write::sequence(&[write::small(0), identifier, write::octet_string(&inner)])
+    }
+
+    #[test]
+    fn a_private_number_is_the_same_with_other_zeros_before_it() {
+        // 1 as a private number: its public key is the base point.
+        let octets = |digits: &str| -> Vec<u8> {
+            (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
+        };
+        let p256 = octets(concat!(
+            "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296",
+            "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"
+        ));
+        let sm2 = octets(concat!(
+            "0432c4ae2c1f1981195f9904466a39c9948fe30bbff2660be1715a4589334c74c7",
+            "bc3736a2f4f6779c59bdcee36b692153d0a9877cc62a474002df32e52139f0a0"
+        ));
+        let full = [&[0; 31][..], &[1]].concat();
+        for (curve, point) in [(P256, p256), (SM2, sm2)] {
+            for (written, good) in [
+                (full.clone(), true),
+                (vec![1], true),
+                (full[1..].to_vec(), true),
+                ([&[0][..], &full].concat(), true), // a sign
+                ([&[1][..], &full].concat(), false),
+                (vec![0; 32], false),
+            ] {
+                let key = SigningKey::from_pkcs8(&pkcs8(curve, &written, &point));
+                assert_eq!(key.is_ok(), good, "{curve} {written:02x?}");
+                if let Ok(key) = key {
+                    let signature = key.sign(b"message").unwrap();
+                    let public = PublicKey::from_spki(&key.public_key().to_spki()).unwrap();
+                    assert_eq!(public.verify(key.algorithm(), b"message", &signature), Ok(()), "{curve}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn every_key_signs_what_its_public_key_verifies() {
