@@ -25,12 +25,16 @@ pub fn read(text: &str) -> Option<Written> {
     let digits = to_digits(body)?;
     let number = |from: usize, to: usize| digits.get(from..to)?.parse::<i64>().ok();
     let (hour, minute, second) = (number(8, 10)?, number(10, 12)?, number(12, 14)?);
-    if hour > 23 || minute > 59 || second > 59 {
+    if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     // `Day::start` is midnight in Shanghai: add the eight hours to get to midnight UTC.
     let midnight = Day::parse_digits(digits.get(..8)?)?.start().0 + CHINA_S * 1_000;
     let seconds = hour * 3_600 + minute * 60 + second - zone_s.unwrap_or(CHINA_S);
+    // A leap second is the last of a day of UTC, and there is no other sixtieth.
+    if second == 60 && seconds.rem_euclid(86_400) != 0 {
+        return None;
+    }
     Some(Written { at: UnixMillis(midnight + seconds * 1_000 + fraction), local: zone_s.is_none() })
 }
 
@@ -53,7 +57,10 @@ fn split_zone(text: &str) -> Option<(&str, Option<i64>)> {
     let Some(at) = text.rfind(['+', '-']).filter(|&at| at >= 12 && text.as_bytes()[at - 1] != b' ') else {
         return Some((text, None));
     };
-    let digits: String = text[at + 1..].chars().filter(|&c| c != ':').collect();
+    let mut digits: String = text[at + 1..].chars().filter(|&c| c != ':').collect();
+    if digits.len() == 2 {
+        digits.push_str("00"); // whole hours, as databases print them
+    }
     if digits.len() != 4 || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
@@ -106,12 +113,28 @@ mod tests {
             ("2020-10-23T11:45:37Z", false),
             ("2020-10-23T19:45:37+08:00", false),
             ("2020-10-23T06:45:37-05:00", false),
+            ("2020-10-23 19:45:37+08", false),
+            ("20201023194537+08", false),
         ] {
             let got = read(text).unwrap_or_else(|| panic!("{text}"));
             assert_eq!((got.at.to_string().as_str(), got.local), ("2020-10-23T11:45:37.000Z", local), "{text}");
         }
         for text in ["202010231145Z", "202010231945+0800", "202010231945", "20201023114500Z"] {
             assert_eq!(read_generalized(text).unwrap().at.to_string(), "2020-10-23T11:45:00.000Z", "{text}");
+        }
+        for (text, want) in [
+            ("20000101000000+0800", Some("1999-12-31T16:00:00.000Z")),
+            ("000229120000Z", Some("2000-02-29T12:00:00.000Z")),
+            ("491231235959Z", Some("2049-12-31T23:59:59.000Z")),
+            ("500101000000Z", Some("1950-01-01T00:00:00.000Z")),
+            ("20500101000000Z", Some("2050-01-01T00:00:00.000Z")),
+            ("20161231235960Z", Some("2017-01-01T00:00:00.000Z")), // a leap second
+            ("2017-01-01 07:59:60", Some("2017-01-01T00:00:00.000Z")),
+            ("20161231235961Z", None),
+            ("20161231225960Z", None),
+            ("20230229000000Z", None),
+        ] {
+            assert_eq!(read(text).map(|w| w.at.to_string()).as_deref(), want, "{text}");
         }
         assert_eq!(read_generalized("202010231145.5Z"), None, "half a minute, which nobody writes");
         assert_eq!(read("2020-01-25T07:31:56.377Z").unwrap().at.to_string(), "2020-01-25T07:31:56.377Z");
