@@ -129,7 +129,7 @@ impl Crl {
         }
         tbs.done()?;
         // Of a number that is there twice the earliest day counts.
-        revoked.sort_by(|one, other| entry_at(der, *one).cmp(&entry_at(der, *other)));
+        revoked.sort_by_key(|at| entry_at(der, *at));
         let start = place(tbs_element.full);
         Ok(Self(Arc::new(List {
             tbs: start..start + tbs_element.full.len(),

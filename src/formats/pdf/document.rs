@@ -14,11 +14,11 @@ use crate::formats::zip::Source;
 
 /// Most sections and objects: a book of some thousand pages has half a million objects.
 const SECTIONS: usize = 1_000;
-const OBJECTS: usize = 600_000;
+const OBJECTS: usize = 500_000;
 /// Most octets of one object in the file: a signature of a long chain takes some 100 kB, one with lists of revocation some megabytes.
 const OBJECT_MAX: u64 = 8 << 20;
 /// Most octets of a table, of twenty for each object.
-const TABLE_MAX: u64 = 12 << 20;
+const TABLE_MAX: u64 = 10 << 20;
 /// Most octets of a table in a stream, packed and unpacked: it has some eight for each object.
 const TABLE_STREAM_MAX: u64 = 8 << 20;
 /// Most octets of a stream of objects, and most objects in it: writers put some hundred objects in each.
@@ -143,7 +143,7 @@ impl<S: Source> Document<S> {
                 Err(PdfError::Short) if now == left => return Err(PdfError::Short),
                 Err(PdfError::Short) if now >= most => return Err(PdfError::TooBig("an object")),
                 other if !matches!(other, Err(PdfError::Short)) => return other,
-                _ => len = (len * 8).min(most),
+                _ => len = (len * if len < 1 << 20 { 8 } else { 2 }).min(most),
             }
         }
     }
@@ -302,9 +302,8 @@ impl<S: Source> Document<S> {
         if count > OBJECTS_TOGETHER {
             return Err(PdfError::TooBig("an object stream"));
         }
-        // The last object may end with its stream: a blank stands for what follows elsewhere.
-        octets.reserve_exact(3);
-        octets.extend(b" \n ");
+        // The last object may end with its stream: what follows elsewhere tells a number that it is no reference.
+        octets.extend_from_slice(b" endobj ");
         let mut lexer = Lexer::new(&octets, 0);
         let mut objects = Vec::new();
         for _ in 0..count {

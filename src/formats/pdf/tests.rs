@@ -16,6 +16,7 @@ fn with_streams(packed_signature: bool) -> Vec<u8> {
     if packed_signature {
         packed.push((4, value));
     }
+    packed.push((7, "12")); // a number, with nothing after it
     let (mut index, mut body) = (String::new(), String::new());
     for (number, object) in &packed {
         index += &format!("{number} {} ", body.len());
@@ -45,7 +46,7 @@ fn with_streams(packed_signature: bool) -> Vec<u8> {
     }
     let at = |place: usize| [1, (place >> 8) as u8, place as u8, 0];
     rows.push(if packed_signature { [2, 0, 5, 3] } else { at(value_at) });
-    rows.extend([at(stream_at), at(table_at)]);
+    rows.extend([at(stream_at), at(table_at), [2, 0, 5, packed.len() as u8 - 1]]);
     let mut above = [0u8; 4];
     let mut predicted = Vec::new();
     for row in rows {
@@ -53,7 +54,7 @@ fn with_streams(packed_signature: bool) -> Vec<u8> {
         predicted.extend(row.iter().zip(above).map(|(own, up)| own.wrapping_sub(up)));
         above = row;
     }
-    let dictionary = "/Type/XRef/Size 7/Root 1 0 R/W[1 2 1]/Filter/FlateDecode/DecodeParms<</Predictor 12/Columns 4>>";
+    let dictionary = "/Type/XRef/Size 8/Root 1 0 R/W[1 2 1]/Filter/FlateDecode/DecodeParms<</Predictor 12/Columns 4>>";
     out.extend(head(6, dictionary, &deflate(&predicted)));
     out.extend(format!("startxref\n{table_at}\n%%EOF\n").into_bytes());
     out
@@ -65,6 +66,7 @@ fn tables_and_objects_in_streams() {
     let document = Document::open(pdf.as_slice()).unwrap();
     let found = document.signatures().unwrap();
     assert_eq!(found.len(), 1);
+    assert_eq!(document.object(7, u64::MAX), Ok((super::lex::Object::Integer(12), false)));
     assert_eq!((found[0].field.as_str(), found[0].contents.as_slice()), ("a", &[0x30, 0][..]));
     assert_eq!(
         (&pdf[found[0].first as usize..found[0].second as usize], found[0].kind),
@@ -89,7 +91,7 @@ fn files_that_readers_would_mend_are_refused() {
         ("no catalog", replaced(b"/Root 1 0 R", b"/Root 9 0 R")),
         ("another object there", replaced(b"4 0 obj", b"7 0 obj")),
         ("no object there", replaced(b"4 0 obj", b"4 0 xbj")),
-        ("an object stream that is none", replaced(b"/ObjStm/N 3", b"/ObjSxm/N 3")),
+        ("an object stream that is none", replaced(b"/ObjStm/N 4", b"/ObjSxm/N 4")),
         ("cut off", pdf[..pdf.len() / 2].to_vec()),
     ] {
         let read = Document::open(bent.as_slice()).and_then(|document| document.signatures());
