@@ -1,4 +1,9 @@
-//! Memory stays small whatever a file says: 256 MiB of content, the longest directory, the fullest XML.
+//! Memory stays small whatever a file says: 256 MiB of content, the longest directory, the fullest XML; PDF and DER in `memory`.
+
+#[path = "memory/der.rs"]
+mod der;
+#[path = "memory/pdf.rs"]
+mod pdf;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -49,9 +54,17 @@ fn package(path: &Path, references: &str, more: &dyn Fn(&mut Writer<File>)) {
 
 /// Most resident memory of `tongban verify FILE`, in KiB, and what it printed.
 fn verify(path: &Path, through_stdin: bool) -> (u64, String) {
+    verify_with(path, through_stdin, None)
+}
+
+/// As [`verify`], with what a detached signature is over.
+fn verify_with(path: &Path, through_stdin: bool, content: Option<&Path>) -> (u64, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tongban"));
     let out = tempfile::NamedTempFile::new().expect("a file");
     command.args(["verify", "--json"]).stdout(out.reopen().expect("a file"));
+    if let Some(content) = content {
+        command.arg("--content").arg(content);
+    }
     if through_stdin {
         command.arg("-").stdin(Stdio::piped());
     } else {
@@ -75,6 +88,14 @@ fn verify(path: &Path, through_stdin: bool) -> (u64, String) {
         feeder.join().expect("all was read");
     }
     (most, std::fs::read_to_string(out.path()).expect("its output"))
+}
+
+/// Examines a file; its memory must stay below the bound, and its report must have the code.
+fn is_bounded(name: &str, path: &Path, content: Option<&Path>, code: &str) {
+    let (most, said) = verify_with(path, false, content);
+    println!("{name}: {most} KiB");
+    assert!(said.contains(&format!("\"code\":\"{code}\"")), "{name}: {}", &said[..said.len().min(1_200)]);
+    assert!(most > 0 && most < MOST_KIB, "{name}: {most} KiB");
 }
 
 #[test]

@@ -107,11 +107,11 @@ pub struct Extensions {
     pub ocsp_no_check: bool,
 }
 
-/// Longest certificate: those for websites with a thousand names have some ten kilobytes, those with the largest keys a hundred.
+/// Longest certificate: those for websites with hundreds of names have some ten kilobytes, those with the largest keys a hundred.
 const LONGEST: usize = 256 << 10;
-/// Most extensions, most names in each of their lists, and most identifiers: websites have a thousand names, papers have five.
+/// Most extensions, most names in each of their lists, and most identifiers: websites have some hundred names, papers have five.
 const EXTENSIONS: usize = 100;
-const NAMES: usize = 2_000;
+const NAMES: usize = 1_000;
 const IDENTIFIERS: usize = 100;
 
 impl Certificate {

@@ -17,7 +17,7 @@ pub(super) const REVOCATION_VALUES: &str = "1.2.840.113549.1.9.16.2.24";
 pub(super) const REVOCATION_ARCHIVAL: &str = "1.2.840.113583.1.1.8";
 
 /// Most of each kind, of all attributes together: a long chain has some ten.
-const MOST: usize = 256;
+const MOST: usize = 64;
 
 const CRL_VALUES: u8 = tag::context(0);
 const OCSP_VALUES: u8 = tag::context(1);
