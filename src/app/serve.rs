@@ -61,11 +61,12 @@ impl Running {
     pub async fn drained(mut self) {
         self.rooms.leaving.store(true, Ordering::Relaxed);
         while self.tasks.join_next().await.is_some() {}
-        if let Err(error) = jobs::log::index(&self.rooms, UnixMillis::now()).await {
-            tracing::warn!(%error, "the log is closed without a map of its cases");
-        }
         if let Err(error) = self.roots.write_last(&self.rooms, UnixMillis::now()).await {
             tracing::warn!(%error, "the log is closed without an SM3 root");
+        }
+        // The last of all: the last checkpoint ends with it, and is the one that witnesses see.
+        if let Err(error) = jobs::log::index(&self.rooms, UnixMillis::now()).await {
+            tracing::warn!(%error, "the log is closed without a map of its cases");
         }
         if let Some(witnesses) = self.witnesses
             && let Ok(mut witnesses) = witnesses.await

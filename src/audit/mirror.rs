@@ -20,7 +20,8 @@ use super::plain;
 use super::retention::{PRUNED_ANCHOR, RETENTION, Retention};
 use super::tile::{Level, TileHashes, TilePath, WIDTH, nodes_at, tiles_at};
 use super::verify::{
-    Fetch, PART, Pinned, Question, Report, Sparse, SparseError, Verdict, claimed_minimum, read_bundle, witnessed,
+    Fetch, PART, Pinned, Question, Report, Sparse, SparseError, Verdict, claimed_minimum, optional, read_bundle,
+    witnessed,
 };
 use crate::terms::{Digest, UnixMillis};
 
@@ -83,7 +84,7 @@ pub fn run(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Copied, MirrorError> {
     // In this order: what the first one promises, the second one has.
-    let mapped = fetch.get(MAP).map_err(|source| MirrorError::Read { path: MAP.into(), source })?;
+    let mapped = optional(fetch, MAP).map_err(|source| MirrorError::Read { path: MAP.into(), source })?;
     let read = |source| MirrorError::Read { path: "checkpoint".into(), source };
     let note = fetch.get("checkpoint").map_err(read)?.ok_or_else(|| read(io::ErrorKind::NotFound.into()))?;
     let (key, signed) = opened(&note, keys).map_err(MirrorError::Checkpoint)?;
@@ -105,7 +106,6 @@ pub fn run(
             return Err(copy.contradiction(&signed, what));
         }
     }
-    copy.map(mapped.as_deref(), keys, &sparse)?;
     for path in ["anchor", PRUNED_ANCHOR] {
         let found = fetch.get(path).map_err(|source| MirrorError::Read { path: path.into(), source })?;
         found.map_or(Ok(()), |anchor| copy.write(path, &anchor))?;
@@ -127,6 +127,7 @@ pub fn run(
         copy.write(RETENTION, claim.to_string().as_bytes())?;
     }
     copy.write("checkpoint", &note)?;
+    copy.map(mapped.as_deref(), keys, &sparse)?;
     Ok(copy.copied)
 }
 
@@ -177,9 +178,11 @@ impl Copy {
         }
     }
 
-    /// Keeps the checkpoint that ends with a map of cases, one of this log's past. A log without one has changed its key since.
+    /// Keeps the checkpoint that ends with a map of cases, after everything that it promises. A log without one has changed its key
+    /// since.
     fn map(&self, note: Option<&[u8]>, keys: &[VerifierKey], sparse: &Sparse<'_>) -> Result<(), MirrorError> {
-        let Some((_, signed)) = note.and_then(|note| opened(note, keys).ok()) else {
+        let signed = note.and_then(|note| opened(note, keys).ok()).map(|(_, signed)| signed);
+        let Some(signed) = signed.filter(|signed| signed.size() <= sparse.size()) else {
             return match std::fs::remove_file(self.dir.join(MAP)) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
                     Err(MirrorError::Write { path: MAP.into(), source })
@@ -187,7 +190,7 @@ impl Copy {
                 _ => Ok(()),
             };
         };
-        if signed.size() > sparse.size() || sparse.root_at(signed.size())? != signed.root() {
+        if sparse.root_at(signed.size())? != signed.root() {
             let what = format!("its checkpoint of {} entries is of another log than the one behind it", signed.size());
             return Err(self.contradiction(&signed, what));
         }

@@ -7,6 +7,7 @@
 //!  <prefix>/tile/2/….p/N …                         the edge above them
 //!  <prefix>/checkpoints/SIZE                       the served checkpoint of then, with its cosignatures
 //!  <prefix>/anchor                                 the newest time-stamp over what is archived
+//!  <prefix>/map                                    signed over its first entries, up to the newest map of cases
 //!  <prefix>/checkpoint     last                    signed over exactly the archived segments: what verifiers begin with
 //! ```
 //! Each object is read again after it was sent. After a crash the archive's own checkpoint says how far it is whole; what is
@@ -19,11 +20,12 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::watch;
 
-use crate::audit::checkpoint::{self, Checkpoint};
+use crate::audit::checkpoint::{self, Checkpoint, MAP};
+use crate::audit::entry::EntryHead;
 use crate::audit::log::segment::SEGMENT_ENTRIES;
 use crate::audit::retention::{PRUNED_ANCHOR, RETENTION, Retention};
 use crate::audit::tile::{Level, TilePath, WIDTH, nodes_at, tiles_at};
-use crate::audit::{AuditError, Log};
+use crate::audit::{AuditError, Kind, Log};
 use crate::gateway::rooms::ArchiveState;
 use crate::gateway::{Rooms, stopped};
 use crate::terms::UnixMillis;
@@ -144,8 +146,30 @@ impl Archive {
         }
         let origin = log.key().name();
         let note = log.sign_past(&Checkpoint::new(origin, to, log.root_at(to)?))?;
-        Ok(loose.replace("checkpoint", &Bytes::from(note)).await?)
+        loose.replace("checkpoint", &Bytes::from(note)).await?;
+        if let Some(map) = newest_map(log, from.max(minimum), to).await? {
+            let note = log.sign_past(&Checkpoint::new(origin, map + 1, log.root_at(map + 1)?))?;
+            loose.replace(MAP, &Bytes::from(note)).await?;
+        }
+        Ok(())
     }
+}
+
+/// The newest map of cases among these entries: evidence is taken as of it.
+async fn newest_map(log: &Log, from: u64, to: u64) -> Result<Option<u64>, ArchiveError> {
+    let log = log.clone();
+    let look = move || {
+        let (mut at, mut found) = (from, None);
+        while at < to {
+            at = log.entries(at, to - at, |index, bytes| {
+                if EntryHead::parse(bytes).is_ok_and(|head| head.kind == Kind::Index) {
+                    found = Some(index);
+                }
+            })?;
+        }
+        Ok::<_, AuditError>(found)
+    };
+    Ok(tokio::task::spawn_blocking(look).await.map_err(|_| ArchiveError::CutOff)??)
 }
 
 /// Tiles that a log of `to` entries has and one of `from` entries has not: full ones, and the edge.

@@ -54,6 +54,8 @@ pub struct Witnesses {
     done: u64,
     /// When they are asked about the same checkpoint again.
     due: Option<Instant>,
+    /// Before that no other map is written in place of one that they missed.
+    map_due: Option<Instant>,
 }
 
 impl Witnesses {
@@ -64,7 +66,7 @@ impl Witnesses {
             Some(Witness { name: key.name().to_owned(), url, key: key.clone(), holds: 0, contradicts: false })
         };
         let all = policy.witnesses().iter().enumerate().filter_map(witness).collect();
-        Self { policy, all, is_met: None, done: 0, due: None }
+        Self { policy, all, is_met: None, done: 0, due: None, map_due: None }
     }
 
     /// Asks, before anything is written, whether a witness holds more of our log than we do, or another one: then the folder
@@ -121,6 +123,25 @@ impl Witnesses {
                 false => tracing::error!(size, "checkpoints are served WITHOUT the witnesses' quorum"),
             }
         }
+        if is_met && self.wants_map(&rooms.log, Instant::now()) {
+            tracing::info!(
+                "the witnesses are back: a new map of cases takes the place of the one that they did not see"
+            );
+            if let Err(error) = super::log::index(rooms, UnixMillis::now()).await {
+                tracing::warn!(%error, "the new map of cases is not in the log");
+            }
+        }
+    }
+
+    /// Whether the newest map's checkpoint went by without its witnesses: nobody cosigns it any more, once they have seen a newer one.
+    fn wants_map(&mut self, log: &Log, now: Instant) -> bool {
+        let served = log.checkpoint().size;
+        let is_missed = log.mapped().is_some_and(|map| map.size < served && !is_met(&self.policy, &map.note));
+        let is_due = is_missed && self.map_due.is_none_or(|due| now >= due);
+        if is_due {
+            self.map_due = Some(now + RENEW);
+        }
+        is_due
     }
 
     /// Whether a checkpoint of `size` entries is to be shown at `now`: a new one, or one whose cosignatures grow old.
@@ -304,5 +325,37 @@ mod tests {
                 witnesses.were_asked(size, at(second), all_cosigned);
             }
         }
+    }
+
+    /// What no witness saw while it was the newest is never cosigned any more: evidence needs another map.
+    #[test]
+    fn a_map_that_the_witnesses_missed_is_written_again() {
+        use crate::audit::note::{KeyKind, Signer};
+        use crate::audit::{Entry, Kind, OpenOptions};
+        let witness = Signer::from_seed("w.example", &[9; 32]).unwrap();
+        let key = witness.verifier(KeyKind::Cosignature);
+        let policy = WitnessPolicy::parse(&format!("witness w {key}\nquorum w\n")).unwrap();
+        let (mut witnesses, start) = (Witnesses::new(policy), Instant::now());
+        let dir = tempfile::tempdir().unwrap();
+        let log = Log::open(dir.path(), OpenOptions::new(Signer::from_seed("own.example", &[7; 32]).unwrap())).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let map = || runtime.block_on(log.append_index(Entry::new(Kind::Index, UnixMillis(1)))).unwrap();
+        let mut wants = |seconds: u64| witnesses.wants_map(&log, start + Duration::from_secs(seconds));
+        assert!(!wants(0), "no map yet");
+        map();
+        log.publish();
+        assert!(!wants(1), "the newest checkpoint may still be cosigned");
+        log.append_blocking(&Entry::new(Kind::Deny, UnixMillis(1))).unwrap();
+        log.publish();
+        assert!(wants(2));
+        assert!(!wants(301), "one in five minutes");
+        assert!(wants(302));
+        map();
+        log.publish();
+        let text = log.checkpoint().note.split_once("\n\n").unwrap().0.to_owned() + "\n";
+        assert!(log.add_cosignatures(&format!("{text}\n{}", witness.cosign(&text, 1)), &[key]).unwrap());
+        log.append_blocking(&Entry::new(Kind::Deny, UnixMillis(1))).unwrap();
+        log.publish();
+        assert!(!wants(1_000), "it was seen");
     }
 }

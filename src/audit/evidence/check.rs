@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::again::Again;
+use super::own::Own;
 use super::{LogPart, MANIFEST, Manifest, VERSION, anchor_path, checkpoint_path, entry_path, proof_path};
 use crate::audit::Pseudonym;
 use crate::audit::checkpoint::{self, CheckpointError, SignedCheckpoint};
@@ -157,6 +158,12 @@ impl Check<'_> {
             self.end(&case, own);
         }
         self.is_of_case(&owns);
+        if let ([_, _, ..], Some(at)) = (&owns[..], owns.iter().filter_map(Own::as_of).min()) {
+            let logs = owns.len();
+            self.report.notes.push(format!(
+                "{logs} 份副本日志合计，办件所示截至 {at} over all {logs} logs of this gateway, the case is shown as of that time, not later"
+            ));
+        }
         self.peers(&manifest, &owns, &replicas, open);
         let entries: Vec<&Proven> = owns.iter().flat_map(|own| &own.entries).collect();
         self.documents(&manifest, &entries, open);

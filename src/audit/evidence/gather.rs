@@ -17,7 +17,7 @@ use crate::audit::merkle::leaf_hash;
 use crate::audit::note::VerifierKey;
 use crate::audit::proof::TlogProof;
 use crate::audit::tile::WIDTH;
-use crate::audit::verify::{Fetch, Sparse, claimed_minimum, read_bundle};
+use crate::audit::verify::{Fetch, Sparse, claimed_minimum, optional, read_bundle};
 use crate::audit::{Kind, Pseudonym, bundle};
 use crate::terms::Digest;
 
@@ -34,6 +34,8 @@ pub struct Half {
     pub has_case: bool,
     /// Unix milliseconds of the newest entry, as it says itself.
     pub newest: i64,
+    /// Entries of the case that came after the map, and are not in it.
+    pub later: usize,
 }
 
 impl Half {
@@ -58,8 +60,8 @@ impl Half {
 }
 
 /// The entries of `case` in a log of ours, those that close its intents, and the newest `index` entry: also where there are none,
-/// because another replica had the case. All of it as of the newest checkpoint that ends with a map, unless the case went on after
-/// it. `folder` is the gateway's own, where it is at hand: it knows all time-stamps, and what was pruned.
+/// because another replica had the case. All of it as of the newest checkpoint that ends with a map, unless the case is younger.
+/// `folder` is the gateway's own, where it is at hand: it knows all time-stamps, and what was pruned.
 ///
 /// # Errors
 /// [`EvidenceError::Pruned`] where some of them are not kept here any more.
@@ -87,22 +89,24 @@ pub fn gather(
         Some((_, bytes)) if !begins(bytes) => return Err(EvidenceError::Pruned(kept.from)),
         _ => {}
     }
-    let has_case = !wanted.found.is_empty();
+    let sparse = Sparse::new(fetch, newest.checkpoint())?;
+    let newest_map = wanted.newest_index.take();
+    let ends_with_map = newest_map.as_ref().is_some_and(|(at, _)| at + 1 == newest.size());
+    let is_younger = |size: u64| wanted.found.first().is_some_and(|(at, _)| *at >= size);
+    let its_map = match &mapped {
+        Some(mapped) if !ends_with_map && !is_younger(mapped.size()) => its_map(fetch, &sparse, mapped)?,
+        _ => None,
+    };
+    let (signed, map) = match (mapped, its_map) {
+        (Some(mapped), Some(map)) => (mapped, Some(map)),
+        _ => (newest, newest_map),
+    };
+    let all = wanted.found.len();
+    wanted.found.retain(|(at, _)| *at < signed.size());
+    let (has_case, later) = (!wanted.found.is_empty(), all - wanted.found.len());
     // What is only about this export, and is later than any time-stamp, needs none.
     let is_told = |bytes: &[u8]| EntryHead::parse(bytes).is_ok_and(|head| head.kind != Kind::AuditExport);
     let last = wanted.found.iter().filter(|(_, bytes)| is_told(bytes)).map(|(at, _)| *at).max();
-    let sparse = Sparse::new(fetch, newest.checkpoint())?;
-    let map = wanted.newest_index.take();
-    let ends_with_map = map.as_ref().is_some_and(|(at, _)| at + 1 == newest.size());
-    let goes_on = |size: u64| wanted.found.last().is_some_and(|(at, _)| *at >= size);
-    let (signed, map) = match mapped {
-        Some(mapped) if !ends_with_map && mapped.size() <= newest.size() && !goes_on(mapped.size()) => {
-            let at = mapped.size().checked_sub(1).filter(|_| sparse.root_at(mapped.size()).ok() == Some(mapped.root()));
-            let at = at.ok_or_else(|| EvidenceError::Damaged(MAP.into()))?;
-            (mapped, Some((at, entry(fetch, at, newest.size())?)))
-        }
-        _ => (newest, map),
-    };
     let index = match map {
         // What the map says of cases that are not here nobody can compute again.
         Some((at, bytes)) if kept.from == 0 || base.is_some() => {
@@ -119,17 +123,30 @@ pub fn gather(
     };
     let mut half = half(&signed, &sparse, key, wanted.found)?;
     half.part.index = index;
-    half.has_case = has_case;
+    (half.has_case, half.later) = (has_case, later);
     (half.part.anchor, half.anchor) = anchor.unzip();
     Ok(half)
 }
 
 /// The checkpoint that ends with a map of cases, where the log has one under this key.
 fn mapped(fetch: &dyn Fetch, key: &VerifierKey) -> Result<Option<SignedCheckpoint>, EvidenceError> {
-    let failed = |source| EvidenceError::Read { file: MAP.to_owned(), source };
-    let note = fetch.get(MAP).map_err(failed)?;
+    let note = optional(fetch, MAP).map_err(|source| EvidenceError::Read { file: MAP.to_owned(), source })?;
     // Of before its key was changed: without it the end stays open, which the bundle says.
     Ok(note.and_then(|note| checkpoint::open(&note, key, None).ok()))
+}
+
+/// The map that a checkpoint ends with: what ends with something else, or is of another log, is no use, whoever put it there.
+fn its_map(
+    fetch: &dyn Fetch,
+    sparse: &Sparse<'_>,
+    mapped: &SignedCheckpoint,
+) -> Result<Option<(u64, Vec<u8>)>, EvidenceError> {
+    let size = mapped.size();
+    if !(1..=sparse.size()).contains(&size) || sparse.root_at(size)? != mapped.root() {
+        return Ok(None);
+    }
+    let bytes = entry(fetch, size - 1, sparse.size())?;
+    Ok(index::read(&bytes).is_some().then_some((size - 1, bytes)))
 }
 
 /// Entries that the log had with its newest map of cases for which a checkpoint is there; none without one.
@@ -200,7 +217,15 @@ fn half(
         newest = EntryHead::parse(&bytes).map_or(newest, |head| newest.max(head.ts));
         proven.push((at, bytes, proof));
     }
-    Ok(Half { part, checkpoint: signed.note().to_owned(), entries: proven, anchor: None, has_case: true, newest })
+    Ok(Half {
+        part,
+        checkpoint: signed.note().to_owned(),
+        entries: proven,
+        anchor: None,
+        has_case: true,
+        newest,
+        later: 0,
+    })
 }
 
 /// Picks entries while the log goes by; most of them are passed over without being read.

@@ -21,7 +21,7 @@ pub(super) struct Own<'m> {
     pub log: usize,
     pub part: &'m LogPart,
     pub signed: SignedCheckpoint,
-    /// Latest time at which a witness of the auditor's policy cosigned.
+    /// When the first witness of the auditor's policy cosigned.
     pub cosigned: Option<UnixMillis>,
     /// Of the case, and the map.
     pub entries: Vec<Proven>,
@@ -48,17 +48,19 @@ impl Own<'_> {
     }
 }
 
-/// Where a map stands, and of when it is.
+/// Where a map stands, and by when it was there.
 struct MapEntry {
     path: String,
-    ts: Option<i64>,
+    by: Option<i64>,
 }
 
 impl MapEntry {
     fn of(own: &Own<'_>) -> Self {
         let map = own.map();
         let path = entry_path(own.log, map.map_or(0, |map| map.index));
-        Self { path, ts: map.and_then(|map| map.head.as_ref()).map(|head| head.ts) }
+        // A writer's word may be too early as well; a witness that cosigned later knows better.
+        let ts = map.and_then(|map| map.head.as_ref()).map(|head| head.ts);
+        Self { path, by: ts.map(|ts| own.cosigned.map_or(ts, |cosigned| ts.max(cosigned.0))) }
     }
 }
 
@@ -121,7 +123,7 @@ impl Check<'_> {
     /// time of the other's map, nobody says is of the case or not.
     fn reaches(&mut self, own: &Own<'_>, head: &Head, map: &MapEntry) {
         let (size, origin) = (own.signed.size(), head.origin());
-        let is_near = own.as_of().zip(map.ts).is_some_and(|(own, other)| other.saturating_sub(own.0) <= NEAR_MS);
+        let is_near = own.as_of().zip(map.by).is_some_and(|(own, other)| other.saturating_sub(own.0) <= NEAR_MS);
         if size < head.size && !is_near {
             let what =
                 format!("{origin} had {} entries by then, and the bundle's ends long before, at {size}", head.size);
@@ -152,9 +154,7 @@ impl Check<'_> {
             let listed = self.report.faults.len();
             witnessed(&mut self.report, policy, self.by.now, &signed);
             self.report.faults[listed..].iter_mut().for_each(|fault| fault.file = checkpoint_path(log));
-            let times = signed.cosigned_by(policy.witnesses.witnesses()).unwrap_or_default();
-            let newest = times.iter().filter_map(|by| by.time).max();
-            cosigned = newest.map(|time| UnixMillis::from_seconds(time as i64));
+            cosigned = policy.cosigned_at(signed.note().as_bytes()).map(UnixMillis);
         }
         self.report.entries += entries.len() as u64;
         match log {

@@ -545,9 +545,9 @@ fn the_end_is_shown_by_a_checkpoint_that_ends_with_the_map() {
     let text = format!("witness w {}\nquorum w\n", witness.verifier(KeyKind::Cosignature));
     let policy = Pinned::parse(&text).unwrap();
     type Change = fn(&std::path::Path, &Log);
-    let rows: [(&str, Change, Verdict); 5] = [
-        ("others went on", |_, _| {}, Verdict::Proven),
-        ("the case went on", |_, log| go_on(log), Verdict::Undecided),
+    let rows: [(&str, Change, Verdict, usize); 6] = [
+        ("others went on", |_, _| {}, Verdict::Proven, 0),
+        ("the case went on", |_, log| go_on(log), Verdict::Proven, 1),
         (
             "and has its next map",
             |_, log| {
@@ -556,16 +556,27 @@ fn the_end_is_shown_by_a_checkpoint_that_ends_with_the_map() {
                 log.append_blocking(&event(40).case(Pseudonym([100; 16]))).unwrap();
             },
             Verdict::Proven,
+            0,
         ),
-        ("nobody signed at the map", |dir, _| std::fs::remove_file(dir.join("map")).unwrap(), Verdict::Undecided),
-        ("another signed at the map", |dir, _| std::fs::write(dir.join("map"), "x\n").unwrap(), Verdict::Undecided),
+        ("nobody signed at the map", |dir, _| std::fs::remove_file(dir.join("map")).unwrap(), Verdict::Undecided, 0),
+        ("no checkpoint stands there", |dir, _| std::fs::write(dir.join("map"), "x\n").unwrap(), Verdict::Undecided, 0),
+        (
+            "one that ends with a line of another case",
+            |dir, log| {
+                let checkpoint = Checkpoint::new("own.example/gw", 80, log.root_at(80).unwrap());
+                std::fs::write(dir.join("map"), signer("own.example/gw").sign(&checkpoint.to_string())).unwrap();
+            },
+            Verdict::Undecided,
+            0,
+        ),
     ];
-    for (what, change, want) in rows {
+    for (what, change, want, later) in rows {
         let (ours, _theirs, peer) = world();
         let log = open(ours.path(), "own.example/gw");
         change(ours.path(), &log);
         log.publish();
         let own = gather(&SegmentFolder::new(ours.path().into()), None, &key("own.example/gw"), &CASE).unwrap();
+        assert_eq!(own.later, later, "{what}");
         drop(log);
         let theirs = named_by_peers(&peer, &key("peer.example/gw"), &own.receipts()).unwrap().unwrap();
         let mut all = vec![own, theirs];
@@ -577,6 +588,7 @@ fn the_end_is_shown_by_a_checkpoint_that_ends_with_the_map() {
         let keys = [key("own.example/gw"), key("peer.example/gw")];
         let report = judged(sealed(&all, &[]), &keys, Some(&policy));
         assert_eq!(report.verdict(Question::Complete), want, "{what}: {}", report.text());
+        assert_eq!(report.verdict(Question::Content), Verdict::Proven, "{what}: {}", report.text());
         let as_of = UnixMillis(MAP / 1_000 * 1_000).to_string();
         assert!(report.text().contains(&as_of), "{what}: {}", report.text());
     }

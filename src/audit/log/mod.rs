@@ -89,8 +89,8 @@ struct Shared {
     published: ArcSwap<Published>,
     /// The newest checkpoint that ends with a map of all cases.
     mapped: ArcSwapOption<Published>,
-    /// Size of the log as of its newest map of this run, which is its last entry then; 0 before there is one.
-    map_end: AtomicU64,
+    /// The log as it was right behind its newest map of this run.
+    map_head: Mutex<Option<Head>>,
     /// Where entry 256·n stands in its segment.
     bundles: RwLock<Vec<u32>>,
     /// Entries below were pruned.
@@ -108,11 +108,19 @@ impl Shared {
         *self.head.lock().unwrap_or_else(|p| p.into_inner())
     }
 
-    fn grown(&self, head: Head, offsets: &[u32]) {
+    /// By a batch; one that is a map is nothing else.
+    fn grown(&self, head: Head, offsets: &[u32], is_map: bool) {
         if !offsets.is_empty() {
             self.bundles.write().unwrap_or_else(|p| p.into_inner()).extend_from_slice(offsets);
         }
+        if is_map {
+            *self.map_head.lock().unwrap_or_else(|p| p.into_inner()) = Some(head);
+        }
         *self.head.lock().unwrap_or_else(|p| p.into_inner()) = head;
+    }
+
+    fn map_head(&self) -> Option<Head> {
+        *self.map_head.lock().unwrap_or_else(|p| p.into_inner())
     }
 
     fn dead(&self) -> Option<String> {

@@ -17,6 +17,7 @@ use super::{GM_KEY, Head, Inner, Log, QUEUE, Shared, recover};
 use crate::audit::checkpoint::{self, Checkpoint, MAP, SignedCheckpoint};
 use crate::audit::gm::GmSigner;
 use crate::audit::note::{KeyKind, MAX_NOTE, Note, SignatureLine, Signer, VerifierKey};
+use crate::audit::tile::Tiled;
 use crate::audit::{AuditError, merkle, plain};
 
 /// How to open a log.
@@ -113,16 +114,27 @@ impl Log {
             keys.iter().skip(1).fold(opened_by(&key), |found, key| found.or_else(|e| opened_by(key).map_err(|_| e)));
         let stored =
             stored.map_err(|e| AuditError::Corrupt { file: "checkpoint".into(), offset: 0, what: e.to_string() })?;
-        let mapped = mapped(&*disk, dir, &keys, options.gm.as_ref())?;
+        let mapped = mapped(dir, &keys, options.gm.as_ref());
         recover::promises_kept(&opened, &levels, std::iter::once(&stored).chain(&mapped), &options.at_least, &origin)?;
         let size = opened.chain.frontier.size();
         // Hashes of a batch that was dropped must not stay behind the others.
         levels.trim(size).map_err(io("cutting level files"))?;
-        let (published, mapped) = (Published::of(&stored), mapped.as_ref().map(Published::of));
+        let map_end = opened.recovery.map.map(|at| at + 1);
+        let mapped = mapped.filter(|mapped| Some(mapped.size()) == map_end).map(|mapped| Published::of(&mapped, true));
+        if mapped.is_none() {
+            forget_map(&*disk, dir)?;
+        }
+        let stored = Published::of(&stored, Some(stored.size()) == map_end);
+        let map_head = match map_end {
+            Some(end) if end > stored.size => {
+                Some(Head { size: end, root: merkle::range_root(&Tiled(&levels), 0, end)? })
+            }
+            _ => None,
+        };
         let shared = Arc::new(Shared {
             head: Mutex::new(Head { size, root: opened.chain.frontier.root() }),
-            published: ArcSwap::from_pointee(published),
-            map_end: AtomicU64::new(mapped.as_ref().map_or(0, |mapped| mapped.size)),
+            published: ArcSwap::from_pointee(stored),
+            map_head: Mutex::new(map_head),
             mapped: ArcSwapOption::from_pointee(mapped),
             bundles: RwLock::new(opened.bundles),
             minimum: AtomicU64::new(opened.minimum),
@@ -191,31 +203,28 @@ impl Log {
     }
 }
 
-/// The checkpoint that ends with a map. One of before a key was changed goes: nobody knows its lines any more, and the next map has
-/// its own.
-fn mapped(
-    disk: &dyn Disk,
-    dir: &Path,
-    keys: &[VerifierKey],
-    gm: Option<&GmSigner>,
-) -> Result<Option<SignedCheckpoint>, AuditError> {
-    let file = dir.join(MAP);
-    let note = match plain::read(&file, MAX_NOTE as u64) {
-        Ok(note) => note,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(AuditError::io("reading the checkpoint of the map", &e)),
-    };
-    let corrupt = |what: String| AuditError::Corrupt { file: MAP.into(), offset: 0, what };
-    let parsed = Note::parse(&note).map_err(|e| corrupt(e.to_string()))?;
+/// The checkpoint that ends with a map, as the folder has it; `None` where it is of no use any more: damaged, or of before a key was
+/// changed, so that nobody knows its lines.
+fn mapped(dir: &Path, keys: &[VerifierKey], gm: Option<&GmSigner>) -> Option<SignedCheckpoint> {
+    let note = plain::read(&dir.join(MAP), MAX_NOTE as u64).ok()?;
+    let parsed = Note::parse(&note).ok()?;
     let is_known = |line: &SignatureLine<'_>| {
         keys.iter().any(|key| key.id() == line.key_id) || gm.is_some_and(|gm| gm.key().is_of(line.name, line.key_id))
     };
     let mut own = parsed.signatures().iter().filter(|line| keys.iter().any(|key| key.name() == line.name));
-    if !own.all(is_known) {
-        disk.remove(&file).map_err(|e| AuditError::io("removing the checkpoint of the map", &e))?;
-        return Ok(None);
+    own.all(is_known).then(|| checkpoint::open_any(&note, keys, None).ok()).flatten().map(|(_, signed)| signed)
+}
+
+/// Removes it: the newest map has another one, or gets it next.
+fn forget_map(disk: &dyn Disk, dir: &Path) -> Result<(), AuditError> {
+    match disk.remove(&dir.join(MAP)) {
+        Ok(()) => {
+            tracing::warn!("the checkpoint of the map of cases in the folder is not the newest one's: removed");
+            Ok(())
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(AuditError::io("removing the checkpoint of the map", &e)),
     }
-    checkpoint::open_any(&note, keys, None).map(|(_, signed)| Some(signed)).map_err(|e| corrupt(e.to_string()))
 }
 
 /// Stores the verifier keys in a new folder, compares them in an old one: one of them must be known there. Whether the

@@ -10,17 +10,15 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::disk::{Disk, is_full, replace};
 use super::{COSIGNERS, Head, Shared};
+use crate::audit::AuditError;
 use crate::audit::checkpoint::{Checkpoint, MAP, SignedCheckpoint};
 use crate::audit::gm::GmSigner;
 use crate::audit::note::{Note, SignatureLine, Signer, VerifierKey};
-use crate::audit::tile::Tiled;
-use crate::audit::{AuditError, merkle};
 use crate::terms::Digest;
 
 /// What is served.
@@ -30,11 +28,13 @@ pub struct Published {
     pub root: Digest,
     /// The signed note with all lines.
     pub note: String,
+    /// Whether its last entry is a map of all cases.
+    pub is_map: bool,
 }
 
 impl Published {
-    pub(super) fn of(signed: &SignedCheckpoint) -> Self {
-        Self { size: signed.size(), root: signed.root(), note: signed.note().to_owned() }
+    pub(super) fn of(signed: &SignedCheckpoint, is_map: bool) -> Self {
+        Self { size: signed.size(), root: signed.root(), note: signed.note().to_owned(), is_map }
     }
 }
 
@@ -76,32 +76,22 @@ impl Publisher {
         if is_waited_for || !self.settle(&mut fresh) {
             return;
         }
-        let (head, served) = (self.shared.head(), self.shared.published.load());
+        let (head, served) = (self.shared.head(), self.shared.published.load_full());
+        if served.is_map && self.shared.mapped.load().as_ref().is_none_or(|mapped| mapped.size < served.size) {
+            // There was no space for it.
+            self.keep_map(&served);
+        }
         if head.size == served.size || self.shared.dead().is_some() {
             return;
         }
-        let head = self.up_to_map(served.size, head);
-        let note = self.sign(&Checkpoint::new(self.signer.name(), head.size, head.root).to_string());
-        let next = Published { size: head.size, root: head.root, note };
+        let map = self.shared.map_head().filter(|map| map.size > served.size);
+        let Head { size, root } = map.unwrap_or(head);
+        let note = self.sign(&Checkpoint::new(self.signer.name(), size, root).to_string());
+        let next = Published { size, root, note, is_map: map.is_some() };
         if self.patience.is_zero() {
             self.store(next);
         } else {
             *fresh = Some((next, Instant::now()));
-        }
-    }
-
-    /// The log as it was right behind its newest map, where that lies between what is served and what is durable.
-    fn up_to_map(&self, served: u64, head: Head) -> Head {
-        let size = self.shared.map_end.load(Ordering::Acquire);
-        if size <= served || size >= head.size {
-            return head;
-        }
-        match merkle::range_root(&Tiled(&self.shared.levels), 0, size) {
-            Ok(root) => Head { size, root },
-            Err(error) => {
-                tracing::warn!(%error, "no checkpoint ends with the map of cases: the hashes before it cannot be read");
-                head
-            }
         }
     }
 
@@ -194,8 +184,8 @@ impl Publisher {
             Ok(()) => {
                 let next = Arc::new(next);
                 self.shared.published.store(next.clone());
-                if next.size == self.shared.map_end.load(Ordering::Acquire) {
-                    self.keep_map(next);
+                if next.is_map {
+                    self.keep_map(&next);
                 }
                 true
             }
@@ -210,9 +200,10 @@ impl Publisher {
         }
     }
 
-    fn keep_map(&self, mapped: Arc<Published>) {
+    /// Keeps the checkpoint that ends with a map, whatever is served after it.
+    fn keep_map(&self, mapped: &Arc<Published>) {
         match replace(&*self.disk, &self.dir, MAP, mapped.note.as_bytes()) {
-            Ok(()) => self.shared.mapped.store(Some(mapped)),
+            Ok(()) => self.shared.mapped.store(Some(mapped.clone())),
             Err(error) if is_full(&error) => {
                 tracing::warn!(%error, "no space to keep the checkpoint of the map of cases; the older one is kept");
             }

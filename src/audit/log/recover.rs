@@ -45,6 +45,8 @@ pub struct Recovery {
     pub set: Option<LogSet>,
     /// Which key made the pseudonyms, as the last map of cases says.
     pub pseudonyms: Option<Pseudonym>,
+    /// Where that map is.
+    pub map: Option<u64>,
 }
 
 pub(super) struct Opened {
@@ -274,6 +276,7 @@ struct Rebuild<'a> {
     /// What the batch that is read says of logs and pseudonyms.
     set: Option<LogSet>,
     pseudonyms: Option<Pseudonym>,
+    map: Option<u64>,
     error: Option<std::io::Error>,
 }
 
@@ -289,6 +292,7 @@ impl<'a> Rebuild<'a> {
             report: Recovery::default(),
             set: None,
             pseudonyms: None,
+            map: None,
             error: None,
         }
     }
@@ -303,7 +307,7 @@ impl<'a> Rebuild<'a> {
     /// Forgets the batch that did not hold.
     fn forget(&mut self) {
         self.cases.forget();
-        (self.set, self.pseudonyms) = (None, None);
+        (self.set, self.pseudonyms, self.map) = (None, None, None);
         self.offsets.clear();
         self.hashes.iter_mut().for_each(Vec::clear);
     }
@@ -325,9 +329,10 @@ impl Visitor for Rebuild<'_> {
             self.set = Some(set);
         }
         if head.kind == Kind::Index
-            && let Some(Map { pseudonyms: Some(print), .. }) = index::read(bytes)
+            && let Some(Map { pseudonyms, .. }) = index::read(bytes)
         {
-            self.pseudonyms = Some(print);
+            self.map = Some(index);
+            self.pseudonyms = pseudonyms.or(self.pseudonyms);
         }
         match (head.kind.role(), head.of) {
             (Role::Intent, _) => self.cases.open_intent(*leaf, index),
@@ -346,6 +351,7 @@ impl Visitor for Rebuild<'_> {
         self.cases.keep();
         self.report.set = self.set.take().or_else(|| self.report.set.take());
         self.report.pseudonyms = self.pseudonyms.take().or(self.report.pseudonyms);
+        self.report.map = self.map.take().or(self.report.map);
         self.bundles.append(&mut self.offsets);
         let mut repaired = false;
         for (level, hashes) in self.hashes.iter_mut().enumerate().filter(|(_, hashes)| !hashes.is_empty()) {

@@ -133,7 +133,8 @@ impl Writer {
                     Job::Index(entry, reply) => {
                         self.batches(std::mem::take(&mut jobs));
                         match self.index(*entry) {
-                            Ok(entry) => self.map(entry, reply),
+                            // Alone: a checkpoint ends with it.
+                            Ok(entry) => self.batch(&mut vec![(entry, reply)].into_iter().peekable(), true),
                             Err(error) => reply.send(Err(error)),
                         }
                     }
@@ -175,7 +176,7 @@ impl Writer {
     fn batches(&mut self, jobs: Vec<(Encoded, Reply)>) {
         let mut jobs = jobs.into_iter().peekable();
         while jobs.peek().is_some() {
-            self.batch(&mut jobs);
+            self.batch(&mut jobs, false);
         }
     }
 
@@ -188,19 +189,8 @@ impl Writer {
         Ok(entry.fact(Word::new(index::ROOT)?, Word::new(&root)?).encode()?)
     }
 
-    /// Writes a map alone, and has a checkpoint end with it.
-    fn map(&mut self, entry: Encoded, reply: Reply) {
-        let before = self.chain.frontier.size();
-        let last = self.shared.map_end.swap(before + 1, Ordering::AcqRel);
-        self.batches(vec![(entry, reply)]);
-        if self.chain.frontier.size() == before {
-            // Not written: another entry has its place.
-            self.shared.map_end.store(last, Ordering::Release);
-        }
-    }
-
     /// Writes one batch from the front of `jobs` and answers it.
-    fn batch(&mut self, jobs: &mut std::iter::Peekable<std::vec::IntoIter<(Encoded, Reply)>>) {
+    fn batch(&mut self, jobs: &mut std::iter::Peekable<std::vec::IntoIter<(Encoded, Reply)>>, is_map: bool) {
         if let Some(reason) = self.shared.dead() {
             jobs.for_each(|(_, reply)| reply.send(Err(AuditError::Dead(reason.clone()))));
             return;
@@ -279,7 +269,7 @@ impl Writer {
                 for (count, hashes) in self.written.iter_mut().zip(&hashes) {
                     *count += (hashes.len() / 32) as u64;
                 }
-                self.shared.grown(Head { size: footer_size(&next), root: next.frontier.root() }, &offsets);
+                self.shared.grown(Head { size: footer_size(&next), root: next.frontier.root() }, &offsets, is_map);
                 self.chain = next;
                 answer_all(replies.into_iter().map(|(reply, committed)| (reply, Ok(committed))).collect());
             }

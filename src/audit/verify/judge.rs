@@ -11,7 +11,7 @@ use super::state::{Half, State, half};
 use super::{ANOTHER_KEY, Options};
 use crate::audit::FastMap;
 use crate::audit::anchor;
-use crate::audit::checkpoint::{CheckpointError, SignedCheckpoint};
+use crate::audit::checkpoint::{CheckpointError, MAP, SignedCheckpoint};
 use crate::audit::entry::{CaseLink, EntryHead, Kind, Pseudonym, Role, Unjudged};
 use crate::audit::evidence::index::{self, Map};
 use crate::audit::logset::LogSet;
@@ -43,6 +43,8 @@ pub struct Judge<'o> {
     pub(super) promises: BTreeMap<u64, Vec<(String, Digest, Question)>>,
     /// `seq`, leaf and index of each case's last entry.
     cases: FastMap<Pseudonym, (u32, Half, u64)>,
+    /// The entry that the log's checkpoint of a map ends with.
+    pub(super) map_at: Option<u64>,
     /// Which key made the pseudonyms, as the last map says.
     pseudonyms: Option<Pseudonym>,
     /// Leaves hashed for maps so far, and maps that were not computed again.
@@ -76,6 +78,7 @@ impl<'o> Judge<'o> {
             frontier: Frontier::new(),
             promises: BTreeMap::new(),
             cases: FastMap::default(),
+            map_at: None,
             pseudonyms: None,
             map_work: 0,
             maps_skipped: 0,
@@ -228,6 +231,9 @@ impl<'o> Judge<'o> {
     }
 
     fn content(&mut self, bytes: &[u8], index: u64, leaf: Digest, place: Place<'_>) {
+        if self.map_at == Some(index) && index::read(bytes).is_none() {
+            self.fault(Question::Integrity, Verdict::Disproven, MAP, Some(index), "it ends with no map of cases");
+        }
         let head = match EntryHead::parse(bytes) {
             Ok(head) => head,
             Err(error) => return self.unjudged(&error, index, place),

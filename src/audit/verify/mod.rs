@@ -38,6 +38,7 @@ pub use segments::SegmentFolder;
 pub use set::{Member, SetReport, Sets, disagreements, verify_set};
 pub use sparse::{Sparse, SparseError};
 pub use state::State;
+pub(in crate::audit) use tree::optional;
 pub use tree::{Fetch, MAX_RESOURCE, PART, TileFolder, claimed_minimum, read_bundle};
 
 use super::checkpoint::{self, CheckpointError, SignedCheckpoint};

@@ -33,18 +33,14 @@ impl Judge<'_> {
         }
     }
 
-    /// The checkpoint that ends with a map of cases must be one of this log's past.
+    /// The checkpoint that ends with a map of cases must be one of this log's past, and end with one.
     pub(super) fn mapped(&mut self, note: &[u8]) {
         match self.options.open(note) {
-            Ok(signed) if signed.size() > self.report.size => {
-                let what =
-                    format!("{} entries were mapped, the log shows {}: rolled back", signed.size(), self.report.size);
-                self.fault(Question::AppendOnly, Verdict::Disproven, MAP, None, &what);
-            }
             Ok(signed) => {
                 if let Some(at) = self.cosigned_at(note) {
                     self.shown(signed.size(), at);
                 }
+                self.map_at = signed.size().checked_sub(1);
                 self.promise(MAP, &signed, Question::Integrity);
             }
             Err(error) => {

@@ -164,6 +164,9 @@ fn a_replicas_log_is_the_one_that_another_log_knows() {
 #[test]
 fn a_replicas_log_ends_no_earlier_than_another_one_says() {
     let theirs = tempfile::tempdir().unwrap();
+    let witness = signer("w.example");
+    let text = format!("witness w {}\nquorum w\n", witness.verifier(KeyKind::Cosignature));
+    let policy = Pinned::parse(&text).unwrap();
     let older = grow(theirs.path(), 1, 1, nothing());
     let newer = grow(theirs.path(), 1, 2, nothing());
     let (was, is) = (older.part.size, newer.part.size);
@@ -172,10 +175,16 @@ fn a_replicas_log_ends_no_earlier_than_another_one_says() {
         ("older, of the same minutes", is, 120, &older, Verdict::Proven),
         ("as old as is said", was, 121, &older, Verdict::Proven),
         ("newer than is said", was, 121, &newer, Verdict::Proven),
+        ("older than is said, by a clock set back", is, -86_400, &older, Verdict::Undecided),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let own = grow_with(folder.path(), 0, 2, head(theirs.path(), 1, size), (WRITTEN + later_s * 1_000, None));
         let mut all = with_proof(own, other.clone(), theirs.path());
+        // Witnesses saw ours when it was there, whatever it says.
+        let seen = (WRITTEN / 1_000 + later_s.abs()) as u64;
+        let signed = all[0].checkpoint.split_once("\n\n").unwrap().0.to_owned() + "\n";
+        all[0].checkpoint += &witness.cosign(&signed, seen);
+        let judge_both = |all: &[Half]| judged(sealed(all, &[]), &LOGS.map(key), Some(&policy));
         let report = judge_both(&all);
         assert_eq!(report.verdict(Question::Complete), want, "{what}: {}", report.text());
         assert_ne!(report.verdict(Question::Integrity), Verdict::Disproven, "{what}: {}", report.text());

@@ -105,8 +105,70 @@ fn a_map_that_found_no_space_ends_nothing() {
     assert_eq!(mapped(&log), None, "another entry has its place");
 }
 
+/// The copy of the checkpoint is lost, or there never was one, or no checkpoint ended with the map yet.
 #[test]
-fn one_that_contradicts_the_log_is_refused_and_one_of_another_key_goes() {
+fn what_a_crash_left_out_is_made_up_for() {
+    type Change = fn(&Path, &[u8]);
+    let changes: [(&str, Change); 3] = [
+        ("before the copy", |dir, _| std::fs::remove_file(dir.join(MAP)).unwrap()),
+        ("an older copy", |dir, older| std::fs::write(dir.join(MAP), older).unwrap()),
+        ("before the checkpoint", |dir, older| {
+            std::fs::write(dir.join(MAP), older).unwrap();
+            std::fs::write(dir.join("checkpoint"), older).unwrap();
+        }),
+    ];
+    for (what, change) in changes {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path());
+        fill(&log, 5);
+        map(&log);
+        log.publish();
+        let older = log.read(MAP).unwrap().bytes;
+        fill(&log, 5);
+        let at = map(&log).index;
+        drop(log);
+        change(dir.path(), &older);
+        let log = open(dir.path());
+        fill(&log, 1);
+        log.publish();
+        assert_eq!((mapped(&log), log.checkpoint().size), (Some(at + 1), at + 2), "{what}");
+        drop(log);
+        assert_eq!(judge(dir.path()).exit_code(), 0, "{what}: {}", judge(dir.path()).text());
+    }
+}
+
+#[test]
+fn one_for_which_there_was_no_space_is_kept_later() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+    let log = Log::open(dir.path(), OpenOptions { disk: Arc::new(disk.clone()), ..options() }).unwrap();
+    fill(&log, 5);
+    let at = map(&log).index;
+    disk.set(Faults { full: true, ..Faults::default() });
+    log.publish();
+    assert_eq!((mapped(&log), log.checkpoint().size), (None, 0));
+    disk.set(Faults::default());
+    log.publish();
+    assert_eq!((mapped(&log), log.checkpoint().size), (Some(at + 1), at + 1));
+}
+
+/// Of two maps that wait, the first one is signed by its witnesses and kept; the second one takes its place then.
+#[test]
+fn a_newer_map_does_not_keep_the_older_one_from_being_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(dir.path(), OpenOptions { patience: Duration::from_secs(3600), ..options() }).unwrap();
+    fill(&log, 5);
+    let first = map(&log).index;
+    log.publish();
+    let second = map(&log).index;
+    log.release();
+    assert_eq!(mapped(&log), Some(first + 1));
+    log.publish();
+    log.release();
+    assert_eq!(mapped(&log), Some(second + 1));
+}
+
+#[test]
+fn one_that_contradicts_the_log_is_refused_and_any_other_that_is_none_goes() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
     fill(&log, 5);
@@ -114,19 +176,23 @@ fn one_that_contradicts_the_log_is_refused_and_one_of_another_key_goes() {
     drop(log);
     let file = dir.path().join(MAP);
     let honest = std::fs::read(&file).unwrap();
+    // So that the newest checkpoint is not the map's.
+    fill(&open(dir.path()), 1);
     let root = open(dir.path()).root_at(4).unwrap();
     let signed = |size: u64| signer().sign(&Checkpoint::new(ORIGIN, size, root).to_string()).into_bytes();
     let next = Signer::from_seed(ORIGIN, &[8; 32]).unwrap();
     let theirs = next.sign(&Checkpoint::new(ORIGIN, 4, root).to_string()).into_bytes();
     for (what, octets, want) in [
-        ("of its past", signed(4), Ok(true)),
+        ("as it was", honest.clone(), Ok(true)),
+        ("of its past, and no map", signed(4), Ok(false)),
         ("of another log", signed(3), Err(())),
         ("of more than there is", signed(99), Err(())),
-        ("none", b"x\n".to_vec(), Err(())),
+        ("none", b"x\n".to_vec(), Ok(false)),
         ("under another key", theirs, Ok(false)),
-        ("as it was", honest, Ok(true)),
+        ("as it was again", honest, Ok(true)),
     ] {
         std::fs::write(&file, octets).unwrap();
+        assert_eq!(judge(dir.path()).exit_code() == 0, want == Ok(true), "{what}: {}", judge(dir.path()).text());
         let opened = Log::open(dir.path(), options()).map(|log| log.mapped().is_some()).map_err(drop);
         assert_eq!(opened, want, "{what}");
         assert_eq!(file.exists(), want != Ok(false), "{what}");

@@ -75,6 +75,12 @@ pub(super) fn with(
         }
         halves.push(evidence::gather(&**log, log_folder.as_deref(), key, case).map_err(named)?);
     }
+    let later: usize = halves.iter().map(|half| half.later).sum();
+    if later > 0 {
+        eprintln!(
+            "{later} 条条目晚于最近的办件索引，未收入证据包 · {later} entries of the case are later than the newest map of cases, and not in it"
+        );
+    }
     let named: Vec<_> = halves.iter().flat_map(Half::named).collect();
     let theirs = replicas.iter().map(|Replica { log: Peer { key, log }, .. }| (&**log, key));
     for (half, (log, key)) in halves.iter_mut().zip(std::iter::once((log, key)).chain(theirs)) {
