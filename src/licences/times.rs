@@ -57,11 +57,14 @@ fn split_zone(text: &str) -> Option<(&str, Option<i64>)> {
     let Some(at) = text.rfind(['+', '-']).filter(|&at| at >= 12 && text.as_bytes()[at - 1] != b' ') else {
         return Some((text, None));
     };
-    let mut digits: String = text[at + 1..].chars().filter(|&c| c != ':').collect();
-    if digits.len() == 2 {
-        digits.push_str("00"); // whole hours, as databases print them
-    }
-    if digits.len() != 4 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+    let written = &text[at + 1..];
+    let digits = match written.split_once(':') {
+        Some((hours, minutes)) if hours.len() == 2 && minutes.len() == 2 => format!("{hours}{minutes}"),
+        None if written.len() == 2 => format!("{written}00"), // whole hours, as databases print them
+        None if written.len() == 4 => written.to_owned(),
+        _ => return None,
+    };
+    if !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
     let (hours, minutes) = (digits[..2].parse::<i64>().ok()?, digits[2..].parse::<i64>().ok()?);
@@ -138,7 +141,17 @@ mod tests {
         }
         assert_eq!(read_generalized("202010231145.5Z"), None, "half a minute, which nobody writes");
         assert_eq!(read("2020-01-25T07:31:56.377Z").unwrap().at.to_string(), "2020-01-25T07:31:56.377Z");
-        for text in ["", "2020", "20201323114537Z", "20201023250000Z", "2020-10-23", "昨天", "20201023114537+9999"] {
+        for text in [
+            "",
+            "2020",
+            "20201323114537Z",
+            "20201023250000Z",
+            "2020-10-23",
+            "昨天",
+            "20201023114537+9999",
+            "20201023194537+0:8",
+            "20201023194537+08:",
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
     }

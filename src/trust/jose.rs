@@ -15,6 +15,9 @@ use super::suite::{DigestAlgorithm, PublicKey, SignatureAlgorithm, Signer, Signi
 use crate::formats::der::write;
 use crate::formats::json::{self, Room};
 
+/// Most memory of a header, in octets: ten certificates in it take some 50,000.
+const HEADER_ROOM: usize = 2 << 20;
+
 /// Why a text is no signature we can judge.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JoseError {
@@ -44,8 +47,8 @@ impl<'a> Jws<'a> {
     pub fn parse(text: &'a str) -> Result<Self, JoseError> {
         let (signed, signature) = text.rsplit_once('.').ok_or(JoseError::Form("not three parts"))?;
         let (header, payload) = signed.split_once('.').ok_or(JoseError::Form("not three parts"))?;
-        let header =
-            json::object(&octets(header)?).map_err(|_| JoseError::Form("the header is no plain JSON object"))?;
+        let header = json::object_within(&octets(header)?, &Room::of(HEADER_ROOM));
+        let header = header.map_err(|_| JoseError::Form("the header is no plain JSON object, or too large"))?;
         if header.contains_key("crit") || header.contains_key("b64") {
             return Err(JoseError::Form("an extension that is not known here"));
         }
@@ -214,6 +217,16 @@ mod tests {
             let key = serde_json::json!({ "kty": "EC", "crv": "P-256", "x": encode(&x), "y": encode(&y) });
             let want = want.map(|x| PublicKey::P256([&[4][..], &x, &y].concat()));
             assert_eq!(jwk(&key).ok(), want, "{} octets", x.len());
+        }
+    }
+
+    /// Three megabytes of a header would be a hundred of memory.
+    #[test]
+    fn a_header_has_its_room() {
+        for (parts, is_read) in [(10, true), (1_000, true), (360_000, false)] {
+            let objects = vec!["{\"b\":0}"; parts].join(",");
+            let header = URL_SAFE_NO_PAD.encode(format!("{{\"alg\":\"ES256\",\"a\":[{objects}]}}"));
+            assert_eq!(Jws::parse(&format!("{header}.e30.AAAA")).is_ok(), is_read, "{parts}");
         }
     }
 

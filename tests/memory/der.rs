@@ -176,8 +176,12 @@ fn applied(seal: Vec<u8>) -> Vec<u8> {
 }
 
 fn credential(claims: &str, disclosures: &[String], tail: &str) -> Vec<u8> {
+    headed(r#"{"alg":"ES256","typ":"dc+sd-jwt"}"#, claims, disclosures, tail)
+}
+
+fn headed(header: &str, claims: &str, disclosures: &[String], tail: &str) -> Vec<u8> {
     let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
-    let header = encode(r#"{"alg":"ES256","typ":"dc+sd-jwt"}"#);
+    let header = encode(header);
     let mut text = format!("{header}.{}.{}~", encode(claims), encode(&"s".repeat(64)));
     for disclosure in disclosures {
         text += &encode(disclosure);
@@ -288,6 +292,7 @@ fn what_is_read_of_ber_seals_and_credentials_is_bounded() {
         ("numbers in a credential", credential(&numbers(80_000), &[], ""), "VC_TYPE"),
         ("more numbers than may be", credential(&numbers(1_400_000), &[], ""), "VC_FORM"),
         ("more objects than may be", credential(&objects(350_000), &[], ""), "VC_FORM"),
+        ("more objects than a header may have", headed(&objects(350_000), "{}", &[], ""), "VC_FORM"),
         ("disclosures", credential("{}", &disclosures(990, &"0,".repeat(100)), ""), "VC_TYPE"),
         ("longer disclosures", credential("{}", &disclosures(990, &"0,".repeat(1_300)), ""), "VC_DISCLOSURE"),
         ("more disclosures than may be", credential("{}", &[], &"~".repeat(4_000_000)), "VC_DISCLOSURE"),

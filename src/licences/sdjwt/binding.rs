@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::super::profile::Profile;
 use super::super::verdict::{Finding, SubIndication::*};
 use super::{date, disclose, jose};
+use crate::formats::json::Room;
 use crate::trust::jose::{Jws, jwk};
 
 /// What is asked of the holder's signature.
@@ -34,6 +35,9 @@ impl Default for Binding {
         Self { required: false, audience: None, nonce: None, max_age_s: 300 }
     }
 }
+
+/// Most memory of what a holder signs, in octets: four short claims.
+const CLAIMS_ROOM: usize = 256 << 10;
 
 /// Clocks of holders' devices: seconds by which one may be ahead.
 const LEEWAY_S: i64 = 60;
@@ -79,7 +83,7 @@ fn read(profile: &Profile, claims: &Map<String, Value>, signature: &str) -> Resu
     let held = profile.strengths.signature(algorithm, profile.at).and(profile.strengths.key(&key, profile.at));
     // Made for this occasion: there is no earlier time to prove.
     held.map_err(|e| Finding::doubt(17, "VC_BINDING_NOT_ACCEPTED", CryptoConstraintsFailure, e.to_string()))?;
-    jws.claims().map_err(|e| jose(2, "VC_BINDING_FORM", &e))
+    jws.claims_within(&Room::of(CLAIMS_ROOM)).map_err(|e| jose(2, "VC_BINDING_FORM", &e))
 }
 
 fn judge(profile: &Profile, claims: &Map<String, Value>, presented: &str, bound: &Map<String, Value>) -> Vec<Finding> {
