@@ -1,7 +1,7 @@
 //! Reports as they are printed: in the order of the files, whichever is finished first.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use crate::cli::picture::Way;
 use crate::licences::{Indication, Report};
@@ -9,7 +9,7 @@ use crate::licences::{Indication, Report};
 /// Keeps finished reports until it is their turn.
 #[derive(Default)]
 pub(super) struct Printer {
-    waiting: BTreeMap<usize, String>,
+    waiting: BTreeMap<usize, Vec<u8>>,
     next: usize,
     /// One JSON object a line.
     json: bool,
@@ -33,18 +33,31 @@ impl Printer {
         seals.filter_map(|seal| way.drawn(&seal.image)).collect()
     }
 
+    fn print(&self, report: &Report, mut out: impl Write) -> io::Result<()> {
+        match self.json {
+            true => serde_json::to_writer(&mut out, &report.to_json())?,
+            false => write!(out, "{}{}", report.to_text(), self.seals(report))?,
+        }
+        out.write_all(b"\n")
+    }
+
+    /// Prints a report whose turn it is piece by piece: as one text, a long list of names would be held once more.
     pub fn take(&mut self, n: usize, report: &Report) {
         self.worst = self.worst.max(Some(report.indication));
-        let text = if self.json {
-            format!("{}\n", report.to_json())
+        let mut out = BufWriter::new(io::stdout().lock());
+        let printed = if n == self.next {
+            self.next += 1;
+            self.print(report, &mut out)
         } else {
-            format!("{}{}\n", report.to_text(), self.seals(report))
+            let mut text = Vec::new();
+            let printed = self.print(report, &mut text);
+            self.waiting.insert(n, text);
+            printed
         };
-        self.waiting.insert(n, text);
-        let mut out = io::stdout().lock();
+        self.broken |= printed.is_err();
         while let Some(text) = self.waiting.remove(&self.next) {
             self.next += 1;
-            self.broken |= out.write_all(text.as_bytes()).is_err();
+            self.broken |= out.write_all(&text).is_err();
         }
         self.broken |= out.flush().is_err();
     }
