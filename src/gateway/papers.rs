@@ -20,7 +20,8 @@ pub fn issue(
     note: Option<&str>,
     at: UnixMillis,
 ) -> Result<Vec<u8>, Refusal> {
-    let due = due(rooms, dossier, at)?;
+    // Other papers promise nothing: counted from them, the days would begin anew.
+    let due = if kind == Paper::AcceptanceVoucher { due(rooms, dossier, at)? } else { None };
     let occasion = Occasion {
         kind,
         case: case.no,

@@ -1,5 +1,5 @@
 //! What a department's system does with a case beyond the common way: a special procedure and its end, to the superior and back
-//! (转报), a longer limit once.
+//! (转报), and no longer limit: nothing shows there that the head approved.
 
 use super::federation::peer::Closed;
 use super::*;
@@ -21,8 +21,14 @@ pub async fn the_common_way(federation: &Federation) {
         ("to the superior", "escalate", "O-0002", None, (200, ""), "escalated"),
         ("and back", "come_back", "O-0002", None, (200, ""), "in_review"),
         ("a longer limit without reasons", "extend", "O-0003", None, (422, "TB-POL-0304"), "in_review"),
-        ("a longer limit", "extend", "O-0003", Some("负责人批准"), (200, ""), "in_review"),
-        ("once more", "extend", "O-0003", Some("负责人批准"), (409, "TB-POL-0305"), "in_review"),
+        (
+            "a longer limit, on its word alone",
+            "extend",
+            "O-0003",
+            Some("负责人批准"),
+            (403, "TB-POL-0301"),
+            "in_review",
+        ),
         ("granted", "grant", "O-0003", None, (200, ""), "decided_granted"),
     ] {
         let order = json!({"act": act, "by": by, "note": note});
