@@ -16,9 +16,10 @@ const LEASE: &str = "tidy";
 const LEASE_MS: i64 = 60_000;
 /// An act whose line is missing for this long was cut off by a crash, in milliseconds: far longer than any request takes.
 const CUT_OFF_MS: i64 = 10 * 60_000;
-/// Most lines, and most remembered proofs, of one round.
+/// Most lines, remembered proofs, and peers that asked, of one round.
 const LINES: i64 = 1_000;
 const PROOFS: i64 = 10_000;
+const ASKERS: i64 = 10_000;
 /// A file that no case names for this long was left by a filing that did not come about, in seconds.
 const UNNAMED_S: u64 = 24 * 3_600;
 
@@ -35,7 +36,7 @@ pub async fn round(rooms: &Arc<Rooms>, number: u64, now: UnixMillis) -> Result<(
     once::forget_expired(&mut tx, now, PROOFS).await?;
     revoked::forget_expired(&mut tx, now).await?;
     session::forget_expired(&mut tx, now).await?;
-    asker::forget_expired(&mut tx, now).await?;
+    asker::forget_expired(&mut tx, now, ASKERS).await?;
     tx.commit(()).await?;
     unnamed(rooms, number).await
 }

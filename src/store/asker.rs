@@ -48,9 +48,17 @@ pub async fn of(
     rows.iter().map(|row| Ok(row.try_get("peer")?)).collect()
 }
 
-/// Forgets what has expired.
-pub async fn forget_expired(tx: &mut Tx, now: UnixMillis) -> Result<u64, StoreError> {
-    Ok(sqlx::query("DELETE FROM asker WHERE expires <= $1").bind(now.0).execute(tx.run()).await?.rows_affected())
+/// Forgets at most `limit` that have expired: there may be as many as peers have asked.
+pub async fn forget_expired(tx: &mut Tx, now: UnixMillis, limit: i64) -> Result<u64, StoreError> {
+    let done = sqlx::query(
+        "DELETE FROM asker WHERE (resource, subject, peer) IN
+         (SELECT resource, subject, peer FROM asker WHERE expires <= $1 ORDER BY expires LIMIT $2)",
+    )
+    .bind(now.0)
+    .bind(limit)
+    .execute(tx.run())
+    .await?;
+    Ok(done.rows_affected())
 }
 
 #[cfg(test)]
@@ -81,7 +89,9 @@ mod tests {
                 let got = of(&mut tx, "DR-HH", subject, UnixMillis(now)).await.unwrap();
                 assert_eq!(got.iter().collect::<Vec<_>>(), want, "{subject:?} at {now}");
             }
-            assert_eq!(forget_expired(&mut tx, UnixMillis(110)).await.unwrap(), 3);
+            for gone in [2, 1, 0] {
+                assert_eq!(forget_expired(&mut tx, UnixMillis(110), 2).await.unwrap(), gone);
+            }
             tx.commit(()).await.unwrap();
         }
     }

@@ -45,7 +45,8 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
     version: 1006,
     name: "peers that asked for shared data",
     sql: "CREATE TABLE asker (resource TEXT NOT NULL, subject TEXT NOT NULL, peer TEXT NOT NULL, expires BIGINT NOT NULL,
-            PRIMARY KEY (resource, subject, peer))",
+            PRIMARY KEY (resource, subject, peer));
+          CREATE INDEX asker_expires ON asker (expires);",
 }];
 
 /// A number for PostgreSQL's advisory lock, so that two replicas starting together migrate one after the other.
