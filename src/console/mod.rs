@@ -47,8 +47,9 @@ pub async fn answer(rooms: Arc<Rooms>, request: Request<Body>, connection: Conne
     let from = connection.remote.ip();
     let (mut terminal, mut who) = (Terminal::Unknown, None);
     let answered = match counted::terminal(&rooms, &connection, &trace, &mut terminal) {
-        Ok(()) => page(&rooms, request, &trace, &mut who).await,
-        Err(refusal) => Err(refusal),
+        // A session at a shared terminal ends, whatever the terminal may do.
+        Err(refusal) if route != "/sign-out" => Err(refusal),
+        _ => page(&rooms, request, &trace, &mut who).await,
     };
     let mut response = match answered {
         Ok(response) => response,

@@ -116,6 +116,10 @@ async fn whatever_is_asked(federation: &Federation) {
             let mut told = answers.iter().filter(|answer| answer.status == 429 && answer.json.is_object());
             assert!(told.all(|answer| answer.json["code"] == code), "{kind} {path}");
         }
+        // Nothing is left of its share, and still whoever sat there may sign out.
+        let form = || Some(("application/x-www-form-urlencoded", b"key=none".to_vec()));
+        let out = client.send("POST", "/sign-out", &Headers::new(), form()).await;
+        assert_ne!(out.status, 429, "{kind}: {}", out.text());
     }
 }
 
