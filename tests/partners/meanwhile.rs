@@ -20,6 +20,8 @@ enum Change {
     Revoked,
     Contracts(String),
     Items(String),
+    /// The owner says no to the case.
+    Decided,
 }
 
 pub async fn judged_again(federation: &Federation) {
@@ -62,6 +64,7 @@ pub async fn judged_again(federation: &Federation) {
             (200, ""),
         ),
         ("the item rests on nothing", Change::Items(shipped.items.replacen(stated, "", 1)), (403, "TB-POL-0506")),
+        ("the case is decided", Change::Decided, (403, "TB-POL-0502")),
     ] {
         fs::write(folder.join("items.toml"), shipped.items).expect("written");
         let paper = given(federation, json!({})).await;
@@ -96,6 +99,20 @@ pub async fn judged_again(federation: &Federation) {
                 Change::Contracts(text) => {
                     here.write("partners.toml", &with(&text, paper.json["paper"].as_str().expect("a paper")));
                     here.reload();
+                }
+                Change::Decided => {
+                    let no = filed.json["case"].as_str().expect("a number");
+                    let order = json!({"act": "not_accept", "by": "O-0001", "note": "不属于本机关职权"}).to_string();
+                    let office = federation.client("office-419001", 1);
+                    let path = format!("/office/v1/cases/{no}/acts");
+                    let body = || Some(("application/json", order.clone().into_bytes()));
+                    while office.send("POST", &path, &Headers::new(), body()).await.status == 404 {
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                    let path = format!("/v1/cases/{no}");
+                    while counter.terminal.get(&path, &counter.headers).await.json["state"] != "not_accepted" {
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
                 }
                 Change::Items(text) => {
                     fs::write(folder.join("items.toml"), text).expect("written");

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::input::{self, query, to_vault};
 use super::{Asked, masked, ok, person, read, still, viewer};
 use crate::catalogue::listed::CASE;
-use crate::exchange::records::Record;
+use crate::exchange::records::{self, Record};
 use crate::exchange::{ExchangeError, Key};
 use crate::gateway::consents::{self, Use};
 use crate::gateway::desk::{self, Seen};
@@ -20,7 +20,7 @@ use crate::gateway::lookup::{self, Asking};
 use crate::gateway::submit;
 use crate::gateway::verify::{self, InForce, Verifying};
 use crate::gateway::who::{NO_SUBJECT, Person, PersonKind, Terminal, WRONG_KIND};
-use crate::gateway::{about_me, act, contacts, enrol, entrusted, intake, streaming, windows};
+use crate::gateway::{about_me, act, contacts, duty, enrol, entrusted, intake, streaming, windows};
 use crate::http::problem::json_response;
 use crate::http::{CONTENT, NOT_FOUND};
 use crate::licences;
@@ -357,18 +357,31 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
     Ok(ok(&masked(asked, told, &[name])))
 }
 
-/// Whether the lookup would be let through now: by the terminal's certificate, the outlet's contract and mandate, the tokens,
-/// and the rules.
+/// Whether the lookup would be let through now: by the terminal's certificate, the outlet's contract and mandate, the tokens, the
+/// post, the state of the case, and the rules.
 async fn still_permitted(asked: &Asked, before: &Asking<'_>) -> Result<(), Refusal> {
     let now = UnixMillis::now();
     let terminal = still(asked, partners::Act::CheckIdentity, now).await?;
     let trace = asked.trace.later(now);
-    let who = lookup::who(&asked.rooms, (before.actor, &terminal), before.item, asked.subject.is_some(), now);
+    let mut actor = before.actor.clone();
+    let duty = duty::of(&asked.rooms, &actor.subject, now).await?;
+    if asked.errand.is_some() {
+        duty.still_acting()?;
+    }
+    actor.post = duty.as_rules();
+    let who = lookup::who(&asked.rooms, (&actor, &terminal), before.item, asked.subject.is_some(), now);
+    let mut case = before.case.clone();
+    if let Some(case) = &mut case {
+        let mut tx = asked.rooms.store.read().await?;
+        let record = records::load(&mut tx, case.no).await?.ok_or(ExchangeError::NoCase)?;
+        case.open = record.case.state.is_undecided();
+    }
     let again = Asking {
         trace: &trace,
+        actor: &actor,
         terminal: &terminal,
         who,
-        case: before.case.clone(),
+        case,
         fields: before.fields.clone(),
         ..*before
     };
