@@ -129,7 +129,8 @@ impl Crl {
         }
         tbs.done()?;
         // Of a number that is there twice the earliest day counts.
-        revoked.sort_by_key(|at| entry_at(der, *at));
+        let day = |at| entry_at(der, at).map(|entry| entry.at);
+        revoked.sort_by(|a, b| serial_at(der, *a).cmp(&serial_at(der, *b)).then_with(|| day(*a).cmp(&day(*b))));
         let start = place(tbs_element.full);
         Ok(Self(Arc::new(List {
             tbs: start..start + tbs_element.full.len(),

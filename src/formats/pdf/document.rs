@@ -24,6 +24,8 @@ const TABLE_STREAM_MAX: u64 = 8 << 20;
 /// Most octets of a stream of objects, and most objects in it: writers put some hundred objects in each.
 const OBJECT_STREAM_MAX: u64 = 4 << 20;
 const OBJECTS_TOGETHER: u64 = 200_000;
+/// Most octets of such streams that are unpacked for one document: objects may lie in any order, and each stream be asked for again.
+const UNPACKED_MAX: u64 = 512 << 20;
 /// Longest pair of identifiers that is kept: each has sixteen octets.
 const ID_MAX: usize = 1_024;
 /// How far from the end `startxref` may stand.
@@ -55,6 +57,8 @@ pub struct Document<S> {
     pub(super) sections: Vec<Section>,
     /// The object stream read last, by its place.
     unpacked: RefCell<Option<Unpacked>>,
+    /// Octets that may still be unpacked.
+    pub(super) to_unpack: std::cell::Cell<u64>,
     /// Numbers of the objects that are read as signatures, once they were asked for.
     pub(super) judged: std::cell::OnceCell<std::collections::HashSet<u32>>,
     /// Signed objects that may still be looked through for references, for all signatures together.
@@ -77,6 +81,7 @@ impl<S: Source> Document<S> {
             size,
             sections: Vec::new(),
             unpacked: RefCell::new(None),
+            to_unpack: std::cell::Cell::new(UNPACKED_MAX),
             judged: std::cell::OnceCell::new(),
             to_look_through: std::cell::Cell::new(LOOKED_THROUGH),
         };
@@ -290,6 +295,8 @@ impl<S: Source> Document<S> {
 
     fn object_stream(&self, stream: u32, at: u64) -> Result<Unpacked, PdfError> {
         let (found, dictionary, mut octets) = self.stream_at(at, OBJECT_STREAM_MAX)?;
+        let left = self.to_unpack.get().checked_sub(octets.len() as u64);
+        self.to_unpack.set(left.ok_or(PdfError::TooBig("object streams, one after the other"))?);
         let none = PdfError::Structure("an object stream that is none");
         if found != stream || dictionary.get(&b"Type"[..]).and_then(Object::name) != Some(b"ObjStm") {
             return Err(none);

@@ -72,6 +72,10 @@ fn tables_and_objects_in_streams() {
         (&pdf[found[0].first as usize..found[0].second as usize], found[0].kind),
         (&b"<3000>"[..], Kind::Signature)
     );
+    // However often streams are asked for again, no more is unpacked of all of them.
+    let document = Document::open(pdf.as_slice()).unwrap();
+    document.to_unpack.set(20);
+    assert!(matches!(document.signatures().unwrap_err(), PdfError::TooBig(_)));
     let packed = with_streams(true);
     let refused = Document::open(packed.as_slice()).unwrap().signatures();
     assert_eq!(refused.unwrap_err(), PdfError::Signature("its dictionary is packed"));

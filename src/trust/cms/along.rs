@@ -4,7 +4,7 @@
 //! None of it is trusted. Lists and answers are signed by their authorities like all others, so they may come from
 //! anybody; what cannot be read says nothing.
 
-use super::{SignedData, SignerInfo, elements};
+use super::{Attribute, SignedData, SignerInfo, elements};
 use crate::formats::der::{DerError, Element, Reader, only, tag};
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
@@ -33,24 +33,29 @@ pub struct Along {
 impl SignedData {
     /// All that came along with one signer's signature.
     pub fn along(&self, signer: &SignerInfo) -> Along {
-        let mut all =
-            Along { certificates: self.certificates.clone(), crls: self.crls.clone(), ocsp: self.ocsp.clone() };
-        let signed = signer.signed.iter().flat_map(|attributes| attributes.list());
-        for attribute in signer.unsigned.iter().chain(signed) {
-            for value in &attribute.values {
-                // Half of what cannot be read to its end may still be of use.
-                let _ = match attribute.oid.as_str() {
-                    CERTIFICATE_VALUES => all.add_certificates(value),
-                    REVOCATION_VALUES | REVOCATION_ARCHIVAL => all.add_status(value),
-                    _ => Ok(()),
-                };
-            }
-        }
+        let mut all = Along::default();
+        // What the signer signed first: nobody else's material takes its room.
+        signer.signed.iter().flat_map(|attributes| attributes.list()).for_each(|attribute| all.add(attribute));
+        all.certificates.extend_from_slice(&self.certificates);
+        all.crls.extend_from_slice(&self.crls);
+        all.ocsp.extend_from_slice(&self.ocsp);
+        signer.unsigned.iter().for_each(|attribute| all.add(attribute));
         all
     }
 }
 
 impl Along {
+    fn add(&mut self, attribute: &Attribute) {
+        for value in &attribute.values {
+            // Half of what cannot be read to its end may still be of use.
+            let _ = match attribute.oid.as_str() {
+                CERTIFICATE_VALUES => self.add_certificates(value),
+                REVOCATION_VALUES | REVOCATION_ARCHIVAL => self.add_status(value),
+                _ => Ok(()),
+            };
+        }
+    }
+
     /// SEQUENCE OF Certificate.
     fn add_certificates(&mut self, value: &[u8]) -> Result<(), DerError> {
         let list = listed(&only(value)?)?;

@@ -34,7 +34,10 @@ use crate::formats::der::{Oid, tag};
 /// practice. A SEQUENCE of INTEGERs that tells a greater length than is there gets them back; one signature in 256 ends so.
 pub(crate) fn restored(octets: &[u8]) -> Vec<u8> {
     let mut out = octets.to_vec();
-    if let [tag::SEQUENCE, length @ 0..=0x7f, tag::INTEGER, ..] = octets {
+    // The second INTEGER where the first one ends: an Ed25519 signature may begin with any octets.
+    if let [tag::SEQUENCE, length @ 0..=0x7f, tag::INTEGER, first, rest @ ..] = octets
+        && rest.get(usize::from(*first)) == Some(&tag::INTEGER)
+    {
         let whole = usize::from(*length) + 2;
         if (1..=2).contains(&whole.saturating_sub(octets.len())) {
             out.resize(whole, 0);
@@ -188,7 +191,8 @@ mod tests {
             (&[0x30, 8, 2, 1, 5, 2, 3, 1], &[0x30, 8, 2, 1, 5, 2, 3, 1, 0, 0]),
             (&[0x30, 9, 2, 1, 5, 2, 4, 1], &[0x30, 9, 2, 1, 5, 2, 4, 1]), // three: cut short, and no habit
             (&[0x30, 0x81, 6, 2, 1, 5, 2, 1], &[0x30, 0x81, 6, 2, 1, 5, 2, 1]),
-            (&[5, 6, 7], &[5, 6, 7]), // of another kind
+            (&[0x30, 6, 2, 2, 5, 2, 1], &[0x30, 6, 2, 2, 5, 2, 1]), // no second number there
+            (&[5, 6, 7], &[5, 6, 7]),                               // of another kind
             (&[], &[]),
         ] {
             assert_eq!(restored(octets), want, "{octets:02x?}");
