@@ -105,14 +105,21 @@ pub async fn judged_again(federation: &Federation) {
                     let order = json!({"act": "not_accept", "by": "O-0001", "note": "不属于本机关职权"}).to_string();
                     let office = federation.client("office-419001", 1);
                     let path = format!("/office/v1/cases/{no}/acts");
-                    let body = || Some(("application/json", order.clone().into_bytes()));
-                    while office.send("POST", &path, &Headers::new(), body()).await.status == 404 {
+                    let body = Some(("application/json", order.into_bytes()));
+                    // An outlet sees a case while it is open.
+                    let own = format!("/v1/cases/{no}");
+                    let mut seen = counter.terminal.get(&own, &counter.headers).await;
+                    assert_eq!(seen.status, 200, "{}", seen.text());
+                    let done = office.send("POST", &path, &Headers::new(), body).await;
+                    assert_eq!(done.status, 200, "{}", done.text());
+                    for _ in 0..40 {
+                        if seen.status == 404 {
+                            break;
+                        }
                         tokio::time::sleep(Duration::from_millis(100)).await;
+                        seen = counter.terminal.get(&own, &counter.headers).await;
                     }
-                    let path = format!("/v1/cases/{no}");
-                    while counter.terminal.get(&path, &counter.headers).await.json["state"] != "not_accepted" {
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                    }
+                    assert_eq!(seen.status, 404, "known to the outlet's gateway: {}", seen.text());
                 }
                 Change::Items(text) => {
                     fs::write(folder.join("items.toml"), text).expect("written");
