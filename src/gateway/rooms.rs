@@ -16,7 +16,7 @@ use super::enrol::Authority;
 use super::intake::Bounds;
 use super::issuers::Issuers;
 use super::log_state::LogState;
-use super::lookup::changed::Askers;
+use super::lookup::Askers;
 use super::material::Materials;
 use super::opaque::Introspected;
 use super::orders::Operators;

@@ -48,6 +48,21 @@ pub async fn of(
     rows.iter().map(|row| Ok(row.try_get("peer")?)).collect()
 }
 
+/// Forgets what a peer asked for longest ago, beyond `keep` rows of its own.
+pub async fn forget_oldest(tx: &mut Tx, peer: &str, keep: u32) -> Result<u64, StoreError> {
+    // SQLite takes an OFFSET only after a LIMIT.
+    let done = sqlx::query(
+        "DELETE FROM asker WHERE (resource, subject, peer) IN
+         (SELECT resource, subject, peer FROM asker WHERE peer = $1 ORDER BY expires DESC LIMIT $2 OFFSET $3)",
+    )
+    .bind(peer)
+    .bind(i64::from(u32::MAX))
+    .bind(i64::from(keep))
+    .execute(tx.run())
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// Forgets at most `limit` that have expired: there may be as many as peers have asked.
 pub async fn forget_expired(tx: &mut Tx, now: UnixMillis, limit: i64) -> Result<u64, StoreError> {
     let done = sqlx::query(

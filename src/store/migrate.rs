@@ -47,6 +47,10 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
     sql: "CREATE TABLE asker (resource TEXT NOT NULL, subject TEXT NOT NULL, peer TEXT NOT NULL, expires BIGINT NOT NULL,
             PRIMARY KEY (resource, subject, peer));
           CREATE INDEX asker_expires ON asker (expires);",
+}, Migration {
+    version: 1007,
+    name: "what each peer asked for, by age",
+    sql: "CREATE INDEX asker_peer ON asker (peer, expires)",
 }];
 
 /// A number for PostgreSQL's advisory lock, so that two replicas starting together migrate one after the other.

@@ -26,7 +26,7 @@ use crate::gateway::entrusted;
 use crate::gateway::intake::Bounds;
 use crate::gateway::issuers::Issuers;
 use crate::gateway::log_state::LogState;
-use crate::gateway::lookup::changed::Askers;
+use crate::gateway::lookup::Askers;
 use crate::gateway::material::Materials;
 use crate::gateway::orders;
 use crate::gateway::pace::{Paces, Waiting};

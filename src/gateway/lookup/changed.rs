@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, header};
-use moka::sync::Cache;
 use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
@@ -50,11 +49,6 @@ const TRIES: u32 = 4;
 const WAIT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(3);
 const ANSWER_MAX: usize = 64 << 10;
-/// How long it is remembered who asked, in seconds: as long as an answer may be kept, fresh or older, and a day.
-const ASKERS_S: i64 = 15 * 86_400;
-/// Who asked is written down once in so long, and so many such questions are remembered as written.
-const NOTED: Duration = Duration::from_secs(86_400);
-const NOTED_MAX: u64 = 200_000;
 
 /// What a provider says. Peers are told in the same words.
 #[derive(Debug, Serialize, Deserialize)]
@@ -69,37 +63,6 @@ pub struct Claims {
     /// Number of the person; everybody's data when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-}
-
-/// Which peers asked about whom: rows of the store, for all replicas. Here is only what was written down lately.
-pub struct Askers(Cache<Digest, ()>);
-
-impl Default for Askers {
-    fn default() -> Self {
-        Self(Cache::builder().max_capacity(NOTED_MAX).time_to_live(NOTED).build())
-    }
-}
-
-impl Askers {
-    /// # Errors
-    /// The store's: who could not be told of a change is not answered.
-    pub async fn note(
-        &self,
-        rooms: &Rooms,
-        (resource, subject): (&str, &str),
-        peer: &str,
-        now: UnixMillis,
-    ) -> Result<(), StoreError> {
-        let key = Digest::of(format!("{resource}\n{subject}\n{peer}").as_bytes());
-        if self.0.contains_key(&key) {
-            return Ok(());
-        }
-        let mut tx = rooms.store.begin().await?;
-        asker::note(&mut tx, (resource, subject), peer, now.plus_seconds(ASKERS_S)).await?;
-        tx.commit(()).await?;
-        self.0.insert(key, ());
-        Ok(())
-    }
 }
 
 fn bad(why: impl Into<String>) -> Refusal {

@@ -6,6 +6,7 @@
 //! ```
 //! What is asked about: a person's data (`DR-…`), or whether a licence (`LT-…`) is still in force.
 
+mod askers;
 pub mod changed;
 mod permitted;
 mod serve;
@@ -36,6 +37,7 @@ use crate::terms::{CaseNo, Digest, ItemCode, LicenceId, Refusal, RegionCode, Res
 const STATEMENT: &str = "tongban-statement+jwt";
 const STATEMENT_LIVES_S: i64 = 60;
 
+pub use askers::Askers;
 pub use permitted::{CONSENT, wanted};
 pub use serve::{Remote, Reply, serve};
 

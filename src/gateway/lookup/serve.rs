@@ -192,7 +192,7 @@ pub async fn serve(
         fields: fields.clone(),
         source: rooms.me.id.clone(),
     };
-    rooms.askers.note(rooms, (&remote.resource, &pid.to_string()), peer, trace.at).await?;
+    rooms.askers.note(&rooms.store, (&remote.resource, &pid.to_string()), peer, trace.at).await?;
     let about = Whom { subject: &subject, licence: remote.licence.as_ref().map(LicenceId::as_str) };
     let answer = local(rooms, remote.place, (remote.item, &basis), remote.case, about, &question).await;
     // Data are here, not handed out: now the registrar has the last word, and spends what is for one use.
