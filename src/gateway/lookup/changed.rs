@@ -7,6 +7,7 @@
 //! ```
 //! A word that does not arrive costs freshness, never more than the resource's own bound.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::gateway::ledger::{self, Trace};
 use crate::gateway::rooms::{Rooms, SystemKind};
 use crate::gateway::who::Terminal;
 use crate::gateway::word::{self, WordError};
+use crate::identity::issue::random_id;
 use crate::identity::jose::{Embedded, Unverified, encode};
 use crate::identity::keys::PublicKey;
 use crate::lookups::Changed;
@@ -51,7 +53,7 @@ const PAUSE: Duration = Duration::from_secs(3);
 const ANSWER_MAX: usize = 64 << 10;
 
 /// What a provider says. Peers are told in the same words.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Claims {
     pub iss: String,
@@ -106,9 +108,7 @@ pub async fn by_provider(
     if claims.iss != system.id || !system.resources.contains(&claims.resource) {
         return Err(bad("about data that this provider does not answer for"));
     }
-    let committed = take(rooms, trace, terminal, &rooms.me.id, &claims, token).await?;
-    pass_on(rooms, &claims, trace.at).await;
-    Ok(committed)
+    take(rooms, trace, terminal, &rooms.me.id, &claims, token).await
 }
 
 /// Takes the word of the peer that answers for the data.
@@ -126,7 +126,8 @@ pub async fn by_peer(rooms: &Arc<Rooms>, trace: &Trace, peer: &str, token: &str)
     take(rooms, trace, &Terminal::Peer(peer.to_owned()), peer, &claims, token).await
 }
 
-/// The line, then all replicas forget.
+/// The line, then all replicas forget, and the gateways that asked are told of what is ours. Who is to be told is read in the
+/// transaction that remembers the word: one that could not be passed on is not remembered, and may come again as it is.
 async fn take(
     rooms: &Arc<Rooms>,
     trace: &Trace,
@@ -155,6 +156,10 @@ async fn take(
     if !first {
         return Err(bad("the same word came before"));
     }
+    let peers = match source == rooms.me.id {
+        true => asker::of(&mut tx, &claims.resource, change.subject.as_deref(), trace.at).await?,
+        false => BTreeSet::new(),
+    };
     let mut entry = trace
         .about(rooms, Kind::SnapshotLoad, None, terminal)
         .evidence(Evidence {
@@ -169,8 +174,11 @@ async fn take(
     entry = ledger::facts(entry, &[("part", "data")]);
     let committed = rooms.log.append(&entry).await?;
     tell(&mut tx, rooms, What::Change(change.clone())).await?;
-    tx.commit(()).await?;
+    let kept = tx.commit(()).await;
+    // A commit that failed may have been kept after all. To forget once more than is needed does no harm.
     rooms.lookups.changed(&change).await;
+    pass_on(rooms, claims, peers, trace.at);
+    kept?;
     Ok(committed)
 }
 
@@ -219,24 +227,14 @@ pub async fn heard(rooms: &Rooms, text: &str) {
 }
 
 /// Tells the gateways that asked, in the background.
-async fn pass_on(rooms: &Arc<Rooms>, claims: &Claims, now: UnixMillis) {
-    let pid = claims.subject.as_ref().and_then(|number| number.parse::<ResidentId>().ok());
-    let pid = pid.map(|resident| rooms.pseudonyms.resident(&resident).to_string());
-    let asked = async {
-        let mut tx = rooms.store.read().await?;
-        asker::of(&mut tx, &claims.resource, pid.as_deref(), now).await
-    };
-    let peers = asked.await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "who asked for data that changed is not known: nobody is told");
-        Default::default()
-    });
+fn pass_on(rooms: &Arc<Rooms>, claims: &Claims, peers: BTreeSet<String>, now: UnixMillis) {
     for peer in peers {
         let ours = Claims {
             iss: rooms.me.id.clone(),
             aud: peer.clone(),
             iat: now.seconds(),
             exp: now.seconds() + LIVES_S,
-            jti: format!("{}/{}", claims.iss, claims.jti),
+            jti: String::new(), // each try has its own
             resource: claims.resource.clone(),
             subject: claims.subject.clone(),
         };
@@ -254,7 +252,9 @@ async fn pass_on(rooms: &Arc<Rooms>, claims: &Claims, now: UnixMillis) {
 }
 
 async fn tell_peer(rooms: &Rooms, peer: &str, claims: &Claims) -> Result<(), Refusal> {
-    let token = word::sign(rooms, TYP, claims)?;
+    // A word whose answer was lost, or which is told anew because we could not keep it, is no replay.
+    let jti = random_id().map_err(|e| bad(e.to_string()))?;
+    let token = word::sign(rooms, TYP, &Claims { jti, ..claims.clone() })?;
     let api = rooms.directory.load().member(peer).map(|member| member.api.clone());
     let api = api.ok_or_else(|| bad(format!("no member {peer}")))?;
     let body = serde_json::json!({ "change": token }).to_string();
