@@ -91,11 +91,32 @@ async fn holds(
     held.map(drop).map_err(|refusal| as_ours(contract, refusal))
 }
 
-/// Asks once more in the transaction of an act that took its time.
+/// Asks once more in the transaction of an act that took its time: the contract as it is by now, and its mandate. Who came in
+/// opening hours is served, however long the registers took.
 ///
 /// # Errors
-/// `TB-PAR-0214` where the mandate was taken back meanwhile.
-pub async fn still(tx: &mut Tx, rooms: &Rooms, contract: &Contract, now: UnixMillis) -> Result<(), Refusal> {
+/// What [`partners::check`] says; `TB-PAR-0214` where the mandate was taken back meanwhile.
+pub async fn still(
+    tx: &mut Tx,
+    rooms: &Rooms,
+    (before, terminal): (&Contract, &Terminal),
+    (act, item): (Act, ItemTerms<'_>),
+    came: UnixMillis,
+) -> Result<(), Refusal> {
+    let now = UnixMillis::now();
+    let outlet = &before.outlet;
+    let contracts = rooms.contracts.load();
+    let contract = contracts.get(outlet).ok_or(PartnerError::UnknownTerminal)?;
+    if rooms.stopped.load().has_outlet(outlet) {
+        return Err(PartnerError::Suspended { outlet: outlet.clone() }.into());
+    }
+    // Where the terminal says that it is, it said with the request; what it may say is in the contract of now.
+    let own = contract.terminals.iter().find(|own| own.id == terminal.id).ok_or(PartnerError::UnknownTerminal)?;
+    let terminal = Terminal { told: terminal.told, ..own.clone() };
+    match partners::check(contract, &terminal, act, Some(item), contract.place_of(&terminal)?, now) {
+        Err(PartnerError::OutsideHours { .. }) if contract.hours.is_open(came) => {}
+        judged => drop(judged?),
+    }
     let still = mandates::still_given(tx, rooms, contract.mandate.as_str(), now).await;
     still.map_err(|refusal| as_ours(contract, refusal))
 }

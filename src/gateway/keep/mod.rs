@@ -27,7 +27,7 @@ use crate::exchange::outbox::{self, Outgoing};
 use crate::exchange::records::{self, NewCase};
 use crate::exchange::{Act, Case, ExchangeError, Paper};
 use crate::identity::delegation::Once;
-use crate::partners::{QuotaPlan, Taken};
+use crate::partners::{self, ItemTerms, QuotaPlan, Taken};
 use crate::store::{StoreError, Tx, counter};
 use crate::terms::{CaseNo, Digest, Refusal, Told, UnixMillis};
 
@@ -219,9 +219,13 @@ async fn transact(
     let now = known.trace.at;
     let ours = placed.member == rooms.me.id;
     let mut tx = rooms.store.begin().await?;
-    // Registers and issuers took their time since the papers were judged.
-    if let Terminal::Outlet { contract, .. } = &known.terminal {
-        super::entrusted::still(&mut tx, rooms, contract, now).await?;
+    // Registers and issuers took their time since contract and papers were judged.
+    if let Terminal::Outlet { contract, terminal } = &known.terminal {
+        let catalogue = rooms.catalogue.load_full();
+        let item = catalogue.item(dossier.item)?;
+        let terms = ItemTerms { code: item.code, presence: item.presence, outlet_kinds: &item.outlet_kinds };
+        let (act, whose) = ((partners::Act::Receive, terms), (&**contract, terminal));
+        super::entrusted::still(&mut tx, rooms, whose, act, now).await?;
     }
     if let Some(paper) = &known.paper {
         super::mandates::still_given(&mut tx, rooms, paper, now).await?;
