@@ -3,6 +3,8 @@
 
 #[path = "partners/alone.rs"]
 mod alone;
+#[path = "partners/at_length.rs"]
+mod at_length;
 #[path = "partners/entrusted.rs"]
 mod entrusted;
 mod federation;
@@ -133,6 +135,7 @@ async fn operators_and_partners() {
     one_call::a_thousand(&federation).await;
     withdrawn::in_mid_request(&federation).await;
     meanwhile::judged_again(&federation).await;
+    at_length::judged_again(&federation).await;
     quota::given_back(&federation).await;
 }
 

@@ -20,9 +20,9 @@ use crate::exchange::message::{Collector, Dossier, Stored};
 use crate::exchange::outbox::{self, Delivery};
 use crate::exchange::records::{self, EventRow, Record, Whose};
 use crate::exchange::vault::Reading;
-use crate::exchange::{Act, ExchangeError, Key, PaperRow};
+use crate::exchange::{Act, ExchangeError, Key, PaperRow, State};
 use crate::partners::Masking;
-use crate::policy::{Ask, CaseAct, CaseLink, Denial, Listing, Who};
+use crate::policy::{Ask, CaseAct, CaseLink, Denial, Listing, Permit, Who};
 use crate::store::Tx;
 use crate::terms::refusal::About;
 use crate::terms::words::words;
@@ -101,6 +101,50 @@ async fn whole(tx: &mut Tx, no: CaseNo, (record, key, dossier): (Record, Key, Do
     Ok(Seen { record, dossier, key, files, events, deliveries })
 }
 
+/// May they read it?
+fn may_read(rooms: &Rooms, viewer: &Viewer<'_>, record: &Record, dossier: &Dossier) -> Result<Permit, Refusal> {
+    let no = record.case.no;
+    let catalogue = rooms.catalogue.load();
+    let who = facts::who(rooms, viewer.person, viewer.terminal, true, true, viewer.trace.at);
+    let case = facts::case(record, dossier, catalogue.items.get(&dossier.item));
+    let ask = Ask::Step(Ask::step(CaseAct::Read, who, case));
+    rooms.policies.decide(&ask, viewer.trace.at).map_err(|denial| {
+        tracing::info!(case.no = %no, %denial, "reading refused");
+        match denial.step_up() {
+            // The rules say so of one's own case only.
+            Some(_) => door::step_up(rooms, viewer.person, &ask, denial.refusal()),
+            None => {
+                let refusal = Refusal::from(ExchangeError::NoCase).because(denial.refusal());
+                // Strangers lengthen no chain and fill nobody's view; of staff, who are known by name, the applicant sees
+                // who tried.
+                match viewer.person.kind {
+                    PersonKind::Citizen => refusal,
+                    _ => refusal.about(About {
+                        subject: record.subject.clone(),
+                        resource: CASE.to_owned(),
+                        purpose: None,
+                        item: Some(dossier.item),
+                        basis: ledger::basis(rooms, dossier.item).map(|basis| basis.to_string()),
+                    }),
+                }
+            }
+        }
+    })
+}
+
+/// Whether somebody who watches a case would be let in to read it now, as it stood at what they were told last: of its end they
+/// are told who may not read what has ended. No line: the reading is on record.
+///
+/// # Errors
+/// As of [`read`].
+pub async fn still(rooms: &Rooms, viewer: &Viewer<'_>, no: CaseNo, told: State) -> Result<(), Refusal> {
+    let mut tx = rooms.store.read().await?;
+    let (mut record, _, dossier) = opened(&mut tx, rooms, no).await?;
+    drop(tx);
+    record.case.state = told;
+    may_read(rooms, viewer, &record, &dossier).map(drop)
+}
+
 async fn shown(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, no: CaseNo, file: Option<&str>) -> Result<Seen, Refusal> {
     let mut tx = rooms.store.read().await?;
     let (record, key, dossier) = opened(&mut tx, rooms, no).await?;
@@ -111,34 +155,7 @@ async fn shown(rooms: &Arc<Rooms>, viewer: &Viewer<'_>, no: CaseNo, file: Option
             return Err(ExchangeError::NoCase.into());
         }
     }
-    let permit = {
-        let catalogue = rooms.catalogue.load();
-        let who = facts::who(rooms, viewer.person, viewer.terminal, true, true, viewer.trace.at);
-        let case = facts::case(&record, &dossier, catalogue.items.get(&dossier.item));
-        let ask = Ask::Step(Ask::step(CaseAct::Read, who, case));
-        rooms.policies.decide(&ask, viewer.trace.at).map_err(|denial| {
-            tracing::info!(case.no = %no, %denial, "reading refused");
-            match denial.step_up() {
-                // The rules say so of one's own case only.
-                Some(_) => door::step_up(rooms, viewer.person, &ask, denial.refusal()),
-                None => {
-                    let refusal = Refusal::from(ExchangeError::NoCase).because(denial.refusal());
-                    // Strangers lengthen no chain and fill nobody's view; of staff, who are known by name, the applicant sees
-                    // who tried.
-                    match viewer.person.kind {
-                        PersonKind::Citizen => refusal,
-                        _ => refusal.about(About {
-                            subject: record.subject.clone(),
-                            resource: CASE.to_owned(),
-                            purpose: None,
-                            item: Some(dossier.item),
-                            basis: ledger::basis(rooms, dossier.item).map(|basis| basis.to_string()),
-                        }),
-                    }
-                }
-            }
-        })?
-    };
+    let permit = may_read(rooms, viewer, &record, &dossier)?;
     let concern = Concern::of(&record).with(&dossier);
     viewer.trace.concerns(concern.clone());
     let seen = whole(&mut tx, no, (record, key, dossier)).await?;

@@ -96,7 +96,7 @@ impl Door<'_> {
                     let exchanged = self.exchanged_by(rooms, scheme, token, false).await.map_err(|(_, no)| no)?;
                     let people = errand::people(rooms, trace, &exchanged, terminal, act).await?;
                     let (caller, subject, errand) = people;
-                    let lasting = Lasting::of(&exchanged);
+                    let lasting = Lasting::of(&exchanged, act, self.now);
                     return Ok(People { caller: Some(caller), subject: Some(subject), errand: Some(errand), lasting });
                 }
                 let presented = self.presented(rooms, scheme, false)?;

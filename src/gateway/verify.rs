@@ -21,9 +21,9 @@ use crate::audit::entry::{Evidence, Purpose, Subject};
 use crate::audit::{Kind, Pseudonym};
 use crate::exchange::{ExchangeError, Kept, Key};
 use crate::licences::{self, NotUsable, Report, names};
-use crate::policy::{Ask, Denial, LicenceCheck, LicenceFacts};
+use crate::policy::{Ask, CaseLink, Denial, LicenceCheck, LicenceFacts, Permit};
 use crate::terms::refusal::About;
-use crate::terms::{Explain, Refusal, ResidentId, Told};
+use crate::terms::{Explain, ItemCode, LicenceId, Refusal, RegionCode, ResidentId, Told};
 
 /// Type of a paper that names none, or of a file that cannot be read, as the rules see it.
 const NO_TYPE: &str = "none";
@@ -47,6 +47,8 @@ pub struct Verifying<'a> {
     pub audience: Option<String>,
     /// The case it is verified for, which the person may read.
     pub case: Option<&'a Seen>,
+    /// How that case stands.
+    pub link: Option<CaseLink>,
 }
 
 /// What is known of a licence beside its file.
@@ -95,25 +97,8 @@ pub async fn ask(verifying: &Verifying<'_>, rooms: &Arc<Rooms>) -> Result<(Repor
     let (trust, report) =
         report.await.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "verification was cut off"))?;
     rooms.certificate_status.notice(&report, now);
-    let ask = asked(verifying, rooms, &report);
-    // It is the holder who can mend a level that is too low.
-    let holder = verifying.subject.unwrap_or(verifying.person);
+    let permit = permitted(verifying, rooms, &report)?;
     let of_item = verifying.case.and_then(|seen| ledger::basis(rooms, seen.dossier.item));
-    let denied = |denial: Denial| {
-        let refusal = door::step_up(rooms, holder, &ask, denial.refusal());
-        // Anybody can make a file that names somebody: strangers fill nobody's view with it.
-        match of_whom(rooms, &report).filter(|_| verifying.person.kind != PersonKind::Citizen) {
-            Some(subject) => refusal.about(About {
-                subject: subject.to_string(),
-                resource: FILE.to_owned(),
-                purpose: verifying.purpose.clone(),
-                item: verifying.case.map(|seen| seen.dossier.item),
-                basis: of_item.as_ref().map(|basis| basis.to_string()),
-            }),
-            None => refusal,
-        }
-    };
-    let permit = rooms.policies.decide(&ask, now).map_err(denied)?;
     let in_force = in_force(verifying, rooms, &report).await?;
     let (word, why) = in_force.words();
     let mut entry = verifying
@@ -148,6 +133,49 @@ pub async fn ask(verifying: &Verifying<'_>, rooms: &Arc<Rooms>) -> Result<(Repor
     Ok((report, in_force))
 }
 
+/// Whether the same would be shown now, and what of the register's answer: a verification may have taken its time.
+///
+/// # Errors
+/// As of [`ask`] before the register is asked.
+pub fn still(verifying: &Verifying<'_>, rooms: &Rooms, report: &Report, in_force: InForce) -> Result<InForce, Refusal> {
+    permitted(verifying, rooms, report)?;
+    if matches!(in_force, InForce::NotAsked(_)) {
+        return Ok(in_force);
+    }
+    let register = match register(verifying, rooms, report) {
+        Ok(register) => register,
+        Err(why) => return Ok(InForce::NotAsked(why)),
+    };
+    match lookup::still(&register.asking(verifying, rooms), rooms) {
+        Ok(()) => Ok(in_force),
+        Err(refusal) if refusal.told.status == 403 => Ok(InForce::NotAsked(refusal.told.code)),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// May they see what the file says?
+fn permitted(verifying: &Verifying<'_>, rooms: &Rooms, report: &Report) -> Result<Permit, Refusal> {
+    let ask = asked(verifying, rooms, report);
+    // It is the holder who can mend a level that is too low.
+    let holder = verifying.subject.unwrap_or(verifying.person);
+    let of_item = verifying.case.and_then(|seen| ledger::basis(rooms, seen.dossier.item));
+    let denied = |denial: Denial| {
+        let refusal = door::step_up(rooms, holder, &ask, denial.refusal());
+        // Anybody can make a file that names somebody: strangers fill nobody's view with it.
+        match of_whom(rooms, report).filter(|_| verifying.person.kind != PersonKind::Citizen) {
+            Some(subject) => refusal.about(About {
+                subject: subject.to_string(),
+                resource: FILE.to_owned(),
+                purpose: verifying.purpose.clone(),
+                item: verifying.case.map(|seen| seen.dossier.item),
+                basis: of_item.as_ref().map(|basis| basis.to_string()),
+            }),
+            None => refusal,
+        }
+    };
+    rooms.policies.decide(&ask, verifying.trace.at).map_err(denied)
+}
+
 /// The person whom the file names, covered by a seal or not: they see who looked, and which staff tried to.
 fn of_whom(rooms: &Rooms, report: &Report) -> Option<Pseudonym> {
     let code = report.data.data.iter().find(|datum| datum.name == names::HOLDER_CODE)?;
@@ -156,53 +184,69 @@ fn of_whom(rooms: &Rooms, report: &Report) -> Option<Pseudonym> {
 
 /// Asks the issuer's register, where a case of the licence's holder justifies it and the rules let it through.
 async fn in_force(verifying: &Verifying<'_>, rooms: &Arc<Rooms>, report: &Report) -> Result<InForce, Refusal> {
-    use InForce::NotAsked;
-    let data = &report.data;
-    let covered = |name| data.get(name).ok().map(|datum| datum.value.as_str());
-    if !report.passed() {
-        return Ok(NotAsked("NOT_PASSED"));
-    }
-    let Some(seen) = verifying.case else { return Ok(NotAsked("NO_CASE")) };
-    let Some((id, place)) = data.identifier().and_then(|id| id.place().map(|place| (id, place))) else {
-        return Ok(NotAsked("NO_IDENTIFIER"));
+    let register = match register(verifying, rooms, report) {
+        Ok(register) => register,
+        Err(why) => return Ok(InForce::NotAsked(why)),
     };
-    let catalogue = rooms.catalogue.load_full();
-    let Some(kind) = covered(names::TYPE_CODE).and_then(|code| catalogue.licence_types.by_type_code(code)) else {
-        return Ok(NotAsked("NO_TYPE"));
-    };
-    let Some(subject) = seen.dossier.applicant.resident() else { return Ok(NotAsked("NO_HOLDER")) };
-    if covered(names::HOLDER_CODE) != Some(subject.reveal()) {
-        return Ok(NotAsked("OTHER_HOLDER"));
-    }
-    let asking = Asking {
-        trace: verifying.trace,
-        actor: verifying.person,
-        terminal: verifying.terminal,
-        who: lookup::who(
-            rooms,
-            (verifying.person, verifying.terminal),
-            Some(seen.dossier.item),
-            verifying.subject.is_some(),
-            verifying.trace.at,
-        ),
-        subject: &subject,
-        resource: &kind.id,
-        licence: Some(&id),
-        item: Some(seen.dossier.item),
-        case: Some(seen.link()),
-        purpose: verifying.purpose.as_deref(),
-        agreed: None,
-        fields: None,
-        place,
-        requester: verifying.terminal.region().unwrap_or(rooms.me.region),
-    };
-    match said(&asking, rooms).await {
+    match said(&register.asking(verifying, rooms), rooms).await {
         Ok(Said::Status(status, _)) => Ok(InForce::Told(status)),
         Ok(Said::NotRegistered) => Ok(InForce::NotRegistered),
         Ok(Said::Unknown(why)) => Ok(InForce::Unknown(why)),
         // The file was allowed to be verified; that the register may not be asked for it is an answer, and on record.
-        Err(refusal) if refusal.told.status == 403 => Ok(NotAsked(refusal.told.code)),
+        Err(refusal) if refusal.told.status == 403 => Ok(InForce::NotAsked(refusal.told.code)),
         Err(refusal) => Err(refusal),
+    }
+}
+
+/// What the issuer's register would be asked, and for which item.
+struct Register {
+    id: LicenceId,
+    place: RegionCode,
+    /// The licence's type.
+    resource: String,
+    holder: ResidentId,
+    item: ItemCode,
+}
+
+/// Which register has the licence; else why none is asked.
+fn register(verifying: &Verifying<'_>, rooms: &Rooms, report: &Report) -> Result<Register, &'static str> {
+    let data = &report.data;
+    let covered = |name| data.get(name).ok().map(|datum| datum.value.as_str());
+    if !report.passed() {
+        return Err("NOT_PASSED");
+    }
+    let seen = verifying.case.ok_or("NO_CASE")?;
+    let (id, place) = data.identifier().and_then(|id| id.place().map(|place| (id, place))).ok_or("NO_IDENTIFIER")?;
+    let catalogue = rooms.catalogue.load();
+    let kind =
+        covered(names::TYPE_CODE).and_then(|code| catalogue.licence_types.by_type_code(code)).ok_or("NO_TYPE")?;
+    let holder = seen.dossier.applicant.resident().ok_or("NO_HOLDER")?;
+    if covered(names::HOLDER_CODE) != Some(holder.reveal()) {
+        return Err("OTHER_HOLDER");
+    }
+    Ok(Register { id, place, resource: kind.id.clone(), holder, item: seen.dossier.item })
+}
+
+impl Register {
+    fn asking<'a>(&'a self, verifying: &'a Verifying<'_>, rooms: &Rooms) -> Asking<'a> {
+        let (actor, terminal, now) = (verifying.person, verifying.terminal, verifying.trace.at);
+        let item = Some(self.item);
+        Asking {
+            trace: verifying.trace,
+            actor,
+            terminal,
+            who: lookup::who(rooms, (actor, terminal), item, verifying.subject.is_some(), now),
+            subject: &self.holder,
+            resource: &self.resource,
+            licence: Some(&self.id),
+            item,
+            case: verifying.link.clone(),
+            purpose: verifying.purpose.as_deref(),
+            agreed: None,
+            fields: None,
+            place: self.place,
+            requester: terminal.region().unwrap_or(rooms.me.region),
+        }
     }
 }
 
@@ -229,7 +273,7 @@ fn asked(verifying: &Verifying<'_>, rooms: &Rooms, report: &Report) -> Ask {
         who: facts::who(rooms, person, terminal, true, verifying.subject.is_some(), verifying.trace.at),
         licence: LicenceFacts { id: verifying.kept.digest.to_string(), licence_type: licence_type.to_owned(), holder },
         purpose: verifying.purpose.clone(),
-        case: verifying.case.map(Seen::link),
+        case: verifying.link.clone(),
         consent,
         consent_level: stands_there.filter(|_| consent).map(|holder| holder.level),
     })

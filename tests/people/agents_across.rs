@@ -15,6 +15,8 @@ const NUMBER: &str = "990101199202290010";
 const ASSERTION: &str = "tongban-assertion+jwt";
 const STANDING: &str = "tongban-standing+jwt";
 const WAIT: Duration = Duration::from_secs(60);
+/// A stream asks again whether it may go on at least this often.
+const LOOKS: Duration = Duration::from_secs(5);
 
 /// Lines of gateway B's log, oldest first.
 fn owners_lines(house: &House<'_>) -> Vec<Value> {
@@ -122,8 +124,27 @@ pub async fn registered_elsewhere(house: &House<'_>) {
         let answer = ask(&paper).await;
         assert_eq!(answer.json["code"], code, "{what}: {}", answer.text());
     }
-    let revoked = registrar.send("POST", &format!("/v1/papers/{id}/revoke"), &bearer(&person), None).await;
-    assert_eq!(revoked.status, 200, "{}", revoked.text());
+    // Who watches a case under it is told nothing more within a minute, though only B knows.
+    let closed = federation::peer::Closed::new(federation);
+    let open = file().await;
+    let path = format!("/v1/cases/{}/events", open.json["case"].as_str().unwrap_or_else(|| panic!("{}", open.text())));
+    let mut head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\naccept: text/event-stream\r\n", portal.authority);
+    for (name, value) in phone.headers(&portal, "GET", &path, &token) {
+        head += &format!("{name}: {value}\r\n");
+    }
+    let begun = Instant::now();
+    head += "connection: close\r\n\r\n";
+    let watched = portal.raw(&head);
+    let takes_back = async {
+        tokio::time::sleep(LOOKS).await;
+        let revoked = registrar.send("POST", &format!("/v1/papers/{id}/revoke"), &bearer(&person), None).await;
+        assert_eq!(revoked.status, 200, "{}", revoked.text());
+    };
+    let (watched, ()) = tokio::join!(tokio::time::timeout(WAIT + LOOKS, watched), takes_back);
+    drop(closed);
+    let watched = watched.expect("the stream ends within a minute of it");
+    assert_eq!(watched.status, 200, "{}", watched.text());
+    assert!(begun.elapsed() > 2 * LOOKS && watched.text().contains("still here"), "{}", watched.text());
     for answer in [file().await, ask(&paper).await] {
         assert_eq!(answer.json["code"], "TB-IDN-0104", "at once: {}", answer.text());
     }

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::input::{self, query, to_vault};
-use super::{Asked, masked, ok, person, read, still, viewer};
+use super::{Asked, again, masked, ok, person, read, viewer};
 use crate::catalogue::listed::CASE;
-use crate::exchange::records::{self, Record};
+use crate::exchange::records::Record;
 use crate::exchange::{ExchangeError, Key};
 use crate::gateway::consents::{self, Use};
 use crate::gateway::desk::{self, Seen};
@@ -20,7 +20,7 @@ use crate::gateway::lookup::{self, Asking};
 use crate::gateway::submit;
 use crate::gateway::verify::{self, InForce, Verifying};
 use crate::gateway::who::{NO_SUBJECT, Person, PersonKind, Terminal, WRONG_KIND};
-use crate::gateway::{about_me, act, contacts, duty, enrol, entrusted, intake, streaming, windows};
+use crate::gateway::{about_me, act, contacts, enrol, entrusted, intake, streaming, windows};
 use crate::http::problem::json_response;
 use crate::http::{CONTENT, NOT_FOUND};
 use crate::licences;
@@ -206,8 +206,12 @@ pub async fn verify(asked: &Asked, request: Request<Body>) -> Result<Response<Bo
         nonce: query(asked, "nonce"),
         audience: query(asked, "audience"),
         case: seen.as_ref(),
+        link: seen.as_ref().map(Seen::link),
     };
-    let report = verify::ask(&verifying, &asked.rooms).await;
+    let report = match verify::ask(&verifying, &asked.rooms).await {
+        Ok((report, in_force)) => still_shown(asked, &verifying, &report, in_force).await.map(|now| (report, now)),
+        no => no,
+    };
     if let Err(error) = asked.rooms.vault.forget(&kept.id) {
         tracing::warn!(%error, "a verified file could not be removed");
     }
@@ -225,6 +229,28 @@ pub async fn verify(asked: &Asked, request: Request<Body>) -> Result<Response<Bo
     told["status"] =
         json!({ "word": word, "zh": name(Lang::Zh), "en": name(Lang::En), "why": why, "sentence": sentence });
     Ok(ok(&masked(asked, told, &names)))
+}
+
+/// Whether the report would be shown now, and what of the register's answer: signatures and a register take their time.
+async fn still_shown(
+    asked: &Asked,
+    before: &Verifying<'_>,
+    report: &licences::Report,
+    in_force: InForce,
+) -> Result<InForce, Refusal> {
+    let still = again::still(asked, partners::Act::CheckIdentity).await?;
+    let now = Verifying {
+        trace: &still.trace,
+        person: &still.actor,
+        terminal: &still.terminal,
+        link: again::case(asked, before.link.as_ref()).await?,
+        key: before.key.clone(),
+        purpose: before.purpose.clone(),
+        nonce: None,
+        audience: None,
+        ..*before
+    };
+    verify::still(&now, &asked.rooms, report, in_force)
 }
 
 #[derive(Deserialize)]
@@ -360,32 +386,13 @@ pub async fn look_up(asked: &Asked, request: Request<Body>) -> Result<Response<B
 /// Whether the lookup would be let through now: by the terminal's certificate, the outlet's contract and mandate, the tokens, the
 /// post, the state of the case, and the rules.
 async fn still_permitted(asked: &Asked, before: &Asking<'_>) -> Result<(), Refusal> {
-    let now = UnixMillis::now();
-    let terminal = still(asked, partners::Act::CheckIdentity, now).await?;
-    let trace = asked.trace.later(now);
-    let mut actor = before.actor.clone();
-    let duty = duty::of(&asked.rooms, &actor.subject, now).await?;
-    if asked.errand.is_some() {
-        duty.still_acting()?;
-    }
-    actor.post = duty.as_rules();
-    let who = lookup::who(&asked.rooms, (&actor, &terminal), before.item, asked.subject.is_some(), now);
-    let mut case = before.case.clone();
-    if let Some(case) = &mut case {
-        let mut tx = asked.rooms.store.read().await?;
-        let record = records::load(&mut tx, case.no).await?.ok_or(ExchangeError::NoCase)?;
-        case.open = record.case.state.is_undecided();
-    }
-    let again = Asking {
-        trace: &trace,
-        actor: &actor,
-        terminal: &terminal,
-        who,
-        case,
-        fields: before.fields.clone(),
-        ..*before
-    };
-    lookup::still(&again, &asked.rooms)
+    let still = again::still(asked, partners::Act::CheckIdentity).await?;
+    let (actor, terminal) = (&still.actor, &still.terminal);
+    let who = lookup::who(&asked.rooms, (actor, terminal), before.item, asked.subject.is_some(), still.trace.at);
+    let case = again::case(asked, before.case.as_ref()).await?;
+    let fields = before.fields.clone();
+    let now = Asking { trace: &still.trace, actor, terminal, who, case, fields, ..*before };
+    lookup::still(&now, &asked.rooms)
 }
 
 pub async fn window_act(asked: &Asked, no: CaseNo, request: Request<Body>) -> Result<Response<Body>, Refusal> {

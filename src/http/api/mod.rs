@@ -1,5 +1,6 @@
 //! The gateway's API, version 1: from a request to the gateway's questions, and back.
 
+pub(super) mod again;
 mod cases;
 pub mod input;
 mod items;
@@ -266,26 +267,6 @@ async fn outlet_may(asked: &Asked, call: Call) -> Result<(), Refusal> {
     };
     let _yes = entrusted::may(&asked.rooms, &asked.trace, (contract, terminal), act, None).await?;
     Ok(())
-}
-
-/// Whether they would still be let in for this act: a contract may have ended, a certificate, a mandate or a token been revoked
-/// since the request came. Gives the terminal as it is known now.
-///
-/// # Errors
-/// As for a request that comes now.
-pub(super) async fn still(asked: &Asked, act: partners::Act, now: UnixMillis) -> Result<Terminal, Refusal> {
-    let mut terminal = Terminal::recognise(&asked.rooms, &asked.client, now)?;
-    match (&asked.terminal, &mut terminal) {
-        (Terminal::Outlet { terminal: before, .. }, Terminal::Outlet { contract, terminal }) => {
-            terminal.told = before.told;
-            let trace = asked.trace.later(now);
-            let _yes = entrusted::may(&asked.rooms, &trace, (contract, terminal), act, None).await?;
-        }
-        (Terminal::Unknown, _) | (_, Terminal::Window(_) | Terminal::System(_) | Terminal::Peer(_)) => {}
-        _ => return Err(Refusal::new(&NO_TERMINAL, "the certificate is not known any more")),
-    }
-    asked.lasting.still(&asked.rooms, now).await?;
-    Ok(terminal)
 }
 
 async fn dispatch(
