@@ -17,7 +17,6 @@ mod vectors;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use indicatif::ProgressBar;
@@ -29,7 +28,7 @@ use crate::licences::{Finding, Indication, Report, SubIndication, unreadable, ve
 use files::{Found, Item};
 use judge::Judge;
 pub use options::{BasisArg, BindingArg, ContainerArg, CoverageArg, RevocationArg, VerifyArgs};
-use printer::Printer;
+use printer::{Printer, Turns};
 
 /// Runs the command.
 pub fn run(args: VerifyArgs) -> ExitCode {
@@ -61,7 +60,7 @@ fn examine_all(files: &[Item], judge: &Judge, json: bool, with_folder: bool) -> 
     let bar = if with_folder { bar(files.len() as u64, "份 files") } else { ProgressBar::hidden() };
     let next = AtomicUsize::new(0);
     let way = Way::of(|name| std::env::var(name).ok()).filter(|_| !json && io::stdout().is_terminal());
-    let printer = Mutex::new(Printer::new(json, way));
+    let turns = Turns::new(Printer::new(io::stdout(), json, way));
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(files.len().max(1));
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -69,19 +68,16 @@ fn examine_all(files: &[Item], judge: &Judge, json: bool, with_folder: bool) -> 
                 loop {
                     let n = next.fetch_add(1, Ordering::Relaxed);
                     let Some(item) = files.get(n) else { break };
+                    let Some(turn) = turns.start(n) else { break };
                     let report = examine(item, judge);
                     bar.inc(1);
-                    let mut printer = printer.lock().unwrap_or_else(|e| e.into_inner());
-                    bar.suspend(|| printer.take(n, &report));
-                    if printer.broken {
-                        break; // nobody reads any more
-                    }
+                    turn.take(&report, |print| bar.suspend(print));
                 }
             });
         }
     });
     bar.finish_and_clear();
-    let printer = printer.into_inner().unwrap_or_else(|e| e.into_inner());
+    let printer = turns.end();
     // Where nobody read to the end, some were not examined.
     if printer.broken && printer.worst == Some(Indication::TotalPassed) { None } else { printer.worst }
 }
