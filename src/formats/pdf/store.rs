@@ -4,10 +4,12 @@
 //!  catalog ─▶ DSS ─┬─ Certs, CRLs, OCSPs ─▶ streams of DER
 //!                  └─ VRI ─▶ by signature: Cert, CRL, OCSP ─▶ mostly the same streams once more
 //! ```
-//! No signature covers it, and none of it is trusted: whoever uses it verifies each part. What is broken in it is left out.
+//! No signature covers it, and none of it is trusted: whoever uses it verifies each part. What is broken in it is left out;
+//! what is too much is left out and told.
 
 use std::collections::HashSet;
 
+use super::PdfError;
 use super::document::Document;
 use super::lex::{Dictionary, Object};
 use super::table::Entry;
@@ -23,6 +25,8 @@ pub struct Store {
     pub certificates: Vec<Vec<u8>>,
     pub crls: Vec<Vec<u8>>,
     pub ocsp: Vec<Vec<u8>>,
+    /// Streams that were not read, since they are too large or too many.
+    pub left_out: usize,
 }
 
 impl Store {
@@ -35,6 +39,8 @@ impl Store {
 struct Room {
     seen: HashSet<u32>,
     octets: u64,
+    /// Streams that it did not do for.
+    left_out: HashSet<u32>,
 }
 
 impl<S: Source> Document<S> {
@@ -48,19 +54,24 @@ impl<S: Source> Document<S> {
         let Ok((_, catalog)) = self.catalog(u64::MAX) else { return store };
         let Some(Ok(dss)) = catalog.get(&b"DSS"[..]).map(|dss| self.resolve(dss, u64::MAX)) else { return store };
         let Some(dss) = dss.dictionary() else { return store };
-        let mut room = Room { seen: HashSet::new(), octets: OCTETS };
+        let mut room = Room { seen: HashSet::new(), octets: OCTETS, left_out: HashSet::new() };
         self.streams(dss, b"Certs", &mut room, &mut store.certificates);
         self.streams(dss, b"CRLs", &mut room, &mut store.crls);
         self.streams(dss, b"OCSPs", &mut room, &mut store.ocsp);
-        let Some(Ok(entries)) = dss.get(&b"VRI"[..]).map(|vri| self.resolve(vri, u64::MAX)) else { return store };
+        self.by_signature(dss, &mut room, &mut store);
+        store.left_out = room.left_out.len();
+        store
+    }
+
+    fn by_signature(&self, dss: &Dictionary, room: &mut Room, store: &mut Store) {
+        let Some(Ok(entries)) = dss.get(&b"VRI"[..]).map(|vri| self.resolve(vri, u64::MAX)) else { return };
         for entry in entries.dictionary().into_iter().flat_map(Dictionary::values).take(STREAMS) {
             let Ok(entry) = self.resolve(entry, u64::MAX) else { continue };
             let Some(entry) = entry.dictionary() else { continue };
-            self.streams(entry, b"Cert", &mut room, &mut store.certificates);
-            self.streams(entry, b"CRL", &mut room, &mut store.crls);
-            self.streams(entry, b"OCSP", &mut room, &mut store.ocsp);
+            self.streams(entry, b"Cert", room, &mut store.certificates);
+            self.streams(entry, b"CRL", room, &mut store.crls);
+            self.streams(entry, b"OCSP", room, &mut store.ocsp);
         }
-        store
     }
 
     fn streams(&self, parent: &Dictionary, key: &[u8], room: &mut Room, out: &mut Vec<Vec<u8>>) {
@@ -69,14 +80,22 @@ impl<S: Source> Document<S> {
         for one in list.array().unwrap_or_default() {
             // Streams are always indirect, and each is read once.
             let Object::Reference(number, _) = one else { continue };
-            if room.seen.len() >= STREAMS || !room.seen.insert(*number) {
+            if room.seen.contains(number) {
                 continue;
             }
             let Some(Entry::At(at)) = self.entry(*number, u64::MAX) else { continue };
-            let Ok((found, _, octets)) = self.stream_at(at, room.octets) else { continue };
-            if found == *number {
-                room.octets -= octets.len() as u64;
-                out.push(octets);
+            if room.seen.len() >= STREAMS {
+                room.left_out.insert(*number);
+                continue;
+            }
+            room.seen.insert(*number);
+            match self.stream_at(at, room.octets) {
+                Ok((found, _, octets)) if found == *number => {
+                    room.octets -= octets.len() as u64;
+                    out.push(octets);
+                }
+                Err(PdfError::TooBig(_)) => _ = room.left_out.insert(*number),
+                _ => {}
             }
         }
     }

@@ -43,7 +43,13 @@ pub(super) fn examine<S: Source>(source: &S, profile: &Profile, report: &mut Rep
     if !signatures.iter().any(|s| s.kind == Kind::Signature) {
         report.findings.push(Finding::doubt(3, "NOT_SIGNED", SignedDataNotFound, ""));
     }
-    let stored = with_store(profile, document.security_store());
+    let store = document.security_store();
+    if store.left_out > 0 {
+        // A list of revocation might be among them: whoever reads the verdict must know that it was not asked.
+        let detail = format!("{} streams, too large or too many", store.left_out);
+        report.findings.push(Finding::note(18, "PDF_STORE_LEFT_OUT", detail));
+    }
+    let stored = with_store(profile, store);
     let profile = stored.as_ref().unwrap_or(profile);
     // What stamps of the document prove, they prove for all signatures and stamps before them: the last is asked first.
     let mut proven: Vec<(u64, UnixMillis)> = Vec::new();
