@@ -65,7 +65,7 @@ impl Explain for SuiteError {
             Self::Weak(_) => &WEAK,
             Self::UnknownAlgorithm(_) | Self::Key => &UNSUPPORTED,
             Self::Signature | Self::Encoding => &BROKEN,
-            Self::Signing(_) => &OWN_KEY,
+            Self::PublicKeyMissing | Self::Signing(_) => &OWN_KEY,
         }
     }
 }

@@ -55,6 +55,12 @@ pub enum SuiteError {
     Weak(String),
     #[error("the key does not fit the algorithm, or is not a key")]
     Key,
+    /// What Java's own tools write, and OpenSSL keeps so unless it is told how points shall be written.
+    #[error(
+        "the P-256 key stands without its public key; write it anew with: \
+         openssl ec -in KEY -conv_form uncompressed | openssl pkcs8 -topk8 -out NEW (-nocrypt for one without a password)"
+    )]
+    PublicKeyMissing,
     #[error("the signature does not verify")]
     Signature,
     #[error("the signature is not encoded as it must be")]

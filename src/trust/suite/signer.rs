@@ -60,7 +60,11 @@ impl SigningKey {
                 return Sm2Key::from_scalar(&number[..]).map(Self::Sm2);
             }
             let scheme = &rs::ECDSA_P256_SHA256_ASN1_SIGNING;
-            let point = point.filter(|_| curve.is(P256)).ok_or(SuiteError::Key)?;
+            if !curve.is(P256) {
+                return Err(SuiteError::Key);
+            }
+            // ring makes no public key from a private one, and compares it with the one that is there.
+            let point = point.ok_or(SuiteError::PublicKeyMissing)?;
             let key = rs::EcdsaKeyPair::from_private_key_and_public_key(scheme, &number[..], point, &random);
             return key.map(Self::P256).map_err(|_| SuiteError::Key);
         }
@@ -260,6 +264,35 @@ mod tests {
             let last = signature.len() - 1;
             signature[last] ^= 1;
             assert!(public.verify(algorithm, b"message", &signature).is_err());
+        }
+    }
+
+    #[test]
+    fn a_key_without_its_public_key_is_told_how_to_get_one() {
+        use SignatureAlgorithm::{EcdsaP256Sha256, Sm2Sm3};
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        for (algorithm, curve, opens) in [(EcdsaP256Sha256, P256, false), (Sm2Sm3, SM2, true)] {
+            let der = SigningKey::generate(algorithm).unwrap();
+            let whole = SigningKey::from_pkcs8(&der).unwrap();
+            let number = ec_private(&der).unwrap().unwrap().number;
+            let inner = write::sequence(&[write::small(1), write::octet_string(number)]);
+            let identifier = write::sequence(&[write::oid(EC), write::oid(curve)]);
+            let short = write::sequence(&[write::small(0), identifier, write::octet_string(&inner)]);
+            std::fs::write(at("short"), pem::encode("PRIVATE KEY", &short)).unwrap();
+            match load_key(at("short").as_ref()) {
+                Ok(key) => assert!(opens && key.public_key() == whole.public_key(), "{algorithm:?}"),
+                Err(told) => assert!(!opens && told.contains("openssl ec -in KEY -conv_form uncompressed"), "{told}"),
+            }
+            // What the sentence says is done.
+            let script = "openssl ec -in \"$0\" -conv_form uncompressed | openssl pkcs8 -topk8 -nocrypt -out \"$1\"";
+            let line = ["-c", script, &at("short"), &at("new")];
+            let done = std::process::Command::new("sh").args(line).output().unwrap();
+            if !done.status.success() && String::from_utf8_lossy(&done.stderr).contains("not found") {
+                println!("openssl is not installed: nobody writes the key anew");
+                return;
+            }
+            assert_eq!(load_key(at("new").as_ref()).unwrap().public_key(), whole.public_key(), "{algorithm:?}");
         }
     }
 
