@@ -75,9 +75,9 @@ pub(super) fn applied(
         SignTime::Unreadable => None,
     };
     let within = Some((seal.valid_from, seal.valid_to));
-    // What was stamped is the value as it was made, before an encoder cut zeros from it.
-    let value = signature.signature.signature();
-    let times = when::times(profile, verdict, claimed, within, signature.time_stamp.as_slice(), &value);
+    let stamped = signature.signature.stamped();
+    let stamped: Vec<_> = stamped.iter().map(Vec::as_slice).collect();
+    let times = when::times(profile, verdict, claimed, within, signature.time_stamp.as_slice(), &stamped);
     let by = [&signature.algorithm, &seal.algorithm]
         .map(|oid| suite::algorithm(oid).ok().and_then(SignatureAlgorithm::own_digest));
     // The digest of Signature.xml is SM3 in every version.

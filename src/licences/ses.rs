@@ -111,6 +111,14 @@ impl Bits<'_> {
             _ => self.padded(64),
         }
     }
+
+    /// What a time-stamp over this signature may be over: the value as it was made, or what an encoder left of it that cuts zero
+    /// octets from its end. Zeros tell nothing that could be changed: all of them stand for the one signature.
+    pub fn stamped(&self) -> Vec<Vec<u8>> {
+        let whole = self.signature();
+        let zeros = whole.iter().rev().take(2).take_while(|octet| **octet == 0).count();
+        (0..=zeros).map(|cut| whole[..whole.len() - cut].to_vec()).collect()
+    }
 }
 
 /// An electronic seal (`SESeal`).

@@ -278,7 +278,7 @@ pub(super) fn conclude(
         }
     }
     let claimed = claimed.or(verdict.claimed_at.map(|at| Written { at, local: true }));
-    let times = when::times(profile, verdict, claimed, None, &tokens, &signer.signature);
+    let times = when::times(profile, verdict, claimed, None, &tokens, &[&signer.signature]);
     strength::digests(profile, &signer.digests(), &times, verdict);
     // A signer is named even if the signature does not hold: all findings are told.
     let Some(cert) = data.certificate_of(signer) else { return };

@@ -11,7 +11,7 @@ use super::verdict::{Finding, SubIndication::*};
 use crate::formats::der::Reader;
 use crate::terms::UnixMillis;
 use crate::trust::suite::DigestAlgorithm;
-use crate::trust::timestamp::Token;
+use crate::trust::timestamp::{TimeStampError, Token};
 
 /// Producers write Beijing time with a `Z`: intervals are wider by this at both ends, and the report says when it counted.
 const ZONE_SLACK_S: i64 = 8 * 3_600;
@@ -27,14 +27,14 @@ pub(super) struct Times {
 
 /// Step 14, and what step 20 makes of a time-stamp.
 ///
-/// `seal` is the seal's own period, `tokens` are time-stamps over `signature_value`.
+/// `seal` is the seal's own period, `tokens` are time-stamps over the signature, in any of the `spellings` of its value.
 pub(super) fn times(
     profile: &Profile,
     verdict: &mut SignatureVerdict,
     claimed: Option<Written>,
     seal: Option<(UnixMillis, UnixMillis)>,
     tokens: &[&[u8]],
-    signature_value: &[u8],
+    spellings: &[&[u8]],
 ) -> Times {
     match claimed {
         None if seal.is_some() || profile.time_basis == TimeBasis::Claimed => {
@@ -66,7 +66,17 @@ pub(super) fn times(
     verdict.claimed_at = claimed.or(verdict.claimed_at);
     let mut proven = Vec::new();
     for token in tokens {
-        match time_stamp(profile, token, &|by| Ok(by.of(signature_value)), verdict) {
+        // Over another spelling it is over something else; whatever else is wrong is wrong with all of them.
+        let other =
+            |found: &Result<_, Finding>| found.as_ref().is_err_and(|f| f.code == TimeStampError::Imprint.code());
+        let mut found = Err(Finding::note(20, TimeStampError::Imprint.code(), TimeStampError::Imprint.to_string()));
+        for value in spellings {
+            found = time_stamp(profile, token, &|by| Ok(by.of(value)), verdict);
+            if !other(&found) {
+                break;
+            }
+        }
+        match found {
             Ok(at) => proven.push(at),
             // A bad token proves nothing; the signature is judged without it.
             Err(finding) => verdict.findings.push(finding),

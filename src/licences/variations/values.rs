@@ -2,10 +2,13 @@
 
 use base64::Engine as _;
 
-use super::kit::{Draft, Recast, World, at, resigned};
+use super::kit::{Draft, Recast, World, at, party, resigned};
 use super::{check, generalized, opaque};
 use crate::formats::ber;
 use crate::formats::der::{Reader, tag, write};
+use crate::licences::pdf::tests::token;
+use crate::licences::verify_with;
+use crate::trust::issue::Use;
 use crate::trust::suite::{DigestAlgorithm, Signer as _};
 
 #[test]
@@ -211,6 +214,42 @@ fn zero_cut(world: &World, draft: &mut Draft) {
         draft.part("esID", write::ia5(&number.to_string()));
     }
     draft.count_zero_bits = true;
+}
+
+/// One signature in 256 ends in a zero octet, and its stamp is over the value as it was made or over what an encoder left of it.
+#[test]
+fn stamps_over_a_value_that_ends_in_a_zero() {
+    let (world, tsa) = (World::new(), party("时间戳", Use::TimeStamping));
+    let mut profile = world.profile();
+    profile.anchors.tsas = vec![tsa.cert.clone()];
+    for raw_signatures in [false, true] {
+        let draft = Draft { raw_signatures, ..Draft::default() };
+        let xml = b"<Signature/>".to_vec();
+        let seal = draft.seal(&world);
+        let mut made = (0..20_000).map(|n| draft.value(&world, &seal, &xml, &format!("/{n}.xml")));
+        let der = made.find(|der| der.ends_with(&[0])).unwrap();
+        let mut parts = Reader::new(&der).sequence().unwrap();
+        let signed = [(); 3].map(|()| parts.element().unwrap().full);
+        let whole = parts.bit_string().unwrap().0;
+        let cut = &whole[..whole.len() - 1];
+        let less = &cut[..cut.iter().rposition(|octet| *octet != 0).unwrap()];
+        for (name, kept, stamped, want) in [
+            ("whole, stamped whole", whole, whole, None),
+            ("whole, stamped as cut", whole, cut, None),
+            ("cut, stamped whole", cut, whole, None),
+            ("cut, stamped as cut", cut, cut, None),
+            ("stamped without more than zeros", whole, less, Some("TIMESTAMP_IMPRINT")),
+            ("stamped with one zero more", whole, &[whole, &[0]].concat(), Some("TIMESTAMP_IMPRINT")),
+            ("something else stamped", cut, b"else", Some("TIMESTAMP_IMPRINT")),
+        ] {
+            let stamp = write::explicit(0, &write::bit_string(&token(&tsa, stamped)));
+            let value = write::sequence(&[&signed[..], &[&write::bit_string(kept), &stamp]].concat());
+            let report = verify_with("f", &value, Some(&xml), &profile);
+            let verdict = &report.signatures[0];
+            let told = verdict.findings.iter().map(|f| f.code).find(|code| code.starts_with("TIMESTAMP_"));
+            assert_eq!((told, verdict.proven_at.is_some()), (want, want.is_none()), "{name}: {}", report.to_text());
+        }
+    }
 }
 
 fn padded(der: &[u8]) -> Vec<u8> {

@@ -157,7 +157,7 @@ impl SignatureAlgorithm {
 mod tests {
     use super::*;
 
-    /// Certificates and lists whose signature ends in a zero octet, with and without it.
+    /// Certificates, lists and answers whose signature ends in a zero octet, with and without it.
     #[test]
     fn what_was_signed_holds_without_the_zero_at_its_end() {
         use crate::formats::der::{Reader, write};
@@ -165,6 +165,7 @@ mod tests {
         use crate::trust::certificate::Certificate;
         use crate::trust::crl::Crl;
         use crate::trust::issue::{self, Issuer, Subject, Use};
+        use crate::trust::ocsp;
 
         let (from, to) = (UnixMillis(0), UnixMillis(4_000_000_000_000));
         let cut = |der: &[u8]| -> Option<Vec<u8>> {
@@ -185,6 +186,20 @@ mod tests {
             assert_eq!((root.signed_by(&root), short.signed_by(&root)), (Ok(()), Ok(())), "{algorithm:?}");
             let list = (0..20_000).find_map(|n| cut(&issue::crl(&Issuer::of(&key, &root), &[], n, from, to).unwrap()));
             assert_eq!(Crl::parse(&list.unwrap()).unwrap().is_by(&root), Ok(true), "{algorithm:?}");
+            // An answer stands in two shells: the signature is in the inner one.
+            let answer = (1..20_000).find_map(|n| {
+                let until = from.plus_seconds(n);
+                let der = ocsp::respond((&key, &root), root.serial(), &ocsp::Answer::Good, from, until).unwrap();
+                let mut shell = Reader::new(&der).sequence().unwrap();
+                let status = shell.element().unwrap().full;
+                let mut inner = shell.element().unwrap().inside().sequence().unwrap();
+                let (kind, basic) = (inner.element().unwrap().full, inner.octet_string().unwrap());
+                let inner = write::sequence(&[kind, &write::octet_string(&cut(basic)?)]);
+                Some(write::sequence(&[status, &write::explicit(0, &inner)]))
+            });
+            let answer = ocsp::Response::parse(&answer.unwrap()).unwrap();
+            let about = answer.about(&root, &root, from).map(|(single, by)| (single.answer.clone(), by));
+            assert_eq!(about, Some((ocsp::Answer::Good, ocsp::By::Issuer)), "{algorithm:?}");
         }
     }
 
