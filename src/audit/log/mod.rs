@@ -15,6 +15,7 @@
 
 pub mod base;
 mod chain;
+mod crowd;
 pub mod disk;
 pub mod faulty;
 mod hold;

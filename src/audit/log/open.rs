@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{mpsc, watch};
 
+use super::crowd::Crowd;
 use super::disk::{Disk, RealDisk, replace};
 use super::hold::lock;
 use super::levels::{Levels, MAX_LEVELS};
@@ -162,6 +163,7 @@ impl Log {
             preallocate: options.preallocate.max(4096),
             written,
             buffer: Vec::new(),
+            crowd: Crowd::default(),
         };
         let publisher = Arc::new(Publisher {
             shared: shared.clone(),

@@ -12,10 +12,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::chain::{Before, CaseChain};
+use super::crowd::Crowd;
 use super::disk::{Disk, DiskFile, is_full};
 use super::levels::MAX_LEVELS;
 use super::segment::{self, Chain, Footer, RECORD_HEAD, SEGMENT_ENTRIES};
@@ -119,6 +121,7 @@ pub(super) struct Writer {
     /// Hashes in each level file.
     pub written: [u64; MAX_LEVELS],
     pub buffer: Vec<u8>,
+    pub crowd: Crowd,
 }
 
 impl Writer {
@@ -126,6 +129,14 @@ impl Writer {
         let mut waiting = Vec::with_capacity(MAX_BATCH_ENTRIES);
         let mut closers = Vec::new();
         while closers.is_empty() && queue.blocking_recv_many(&mut waiting, MAX_BATCH_ENTRIES) > 0 {
+            if let Some(moment) = self.crowd.moment(waiting.len()) {
+                std::thread::sleep(moment);
+                while waiting.len() < MAX_BATCH_ENTRIES
+                    && let Ok(job) = queue.try_recv()
+                {
+                    waiting.push(job);
+                }
+            }
             let mut jobs = Vec::with_capacity(waiting.len());
             for job in waiting.drain(..) {
                 match job {
@@ -257,7 +268,9 @@ impl Writer {
         .encode();
         buffer.extend_from_slice(&footer);
         next.last_footer = Digest::of(&footer);
+        let begun = Instant::now();
         let outcome = self.commit(&buffer, &hashes);
+        self.crowd = Crowd { entries: replies.len(), took: begun.elapsed() };
         let len = buffer.len() as u64;
         self.buffer = buffer;
         match outcome {
