@@ -80,6 +80,25 @@ fn signed_data_of_all_suites() {
 }
 
 #[test]
+fn signed_data_as_text() {
+    use Indication::*;
+    let signer = party_of(key(SignatureAlgorithm::EcdsaP256Sha256), "签名人", Use::Signer);
+    let der = signed(&signer, TEXT, Spelling::International);
+    let block = crate::trust::pem::encode("PKCS7", &der);
+    let far = "x".repeat(2_000);
+    for (name, text, want) in [
+        ("plain", block.clone(), (Format::Cms, TotalPassed, None)),
+        ("a byte order mark", format!("\u{feff}{block}"), (Format::Cms, TotalPassed, None)),
+        ("explained", format!("签名如下：\r\n\r\n{block}\r\nend"), (Format::Cms, TotalPassed, None)),
+        ("twice", block.repeat(2), (Format::Unknown, TotalFailed, Some("SIGNED_VALUE_PEM"))),
+        ("cut off", block[..block.len() - 9].into(), (Format::Unknown, TotalFailed, Some("SIGNED_VALUE_PEM"))),
+        ("far down", format!("{far}\n{block}"), (Format::Unknown, TotalFailed, Some("ZIP_NO_EOCD"))),
+    ] {
+        assert_eq!(code(text.as_bytes(), Some(TEXT), &profile(&signer)), want, "{name}");
+    }
+}
+
+#[test]
 fn seals_and_signed_values_by_themselves() {
     use Indication::*;
     let world = World::new();

@@ -28,7 +28,7 @@ pub(super) fn examine<S: Source>(
     report: &mut Report,
 ) -> Result<(), Finding> {
     let octets = whole(source, ofd::BLOB_MAX).map_err(|e| Finding::format(1, "FILE_UNREADABLE", e.to_string()))?;
-    let der = if octets.first() == Some(&b'-') { armoured(&octets)? } else { octets };
+    let der = if octets.first() == Some(&0x30) { octets } else { armoured(&octets)? };
     let size = content.map(|c| c.size().map_err(|e| Finding::format(1, "CONTENT_UNREADABLE", e.to_string())));
     let known = Known::default();
     let named = match (content, size.transpose()?) {

@@ -19,7 +19,7 @@ use super::verdict::{Finding, SubIndication::*};
 use super::verify::in_pieces;
 use super::when;
 use crate::formats::zip::{Archive, Entry, Source, ZipError};
-use crate::trust::cms::{CmsError, Content, SignedData, SignerInfo, Verified};
+use crate::trust::cms::{Along, CmsError, Content, SignedData, SignerInfo, Verified};
 use crate::trust::suite::{DigestAlgorithm, Hasher, SuiteError};
 
 /// What an error means: step and outcome.
@@ -282,7 +282,15 @@ pub(super) fn conclude(
     strength::digests(profile, &signer.digests(), &times, verdict);
     // A signer is named even if the signature does not hold: all findings are told.
     let Some(cert) = data.certificate_of(signer) else { return };
-    trusted::judge(profile, Role::Signer, cert, (&data.along(signer)).into(), &times, verdict);
+    let along = data.along(signer);
+    verdict.findings.extend(left_out(&along));
+    trusted::judge(profile, Role::Signer, cert, (&along).into(), &times, verdict);
+}
+
+/// A list of revocation might be among what was not read: whoever reads the verdict must know that it was not asked.
+pub(super) fn left_out(along: &Along) -> Option<Finding> {
+    let detail = || format!("{} certificates, lists and answers, too many", along.left_out);
+    (along.left_out > 0).then(|| Finding::note(18, "CMS_ALONG_LEFT_OUT", detail()))
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use super::verdict::{Finding, Indication, SubIndication};
 use super::{asic, data, examine, limits, loose, package, pdf, sdjwt};
 use crate::formats::zip::{Archive, Source, ZipError};
 use crate::terms::Digest;
+use crate::trust::pem;
 
 /// Examines one file. Never fails: what cannot be read is a finding.
 ///
@@ -87,14 +88,14 @@ fn by_format<S: Source>(
         return sdjwt::examine(&source, profile, report);
     }
     let archive = match Archive::open(&source, &profile.zip) {
-        Err(ZipError::NoEnd) if begins_late(&source) => {
+        Err(ZipError::NoEnd) if memchr::memmem::find(&beginning(&source), b"%PDF-").is_some() => {
             report.format = Format::Pdf;
             // Readers that look for it (ISO 32000-1, annex H) count places from there or from the first octet, each in its way.
             let detail = "octets before %PDF-";
             return Err(Finding::doubt(2, "PDF_HEADER_PLACE", SubIndication::SigConstraintsFailure, detail));
         }
         // An archive may have anything before it; what is none may be DER.
-        Err(ZipError::NoEnd) if head.starts_with(&[0x30]) || head.starts_with(PEM) => {
+        Err(ZipError::NoEnd) if head.starts_with(&[0x30]) || pem::begins(&beginning(&source)) => {
             return loose::examine(&source, content, profile, report);
         }
         opened => opened.map_err(|e| Finding::format(1, e.code(), e.to_string()))?,
@@ -111,13 +112,11 @@ fn by_format<S: Source>(
     }
 }
 
-/// Whether a PDF begins within the octets in which readers look for its beginning, and not with the first.
-fn begins_late<S: Source>(source: &S) -> bool {
+/// The octets in which readers of PDF look for its beginning, and text that explains a PEM block has its place.
+fn beginning<S: Source>(source: &S) -> Vec<u8> {
     let mut head = vec![0; source.size().map_or(0, |size| size.min(1_024)) as usize];
-    source.read_at(0, &mut head).is_ok() && memchr::memmem::find(&head, b"%PDF-").is_some()
+    if source.read_at(0, &mut head).is_ok() { head } else { Vec::new() }
 }
-
-const PEM: &[u8] = b"-----BEGIN ";
 
 /// Examines the signature files of a package that is not at hand: what they say of each other, not of the package.
 /// Steps 4 to 7 and 21 are left out, so a pass here is no pass of any file.

@@ -5,6 +5,7 @@ use std::io;
 use super::limits;
 use super::profile::Profile;
 use super::report::{SignatureVerdict, TimeBasis};
+use super::signed_data;
 use super::times::Written;
 use super::trusted::{self, Role};
 use super::verdict::{Finding, SubIndication::*};
@@ -160,8 +161,10 @@ pub(super) fn time_stamp(
     {
         return Err(Finding::note(20, "TIMESTAMP_NOT_ACCEPTED", weakness.to_string()));
     }
+    let along = token.along();
+    verdict.findings.extend(signed_data::left_out(&along));
     let before = verdict.findings.len();
-    trusted::judge(profile, Role::Tsa, stamp.authority, (&token.along()).into(), &times, verdict);
+    trusted::judge(profile, Role::Tsa, stamp.authority, (&along).into(), &times, verdict);
     let found = verdict.findings.split_off(before);
     match found.into_iter().find(|f| f.outcome.is_some()) {
         Some(finding) => Err(Finding::note(20, finding.code, finding.detail)),

@@ -25,7 +25,7 @@ pub struct Store {
     pub certificates: Vec<Vec<u8>>,
     pub crls: Vec<Vec<u8>>,
     pub ocsp: Vec<Vec<u8>>,
-    /// Streams that were not read, since they are too large or too many.
+    /// Streams, and entries of signatures, that were not read, since they are too large or too many.
     pub left_out: usize,
 }
 
@@ -59,13 +59,15 @@ impl<S: Source> Document<S> {
         self.streams(dss, b"CRLs", &mut room, &mut store.crls);
         self.streams(dss, b"OCSPs", &mut room, &mut store.ocsp);
         self.by_signature(dss, &mut room, &mut store);
-        store.left_out = room.left_out.len();
+        store.left_out += room.left_out.len();
         store
     }
 
     fn by_signature(&self, dss: &Dictionary, room: &mut Room, store: &mut Store) {
         let Some(Ok(entries)) = dss.get(&b"VRI"[..]).map(|vri| self.resolve(vri, u64::MAX)) else { return };
-        for entry in entries.dictionary().into_iter().flat_map(Dictionary::values).take(STREAMS) {
+        let Some(entries) = entries.dictionary() else { return };
+        store.left_out += entries.len().saturating_sub(STREAMS);
+        for entry in entries.values().take(STREAMS) {
             let Ok(entry) = self.resolve(entry, u64::MAX) else { continue };
             let Some(entry) = entry.dictionary() else { continue };
             self.streams(entry, b"Cert", room, &mut store.certificates);

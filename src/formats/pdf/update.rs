@@ -30,6 +30,8 @@ pub enum Update {
     None,
     /// Certificates and status only, for later (a document security store): nothing that a reader shows.
     ValidationData,
+    /// Nothing that a reader shows: when it was last written and by which program, objects that nothing refers to; validation data as well.
+    Unshown,
     /// Time-stamps over the document, and validation data: no change either (ISO 32000-2 §12.8.2.2).
     Stamps,
     /// Further signatures with the fields they need, and nothing else: each is in the list of signatures.
@@ -106,27 +108,30 @@ impl<S: Source> Document<S> {
             Some(why) => Ok(Update::Other(why)),
             None if !self.catalog_may(&before, &now, end)? => Ok(Update::Other("the catalog was changed")),
             None if !filled.is_empty() => Ok(Update::Filled(filled.into_iter().collect())),
-            None if self.are_stamps(&later)? => Ok(Update::Stamps),
-            None => Ok(Update::Signatures),
+            None => self.signed_again(&later),
         }
     }
 
-    /// Whether all signatures and fields for them that were added are time-stamps of the document.
-    fn are_stamps(&self, later: &[u32]) -> Result<bool, PdfError> {
+    /// Whether there are signatures, or fields for them, among what was added, and whether all of these are time-stamps of the document.
+    fn signed_again(&self, later: &[u32]) -> Result<Update, PdfError> {
+        let mut found = Update::Unshown;
         for n in later {
             let object = self.object(*n, u64::MAX)?.0;
             let Some(object) = object.dictionary() else { continue };
-            let stamps = if object.get(&b"FT"[..]).and_then(Object::name) == Some(b"Sig") {
+            let stamp = if object.get(&b"FT"[..]).and_then(Object::name) == Some(b"Sig") {
                 let value = self.resolve(object.get(&b"V"[..]).unwrap_or(&Object::Null), u64::MAX)?;
                 value.dictionary().is_some_and(is_stamp)
+            } else if object.contains_key(&b"ByteRange"[..]) {
+                is_stamp(object)
             } else {
-                !object.contains_key(&b"ByteRange"[..]) || is_stamp(object)
+                continue;
             };
-            if !stamps {
-                return Ok(false);
+            if !stamp {
+                return Ok(Update::Signatures);
             }
+            found = Update::Stamps;
         }
-        Ok(true)
+        Ok(found)
     }
 
     pub(super) fn is_new(&self, number: u32, end: u64) -> bool {

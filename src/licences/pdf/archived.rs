@@ -148,7 +148,7 @@ fn with_store(pdf: &[u8], place: Place, status: &Status) -> Vec<u8> {
 }
 
 /// A document with an update of these objects.
-fn updated(pdf: &[u8], objects: &[(usize, Vec<u8>)]) -> Vec<u8> {
+pub(super) fn updated(pdf: &[u8], objects: &[(usize, Vec<u8>)]) -> Vec<u8> {
     let mut out = pdf.to_vec();
     let mut places = Vec::new();
     for (number, object) in objects {
@@ -271,55 +271,6 @@ fn a_store_without_end_or_order_is_left_out() {
         assert!(!report.passed(), "{dss}");
         let asked = report.signatures[0].findings.iter().any(|f| f.code == "SIGNER_NO_REVOCATION_DATA");
         assert!(asked, "{dss}: {}", report.to_text());
-    }
-}
-
-/// What is too large or too much of a store is not read, and that is told: it may be the one list that says no.
-#[test]
-fn what_is_left_out_of_a_store_is_told() {
-    let world = World::new();
-    let pdf = fill(document(signature(PADES)), &|octets| world.cms(octets, true));
-    let list = world.list(&world.ca, None, ("02-14", "02-20"));
-    let stream =
-        |octets: &[u8]| [format!("<</Length {}>>stream\n", octets.len()).as_bytes(), octets, b"\nendstream"].concat();
-    let long = |n: usize| stream(&vec![b'0'; n]);
-    let many = |n: usize| -> String { (100..100 + n).map(|n| format!("{n} 0 R ")).collect() };
-    let dss = |certificates: String, lists: &str| format!("<</Certs[{certificates}]/CRLs[{lists}]>>").into_bytes();
-    for (name, store, streams, told) in [
-        ("one list", dss(String::new(), "21 0 R"), vec![(21, stream(&list))], None),
-        ("too large", dss(String::new(), "21 0 R"), vec![(21, long((8 << 20) + 1))], Some(1)),
-        (
-            "larger than it says",
-            dss(String::new(), "21 0 R"),
-            vec![(21, b"<</Length 9999999>>stream\n".to_vec())],
-            Some(1),
-        ),
-        (
-            "two, and too large together",
-            dss("22 0 R".into(), "21 0 R 22 0 R 23 0 R"),
-            vec![(21, long(5 << 20)), (22, long(2 << 20)), (23, long(4 << 20))],
-            Some(1),
-        ),
-        (
-            "256",
-            dss(many(255), "21 0 R"),
-            (100..355).map(|n| (n, stream(b"0"))).chain([(21, stream(&list))]).collect(),
-            None,
-        ),
-        (
-            "258, some twice",
-            dss(many(257), "21 0 R 100 0 R 21 0 R"),
-            (100..357).map(|n| (n, stream(b"0"))).chain([(21, stream(&list))]).collect(),
-            Some(2),
-        ),
-        ("none there", dss(many(300), ""), Vec::new(), None),
-    ] {
-        let catalog = CATALOG.replace("/AcroForm", "/DSS 20 0 R/AcroForm").into_bytes();
-        let objects: Vec<_> = [(1, catalog), (20, store)].into_iter().chain(streams).collect();
-        let report = verify("f.pdf", updated(&pdf, &objects), &world.profile());
-        let found = report.findings.iter().find(|f| f.code == "PDF_STORE_LEFT_OUT").map(|f| f.detail.clone());
-        assert_eq!(found, told.map(|n| format!("{n} streams, too large or too many")), "{name}");
-        assert_eq!(report.passed(), name == "one list" || name == "256", "{name}: {}", report.to_text());
     }
 }
 

@@ -234,6 +234,7 @@ fn after(signature: &Signature, update: Update, forms: bool) -> Option<Finding> 
     match update {
         Update::None => None,
         Update::ValidationData => Some(Finding::note(21, "PDF_VALIDATION_DATA_ADDED", "")),
+        Update::Unshown => Some(Finding::note(21, "PDF_UPDATE_UNSHOWN", "")),
         Update::Stamps => Some(Finding::note(21, "PDF_STAMPED_AGAIN", "")),
         // Each is judged as well, and the worst of all decides.
         Update::Signatures if !nothing_more => Some(Finding::note(21, "PDF_SIGNED_AGAIN", "")),
@@ -276,6 +277,10 @@ pub(super) mod archived;
 #[cfg(test)]
 mod forms;
 #[cfg(test)]
+mod left_out;
+#[cfg(test)]
 mod signing;
 #[cfg(test)]
 pub(super) mod tests;
+#[cfg(test)]
+mod told;

@@ -2,10 +2,10 @@
 //! 5652 §5.1, RFC 5940) or archived in attributes (ETSI EN 319 122-1 §A.1.1, ISO 32000-2 §12.8.3.3.2).
 //!
 //! None of it is trusted. Lists and answers are signed by their authorities like all others, so they may come from
-//! anybody; what cannot be read says nothing.
+//! anybody; what cannot be read says nothing, and what is too much is left out and counted.
 
-use super::{Attribute, SignedData, SignerInfo, elements};
-use crate::formats::der::{DerError, Element, Reader, only, tag};
+use super::{Attribute, SignedData, SignerInfo};
+use crate::formats::der::{DerError, Reader, only, tag};
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
 use crate::trust::ocsp::Response;
@@ -28,6 +28,8 @@ pub struct Along {
     pub certificates: Vec<Certificate>,
     pub crls: Vec<Crl>,
     pub ocsp: Vec<Response>,
+    /// Certificates, lists and answers in attributes that were not read, since there are too many.
+    pub left_out: usize,
 }
 
 impl SignedData {
@@ -58,10 +60,8 @@ impl Along {
 
     /// SEQUENCE OF Certificate.
     fn add_certificates(&mut self, value: &[u8]) -> Result<(), DerError> {
-        let list = listed(&only(value)?)?;
-        let left = MOST.saturating_sub(self.certificates.len());
-        self.certificates.extend(list.iter().filter_map(|one| Certificate::parse(one.full).ok()).take(left));
-        Ok(())
+        let read = |der: &[u8]| Certificate::parse(der).ok();
+        each(Reader::new(value).sequence()?, &mut self.certificates, &mut self.left_out, &read)
     }
 
     /// SEQUENCE { [0] EXPLICIT SEQUENCE OF CertificateList OPTIONAL, [1] EXPLICIT SEQUENCE OF OCSP answers OPTIONAL, … }:
@@ -70,15 +70,10 @@ impl Along {
         let mut parts = Reader::new(value).sequence()?;
         while !parts.is_empty() {
             let part = parts.element()?;
+            let listed = || Ok::<_, DerError>(Reader::new(only(part.content)?.full).sequence()?);
             match part.tag {
-                CRL_VALUES => {
-                    let (list, left) = (listed(&only(part.content)?)?, MOST.saturating_sub(self.crls.len()));
-                    self.crls.extend(list.iter().filter_map(|one| Crl::parse(one.full).ok()).take(left));
-                }
-                OCSP_VALUES => {
-                    let (list, left) = (listed(&only(part.content)?)?, MOST.saturating_sub(self.ocsp.len()));
-                    self.ocsp.extend(list.iter().filter_map(|one| Response::parse(one.full).ok()).take(left));
-                }
+                CRL_VALUES => each(listed()?, &mut self.crls, &mut self.left_out, &|der| Crl::parse(der).ok())?,
+                OCSP_VALUES => each(listed()?, &mut self.ocsp, &mut self.left_out, &|der| Response::parse(der).ok())?,
                 _ => {} // status of other kinds
             }
         }
@@ -86,9 +81,20 @@ impl Along {
     }
 }
 
-fn listed<'a>(list: &Element<'a>) -> Result<Vec<Element<'a>>, DerError> {
-    if list.tag != tag::SEQUENCE {
-        return Err(DerError::Unexpected { wanted: tag::SEQUENCE, found: list.tag });
+/// Reads one after the other while there is room, and counts the others.
+fn each<T>(
+    mut list: Reader<'_>,
+    known: &mut Vec<T>,
+    left_out: &mut usize,
+    read: &dyn Fn(&[u8]) -> Option<T>,
+) -> Result<(), DerError> {
+    while !list.is_empty() {
+        let one = list.element()?;
+        if known.len() < MOST {
+            known.extend(read(one.full));
+        } else {
+            *left_out += 1;
+        }
     }
-    elements(list.content).map_err(|_| DerError::Value)
+    Ok(())
 }
