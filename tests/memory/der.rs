@@ -4,10 +4,11 @@ use std::fs::File;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tongban::formats::ber;
 use tongban::formats::der::{Reader, tag, write};
 use tongban::terms::UnixMillis;
 use tongban::trust::certificate::Certificate;
-use tongban::trust::cms;
+use tongban::trust::cms::{self, SignedData};
 use tongban::trust::issue::{self, Issuer, Subject, Use};
 use tongban::trust::suite::{SignatureAlgorithm, Signer, SigningKey};
 
@@ -107,8 +108,10 @@ fn grown(content: &[u8], more: &More) -> Vec<u8> {
     }
     let mut encapsulated = vec![content_type];
     encapsulated.extend(more.content.as_deref().map(|octets| write::explicit(0, &write::octet_string(octets))));
+    // Status of another kind than lists makes it version 5 (RFC 5652 §5.1).
+    let other = more.status.iter().any(|status| status[0] == 0xa1);
     let mut parts = vec![
-        version.to_vec(),
+        if other { write::small(5) } else { version.to_vec() },
         digests.to_vec(),
         write::sequence(&encapsulated),
         write::explicit(0, &certificates.concat()),
@@ -229,26 +232,38 @@ fn what_is_read_of_der_is_bounded() {
         More { unsigned: vec![attribute("1.2.840.113549.1.9.16.2.14", token)], ..More::default() }
     };
     let inside = |size: usize| grown(b"other", &More { content: Some(vec![7; size]), ..More::default() });
-    for (name, octets, code) in [
+    // Certificates, lists and answers that are read of each, and what is said of it.
+    for (name, octets, read, code) in [
         (
             "certificates with many names",
             grown(b"other", &More { certificates: vec![named.clone(); 60], ..More::default() }),
+            (61, 0, 0),
             MISMATCH,
         ),
         (
             "certificates with long names",
             grown(b"other", &More { certificates: vec![big(50_000); 55], ..More::default() }),
+            (56, 0, 0),
             MISMATCH,
         ),
-        ("a list of revocation", grown(b"other", &More { status: vec![crl(6_000_000)], ..More::default() }), MISMATCH),
-        ("lists in an attribute", grown(b"other", &archived(6_000_000)), MISMATCH),
-        ("certificates in attributes", grown(b"other", &certificate_values), MISMATCH),
-        ("small certificates in attributes", grown(b"other", &small_values), MISMATCH),
-        ("an answer with certificates", grown(b"other", &answers(&big(28_000), 100)), "CMS_STRUCTURE"),
-        ("a stamp", grown(b"other", &stamped(6_000_000)), MISMATCH),
-        ("content inside", inside(6_000_000), MISMATCH),
+        (
+            "a list of revocation",
+            grown(b"other", &More { status: vec![crl(6_000_000)], ..More::default() }),
+            (1, 1, 0),
+            MISMATCH,
+        ),
+        ("lists in an attribute", grown(b"other", &archived(6_000_000)), (1, 1, 0), MISMATCH),
+        ("certificates in attributes", grown(b"other", &certificate_values), (64, 0, 0), "CMS_ALONG_LEFT_OUT"),
+        ("small certificates in attributes", grown(b"other", &small_values), (64, 0, 0), "CMS_ALONG_LEFT_OUT"),
+        ("an answer with certificates", grown(b"other", &answers(&big(28_000), 100)), (1, 0, 1), MISMATCH),
+        // Only beside a signature that holds a stamp is looked at.
+        ("a stamp", grown(b"content", &stamped(6_000_000)), (1, 0, 0), "TIMESTAMP_STRUCTURE"),
+        ("content inside", inside(6_000_000), (1, 0, 0), MISMATCH),
     ] {
         println!("{} octets", octets.len());
+        let data = SignedData::parse(&octets).expect(name);
+        let along = data.along(&data.signers[0]);
+        assert_eq!((along.certificates.len(), along.crls.len(), along.ocsp.len()), read, "{name}");
         std::fs::write(&file, octets).expect("written");
         is_bounded(name, &file, Some(&content), code);
     }
@@ -277,6 +292,8 @@ fn what_is_read_of_ber_seals_and_credentials_is_bounded() {
     let objects = |n: usize| format!("{{\"a\":[{}0]}}", "{\"b\":0},".repeat(n));
     let disclosures =
         |n: usize, inside: &str| -> Vec<String> { (0..n).map(|n| format!("[\"{n}\",\"c{n}\",[{inside}0]]")).collect() };
+    assert!(ber::definite(&many(&small, 98_000)).is_ok(), "the list is read to its end");
+    assert!(ber::definite(&streamed(&pieces)).is_ok() && ber::definite(&streamed(&nested)).is_ok(), "so are these");
     for (name, octets, code) in [
         ("a list in BER", many(&small, 98_000), "CMS_DER"),
         ("a longer list in BER", many(&[5, 0], 300_000), "CMS_DER"),

@@ -2,6 +2,10 @@
 
 use std::io::Write;
 
+use tongban::formats::pdf::{Document, Store};
+use tongban::trust::certificate::Certificate;
+use tongban::trust::crl::Crl;
+
 use super::is_bounded;
 
 /// A file that is written object by object.
@@ -227,7 +231,11 @@ fn what_is_read_of_pdf_is_bounded() {
         pdf.object(20, "<</CRLs[21 0 R]>>");
         pdf.stream(21, "/Filter/FlateDecode", &revoked);
     };
-    let with_long_list = |pdf: &mut Pdf| pdf.object(20, format!("<</Certs[{}]>>", "9 0 R ".repeat(74_000)));
+    let certificate = super::der::certificate_with_names(1);
+    let with_long_list = |pdf: &mut Pdf| {
+        pdf.object(20, format!("<</Certs[{}]>>", "22 0 R ".repeat(74_000)));
+        pdf.stream(22, "", &certificate);
+    };
     let certificates: Vec<u8> = super::der::certificate_with_names(1_000);
     let with_certificates = |pdf: &mut Pdf| {
         pdf.object(20, format!("<</Certs[{}]>>", many(250, &|n| format!("{} 0 R ", 100 + n))));
@@ -245,6 +253,17 @@ fn what_is_read_of_pdf_is_bounded() {
         pdf.end("");
         pdf.octets
     };
+    // What is read of a store is read to its end: certificates and lists.
+    for (name, octets, read) in [
+        ("a list of revocation", store(&with_list), (0, 1)),
+        ("a long list of streams", store(&with_long_list), (1, 0)),
+        ("certificates of many names", store(&with_certificates), (250, 0)),
+    ] {
+        let Store { certificates, crls, left_out, .. } = Document::open(&octets).expect(name).security_store();
+        let certificates = certificates.iter().filter(|der| Certificate::parse(der).is_ok()).count();
+        let crls = crls.into_iter().filter_map(|der| Crl::of(der).ok()).count();
+        assert_eq!((certificates, crls, left_out), (read.0, read.1, 0), "{name}");
+    }
     for (name, octets, code) in [
         ("objects", objects(450_000, 49_000), READ),
         ("more objects than may be", objects(450_000, 150_000), TOO_BIG),
