@@ -70,7 +70,7 @@ impl Along {
         let mut parts = Reader::new(value).sequence()?;
         while !parts.is_empty() {
             let part = parts.element()?;
-            let listed = || Ok::<_, DerError>(Reader::new(only(part.content)?.full).sequence()?);
+            let listed = || Reader::new(only(part.content)?.full).sequence();
             match part.tag {
                 CRL_VALUES => each(listed()?, &mut self.crls, &mut self.left_out, &|der| Crl::parse(der).ok())?,
                 OCSP_VALUES => each(listed()?, &mut self.ocsp, &mut self.left_out, &|der| Response::parse(der).ok())?,
