@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use jsonwebtoken::{Algorithm, DecodingKey};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::identity::jose::{Embedded, Object, Unverified};
+use crate::identity::IdentityError;
+use crate::identity::jose::{self, Embedded, Object, Unverified};
 use crate::identity::keys::{IssuerKeys, PublicKey};
 use crate::identity::ring_provider;
 
@@ -130,6 +131,42 @@ fn tokens() {
     }
     println!("{agreed} tokens, of which valid ones refused on principle: {refused_on_principle:#?}");
     assert_eq!(refused_on_principle.len(), 5);
+}
+
+/// A symmetric key, and whatever was made with it, is refused on principle: as the signature that the file has, and as a
+/// token's own, which is good where the file says that its key makes good ones.
+#[test]
+fn symmetric_signatures() {
+    let Some(file) = load("hmac_sha256_test.json") else { return };
+    let mut run = 0;
+    for group in file["testGroups"].as_array().unwrap() {
+        for test in group["tests"].as_array().unwrap() {
+            let (secret, message, tag) = (hex(&test["key"]), hex(&test["msg"]), hex(&test["tag"]));
+            let id = format!("{} {}", test["tcId"], test["comment"]);
+            let key = DecodingKey::from_secret(&secret);
+            let mac = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &secret);
+            assert!(!ring_provider::verify(Algorithm::HS256, &key, &message, &tag), "{id}");
+            let whole = ring::hmac::sign(&mac, &message);
+            assert_eq!(
+                whole.as_ref().starts_with(&tag),
+                test["result"] == "valid",
+                "{id}: not the file we think it is"
+            );
+
+            let public = json!({"kty": "oct", "alg": "HS256", "k": jose::encode(&secret)});
+            assert!(PublicKey::from_jwk(&jwk(&public).unwrap(), &ALL).is_err(), "{id}");
+            let input = format!("{}.{}", jose::encode(br#"{"alg":"HS256"}"#), jose::encode(&message));
+            let own = ring::hmac::sign(&mac, input.as_bytes());
+            for signature in [own.as_ref(), &tag] {
+                let token = format!("{input}.{}", jose::encode(signature));
+                let refused = Unverified::parse(&token, Embedded::Refused).err();
+                assert!(matches!(refused, Some(IdentityError::TokenAlg(_))), "{id}: {refused:?}");
+                assert!(!accepts(&public, &token), "{id}");
+            }
+            run += 1;
+        }
+    }
+    assert_eq!((&file["numberOfTests"], run), (&json!(93), 93));
 }
 
 fn accepts(public: &Value, token: &str) -> bool {
