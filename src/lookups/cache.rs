@@ -9,7 +9,7 @@ use std::time::Duration;
 use moka::Expiry;
 use moka::future::Cache;
 use serde_json::Value;
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 use super::LookupError;
 use crate::terms::json::canonical;
@@ -50,8 +50,8 @@ struct Entry {
     resource: String,
     subject: String,
     source: String,
-    /// JSON text, so that it can be wiped.
-    text: Vec<u8>,
+    /// JSON text, so that it can be wiped: it is when the last holder lets go.
+    text: Zeroizing<Vec<u8>>,
     found: bool,
     source_version: String,
     fetched_at: UnixMillis,
@@ -93,13 +93,10 @@ impl Changed {
     }
 }
 
-impl Drop for Entry {
-    fn drop(&mut self) {
-        self.text.zeroize();
-    }
-}
-
 /// A shared-data answer with purpose and age: only [`Lookups::ask`] makes one.
+///
+/// What the cache keeps is wiped when it goes. This is not: its fields are plain values, which whoever asked reads and lets
+/// go with the request, as are the provider's answer before it was kept and what reading either left on the way.
 #[derive(Clone, Debug)]
 pub struct Fact {
     resource: String,
@@ -310,7 +307,7 @@ fn entry(question: &Question, answer: Answer, fresh_s: u64, now: UnixMillis) -> 
         resource: question.resource.clone(),
         subject: question.subject.clone(),
         source: question.source.clone(),
-        text,
+        text: Zeroizing::new(text),
         found,
         source_version,
         fetched_at: now,
@@ -395,6 +392,50 @@ mod tests {
         let got =
             lookups.ask(&question("a", "p"), Keeping::fresh(60), UnixMillis(1), async { Ok(Answer::NotFound) }).await;
         assert!(matches!(got, Err(LookupError::UnknownSubject(_))));
+    }
+
+    /// What the two caches hold stays below their bound, whether answers, names or neither are long.
+    #[tokio::test]
+    async fn answers_are_bounded_in_octets() {
+        const BOUND: u64 = 64 << 10;
+        for (subject, value, most) in [(1, 1_000, 60), (1_000, 1, 60), (1, 1, 360), (1, 100_000, 0)] {
+            let lookups = Lookups::new(BOUND);
+            for n in 0..1_000 {
+                let fields = [("address".to_owned(), Value::from("x".repeat(value)))].into();
+                let answer = Answer::Found { fields, source_version: String::new(), fresh_s: None };
+                let asked = question("a", &format!("{n:0subject$}"));
+                let keeping = Keeping { fresh_s: 60, stale_s: 600 };
+                let fact = lookups.ask(&asked, keeping, UnixMillis(1), async { Ok(answer) }).await.unwrap();
+                assert_eq!(fact.fields()["address"].as_str().map(str::len), Some(value), "kept or not, it is answered");
+            }
+            let (mut octets, mut kept) = (0, 0);
+            for cache in [&lookups.cache, &lookups.older] {
+                cache.run_pending_tasks().await;
+                octets += cache.iter().map(|(_, entry)| entry.text.len() + entry.subject.len()).sum::<usize>();
+                kept += cache.iter().count();
+            }
+            assert!(octets as u64 <= BOUND, "{subject} {value}: {octets} octets");
+            assert!(kept <= most && (kept > 0 || most == 0), "{subject} {value}: {kept} answers");
+        }
+    }
+
+    /// That a register knows nobody may be mended any minute: it holds for half a minute at most, and never stands in.
+    #[tokio::test]
+    async fn negative_answers_are_kept_for_a_shorter_time() {
+        for (register, found, nobody) in [(0, 0, 0), (10, 10, 10), (30, 30, 30), (31, 31, 30), (86_400, 86_400, 30)] {
+            for (answer, want) in [(answer(), found), (Answer::NotFound, nobody)] {
+                let kept = entry(&question("a", "p"), answer.clone(), register, UnixMillis(1)).unwrap();
+                assert_eq!(kept.lives, Duration::from_secs(want), "{register} s: {answer:?}");
+            }
+        }
+        let lookups = Lookups::new(1 << 20);
+        let keeping = Keeping { fresh_s: 60, stale_s: 600 };
+        let asked = question("a", "p");
+        for (what, said) in [("asked", Answer::NotFound), ("kept", answer())] {
+            let got = lookups.ask(&asked, keeping, UnixMillis(1), async { Ok(said) }).await;
+            assert!(matches!(got, Err(LookupError::UnknownSubject(_))), "{what}: {got:?}");
+        }
+        assert!(lookups.older.get(&asked.key()).await.is_none());
     }
 
     /// The provider may say that an answer holds for less than the register has it, never for more.
