@@ -51,7 +51,8 @@ enum What {
     },
 }
 
-/// Exit code 0: all is well, or permitted; 1: a case failed, a denial, a change; 2: the input could not be read.
+/// Exit code 0: all is well, or permitted; 1: a case failed, a denial, a change; 2: the input could not be read, or
+/// past decisions cannot be decided again.
 pub fn run(args: PolicyArgs) -> ExitCode {
     let mut out = io::stdout().lock();
     let paint = Paint(out.is_terminal() && std::env::var_os("NO_COLOR").is_none());
