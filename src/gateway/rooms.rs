@@ -398,6 +398,12 @@ impl Rooms {
         (overdue(&self.client_lists.load()), overdue(self.directory.load().revocation_lists()))
     }
 
+    /// Lists, of the same two kinds, that will soon be past their date.
+    pub fn lists_ending(&self, now: UnixMillis) -> (usize, usize) {
+        let ending = |lists: &[Crl]| lists.iter().filter(|list| list.is_ending(now)).count();
+        (ending(&self.client_lists.load()), ending(self.directory.load().revocation_lists()))
+    }
+
     /// Authorities whose clients, or members, are refused because no list of theirs is in date.
     pub fn lists_lacking(&self, now: UnixMillis) -> usize {
         let (required, lists) = (self.lists_required.load(), self.client_lists.load());
@@ -433,6 +439,9 @@ impl Rooms {
         gauges.insert("tongban_client_lists_overdue", clients as i64);
         gauges.insert("tongban_required_lists_lacking", self.lists_lacking(UnixMillis::now()) as i64);
         gauges.insert("tongban_directory_lists_overdue", directory as i64);
+        let (clients, directory) = self.lists_ending(UnixMillis::now());
+        gauges.insert("tongban_client_lists_ending", clients as i64);
+        gauges.insert("tongban_directory_lists_ending", directory as i64);
         gauges.insert("tongban_directory_version", self.directory.load().version as i64);
         if let Ok(mut tx) = self.store.read().await
             && let Ok((waiting, refused)) = crate::exchange::outbox::waiting(&mut tx).await

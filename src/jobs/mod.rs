@@ -98,7 +98,7 @@ pub async fn run(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
     deliveries.drain(Duration::from_secs(DRAIN_S)).await;
 }
 
-/// Says which revocation lists are past their date: who was revoked since is let in.
+/// Says which revocation lists are past their date, when who was revoked since is let in, or soon will be.
 fn overdue(rooms: &Rooms, now: UnixMillis) {
     let (clients, directory) = rooms.lists_overdue(now);
     if clients > 0 {
@@ -118,6 +118,19 @@ fn overdue(rooms: &Rooms, now: UnixMillis) {
         tracing::error!(
             lists = directory,
             "REVOCATION LISTS of the directory are past their date: a new version is wanted"
+        );
+    }
+    let (clients, directory) = rooms.lists_ending(now);
+    if clients > 0 {
+        tracing::warn!(
+            lists = clients,
+            "revocation lists of tls.client_lists will soon be past their date: put newer ones there, reload"
+        );
+    }
+    if directory > 0 {
+        tracing::warn!(
+            lists = directory,
+            "revocation lists of the directory will soon be past their date: a new version is wanted"
         );
     }
 }

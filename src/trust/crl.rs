@@ -9,6 +9,9 @@ use super::suite::{self, Identifier, SignatureAlgorithm, SuiteError};
 use crate::formats::der::{Reader, tag};
 use crate::terms::{Digest, UnixMillis};
 
+/// A newer list is wanted this long before the old one ends, or a quarter of its life before, in milliseconds.
+const ENDING_MS: i64 = 3 * 86_400_000;
+
 /// A list as received. A copy costs nothing: lists are long, and every examination has them.
 #[derive(Clone, Debug)]
 pub struct Crl(Arc<List>);
@@ -163,6 +166,12 @@ impl List {
     pub fn next_update(&self) -> Option<UnixMillis> {
         self.next_update
     }
+    /// Whether it is still in date, but only for the last quarter of its life, three days at most: a newer one is wanted.
+    pub fn is_ending(&self, now: UnixMillis) -> bool {
+        let Some(end) = self.next_update else { return false };
+        let notice = (end.0.saturating_sub(self.this_update.0) / 4).min(ENDING_MS);
+        now < end && now.0 >= end.0.saturating_sub(notice)
+    }
     /// Why it is not a full list, if it is not.
     pub fn partial(&self) -> Option<&str> {
         self.partial.as_deref().or(self.base.as_ref().map(|_| "2.5.29.27"))
@@ -308,6 +317,30 @@ mod tests {
         ]);
         let der = write::sequence(&[tbs, algorithm, write::bit_string(b"unsigned")]);
         Crl::parse(&der).unwrap().entry(&[7]).unwrap()
+    }
+
+    #[test]
+    fn a_list_is_ending_before_it_ends() {
+        const HOUR: i64 = 3_600;
+        let day = 24 * HOUR;
+        for (life, age, want) in [
+            (Some(day), 17 * HOUR, false),
+            (Some(day), 18 * HOUR, true),
+            (Some(day), day - 1, true),
+            (Some(day), day, false), // it has ended: another alarm
+            (Some(30 * day), 26 * day, false),
+            (Some(30 * day), 27 * day, true),
+            (Some(30 * day), 31 * day, false),
+            (None, 365 * day, false),
+        ] {
+            let algorithm = SignatureAlgorithm::Sm2Sm3.identifier();
+            let mut tbs = vec![write::small(1), algorithm.clone(), write::sequence::<Vec<u8>>(&[])];
+            tbs.push(write::certificate_time(at(1)));
+            tbs.extend(life.map(|life| write::certificate_time(at(1).plus_seconds(life))));
+            let der = write::sequence(&[write::sequence(&tbs), algorithm, write::bit_string(b"unsigned")]);
+            let list = Crl::parse(&der).unwrap();
+            assert_eq!(list.is_ending(at(1).plus_seconds(age)), want, "{life:?} {age}");
+        }
     }
 
     #[test]
