@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::entrusted::{given, with};
+use super::entrusted::{end, given, with};
 use super::federation::peer::Closed;
 use super::federation::{Answer, Federation, Headers};
 use super::provider::{Mood, Provider};
@@ -98,12 +98,7 @@ async fn at_an_outlet(federation: &Federation) {
                 }
                 match change {
                     Change::Nothing => {}
-                    Change::Revoked => {
-                        let path = format!("/office/v1/papers/{}/revoke", paper.json["id"].as_str().expect("a number"));
-                        let bureau = federation.client("bureau-440305", 0);
-                        let done = bureau.send("POST", &path, &Headers::new(), None).await;
-                        assert_eq!(done.status, 200, "{}", done.text());
-                    }
+                    Change::Revoked => end(federation, &paper).await,
                     Change::Contracts(old, new) => {
                         let changed = contracts.replacen(old, new, 1);
                         assert_ne!(changed, contracts, "{old}");

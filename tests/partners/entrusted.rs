@@ -81,6 +81,13 @@ pub async fn given(federation: &Federation, change: Value) -> Answer {
     federation.client("bureau-440305", 0).send("POST", "/office/v1/papers", &Headers::new(), body).await
 }
 
+/// Takes a mandate that was [`given`] back.
+pub async fn end(federation: &Federation, paper: &Answer) {
+    let path = format!("/office/v1/papers/{}/revoke", paper.json["id"].as_str().expect("a number"));
+    let done = federation.client("bureau-440305", 0).send("POST", &path, &Headers::new(), None).await;
+    assert_eq!(done.status, 200, "{}", done.text());
+}
+
 /// The department gives it, the contract names it, and every line about what the bank does names it, too.
 async fn given_and_named(federation: &Federation, operator: &Operator<'_>, good: &str) {
     for (what, change) in [
