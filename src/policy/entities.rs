@@ -274,6 +274,7 @@ impl Facts {
                     ("vouchedAt", place(a.vouched_at, places)),
                     ("subject", text("applicant.id", &a.applicant.id)?),
                     ("level", number(a.applicant.level)),
+                    ("levelAgeMin", number(a.applicant.level_age_min)),
                     ("present", flag(a.applicant.present)),
                     ("via", word(a.via.word())),
                     ("mode", word(a.mode.word())),
@@ -414,6 +415,7 @@ fn case_link(c: &CaseLink) -> Result<Value, AskError> {
 fn arriving_item(item: &ItemFacts) -> Result<Value, AskError> {
     Ok(value([
         ("minLevel", number(item.min_level)),
+        ("maxLevelAgeMin", number(item.max_level_age_min)),
         ("presence", word(item.presence.word())),
         ("modes", words("item.modes", item.modes.iter().map(|m| m.word()))?),
         ("scopes", words("item.scopes", item.scopes.iter().map(|s| s.word()))?),

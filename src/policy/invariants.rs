@@ -154,7 +154,8 @@ prop_compose! {
 prop_compose! {
     fn arrival()(who in who(&[Kind::Peer]).boxed(), case in case().boxed(),
         here in prop::collection::vec(region(), 1..3), vouched_at in region(),
-        id in name(), level in usually(4u8, &[2, 3]), present in mostly(), via in one_of(&[Kind::Clerk,
+        id in name(), (level, level_age_min) in (usually(4u8, &[2, 3]), usually(5u32, &[60, 61, 90])), present in mostly(),
+        via in one_of(&[Kind::Clerk,
             Kind::Outlet, Kind::Agent, Kind::Citizen]),
         mode in usually(Mode::Proxy, Mode::ALL), scope in usually(Scope::Nation, Scope::ALL), agents in mostly(),
             presence in usually(Presence::None, Presence::ALL)) -> Arrival {
@@ -163,7 +164,7 @@ prop_compose! {
             modes: vec![Mode::Online, Mode::Proxy], scopes: vec![Scope::City, Scope::Nation], outlet_kinds: vec![],
             agents, excluded: false, basis: true,
         };
-        let applicant = Person { id, level, level_age_min: 1, present };
+        let applicant = Person { id, level, level_age_min, present };
         Arrival { who, case, here, vouched_at, applicant, item, via, mode, scope }
     }
 }
@@ -314,6 +315,7 @@ proptest! {
                 places: &[crate::terms::RegionCode]| places.iter().any(|p| place.lies_in(*p));
             prop_assert!(within(a.case.collected_at, &a.who.places) && within(a.vouched_at, &a.who.places));
             prop_assert!(within(a.case.owner, &a.here));
+            prop_assert!(a.applicant.level >= a.item.min_level && a.applicant.level_age_min <= a.item.max_level_age_min);
             prop_assert!(a.via != Kind::Outlet && (a.via != Kind::Agent || a.item.agents));
             prop_assert!((a.case.presence == Presence::None
                 && a.item.presence == Presence::None) || (a.via == Kind::Clerk && a.applicant.present));
