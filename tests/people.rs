@@ -17,6 +17,8 @@ mod issuers;
 mod names;
 #[path = "people/one_act.rs"]
 mod one_act;
+#[path = "people/posts.rs"]
+mod posts;
 mod tools;
 #[path = "people/windows_across.rs"]
 mod windows_across;
@@ -228,7 +230,8 @@ async fn people_and_their_tokens() {
     agents_across::registered_elsewhere(&house).await;
     one_act::all(&house).await;
     agents_across::keys_of_gateways(&house).await;
-    deputies_and_nonces(&house).await;
+    posts::deputies(&house).await;
+    nonces_and_bindings(&house).await;
 }
 
 /// The clerk's one token does what the two did, and nothing else; it can be taken back.
@@ -594,42 +597,11 @@ async fn an_agent_with_a_paper(house: &House<'_>) {
     assert_eq!((again.status, again.json["code"].as_str()), (403, Some("TB-IDN-0105")), "{}", again.text());
 }
 
-/// A deputy acts while the first post is away, at no other time; proofs carry the gateway's nonce where it says so; clients
-/// are bound as the rules say.
-async fn deputies_and_nonces(house: &House<'_>) {
+/// Proofs carry the gateway's nonce where it says so; clients are bound as the rules say.
+async fn nonces_and_bindings(house: &House<'_>) {
     let federation = house.federation;
     let window = federation.client("window", 0);
-    let (first, deputy) = (house.key_of("C-0001"), house.key_of("C-0003"));
-    house.configured(&format!("[[post]]\nfirst = {first:?}\ndeputy = {deputy:?}\n"));
-    let (citizen, clerk, other) = (federation.token("citizen"), federation.token("clerk"), federation.token("C-0003"));
-    let none = Headers::new();
-    let ask = async || exchange(&window, &none, (&citizen, &other), &[]).await;
-    let mark = async |token: &str, body: Value| {
-        let body = Some(("application/json", body.to_string().into_bytes()));
-        window.send("POST", "/v1/duty", &bearer(token), body).await
-    };
-    assert_eq!(ask().await.json["code"], "TB-IDN-0109", "the first is there");
-    let both = vec![("authorization", format!("Bearer {other}")), ("tongban-subject-token", citizen.clone())];
-    assert_eq!(federation.file(&window, &both, "419001", None).await.status, 403, "nor with two tokens");
-    for (token, body, want) in [
-        (&citizen, json!({"away": true}), 403),
-        (&other, json!({"away": true, "of": first}), 403), // not for others, without being their head
-        (&other, json!({"away": true}), 403),              // no first post
-        (&clerk, json!({"away": "yes"}), 422),
-        (&clerk, json!({"away": true, "hours": 1}), 200),
-    ] {
-        let answer = mark(token, body.clone()).await;
-        assert_eq!(answer.status, want, "{body}: {}", answer.text());
-    }
-    let token = given(&ask().await);
-    assert_eq!(claims(&token)["stands_in_for"], first.as_str());
-    assert_eq!(federation.file(&window, &bearer(&token), "419001", None).await.status, 202);
-    let named = house.lines("login").into_iter().rev().find(|l| l["out"]["receipt"] == "exchange").expect("a line");
-    assert!(named["facts"].to_string().contains("C-0001"), "both names go on record: {named}");
-    assert_eq!(mark(&clerk, json!({"away": false})).await.status, 200);
-    assert_eq!(ask().await.json["code"], "TB-IDN-0109", "the first is back");
-    let late = window.get("/v1/cases", &bearer(&token)).await;
-    assert_eq!(late.json["code"], "TB-IDN-0109", "nor with a token from before: {}", late.text());
+    let (citizen, clerk) = (federation.token("citizen"), federation.token("clerk"));
 
     // Nonces.
     house.configured("[identity]\ndpop_nonces = true\n");

@@ -9,6 +9,7 @@
 //! [[post]]
 //! first = "https://id.example#C-0001"
 //! deputy = "https://id.example#C-0002"
+//! org = "W-440305-01"
 //! [[introspection]]
 //! issuer = "https://id.example"
 //! client_id = "gw-440305"
@@ -57,6 +58,7 @@ pub(super) fn read(root: &Table<'_, '_>, base: &Path) -> PeopleRules {
     }
     for table in root.tables("post") {
         let (first, deputy) = (table.need_str("first"), table.need_str("deputy"));
+        let org = table.str("org").map(str::to_owned);
         table.done();
         let (Some(first), Some(deputy)) = (first, deputy) else { continue };
         if [first, deputy].iter().any(|name| name.split_once('#').is_none_or(|(i, s)| i.is_empty() || s.is_empty())) {
@@ -64,7 +66,7 @@ pub(super) fn read(root: &Table<'_, '_>, base: &Path) -> PeopleRules {
         } else if first == deputy || rules.posts.iter().any(|pair| pair.deputy == deputy) {
             table.wrong("deputy", "is a deputy of oneself, or twice", "name another person for each pair of posts");
         } else {
-            rules.posts.push(Pair { first: first.to_owned(), deputy: deputy.to_owned() });
+            rules.posts.push(Pair { first: first.to_owned(), deputy: deputy.to_owned(), org });
         }
     }
     for table in root.tables("introspection") {
@@ -128,13 +130,13 @@ mod tests {
         };
         let good = read(
             "[identity]\ndpop_nonces = true\n[[binding]]\nclient = \"desk\"\nrule = \"dpop\"\n[[binding]]\nkind = \"outlet\"\n\
-             rule = \"certificate\"\n[[post]]\nfirst = \"i#a\"\ndeputy = \"i#b\"\n",
+             rule = \"certificate\"\n[[post]]\nfirst = \"i#a\"\ndeputy = \"i#b\"\norg = \"o\"\n",
         )
         .unwrap_or_else(|m| panic!("{m}"));
         assert!(good.nonces);
         assert_eq!(good.bindings.clients["desk"], BindingRule::Dpop);
         assert_eq!(good.bindings.kinds[&Kind::Outlet], BindingRule::Certificate);
-        assert_eq!(good.posts, [Pair { first: "i#a".into(), deputy: "i#b".into() }]);
+        assert_eq!(good.posts, [Pair { first: "i#a".into(), deputy: "i#b".into(), org: Some("o".into()) }]);
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("s"), "secret").unwrap();
         let two = |first: &str, second: &str| {

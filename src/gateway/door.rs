@@ -103,7 +103,7 @@ impl Door<'_> {
                 let checked = self.check(rooms, token, &presented).await?;
                 lasting.add(&checked, Some(token).filter(|token| is_opaque(token)));
                 let mut caller = person(&checked.caller);
-                caller.post = duty::of(rooms, &caller.subject, self.now).await?.as_rules();
+                duty::of(rooms, &caller.subject, self.now).await?.seat(&mut caller);
                 Some(caller)
             }
         };
@@ -324,6 +324,7 @@ pub(super) fn person(caller: &Caller) -> Person {
         bound: caller.is_bound(),
         paper: None,
         post: Post::A,
+        stands_in_for: None,
         behalf: None,
     }
 }

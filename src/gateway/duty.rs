@@ -1,7 +1,7 @@
 //! A and B posts (AB岗): who stands in for whom, and whether the first is away.
 //!
 //! ```text
-//!  roster (configuration): first ─ deputy         POST /v1/duty {"away": true} by the first or a head
+//!  roster (configuration): first ─ deputy         POST /v1/duty {"away": true} by the first or a head of their organisation
 //!  deputy ─▶ is the first away, now, at any replica? ─▶ acts, and both names go on record
 //! ```
 
@@ -28,6 +28,15 @@ const AWAY_MAX_H: u32 = 24;
 pub struct Pair {
     pub first: String,
     pub deputy: String,
+    /// Whose heads say that the first is away; nobody but the first where there is none.
+    pub org: Option<String>,
+}
+
+impl Pair {
+    /// A head of the same organisation, but not the deputy: nobody opens their own post.
+    fn is_under(&self, head: &Person) -> bool {
+        head.roles.contains(&Role::Head) && self.org.is_some() && self.org == head.org && self.deputy != head.subject
+    }
 }
 
 /// On which post somebody sits.
@@ -53,8 +62,14 @@ impl Duty {
         }
     }
 
+    /// Whoever sits there, with the post and for whom they stand in.
+    pub fn seat(&self, person: &mut Person) {
+        person.post = self.as_rules();
+        person.stands_in_for = self.first().map(str::to_owned);
+    }
+
     /// For whom a deputy acts, by number.
-    pub fn first(&self) -> Option<&str> {
+    fn first(&self) -> Option<&str> {
         self.pair.as_ref().map(|(first, _)| first.rsplit_once('#').map_or(first.as_str(), |(_, number)| number))
     }
 
@@ -93,7 +108,7 @@ pub struct Notice {
 /// Marks a first post as away or back.
 ///
 /// # Errors
-/// `TB-GW-0103` for anybody but the holder of the post or a head of the same organisation's staff.
+/// `TB-GW-0103` for anybody but the holder of the post or a head of the same organisation who is not the deputy.
 pub async fn mark(
     rooms: &Rooms,
     trace: &Trace,
@@ -106,11 +121,14 @@ pub async fn mark(
     if !person.kind.is_staff() {
         return Err(wrong("only staff have posts"));
     }
-    if whose != person.subject && !person.roles.contains(&Role::Head) {
-        return Err(wrong("only a head says that somebody else is away"));
-    }
-    if !rooms.people.load().posts.iter().any(|pair| pair.first == whose) {
-        return Err(wrong("no first post of that name"));
+    let people = rooms.people.load_full();
+    let mut pairs = people.posts.iter().filter(|pair| pair.first == whose);
+    if whose == person.subject {
+        if pairs.next().is_none() {
+            return Err(wrong("you hold no first post"));
+        }
+    } else if !pairs.any(|pair| pair.is_under(person)) {
+        return Err(wrong("only a head of the same organisation, but not the deputy, says that somebody else is away"));
     }
     let hours = notice.hours.unwrap_or(AWAY_MAX_H / 2).clamp(1, AWAY_MAX_H);
     let until = if notice.away { trace.at.plus_seconds(i64::from(hours) * 3_600) } else { trace.at };

@@ -181,7 +181,7 @@ pub async fn exchange(
         let _yes = entrusted::may(rooms, trace, (contract, terminal), partners::Act::Receive, Some(terms)).await?;
     }
     let duty = duty::of(rooms, &actor.caller.key(), now).await?;
-    acting.post = duty.as_rules();
+    duty.seat(&mut acting);
     let request = exchange::Request {
         gateway: &issuer,
         audience: &issuer,
@@ -231,9 +231,6 @@ pub async fn exchange(
         .out(Outcome { status: Some(200), receipt: ledger::word("exchange"), ..Outcome::default() });
     if let Some(case) = wanted.case {
         line = line.case(rooms.pseudonyms.case(case));
-    }
-    if let Some(first) = duty.first() {
-        line = ledger::facts(line, &[("stands-in-for", first)]);
     }
     rooms.log.append(&line).await?;
     Ok(answer(&token, &claims, now))
@@ -305,7 +302,7 @@ pub(super) async fn people(
     // A deputy whose first post is back acts no more, whatever the token says.
     let duty = duty::of(rooms, &acting.subject, now).await?;
     duty.still_acting()?;
-    acting.post = duty.as_rules();
+    duty.seat(&mut acting);
     acting.behalf = Some(behalf(&citizen, &acting, mandate, terminal, rooms));
     Ok((acting, citizen, errand))
 }

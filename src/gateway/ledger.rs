@@ -119,7 +119,11 @@ impl Trace {
             Some(person) => person.actor(rooms, terminal),
             None => known.actor.unwrap_or_else(|| Actor { terminal: word(&terminal.word(rooms)), ..system() }),
         };
-        let entry = self.entry(rooms, kind).actor(actor);
+        let mut entry = self.entry(rooms, kind).actor(actor);
+        // Both names of a post are on each line of a deputy.
+        if let Some(first) = person.and_then(|person| person.stands_in_for.as_deref()) {
+            entry = facts(entry, &[("stands-in-for", first)]);
+        }
         let behalf = person.and_then(|person| person.behalf.clone());
         match (behalf, known.mandate) {
             // Somebody acts under a paper of their own at an outlet: the line has room for one.

@@ -107,6 +107,7 @@ mod tests {
             bound: false,
             paper: None,
             post: Post::A,
+            stands_in_for: None,
             behalf: None,
         }
     }

@@ -124,6 +124,7 @@ fn own(act: Act, by: &str, now: UnixMillis) -> Person {
         bound: true,
         paper: None,
         post: crate::policy::Post::A,
+        stands_in_for: None,
         behalf: None,
     }
 }

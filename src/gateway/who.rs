@@ -325,6 +325,8 @@ pub struct Person {
     pub paper: Option<policy::Paper>,
     /// A or B post, and whether the B post may act now.
     pub post: policy::Post,
+    /// Staff number of the first whose deputy this is.
+    pub stands_in_for: Option<String>,
     /// For whom somebody acts, as the log says it.
     pub behalf: Option<Behalf>,
 }

@@ -47,7 +47,7 @@ pub async fn still(asked: &Asked, act: partners::Act) -> Result<Still, Refusal> 
     if asked.errand.is_some() {
         duty.still_acting()?;
     }
-    actor.post = duty.as_rules();
+    duty.seat(&mut actor);
     Ok(Still { trace, terminal, actor })
 }
 
