@@ -76,11 +76,15 @@ impl Reloader {
     pub async fn reload(&self, cause: Cause) -> Result<Reloaded, NotReloaded> {
         let _turn = self.turn.lock().await;
         let now = UnixMillis::now();
-        let (file, have) = (self.started.source.file.clone(), self.rooms.directory.load().version);
+        let file = self.started.source.file.clone();
+        let in_force = snapshot::InForce {
+            directory: self.rooms.directory.load().version,
+            policies: self.rooms.policies.current(),
+        };
         let read = tokio::task::spawn_blocking(move || {
             let whole = |mistakes| snapshot::Faults { mistakes, kinds: vec![crate::audit::Kind::AdminConfig] };
             let config = Config::load(&file).map_err(whole)?;
-            let snapshot = snapshot::read(&config, Some(have), now)?;
+            let snapshot = snapshot::read(&config, Some(&in_force), now)?;
             Ok::<_, snapshot::Faults>((config, snapshot))
         });
         let read = read.await.map_err(|e| NotReloaded::NotOnRecord(e.to_string()))?;

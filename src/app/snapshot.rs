@@ -36,7 +36,7 @@ use crate::trust::suite::Signer;
 /// What a reload puts in place.
 pub struct Snapshot {
     pub catalogue: Arc<Catalogue>,
-    pub policies: PolicySet,
+    pub policies: Arc<PolicySet>,
     pub contracts: Contracts,
     pub directory: Directory,
     pub book: IssuerBook,
@@ -111,11 +111,8 @@ impl Reading<'_> {
         }
     }
 
-    fn policies(&mut self) -> Option<PolicySet> {
-        let set = match &self.config.policies {
-            Some(folder) => PolicySet::load(folder),
-            None => PolicySet::embedded(),
-        };
+    fn policies(&mut self, in_force: Option<&Arc<PolicySet>>) -> Option<Arc<PolicySet>> {
+        let set = PolicySet::again(self.config.policies.as_deref(), in_force);
         set.map_err(|error| {
             let folder = self.config.policies.as_deref().unwrap_or(Path::new("."));
             for fault in error.faults {
@@ -285,16 +282,23 @@ fn within(folder: &Path, mistakes: Mistakes) -> Mistakes {
     all
 }
 
+/// What is in force while files are read again.
+pub struct InForce {
+    /// Version of the directory: an older one is not taken.
+    pub directory: u64,
+    pub policies: Arc<PolicySet>,
+}
+
 /// Reads everything that `config` names and that may change while the gateway runs.
 ///
 /// # Errors
 /// Every mistake of every file.
-pub fn read(config: &Config, have: Option<u64>, now: UnixMillis) -> Result<Snapshot, Faults> {
+pub fn read(config: &Config, in_force: Option<&InForce>, now: UnixMillis) -> Result<Snapshot, Faults> {
     crate::identity::ring_provider::install();
     let mut reading = Reading { config, faults: Faults { mistakes: Mistakes::default(), kinds: Vec::new() } };
     let catalogue = reading.catalogue();
-    let policies = reading.policies();
-    let directory = reading.directory(have, now);
+    let policies = reading.policies(in_force.map(|now| &now.policies));
+    let directory = reading.directory(in_force.map(|now| now.directory), now);
     let contracts = catalogue.as_ref().and_then(|catalogue| reading.contracts(catalogue, directory.as_ref(), now));
     let keys = reading.keys();
     let anchors = wire::parsed(&config.client_anchors);
@@ -437,8 +441,8 @@ mod tests {
         assert_eq!(check(&config(), now).to_string(), "");
         let good = read(&config(), None, now).unwrap_or_else(|f| panic!("{}", f.mistakes));
         assert!(good.parts.iter().any(|part| part.name == "key.tls"));
-        let have = good.directory.version;
-        let behind = read(&config(), Some(have + 1), now).err().expect("an older directory");
+        let ahead = InForce { directory: good.directory.version + 1, policies: Arc::clone(&good.policies) };
+        let behind = read(&config(), Some(&ahead), now).err().expect("an older directory");
         assert!(behind.mistakes.to_string().contains("older"), "{}", behind.mistakes);
 
         let contracts = std::fs::read_to_string(home.join("partners.toml")).unwrap();

@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::terms::{CreditCode, Digest, RegionCode};
 use crate::upstream::Client;
@@ -32,6 +33,8 @@ pub struct System {
     pub region: RegionCode,
     pub client: Client,
     pub resources: Vec<String>,
+    /// Longest wait for what it answers to a lookup.
+    pub answer: Duration,
     pub path: Option<String>,
     pub host: Option<String>,
 }

@@ -10,8 +10,6 @@ use super::{Answer, LookupError};
 use crate::terms::{CaseNo, ItemCode};
 use crate::upstream::{Client, body::full};
 
-/// Longest wait for a provider.
-const LIMIT: Duration = Duration::from_secs(5);
 /// Largest answer in octets.
 const ANSWER_MAX: usize = 256 * 1024;
 
@@ -45,9 +43,10 @@ impl Call<'_> {
 }
 
 /// Sends `POST {url}/lookups` under a signed statement of the gateway and reads `{"found", "fields", "version", "fresh_s"}`.
+/// It is waited for as long as `wait`.
 pub async fn call(
-    client: &Client,
-    url: &str,
+    (client, url): (&Client, &str),
+    wait: Duration,
     resource: &str,
     body: String,
     statement: &str,
@@ -59,7 +58,7 @@ pub async fn call(
         .body(full(body))
         .map_err(|e| bad(e.to_string()))?;
     let response =
-        client.fetch(request, LIMIT, ANSWER_MAX).await.map_err(|e| LookupError::from_upstream(resource, &e))?;
+        client.fetch(request, wait, ANSWER_MAX).await.map_err(|e| LookupError::from_upstream(resource, &e))?;
     match response.status() {
         StatusCode::OK => read(response.body()).map_err(bad),
         StatusCode::NOT_FOUND => Ok(Answer::NotFound),

@@ -1,13 +1,11 @@
 //! The set in force, and how another takes its place: wholly, or not at all.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use super::ask::Ask;
 use super::denial::Denial;
-use super::load::LoadError;
 use super::permit::Permit;
 use super::set::PolicySet;
 use crate::terms::{Digest, UnixMillis};
@@ -31,8 +29,8 @@ pub trait AskKeeper: Send + Sync {
 }
 
 impl PolicyBook {
-    pub fn new(set: PolicySet) -> Self {
-        Self { set: ArcSwap::from_pointee(set), keeper: None }
+    pub fn new(set: impl Into<Arc<PolicySet>>) -> Self {
+        Self { set: ArcSwap::new(set.into()), keeper: None }
     }
 
     /// Every question goes to `keeper`, too.
@@ -59,18 +57,7 @@ impl PolicyBook {
     }
 
     /// Puts another set in force; gives the version before.
-    pub fn take(&self, set: PolicySet) -> Digest {
-        self.set.swap(Arc::new(set)).version()
-    }
-
-    /// Takes the set of `dir` if it is without a mistake; returns (old version, new version).
-    ///
-    /// # Errors
-    /// All mistakes of the folder; the set in force stays.
-    pub fn reload(&self, dir: &Path) -> Result<(Digest, Digest), LoadError> {
-        let set = PolicySet::load(dir)?;
-        let new = set.version();
-        let old = self.set.swap(Arc::new(set));
-        Ok((old.version(), new))
+    pub fn take(&self, set: Arc<PolicySet>) -> Digest {
+        self.set.swap(set).version()
     }
 }

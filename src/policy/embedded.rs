@@ -19,6 +19,13 @@ pub(super) const SOURCES: &[(&str, &str)] = files![
     "80-gateways.cedar",
 ];
 
+/// They, as a folder with them is read.
+pub(super) fn sources() -> Vec<(String, String)> {
+    let mut sources: Vec<_> = SOURCES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    sources.sort();
+    sources
+}
+
 /// Cases.
 pub(super) const CASES: &[(&str, &str)] = files![
     "cases/requests.toml",

@@ -83,12 +83,27 @@ impl PolicySet {
         Self::build(load::load(load::read(dir)?)?)
     }
 
+    /// The set of `dir`, or the shipped one; what is in force where its sources are the same, which costs nothing.
+    ///
+    /// # Errors
+    /// As [`PolicySet::load`].
+    pub fn again(dir: Option<&Path>, in_force: Option<&Arc<Self>>) -> Result<Arc<Self>, LoadError> {
+        let sources = match dir {
+            Some(dir) => load::read(dir)?,
+            None => embedded::sources(),
+        };
+        match in_force {
+            Some(set) if set.sources == sources => Ok(Arc::clone(set)),
+            _ => Self::build(load::load(sources)?).map(Arc::new),
+        }
+    }
+
     /// The set this program ships with.
     ///
     /// # Errors
     /// Only when the shipped files are broken, which the tests of this room exclude.
     pub fn embedded() -> Result<Self, LoadError> {
-        Self::from_sources(embedded::SOURCES.iter().map(|(n, t)| ((*n).to_owned(), (*t).to_owned())))
+        Self::build(load::load(embedded::sources())?)
     }
 
     /// As [`PolicySet::load`], from (file name, text).

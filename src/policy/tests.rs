@@ -1,7 +1,7 @@
 //! The shipped rules, their cases, and what must hold whatever the rules say.
 
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use super::*;
 use crate::terms::{Explain, UnixMillis};
@@ -294,13 +294,17 @@ fn a_book_takes_a_folder_wholly_or_not_at_all() {
     let before = book.current().version();
 
     write(dir.path(), "permit (principal, action, resource) when {");
-    book.reload(dir.path()).unwrap_err();
+    PolicySet::again(Some(dir.path()), Some(&book.current())).unwrap_err();
     assert_eq!(book.current().version(), before);
     assert!(book.decide(&reads, NOW).is_ok(), "the old set stays");
 
     write(dir.path(), NO_READING);
-    let (old, new) = book.reload(dir.path()).unwrap();
-    assert_eq!((old, new), (before, book.current().version()));
+    let set = PolicySet::again(Some(dir.path()), Some(&book.current())).unwrap();
+    assert_eq!(book.take(set), before);
+    let new = book.current().version();
+    assert_ne!(new, before);
+    let again = PolicySet::again(Some(dir.path()), Some(&book.current())).unwrap();
+    assert!(Arc::ptr_eq(&again, &book.current()), "nothing changed: nothing is read again");
     let denial = book.decide(&reads, NOW).unwrap_err();
     assert_eq!((denial.speaking(), denial.version()), (Some("closed"), new), "no verdict of the old set is left");
 }

@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 use super::Operator;
 use super::federation::{Answer, Federation, Headers, Window};
 
+/// Longest wait for a provider that a gateway may be set to: what is changed meanwhile takes a slow machine some seconds.
+const PATIENCE_S: u32 = 12;
+
 /// How the provider answers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Mood {
@@ -64,7 +67,7 @@ impl Provider {
     pub fn in_place_of(system: &str, config: &str, address: &str) -> String {
         let at = config.find(&format!("[[system]]\nid = \"{system}\"")).expect("the provider");
         let url = config[at..].lines().find(|line| line.starts_with("url = ")).expect("its address");
-        config.replace(url, &format!("url = {address:?}"))
+        config.replace(url, &format!("url = {address:?}\nanswer_s = {PATIENCE_S}"))
     }
 
     pub fn is(&self, mood: Mood) {
@@ -207,7 +210,11 @@ pub async fn down(federation: &Federation) {
     let there = Operator::at(federation, 1);
     let (own, theirs) = (desk.here.read("tongban.toml"), there.read("tongban.toml"));
     let provider = Provider::start();
-    let with = |address: &str| Provider::in_place_of("household-register", &theirs, address);
+    // One that hangs is not waited for longer than has to be.
+    let with = |address: &str| {
+        let patient = Provider::in_place_of("household-register", &theirs, address);
+        patient.replace(&format!("answer_s = {PATIENCE_S}"), "answer_s = 2")
+    };
     there.write("tongban.toml", &with(&provider.url));
 
     for (mood, why, told) in [

@@ -11,6 +11,8 @@ use crate::terms::{CreditCode, Day, RegionCode};
 
 /// Days that a terminal's certificate lives.
 const TERMINAL_DAYS: u32 = 30;
+/// Longest wait for a provider, in seconds.
+const ANSWER_S: u32 = 5;
 
 /// A service window of our own, known by its client certificate.
 #[derive(Clone, Debug)]
@@ -175,6 +177,8 @@ pub struct System {
     pub certificate: Option<String>,
     /// Shared-data resources it answers for.
     pub resources: Vec<String>,
+    /// Longest wait for its answer to a lookup, in seconds: less than another gateway waits for us.
+    pub answer_s: u32,
     /// Path prefix under which requests are passed to it, e.g. `/pass/social-security`.
     pub path: Option<String>,
     /// Host name under which requests are passed to it.
@@ -207,6 +211,7 @@ impl System {
             .unwrap_or_default();
         let certificate = fingerprint(t, "certificate");
         let anchors = t.str("anchors").map(|p| base.join(p));
+        let answer_s = t.int("answer_s", 1..=12).unwrap_or(ANSWER_S);
         t.done();
         Some(Self {
             id: id?.to_owned(),
@@ -217,6 +222,7 @@ impl System {
             anchors,
             certificate,
             resources,
+            answer_s,
             path: path.map(str::to_owned),
             host: host.map(str::to_owned),
         })

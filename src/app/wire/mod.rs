@@ -6,6 +6,7 @@ mod log;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls_pki_types::CertificateDer;
@@ -354,6 +355,7 @@ pub fn system(config: &Config, system: &super::config::System) -> Result<(System
         region: system.region,
         client: Client::new(&tls),
         resources: system.resources.clone(),
+        answer: Duration::from_secs(system.answer_s.into()),
         path: system.path.clone(),
         host: system.host.clone(),
     };
