@@ -1,6 +1,8 @@
 //! Partners, policies and shared data of a running gateway: what operators change takes effect at once and is on record.
 //! One federation for all of it.
 
+#[path = "partners/aged.rs"]
+mod aged;
 #[path = "partners/alone.rs"]
 mod alone;
 #[path = "partners/at_length.rs"]
@@ -137,6 +139,8 @@ async fn operators_and_partners() {
     meanwhile::judged_again(&federation).await;
     at_length::judged_again(&federation).await;
     quota::given_back(&federation).await;
+    aged::proofs(&federation).await;
+    assert!(federation.refusals_are_on_record() > 50);
 }
 
 /// Changes a table of a gateway's store beside it.

@@ -232,6 +232,7 @@ async fn people_and_their_tokens() {
     agents_across::keys_of_gateways(&house).await;
     posts::deputies(&house).await;
     nonces_and_bindings(&house).await;
+    assert!(federation.refusals_are_on_record() > 300);
 }
 
 /// The clerk's one token does what the two did, and nothing else; it can be taken back.

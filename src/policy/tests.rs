@@ -375,3 +375,18 @@ fn case_files_with_mistakes_are_named_by_line() {
     let run = run_cases(&SHIPPED, &[("cases/x.toml".to_owned(), wrong)]).unwrap();
     assert!(!run.passed() && run.outcomes[0].got == "permit by log-by-oversight", "{:?}", run.outcomes);
 }
+
+#[test]
+fn the_invariants_name_rules_that_are_there() {
+    let page = include_str!("../../policies/README.md");
+    let rows: Vec<Vec<&str>> = page.lines().map(|line| line.split('|').map(str::trim).collect()).collect();
+    let rows: Vec<_> = rows.iter().filter(|cells| cells.len() == 6 && cells[1].parse::<u8>().is_ok()).collect();
+    assert_eq!(rows.len(), 10);
+    for cells in rows {
+        let named: Vec<&str> = cells[3].split('`').skip(1).step_by(2).collect();
+        assert_eq!(named.is_empty(), cells[3].starts_with("none: "), "{cells:?}");
+        for id in named {
+            assert!(SHIPPED.rule(id).is_some(), "{id}");
+        }
+    }
+}

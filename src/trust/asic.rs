@@ -6,6 +6,7 @@
 //! ```
 //! The same bytes on the wire, in the archive and in an auditor's hand; the parts check with `openssl cms`.
 
+use std::collections::HashSet;
 use std::io::{self, Read, Write};
 
 use base64::Engine;
@@ -173,9 +174,10 @@ pub fn open<S: Source>(source: S, limits: &Limits) -> Result<Open<S>, AsicError>
             return Err(AsicError::Changed(file.name.clone()));
         }
     }
-    let own = ["mimetype", MANIFEST, SIGNATURE];
+    let mut known: HashSet<&str> = files.iter().map(|file| file.name.as_str()).collect();
+    known.extend(["mimetype", MANIFEST, SIGNATURE]);
     for entry in archive.files() {
-        if !own.contains(&entry.name.as_str()) && files.iter().all(|f| f.name != entry.name) {
+        if !known.contains(entry.name.as_str()) {
             return Err(AsicError::Uncovered(entry.name.clone()));
         }
     }
@@ -188,9 +190,10 @@ fn read_manifest<S: Source>(bytes: &[u8], archive: &Archive<S>) -> Result<Vec<Se
         return Err(AsicError::Form("the manifest belongs to another signature"));
     }
     let mut files: Vec<Sealed> = Vec::new();
+    let mut names = HashSet::new();
     for reference in root.all("DataObjectReference") {
         let name = reference.attr("URI").ok_or(AsicError::Form("a reference without URI"))?.to_owned();
-        if files.iter().any(|f| f.name == name) {
+        if !names.insert(name.clone()) {
             return Err(AsicError::Form("two references to one file"));
         }
         if reference.one("DigestMethod")?.attr("Algorithm") != Some(DigestAlgorithm::Sha256.uri()) {

@@ -6,12 +6,15 @@ pub mod peer;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use http::{Request, header};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tongban::app::demo::tokens::Options;
+use tongban::app::demo::{World, token_for};
 use tongban::upstream::body::{empty, full};
 use tongban::upstream::tls::{Identity, certificates, roots};
 use tongban::upstream::{Client, ClientTls};
@@ -51,6 +54,17 @@ impl Answer {
         String::from_utf8_lossy(&self.bytes).chars().take(600).collect()
     }
 }
+
+/// A refusal that named its line in the log of a gateway.
+struct Refused {
+    by: String,
+    leaf: u64,
+    code: String,
+    trace: Value,
+    text: String,
+}
+
+static REFUSED: Mutex<Vec<Refused>> = Mutex::new(Vec::new());
 
 /// One client of one gateway.
 #[derive(Clone)]
@@ -102,6 +116,29 @@ impl Federation {
         assert!(self.process.wait().expect("it ends").code().is_some());
     }
 
+    /// Each refusal's line is where the answer said, and says the same of the same request. Gives their number.
+    pub fn refusals_are_on_record(&self) -> usize {
+        let refused = std::mem::take(&mut *REFUSED.lock().expect("whole"));
+        let mut found = 0;
+        for gateway in self.told["gateways"].as_array().expect("gateways") {
+            let api = gateway["api"].as_str().expect("an address").trim_start_matches("https://");
+            let name = gateway["name"].as_str().expect("a name");
+            let log = self.folder.path().join(name).join("data/log");
+            let mut show = Command::new(env!("CARGO_BIN_EXE_tongban"));
+            let shown = show.args(["audit", "show"]).arg(log).output().expect("the binary runs");
+            let lines: Vec<&[u8]> = shown.stdout.split(|octet| *octet == b'\n').collect();
+            for refused in refused.iter().filter(|refused| refused.by == api) {
+                let line =
+                    lines.get(refused.leaf as usize).unwrap_or_else(|| panic!("{name}: no line: {}", refused.text));
+                let line: Value = serde_json::from_slice(line).expect("a line of JSON");
+                let (reason, trace) = (&line["dec"]["reason"], &line["trace"]);
+                assert_eq!((reason, trace), (&json!(refused.code), &refused.trace), "{name}: {}\n{line}", refused.text);
+                found += 1;
+            }
+        }
+        found
+    }
+
     fn text<'t>(&'t self, path: &[&str]) -> &'t str {
         let found = path.iter().fold(&self.told, |value, name| match name.parse::<usize>() {
             Ok(n) => &value[n],
@@ -151,15 +188,15 @@ impl Federation {
 
     /// A fresh token, by kind of person or user.
     pub fn token(&self, who: &str) -> String {
-        self.token_for(who)
+        let world = World::open(self.folder.path()).expect("the demonstration's folder");
+        token_for(&world, who, &Options::default()).expect("a token")
     }
 
-    pub fn token_for(&self, who: &str) -> String {
-        let output = Command::new(env!("CARGO_BIN_EXE_tongban"))
-            .args(["demo", "token", "--as", who, "--data"])
-            .arg(self.folder.path())
-            .output()
-            .expect("the binary runs");
+    /// As scripts have it.
+    pub fn token_by_command(&self, who: &str) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tongban"));
+        let output = command.args(["demo", "token", "--as", who, "--data"]).arg(self.folder.path()).output();
+        let output = output.expect("the binary runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("text").trim().to_owned()
     }
@@ -275,12 +312,23 @@ impl Window {
         let response = self.client.fetch(request.expect("a request"), WAIT, ANSWER_MAX).await;
         let response = response.unwrap_or_else(|e| panic!("{method} {path}: {e}"));
         let media = response.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        Answer {
+        let answer = Answer {
             status: response.status().as_u16(),
             media: media.to_owned(),
             headers: response.headers().clone(),
             json: serde_json::from_slice(response.body()).unwrap_or_default(),
             bytes: response.body().to_vec(),
+        };
+        self.remember(&answer);
+        answer
+    }
+
+    /// What a refusal says of its line in the log, until [`Federation::refusals_are_on_record`].
+    fn remember(&self, answer: &Answer) {
+        if let (Some(leaf), Some(code)) = (answer.json["leaf"].as_u64(), answer.json["code"].as_str()) {
+            let (by, trace) = (self.authority.clone(), answer.json["trace"].clone());
+            let refused = Refused { by, leaf, code: code.to_owned(), trace, text: answer.text() };
+            REFUSED.lock().expect("whole").push(refused);
         }
     }
 
@@ -306,12 +354,14 @@ impl Window {
         let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
         let body = body.find('{').map_or("", |at| &body[at..]);
         let end = body.rfind('}').map_or(0, |at| at + 1);
-        Answer {
+        let answer = Answer {
             status,
             media: String::new(),
             headers: http::HeaderMap::new(),
             json: serde_json::from_str(&body[..end]).unwrap_or_default(),
             bytes,
-        }
+        };
+        self.remember(&answer);
+        answer
     }
 }

