@@ -24,6 +24,11 @@ tolds! {
         "系统正在停机，请稍后再试。",
         "This gateway is shutting down; try again shortly.",
         Next::TryLater;
+    /// No quorum of witnesses has signed what the log holds for longer than this gateway's policy allows.
+    pub const UNWITNESSED = "TB-AUD-0105", 503,
+        "审计日志暂时得不到见证机构签署，按规定暂停办理新业务。请登记申请人联系方式，恢复后再办，并告知运维人员。",
+        "The audit log lacks its witnesses' signatures: nothing new is begun until they are back. Note whom to call back, and tell the operator.",
+        Next::TryLater;
     /// The log folder is damaged, rolled back, or in use.
     pub const UNFIT = "TB-AUD-0201", 500,
         "审计日志校验未通过，系统拒绝启动，请联系运维人员。",

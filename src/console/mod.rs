@@ -92,6 +92,10 @@ async fn page(
         (&Method::HEAD, route) if route != "/sign-in/callback" => &Method::GET,
         (method, _) => method,
     };
+    // A session that cannot be put on record is not begun; one that is there ends all the same.
+    if matches!(trace.route, "/sign-in" | "/sign-in/callback" | "/me") {
+        rooms.log_state.may_begin(trace.at)?;
+    }
     match (method, trace.route) {
         (&Method::GET, "/sign-in") => {
             let away = sign_in::begin(rooms, get("next").as_deref(), get("login_hint").as_deref(), trace.at)?;

@@ -431,6 +431,9 @@ impl Rooms {
             gauges.insert("tongban_log_witnessed", i64::from(is_met));
             gauges.insert("tongban_log_contradicted", i64::from(self.log_state.is_contradicted()));
         }
+        if let Some(is_closed) = self.log_state.is_closed(UnixMillis::now()) {
+            gauges.insert("tongban_log_fail_closed", i64::from(is_closed));
+        }
         if let Some(age) = self.log_state.unstamped_for(UnixMillis::now()) {
             gauges.insert("tongban_log_unstamped_seconds", age / 1000);
         }

@@ -60,6 +60,24 @@ pub enum Call {
     Pass,
 }
 
+impl Call {
+    /// Whether this begins something that must be on record: it waits while the log is without witnesses for too long
+    /// (`log.fail_closed_after_s`). What leaves no line goes on, and so does what takes back or ends what was begun: it is told
+    /// once, by people who go away and by systems that do not ask again.
+    pub fn begins(self) -> bool {
+        use Call::*;
+        match self {
+            // No line.
+            SearchItems | Guide | Plan | List | PaperList | Metadata | Jwks | OpenApi | Errors => false,
+            // Sessions, tokens, papers, answers that are out of date.
+            Logout | Revoke | PaperRevoke | OfficePaperRevoke | PeerPaperUse | Change | PeerChange => false,
+            File | Read | Watch | Withdraw | Deliver | Document | Verify | LookUp | AboutMe | Token | Duty
+            | WindowAct | Contact | OfficeContact | PaperGive | OfficePaper | Enrol | OfficeAct | PeerMessage
+            | PeerLookup | PeerPaper | PeerPass | Pass => true,
+        }
+    }
+}
+
 /// One line of the table.
 #[derive(Debug)]
 pub struct Route {

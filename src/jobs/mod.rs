@@ -88,6 +88,10 @@ pub async fn run(rooms: Arc<Rooms>, mut stop: watch::Receiver<bool>) {
                 }
             }
         }
+        // What is handed over begins with a line, too: it waits in the outbox.
+        if rooms.log_state.may_begin(UnixMillis::now()).is_err() {
+            continue;
+        }
         if let Err(error) = deliveries.due(UnixMillis::now()).await {
             tracing::warn!(%error, "deliveries failed");
         }

@@ -181,7 +181,8 @@ impl Witnesses {
         if is_met {
             rooms.log.release();
         }
-        rooms.log_state.witnessed(is_met, self.all.iter().any(|witness| witness.contradicts));
+        let is_contradicted = self.all.iter().any(|witness| witness.contradicts);
+        rooms.log_state.witnessed(is_met, is_contradicted, UnixMillis::now());
         Some(is_met)
     }
 

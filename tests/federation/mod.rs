@@ -23,15 +23,27 @@ const WAIT: Duration = Duration::from_secs(30);
 const ANSWER_MAX: usize = 16 << 20;
 
 pub struct Federation {
-    pub folder: tempfile::TempDir,
+    pub folder: Folder,
     pub told: Value,
-    process: Child,
+    /// None where somebody else started it, and ends it.
+    process: Option<Child>,
+}
+
+/// Where it lies; removed with the test that made it.
+pub struct Folder(PathBuf, Option<tempfile::TempDir>);
+
+impl Folder {
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
 }
 
 impl Drop for Federation {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        if let Some(process) = &mut self.process {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
     }
 }
 
@@ -85,23 +97,34 @@ impl Federation {
 
     /// The same in this folder, which is empty.
     pub async fn start_in(folder: tempfile::TempDir, nth: u16) -> Self {
+        Self::start_as(folder, nth, |_| {}).await
+    }
+
+    /// One that runs in this folder, as far as it has told where.
+    pub fn running(folder: &Path) -> Option<Self> {
+        let told = serde_json::from_slice(&std::fs::read(folder.join("federation.json")).ok()?).ok()?;
+        Some(Self { folder: Folder(folder.to_owned(), None), told, process: None })
+    }
+
+    /// The same, with a word on how the demonstration is started: its gateways inherit what it has.
+    pub async fn start_as(folder: tempfile::TempDir, nth: u16, how: impl FnOnce(&mut Command)) -> Self {
         // Below 32,768, where the system takes ports for connections that go out; two run beside all others, below them.
         let first = if matches!(nth, 4 | 5) { 1_000 } else { 13_000 };
         let base = first + (std::process::id() % 60) as u16 * 30 + nth * 1_800;
-        let process = Command::new(env!("CARGO_BIN_EXE_tongban"))
-            .args(["demo", "--port-base", &base.to_string(), "--data"])
-            .arg(folder.path())
-            .stdout(Stdio::null())
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("the binary runs");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tongban"));
+        command.args(["demo", "--port-base", &base.to_string(), "--data"]).arg(folder.path());
+        command.stdout(Stdio::null()).stdin(Stdio::null());
+        how(&mut command);
+        let process = Some(command.spawn().expect("the binary runs"));
+        let folder = Folder(folder.path().to_owned(), Some(folder));
         let mut federation = Self { folder, told: Value::Null, process };
         for _ in 0..1_200 {
             if let Ok(bytes) = std::fs::read(federation.folder.path().join("federation.json")) {
                 federation.told = serde_json::from_slice(&bytes).expect("federation.json is JSON");
                 return federation;
             }
-            let ended = federation.process.try_wait().expect("a child of ours");
+            let ended = federation.process.as_mut().map(|own| own.try_wait().expect("a child of ours"));
+            let ended = ended.flatten();
             assert!(ended.is_none(), "the demonstration ended: {ended:?}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -110,10 +133,11 @@ impl Federation {
 
     /// Ends it as an operator does, and waits until it has put things in order.
     pub fn stop(&mut self) {
-        let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw).expect("a process");
+        let process = self.process.as_mut().expect("a child of ours");
+        let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw).expect("a process");
         kill_process(pid, Signal::TERM).expect("it runs");
         // Its walk through the main job may have been cut short; what counts is that it was not killed.
-        assert!(self.process.wait().expect("it ends").code().is_some());
+        assert!(process.wait().expect("it ends").code().is_some());
     }
 
     /// Each refusal's line is where the answer said, and says the same of the same request. Gives their number.
@@ -239,6 +263,17 @@ impl Federation {
         request: &Value,
         files: &[(&str, Vec<u8>)],
     ) -> Answer {
+        self.try_filing(window, headers, request, files).await.unwrap_or_else(|e| panic!("filing: {e}"))
+    }
+
+    /// The same, of a gateway that may go away meanwhile.
+    pub async fn try_filing(
+        &self,
+        window: &Window,
+        headers: &Headers,
+        request: &Value,
+        files: &[(&str, Vec<u8>)],
+    ) -> Result<Answer, String> {
         const BOUNDARY: &str = "tongban-test";
         let part = |name: &str, media: &str| {
             format!(
@@ -254,7 +289,7 @@ impl Federation {
         }
         body.extend(format!("\r\n--{BOUNDARY}--\r\n").bytes());
         let media = format!("multipart/form-data; boundary={BOUNDARY}");
-        window.send("POST", "/v1/cases", headers, Some((&media, body))).await
+        window.ask("POST", "/v1/cases", headers, Some((&media, body))).await
     }
 
     /// One and the same file each time: a filing sent again has the same octets.
@@ -301,6 +336,17 @@ impl Window {
     }
 
     pub async fn send(&self, method: &str, path: &str, headers: &Headers, body: Option<(&str, Vec<u8>)>) -> Answer {
+        self.ask(method, path, headers, body).await.unwrap_or_else(|e| panic!("{method} {path}: {e}"))
+    }
+
+    /// The same, of a gateway that may go away meanwhile.
+    pub async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &Headers,
+        body: Option<(&str, Vec<u8>)>,
+    ) -> Result<Answer, String> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         for (name, value) in headers {
             request = request.header(*name, value);
@@ -310,7 +356,7 @@ impl Window {
             None => request.body(empty()),
         };
         let response = self.client.fetch(request.expect("a request"), WAIT, ANSWER_MAX).await;
-        let response = response.unwrap_or_else(|e| panic!("{method} {path}: {e}"));
+        let response = response.map_err(|e| e.to_string())?;
         let media = response.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let answer = Answer {
             status: response.status().as_u16(),
@@ -320,7 +366,7 @@ impl Window {
             bytes: response.body().to_vec(),
         };
         self.remember(&answer);
-        answer
+        Ok(answer)
     }
 
     /// What a refusal says of its line in the log, until [`Federation::refusals_are_on_record`].

@@ -7,6 +7,8 @@ use crate::upstream::objects::Place;
 
 /// Days that entries of the log may be kept: at least six months (网络安全法 Art. 21 (3)), at most a century.
 const RETENTION_DAYS: std::ops::RangeInclusive<u32> = 184..=36_500;
+/// Seconds that the witnesses' quorum may be missing: longer than a round of asking them, at most a day.
+const FAIL_CLOSED_S: std::ops::RangeInclusive<u32> = 10..=86_400;
 
 #[derive(Clone, Debug)]
 pub struct Log {
@@ -19,6 +21,8 @@ pub struct Log {
     pub gm_key: Option<PathBuf>,
     /// Witnesses that are asked to cosign, with their addresses and quorum (C2SP tlog-policy); none when absent.
     pub witnesses: Option<PathBuf>,
+    /// Seconds without the witnesses' quorum after which nothing new is begun; goes on with an alarm when absent.
+    pub fail_closed_after_s: Option<u32>,
     /// Address of a time-stamp authority (RFC 3161), and the certificates trusted for its tokens and its TLS.
     pub tsa: Option<(String, PathBuf)>,
     /// Days that entries are kept on this machine; for ever when absent.
@@ -36,6 +40,10 @@ impl Log {
         if tsa.is_some() != trusted.is_some() {
             t.wrong("tsa_anchors", "and `tsa` go together", "write tsa = \"http://…\" and tsa_anchors = \"FILE\"");
         }
+        let fail_closed_after_s = t.int("fail_closed_after_s", FAIL_CLOSED_S);
+        if fail_closed_after_s.is_some() && witnesses.is_none() {
+            t.wrong("fail_closed_after_s", "without witnesses", "name a file of witnesses, or take it out");
+        }
         let (gm_key, second_key) = (t.str("gm_key").map(at), t.str("second_key").map(at));
         let tsa = tsa.zip(trusted).map(|(url, file)| (url.to_owned(), base.join(file)));
         let archive = t.table("archive").and_then(|inner| Archive::read(&inner, base));
@@ -51,6 +59,7 @@ impl Log {
             second_key,
             gm_key,
             witnesses,
+            fail_closed_after_s,
             tsa,
             retention_days,
             archive,

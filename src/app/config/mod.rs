@@ -280,6 +280,17 @@ mod tests {
             let mistakes = parse(&good.replacen(from, to, 1)).expect_err(to).to_string();
             assert!(mistakes.contains(field), "{to}: {mistakes}");
         }
+        let log = |more: &str| {
+            let text = EXAMPLE.replacen("[log]\n", &format!("[log]\n{more}"), 1);
+            Config::parse(Path::new("x.toml"), &text)
+                .map(|config| config.log.fail_closed_after_s)
+                .map_err(|m| m.to_string())
+        };
+        assert_eq!(log(""), Ok(None), "an alarm, and service goes on");
+        assert_eq!(log("witnesses = \"w.txt\"\nfail_closed_after_s = 900\n"), Ok(Some(900)));
+        for more in ["fail_closed_after_s = 900\n", "witnesses = \"w.txt\"\nfail_closed_after_s = 9\n"] {
+            assert!(log(more).is_err_and(|told| told.contains("fail_closed_after_s")), "{more}");
+        }
     }
 
     #[test]

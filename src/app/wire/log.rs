@@ -12,6 +12,7 @@ use crate::audit::witness::Witness;
 use crate::audit::witness_policy::WitnessPolicy;
 use crate::audit::{Log, OpenOptions};
 use crate::exchange::Key;
+use crate::gateway::log_state::LogState;
 use crate::jobs::anchors::Anchors;
 use crate::jobs::archive::Archive;
 use crate::jobs::retention::Retention;
@@ -64,6 +65,15 @@ pub(super) async fn log(config: &Config, store: &Store) -> Result<Log, Wrong> {
         options.patience = witnesses::PATIENCE;
     }
     Log::open(&config.gateway.data.join("log"), options).map_err(|e| e.to_string())
+}
+
+/// How the log stands, knowing what it named in the life before, and how long it may stand without witnesses.
+pub(super) fn state(config: &Config, log: &Log) -> LogState {
+    let state = LogState::knowing(log.recovery().set.clone());
+    match config.log.fail_closed_after_s {
+        Some(seconds) => state.bounded(seconds, config.gateway.data.join("unwitnessed")),
+        None => state,
+    }
 }
 
 /// What we are to our peers' logs; the key is made at the first start.

@@ -26,7 +26,6 @@ use crate::gateway::enrol::Authority;
 use crate::gateway::entrusted;
 use crate::gateway::intake::Bounds;
 use crate::gateway::issuers::Issuers;
-use crate::gateway::log_state::LogState;
 use crate::gateway::lookup::Askers;
 use crate::gateway::material::Materials;
 use crate::gateway::orders;
@@ -123,7 +122,7 @@ pub async fn rooms(config: &Config, snapshot: Snapshot, now: UnixMillis) -> Resu
     Ok(Arc::new(Rooms {
         leaving: std::sync::atomic::AtomicBool::new(false),
         log_archive: ArchiveState::default(),
-        log_state: LogState::knowing(log.recovery().set.clone()),
+        log_state: log::state(config, &log),
         me: Me {
             id: config.gateway.id.clone(),
             name: config.gateway.name.clone(),

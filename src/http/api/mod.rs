@@ -209,6 +209,10 @@ async fn handle(
             outlet_may(&asked, found.route.call).await?;
         }
     }
+    // Whoever may not come this way at all has been told so.
+    if found.route.call.begins() {
+        rooms.log_state.may_begin(trace.at)?;
+    }
     // A token request brings its people in its body.
     if matches!(found.route.call, Call::Token | Call::Revoke) {
         let (headers, terminal) = (asked.headers.clone(), asked.terminal.clone());
