@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // each test uses a part of it
 
+pub mod acknowledged;
+pub mod alone;
 pub mod sealed;
 
 use std::fs;
@@ -21,6 +23,15 @@ pub fn tongban(args: &[&str]) -> Output {
 
 pub fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Says of a program that nobody here wrote that it is there.
+///
+/// # Panics
+/// Where it is not: a test that passes without it tests nothing.
+pub fn needs(program: &str) {
+    let there = Command::new(program).arg("--version").output();
+    assert!(there.is_ok(), "{program} is not installed: `make test` installs it");
 }
 
 /// A base for 25 free ports, one for each of the first five; below the ports that the system gives to outgoing
