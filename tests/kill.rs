@@ -1,17 +1,22 @@
-//! Killed at any moment, started again: every case arrives exactly once, and no log is broken.
+//! Killed at any moment, started again: every case arrives exactly once, every line that was acknowledged is there, and no checkpoint
+//! that was shown is contradicted.
 
+mod federation;
+#[path = "kill/meanwhile.rs"]
+mod meanwhile;
 mod tools;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use meanwhile::Meanwhile;
+use rustix::process::Signal;
 use serde_json::Value;
 use sqlx::Row;
+use tools::alone::{GATEWAYS, kill, listens, said, serve, signal};
 use tools::{Dice, Running, announced, audit, demo, ports};
 
 /// How often the whole federation is killed, and how often one of its gateways.
@@ -19,8 +24,6 @@ const KILLS: usize = 20;
 /// Longest wait for anything that must happen.
 const WAIT: Duration = Duration::from_secs(150);
 const LOOK: Duration = Duration::from_millis(50);
-
-const GATEWAYS: [&str; 2] = ["gw-440305", "gw-419001"];
 
 /// The next moment of a kill: anything from the first steps of a start to the end of a walk.
 fn moment(dice: &mut Dice, most_ms: u64) -> Duration {
@@ -32,21 +35,6 @@ fn start(folder: &Path, base: u16, more: &[&str]) -> Running {
     let said = || File::options().create(true).append(true).open(folder.join("said.txt")).expect("a file");
     let mut command = demo(folder, base);
     Running(command.args(more).stdin(Stdio::null()).stdout(said()).stderr(said()).spawn().expect("the binary runs"))
-}
-
-fn said(folder: &Path) -> String {
-    fs::read_to_string(folder.join("said.txt")).unwrap_or_default()
-}
-
-/// SIGKILL: nothing is flushed, nothing is told.
-fn kill(mut child: Running) {
-    let _ = child.kill();
-    let _ = child.wait();
-}
-
-fn signal(pid: u32, signal: Signal) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    pid.is_some_and(|pid| kill_process(pid, signal).is_ok())
 }
 
 /// Waits for what must come.
@@ -103,6 +91,7 @@ fn office(folder: &Path) -> Vec<(String, u64)> {
 fn every_case_arrived_once(folder: &Path, base: u16) {
     let before = said(folder).len();
     let mut run = start(folder, base, &[]);
+    let begun = Instant::now();
     wait_for("the end of the walk", folder, || said(folder)[before..].contains("全部").then_some(()));
     wait_for("the last delivery", folder, || {
         let waits = |gateway| !column(folder, gateway, "SELECT id FROM outbox WHERE done_at IS NULL").is_empty();
@@ -116,7 +105,13 @@ fn every_case_arrived_once(folder: &Path, base: u16) {
     let taken = column(folder, GATEWAYS[1], "SELECT no FROM case_record WHERE side = 'owning'");
     let all = column(folder, GATEWAYS[1], "SELECT no FROM case_record");
     let decided: Vec<_> = office(folder).into_iter().map(|(case, _)| case).collect();
-    println!("{} cases sent, {} taken, {} decided", sent.len(), taken.len(), decided.len());
+    let took = begun.elapsed().as_secs();
+    println!(
+        "{} cases sent, {} taken, {} decided, all {took} s after the last kill",
+        sent.len(),
+        taken.len(),
+        decided.len()
+    );
     assert!(sent.len() > 3, "cases were filed between the kills: {}", sent.len());
     for (which, cases) in [("sent", &sent), ("taken", &taken), ("all", &all), ("decided", &decided)] {
         assert_eq!(cases.iter().collect::<BTreeSet<_>>().len(), cases.len(), "{which}: no case is there twice");
@@ -138,12 +133,24 @@ fn every_case_arrived_once(folder: &Path, base: u16) {
 fn the_federation_killed_twenty_times() {
     let folder = tempfile::tempdir().unwrap();
     let (base, mut dice) = (ports(0), Dice::new("the federation"));
-    for _ in 0..KILLS {
-        let run = start(folder.path(), base, &["--once"]);
-        std::thread::sleep(moment(&mut dice, 5_000));
+    let meanwhile = Meanwhile::begin(folder.path());
+    for round in 0..KILLS {
+        let mut run = start(folder.path(), base, &["--once"]);
+        // At any moment of a start and a walk, or in the middle of the window's work.
+        if round % 2 == 0 {
+            std::thread::sleep(moment(&mut dice, 5_000));
+        } else {
+            let before = meanwhile.answers();
+            wait_for("an answer", folder.path(), || {
+                (meanwhile.answers() > before || run.try_wait().expect("a child of ours").is_some()).then_some(())
+            });
+            std::thread::sleep(moment(&mut dice, 1_500));
+        }
         kill(run);
     }
+    let words = meanwhile.end();
     every_case_arrived_once(folder.path(), base);
+    meanwhile::hold(&words, folder.path());
 }
 
 #[test]
@@ -151,7 +158,7 @@ fn either_gateway_killed_twenty_times() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let (base, mut dice) = (ports(1), Dice::new("either gateway"));
-    let (mut kills, mut walks) = ([0, 0], 0);
+    let (mut kills, mut walks, meanwhile) = ([0, 0], 0, Meanwhile::begin(folder));
     let total = |kills: [usize; 2]| kills[0] + kills[1];
     while total(kills) < KILLS {
         let mut run = start(folder, base, &["--once"]);
@@ -184,20 +191,9 @@ fn either_gateway_killed_twenty_times() {
         assert!(walks < 60, "the walks are over before anything is killed");
     }
     println!("killed: Nanshan {} times, Jiyuan {} times, in {walks} walks", kills[0], kills[1]);
+    let words = meanwhile.end();
     every_case_arrived_once(folder, base);
-}
-
-/// A gateway of the folder on its own, without the demonstration around it.
-fn serve(folder: &Path, gateway: usize) -> Running {
-    let output = || File::options().create(true).append(true).open(folder.join("said.txt")).expect("a file");
-    let mut command = tools::program();
-    command.arg("serve").arg("--config").arg(folder.join(GATEWAYS[gateway]).join("tongban.toml")).arg("--with-parent");
-    Running(command.stdin(Stdio::piped()).stdout(output()).stderr(output()).spawn().expect("it starts"))
-}
-
-/// Whether somebody listens there; without issuers a gateway alone is never ready.
-fn listens(port: u16) -> bool {
-    TcpStream::connect(("127.0.0.1", port)).is_ok()
+    meanwhile::hold(&words, folder);
 }
 
 fn copy(from: &Path, to: &Path) {
