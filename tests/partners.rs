@@ -467,7 +467,8 @@ impl Operator<'_> {
     /// A signed order or approval in a file; gives its path.
     fn signed(&self, by: &str, words: &[&str]) -> String {
         let key = self.home.join(format!("authorities/{by}.key")).display().to_string();
-        let signing = ["--by", by, "--key", &key, "--gateway", "gw-440305"];
+        let own = self.home.file_name().and_then(|name| name.to_str()).expect("a name");
+        let signing = ["--by", by, "--key", &key, "--gateway", own];
         let all = [&["order", words[0]], &signing[..], &words[1..]].concat();
         let made = tools::tongban(&all);
         assert!(made.status.success(), "{all:?}: {}", tools::text(&made));
