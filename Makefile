@@ -10,6 +10,8 @@ test:
 	tests/tools/need softhsm2-util softhsm2 "keys in tokens"
 	tests/tools/need faketime faketime "what ends at midnight"
 	tests/tools/need python3 python3 "the log before an independent verifier"
+	tests/tools/need unzip unzip "evidence opened by others"
+	tests/tools/need cc gcc "a disk that fails under a gateway"
 	tests/tools/need pdfsig poppler-utils "signed PDF in another reader"
 	tests/tools/with-postgres tests/tools/in-two-lanes
 	cargo test --doc

@@ -1,5 +1,6 @@
 //! The disk is full, under a whole federation at work: nothing is accepted that is not kept, nobody is told wrong, no process ends,
-//! and with room again everything goes on. Wants the right to mount a small file system (root, as `make test` is).
+//! and with room again everything goes on. Mounts a small file system: as root, or in a namespace of its own where the system allows
+//! everybody one.
 
 mod federation;
 mod tools;
@@ -19,12 +20,14 @@ const SIZE: &str = "size=192m";
 /// Filings while the disk is full.
 const TRIES: usize = 40;
 const LOOK: Duration = Duration::from_millis(200);
+/// Set in the process that has a namespace of its own.
+const INSIDE: &str = "TONGBAN_TEST_NAMESPACE";
 
 /// A file system in memory; gone when dropped.
 struct Disk(PathBuf);
 
 impl Disk {
-    /// `None` where nobody may mount.
+    /// `None` where this process may not mount.
     fn mount(at: &Path) -> Option<Self> {
         let done = Command::new("mount").args(["-t", "tmpfs", "-o", SIZE, "none"]).arg(at).output();
         done.is_ok_and(|done| done.status.success()).then(|| Self(at.to_owned()))
@@ -70,6 +73,16 @@ fn number(filed: &Answer) -> String {
     filed.json["case"].as_str().unwrap_or_else(|| panic!("{}", filed.text())).to_owned()
 }
 
+/// This test again, where its user may mount.
+fn in_a_namespace() {
+    let itself = std::env::current_exe().expect("this test");
+    let line = ["--user", "--map-root-user", "--mount"];
+    let test = ["--exact", "a_full_disk_accepts_nothing_and_loses_nothing", "--nocapture"];
+    let done = Command::new("unshare").args(line).arg(itself).args(test).env(INSIDE, "1").output();
+    let told = done.map_or_else(|e| e.to_string(), |done| tools::text(&done));
+    assert!(told.contains("1 passed"), "run it as root, as `make test` is: a file system cannot be mounted: {told}");
+}
+
 /// The process of each gateway, as the demonstration tells it.
 fn processes(folder: &Path) -> Vec<Value> {
     let told: Value = serde_json::from_slice(&fs::read(folder.join("federation.json")).expect("told")).expect("JSON");
@@ -80,8 +93,8 @@ fn processes(folder: &Path) -> Vec<Value> {
 async fn a_full_disk_accepts_nothing_and_loses_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let Some(disk) = Disk::mount(folder.path()) else {
-        println!("nobody may mount a file system here: the disk is not filled");
-        return;
+        assert!(std::env::var_os(INSIDE).is_none(), "no file system can be mounted in a namespace of its own either");
+        return in_a_namespace();
     };
     let mut federation = Federation::start_in(folder, 9).await;
     let folder = federation.folder.path().to_owned();

@@ -14,20 +14,18 @@ use super::proof::TlogProof;
 use super::tile::{Level, TilePath};
 use super::verify;
 use super::witness_policy::WitnessPolicy;
-use crate::terms::{Digest, digest::hex};
+use crate::terms::{Digest, digest::hex, testing};
 
 fn folder() -> Option<PathBuf> {
-    let folder = std::env::var_os("TONGBAN_VECTORS").map(|root| PathBuf::from(root).join("tlog"));
-    if folder.is_none() {
-        println!("TONGBAN_VECTORS is not set: vectors of other projects skipped");
-    }
-    folder
+    testing::vectors("tlog")
 }
 
 fn vectors(file: &str) -> Vec<Value> {
     let Some(folder) = folder() else { return Vec::new() };
-    let text = std::fs::read_to_string(folder.join(file)).unwrap();
-    serde_json::from_str::<Value>(&text).unwrap()["vectors"].as_array().unwrap().clone()
+    let text = std::fs::read_to_string(folder.join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+    let all = serde_json::from_str::<Value>(&text).unwrap()["vectors"].as_array().unwrap().clone();
+    assert!(!all.is_empty(), "{file}");
+    all
 }
 
 fn text<'a>(v: &'a Value, name: &str) -> &'a str {

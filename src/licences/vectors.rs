@@ -10,11 +10,7 @@ use crate::trust::certificate::Certificate;
 use crate::trust::crl::Crl;
 
 fn folder() -> Option<PathBuf> {
-    let found = std::env::var_os("TONGBAN_VECTORS").map(|root| Path::new(&root).join("ofd"));
-    if found.is_none() {
-        println!("TONGBAN_VECTORS is not set: vectors skipped");
-    }
-    found
+    crate::terms::testing::vectors("ofd")
 }
 
 fn json(path: PathBuf) -> Value {

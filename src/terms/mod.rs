@@ -20,6 +20,8 @@ pub mod licence_id;
 pub mod mistake;
 pub mod refusal;
 pub mod strict_toml;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod when;
 pub mod words;
 

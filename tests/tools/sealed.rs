@@ -16,22 +16,16 @@ fn tools() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools")
 }
 
-/// The folder that a script installed something into; nothing where it cannot, which is told.
-fn installed(script: &str) -> Option<PathBuf> {
+/// The folder that a script installed something into.
+fn installed(script: &str) -> PathBuf {
     let installed = Path::new(env!("CARGO_TARGET_TMPDIR")).join(script);
     // Tests of several processes may come here at once.
     let lock = fs::File::create(installed.with_extension("lock")).expect("a lock");
     lock.lock().expect("locked");
     let done = Command::new(tools().join(script)).arg(&installed).status().expect("a shell");
     drop(lock);
-    match done.code() {
-        Some(0) => Some(installed),
-        Some(3) => {
-            println!("skipped: what tests/tools/{script} installs is not here, and cannot be had");
-            None
-        }
-        other => panic!("tests/tools/{script} ended with {other:?}"),
-    }
+    assert!(done.success(), "what tests/tools/{script} installs is not here, and cannot be had: {done}");
+    installed
 }
 
 fn json_lines(output: &std::process::Output) -> Vec<Value> {
@@ -41,15 +35,15 @@ fn json_lines(output: &std::process::Output) -> Vec<Value> {
 }
 
 /// What a reader that verifies says of the seals of each file.
-pub fn verified_elsewhere(files: &[&Path]) -> Option<Vec<Value>> {
-    let bundle = installed("ofd-verifier")?.join("ofd.common.js");
+pub fn verified_elsewhere(files: &[&Path]) -> Vec<Value> {
+    let bundle = installed("ofd-verifier").join("ofd.common.js");
     let output = Command::new("node").arg(tools().join("ofd/verify.js")).arg(bundle).args(files).output();
-    Some(json_lines(&output.expect("Node runs")))
+    json_lines(&output.expect("Node runs"))
 }
 
 /// What the reader found in each file.
-pub fn read_elsewhere(files: &[&Path]) -> Option<Vec<Value>> {
-    let installed = installed("ofd-reader")?;
+pub fn read_elsewhere(files: &[&Path]) -> Vec<Value> {
+    let installed = installed("ofd-reader");
     let place = tempfile::tempdir().expect("a folder");
     let mut command = Command::new(installed.join("bin/python"));
     // What the reader leaves behind goes with the folder.
@@ -60,7 +54,7 @@ pub fn read_elsewhere(files: &[&Path]) -> Option<Vec<Value>> {
         .arg(tools().join("ofd/read.py"))
         .args(files)
         .output();
-    Some(json_lines(&output.expect("Python runs")))
+    json_lines(&output.expect("Python runs"))
 }
 
 /// The reader took text from the page, and drew one seal where it belongs: inside its box, and nothing beside it.

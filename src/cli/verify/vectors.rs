@@ -84,10 +84,7 @@ fn read(path: PathBuf) -> Value {
 
 #[test]
 fn profiles_of_the_manifests_by_options_and_by_policy() {
-    let Some(root) = std::env::var_os("TONGBAN_VECTORS").map(|root| Path::new(&root).join("ofd")) else {
-        println!("TONGBAN_VECTORS is not set: vectors skipped");
-        return;
-    };
+    let Some(root) = crate::terms::testing::vectors("ofd") else { return };
     let folder = tempfile::tempdir().unwrap();
     let (mut wrong, mut count) = (Vec::new(), 0);
     for file in read(root.join("manifest.json"))["files"].as_array().unwrap() {

@@ -1,6 +1,4 @@
-//! Vectors of others (Wycheproof), read from `$TONGBAN_VECTORS/jose`; without it these tests say so and pass.
-
-use std::path::PathBuf;
+//! Vectors of others (Wycheproof), read from `$TONGBAN_VECTORS/jose`; without it these tests say that they are left out.
 
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::{Value, json};
@@ -23,11 +21,8 @@ const ALL: [Algorithm; 9] = [
 ];
 
 fn load(name: &str) -> Option<Value> {
-    let Some(folder) = std::env::var_os("TONGBAN_VECTORS") else {
-        println!("TONGBAN_VECTORS is not set: {name} skipped");
-        return None;
-    };
-    let text = std::fs::read_to_string(PathBuf::from(folder).join("jose").join(name)).unwrap();
+    let file = crate::terms::testing::vectors("jose")?.join(name);
+    let text = std::fs::read_to_string(file).unwrap_or_else(|e| panic!("{name}: {e}"));
     Some(serde_json::from_str(&text).unwrap())
 }
 

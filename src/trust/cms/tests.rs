@@ -218,11 +218,7 @@ fn another_certificate_of_the_same_name_and_serial_is_found_out() {
 /// `$TONGBAN_VECTORS/gm`: one object with a signature whose content is elsewhere, one that only carries certificates.
 #[test]
 fn third_party_objects_read_as_their_manifest_says() {
-    let Some(root) = std::env::var_os("TONGBAN_VECTORS") else {
-        println!("TONGBAN_VECTORS is not set: CMS objects of third parties skipped");
-        return;
-    };
-    let folder = std::path::PathBuf::from(root).join("gm");
+    let Some(folder) = crate::terms::testing::vectors("gm") else { return };
     let manifest: serde_json::Value =
         serde_json::from_slice(&std::fs::read(folder.join("manifest.json")).unwrap()).unwrap();
     let mut said = Vec::new();

@@ -98,11 +98,7 @@ fn ask(case: &Case) -> Result<(), String> {
 
 #[test]
 fn limbo() {
-    let Some(folder) = std::env::var_os("TONGBAN_VECTORS") else {
-        println!("TONGBAN_VECTORS is not set: x509-limbo is skipped");
-        return;
-    };
-    let folder = std::path::Path::new(&folder).join("x509");
+    let Some(folder) = crate::terms::testing::vectors("x509") else { return };
     let manifest: Manifest = serde_json::from_slice(&std::fs::read(folder.join("manifest.json")).unwrap()).unwrap();
     let (page, mut seen) = (differences(), BTreeSet::new());
     let (mut asked, mut wrong) = (0, Vec::new());

@@ -203,6 +203,7 @@ impl Signer for SigningKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::terms::testing;
 
     /// The key whose private number is `number`, written as `written`.
     fn pkcs8(curve: &str, written: &[u8], point: &[u8]) -> Vec<u8> {
@@ -287,11 +288,9 @@ mod tests {
             // What the sentence says is done.
             let script = "openssl ec -in \"$0\" -conv_form uncompressed | openssl pkcs8 -topk8 -nocrypt -out \"$1\"";
             let line = ["-c", script, &at("short"), &at("new")];
-            let done = std::process::Command::new("sh").args(line).output().unwrap();
-            if !done.status.success() && String::from_utf8_lossy(&done.stderr).contains("not found") {
-                println!("openssl is not installed: nobody writes the key anew");
-                return;
-            }
+            testing::other("openssl", ["version"]);
+            let done = testing::other("sh", line);
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
             assert_eq!(load_key(at("new").as_ref()).unwrap().public_key(), whole.public_key(), "{algorithm:?}");
         }
     }
@@ -307,10 +306,7 @@ mod tests {
                 let (plain, sealed) = (at("plain"), at("sealed"));
                 let line =
                     ["pkcs8", "-topk8", "-in", &plain, "-v2", cipher, "-passout", "pass:geheim", "-out", &sealed];
-                let Ok(done) = std::process::Command::new("openssl").args(line).output() else {
-                    println!("openssl is not installed: nobody else makes a key file");
-                    return;
-                };
+                let done = testing::other("openssl", line);
                 assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
                 let key = load_key_with(sealed.as_ref(), Some(b"geheim")).unwrap();
                 assert_eq!(key.public_key(), SigningKey::from_pkcs8(&der).unwrap().public_key(), "{cipher}");

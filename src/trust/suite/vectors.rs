@@ -10,11 +10,7 @@ use crate::terms::digest::hex;
 use crate::trust::certificate::{Certificate, KeyUsage};
 
 fn folder() -> Option<PathBuf> {
-    let folder = std::env::var_os("TONGBAN_VECTORS").map(|f| PathBuf::from(f).join("gm"));
-    if folder.is_none() {
-        println!("TONGBAN_VECTORS is not set: the SM2 and SM3 vectors are skipped");
-    }
-    folder
+    crate::terms::testing::vectors("gm")
 }
 
 fn json(file: PathBuf) -> Value {
