@@ -131,9 +131,7 @@ impl Crl {
             }
         }
         tbs.done()?;
-        // Of a number that is there twice the earliest day counts.
-        let day = |at| entry_at(der, at).map(|entry| entry.at);
-        revoked.sort_by(|a, b| serial_at(der, *a).cmp(&serial_at(der, *b)).then_with(|| day(*a).cmp(&day(*b))));
+        revoked.sort_by(|a, b| serial_at(der, *a).cmp(&serial_at(der, *b)));
         let start = place(tbs_element.full);
         Ok(Self(Arc::new(List {
             tbs: start..start + tbs_element.full.len(),
@@ -195,7 +193,8 @@ impl List {
 
     /// Whether a delta list says that the certificate is off the list again.
     pub fn removes(&self, serial: &[u8]) -> bool {
-        self.find(serial).is_some_and(|r| r.reason == Some(8))
+        let mut all = self.entries(serial).peekable();
+        all.peek().is_some() && all.all(|entry| entry.reason == REMOVED)
     }
 
     /// Whether `issuer` made this list: same name, allowed to sign lists, and the signature verifies under its key. A
@@ -230,16 +229,22 @@ impl List {
         self.vouched.get() == Some(&issuer.fingerprint())
     }
 
-    /// The entry of a serial number.
+    /// What is said of a serial number (the octets of its INTEGER), in however many entries: one that takes another back in the same
+    /// list says nothing.
     pub fn entry(&self, serial: &[u8]) -> Option<Revoked> {
-        self.find(serial).filter(|r| r.reason != Some(8))
+        self.entries(serial).filter(|entry| entry.reason != REMOVED).reduce(|known, other| known.and(&other))
     }
 
-    fn find(&self, serial: &[u8]) -> Option<Revoked> {
-        let at = self.revoked.partition_point(|at| serial_at(&self.der, *at).is_some_and(|own| own < serial));
-        entry_at(&self.der, *self.revoked.get(at)?).filter(|entry| entry.serial == serial)
+    /// DER has one spelling of an INTEGER, and another was refused: equal octets are equal numbers, below zero as well.
+    fn entries<'s>(&'s self, serial: &'s [u8]) -> impl Iterator<Item = Revoked> + 's {
+        let first = self.revoked.partition_point(|at| serial_at(&self.der, *at).is_some_and(|own| own < serial));
+        let entry = move |at: &u32| entry_at(&self.der, *at).filter(|entry| entry.serial == serial);
+        self.revoked[first..].iter().map_while(entry)
     }
 }
+
+/// removeFromCRL.
+const REMOVED: Option<u8> = Some(8);
 
 /// The entry that begins at a place; it was read before.
 fn entry_at(der: &[u8], at: u32) -> Option<Revoked> {

@@ -115,10 +115,11 @@ impl Basic {
     }
 
     /// The newest answer about a certificate that its issuer answers for at `at`, and who signed it; `None` when there is
-    /// none. Whether a responder is itself revoked is not known here: [`super::path`] asks.
+    /// none. Of two in one response that contradict each other, the one that says revoked. Whether a responder is itself revoked is not known here: [`super::path`] asks.
     pub fn about(&self, certificate: &Certificate, issuer: &Certificate, at: UnixMillis) -> Option<(&Single, By<'_>)> {
         let names = |single: &&Single| single.names(certificate, issuer);
-        let single = self.answers.iter().filter(names).max_by_key(|single| single.this_update)?;
+        let weight = |single: &&Single| (matches!(single.answer, Answer::Revoked(_)), single.this_update);
+        let single = self.answers.iter().filter(names).max_by_key(weight)?;
         Some((single, self.signed_for(issuer, at)?))
     }
 
@@ -346,10 +347,19 @@ fn respond_with(
         write::explicit(0, &write::generalized_time(next_update)),
         if extensions.is_empty() { Vec::new() } else { write::explicit(1, &write::sequence(extensions)) },
     ]);
+    signed_by((signer, by), issuer, &[single], this_update)
+}
+
+fn signed_by(
+    (signer, by): (&dyn super::suite::Signer, &Certificate),
+    issuer: &Certificate,
+    answers: &[Vec<u8>],
+    produced_at: UnixMillis,
+) -> Result<Vec<u8>, super::suite::SuiteError> {
     let tbs = write::sequence(&[
         write::explicit(1, by.subject()),
-        write::generalized_time(this_update),
-        write::sequence(&[single]),
+        write::generalized_time(produced_at),
+        write::sequence(answers),
     ]);
     let signature = write::bit_string(&signer.sign(&tbs)?);
     let mut basic = vec![tbs, signer.algorithm().identifier(), signature];
@@ -448,6 +458,33 @@ mod tests {
             let told = Response::parse(&der).ok();
             let told = told.as_ref().map(|told| told.about(&leaf, &root, NOW).unwrap().0.answer.clone());
             assert_eq!(told, want, "{name}");
+        }
+    }
+
+    #[test]
+    fn of_two_answers_in_one_response_the_worse_counts() {
+        let (key, root) = made(None, SignatureAlgorithm::EcdsaP256Sha256, Use::Root);
+        let (_, leaf) = made(Some((&key, &root)), SignatureAlgorithm::EcdsaP256Sha256, Use::Signer);
+        let revoked = Answer::Revoked(Revoked { serial: leaf.serial().to_vec(), at: NOW, reason: None });
+        let one = |answer: &Answer, days: i64| {
+            let status = match answer {
+                Answer::Revoked(entry) => write::tlv(0xa1, &write::generalized_time(entry.at)),
+                _ => write::tlv(0x80, &[]),
+            };
+            let at = write::generalized_time(NOW.plus_seconds(days * 86_400));
+            write::sequence(&[certificate_id(leaf.serial(), &root), status, at])
+        };
+        for (name, answers, want) in [
+            ("good, then good", [(&Answer::Good, -1), (&Answer::Good, 0)], (&Answer::Good, 0)),
+            ("revoked, good later", [(&revoked, -1), (&Answer::Good, 0)], (&revoked, -1)),
+            ("good, revoked later", [(&Answer::Good, -1), (&revoked, 0)], (&revoked, 0)),
+            ("both at once", [(&revoked, 0), (&Answer::Good, 0)], (&revoked, 0)),
+        ] {
+            let answers: Vec<_> = answers.into_iter().map(|(answer, days)| one(answer, days)).collect();
+            let response = Response::parse(&signed_by((&key, &root), &root, &answers, NOW).unwrap()).unwrap();
+            let (single, _) = response.about(&leaf, &root, NOW).unwrap();
+            let at = NOW.plus_seconds(want.1 * 86_400);
+            assert_eq!((&single.answer, single.this_update), (want.0, at), "{name}");
         }
     }
 

@@ -16,6 +16,8 @@ mod fault;
 mod names;
 mod revocation;
 mod search;
+#[cfg(test)]
+mod serials;
 mod strict;
 #[cfg(test)]
 mod tests;

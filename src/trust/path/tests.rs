@@ -6,14 +6,14 @@ use crate::trust::ocsp::{self, Answer};
 use crate::trust::suite::{SignatureAlgorithm, Signer, SigningKey, Strengths};
 
 const DAY_MS: i64 = 86_400_000;
-const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
+pub(super) const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
 
-struct Made {
-    key: SigningKey,
-    certificate: Certificate,
+pub(super) struct Made {
+    pub key: SigningKey,
+    pub certificate: Certificate,
 }
 
-fn make(by: Option<&Made>, algorithm: SignatureAlgorithm, cn: &str, purpose: Use, days: (i64, i64)) -> Made {
+pub(super) fn make(by: Option<&Made>, algorithm: SignatureAlgorithm, cn: &str, purpose: Use, days: (i64, i64)) -> Made {
     let key = SigningKey::from_pkcs8(&SigningKey::generate(algorithm).unwrap()).unwrap();
     let subject = Subject::named(cn, "test");
     let spki = key.public_key().to_spki();
@@ -44,8 +44,12 @@ fn ask(leaf: &Made, between: &[&Made], anchor: &Made, purpose: Purpose) -> Resul
 
 /// What lists and answers say of a signer below the root, where something must.
 fn status(leaf: &Made, root: &Made, crls: &[Crl], ocsp: &[Response]) -> &'static str {
+    status_of(&leaf.certificate, root, crls, ocsp)
+}
+
+pub(super) fn status_of(leaf: &Certificate, root: &Made, crls: &[Crl], ocsp: &[Response]) -> &'static str {
     let got = judge(&Question {
-        leaf: &leaf.certificate,
+        leaf,
         intermediates: &[],
         anchors: std::slice::from_ref(&root.certificate),
         purpose: Purpose::Signer,
