@@ -19,6 +19,8 @@ pub(crate) use make::sign_inside;
 pub use make::{Spelling, TimeStamp, sign_detached, sign_detached_with};
 pub use verify::{Content, Signed, Verified, verify_detached};
 
+use std::collections::HashSet;
+
 use super::certificate::{Certificate, CertificateError};
 use super::crl::Crl;
 use super::name;
@@ -26,7 +28,7 @@ use super::ocsp::Response;
 use super::suite::{DigestAlgorithm, Identifier, SignatureAlgorithm, SuiteError};
 use crate::formats::ber;
 use crate::formats::der::{DerError, Element, Reader, tag, write};
-use crate::terms::{Explain, Next, Told, refusal::tolds};
+use crate::terms::{Explain, Next, Told, UnixMillis, refusal::tolds};
 
 pub(super) const SIGNED_DATA: [&str; 2] = ["1.2.840.113549.1.7.2", "1.2.156.10197.6.1.4.2.2"];
 pub(super) const DATA: [&str; 2] = ["1.2.840.113549.1.7.1", "1.2.156.10197.6.1.4.2.1"];
@@ -251,7 +253,7 @@ impl SignedData {
         encapsulated.done()?;
         let mut certificates = Vec::new();
         if let Some(list) = data.optional(tag::context(0))? {
-            for element in elements(list.content)? {
+            for element in distinct(list.content)? {
                 kinds.certificates.push(element.tag);
                 // Other kinds of certificate ([0]..[3]) carry nothing that is judged here.
                 if element.tag == tag::SEQUENCE {
@@ -261,7 +263,7 @@ impl SignedData {
         }
         let (mut crls, mut ocsp) = (Vec::new(), Vec::new());
         if let Some(list) = data.optional(tag::context(1))? {
-            for element in elements(list.content)? {
+            for element in distinct(list.content)? {
                 kinds.status.push(element.tag);
                 match element.tag {
                     tag::SEQUENCE => crls.extend(Crl::parse(element.full).ok()),
@@ -306,13 +308,27 @@ fn content_octets(element: &Element<'_>) -> Result<Vec<u8>, CmsError> {
 }
 
 fn elements(octets: &[u8]) -> Result<Vec<Element<'_>>, CmsError> {
+    each(octets, |_| true)
+}
+
+/// As [`elements`], equal ones once: a copy says nothing new, and takes nobody's room.
+fn distinct(octets: &[u8]) -> Result<Vec<Element<'_>>, CmsError> {
+    let mut known = HashSet::new();
+    each(octets, |element| known.insert(element.full))
+}
+
+fn each<'a>(octets: &'a [u8], mut take: impl FnMut(&Element<'a>) -> bool) -> Result<Vec<Element<'a>>, CmsError> {
     let mut reader = Reader::new(octets);
     let mut all = Vec::new();
     while !reader.is_empty() {
+        let element = reader.element()?;
+        if !take(&element) {
+            continue;
+        }
         if all.len() == MOST {
             return Err(CmsError::Form("more parts than any real object has"));
         }
-        all.push(reader.element()?);
+        all.push(element);
     }
     Ok(all)
 }
@@ -367,6 +383,12 @@ fn attributes(octets: &[u8]) -> Result<Vec<Attribute>, CmsError> {
 }
 
 impl SignerInfo {
+    /// When it was signed, as the signer says, whether or not the signature holds. A claim nobody can read is no claim.
+    pub fn signing_time(&self) -> Option<UnixMillis> {
+        let value = self.signed.as_ref()?.one(SIGNING_TIME).ok()??;
+        Reader::new(value).time().ok()
+    }
+
     /// What it was made with: its own digest, and that of the signature.
     pub fn digests(&self) -> Vec<DigestAlgorithm> {
         let signature = self.signature_algorithm().ok().and_then(SignatureAlgorithm::own_digest);

@@ -91,7 +91,7 @@ pub struct Survey {
 /// Finds a path and judges it, with at most [`DEFAULT_DEPTH`] authorities between leaf and anchor.
 ///
 /// # Errors
-/// The most telling failure of all chains tried; [`PathError::TooMuchWork`] when the bounds end the search.
+/// The most telling failure of all chains tried; [`PathError::TooMuchWork`] when the bounds end the search before any.
 pub fn judge(question: &Question<'_>) -> Result<Path, PathError> {
     judge_within(question, DEFAULT_DEPTH)
 }

@@ -1,11 +1,13 @@
 //! Is it revoked, and how old is that answer?
 
+use std::collections::HashSet;
+
 use super::{Exhausted, Fault, PathError, Question, Work};
 use crate::terms::UnixMillis;
 use crate::trust::certificate::Certificate;
 use crate::trust::crl::{Crl, Revoked};
 use crate::trust::name;
-use crate::trust::ocsp::{Answer, Basic, By};
+use crate::trust::ocsp::{Answer, Basic, By, Response};
 use crate::trust::suite::{SignatureAlgorithm, SuiteError};
 
 /// How much must be known about revocation. Unknown is never the same as valid: it is either refused or reported.
@@ -129,8 +131,13 @@ impl Said {
 
 impl<'a> Lists<'a> {
     fn of(issuer: &Certificate, question: &Question<'a>, work: &mut Work) -> Result<Self, Exhausted> {
-        let mut all: Vec<&Crl> = Vec::new();
+        let (mut all, mut known): (Vec<&Crl>, Vec<&[u8]>) = Default::default();
         for crl in question.crls.iter().filter(|crl| name::same(crl.issuer(), issuer.subject())) {
+            // A copy says nothing new.
+            if known.contains(&crl.der()) {
+                continue;
+            }
+            known.push(crl.der());
             let octets = if crl.is_known_by(issuer) { 0 } else { crl.der().len() };
             for _ in 0..=octets / OCTETS_A_SIGNATURE {
                 work.signature()?;
@@ -177,10 +184,7 @@ fn status(
     let serial = certificate.serial();
     let mut said: Vec<Said> = lists.said().collect();
     let mut revoked = lists.entry(serial);
-    for response in question.ocsp {
-        if response.answers.iter().all(|single| !single.may_name(serial)) {
-            continue;
-        }
+    for response in answers(question, serial) {
         work.signature()?;
         let Some((single, by)) = response.about(certificate, issuer, at) else { continue };
         if let By::Delegate(delegate) = by
@@ -238,10 +242,7 @@ fn vouched(
         return Ok(false);
     }
     let mut good = lists.said().any(|said| said.covers(produced_at));
-    for response in question.ocsp {
-        if response.answers.iter().all(|single| !single.may_name(serial)) {
-            continue;
-        }
+    for response in answers(question, serial) {
         work.signature()?;
         match response.about(delegate, issuer, at) {
             Some((_, By::Delegate(by))) if !by.extensions.ocsp_no_check => {}
@@ -257,6 +258,13 @@ fn vouched(
         }
     }
     Ok(good)
+}
+
+/// The answers that could be about a serial number, each once.
+fn answers<'a>(question: &Question<'a>, serial: &[u8]) -> Vec<&'a Response> {
+    let mut known = HashSet::new();
+    let may = |response: &&Response| response.answers.iter().any(|single| single.may_name(serial));
+    question.ocsp.iter().filter(may).filter(|response| known.insert(response.der())).collect()
 }
 
 fn both(known: Option<Revoked>, entry: &Revoked) -> Option<Revoked> {

@@ -74,7 +74,8 @@ pub(super) fn search(question: &Question<'_>, depth: usize, known_at: UnixMillis
             let no_chain = || search.no_chain.unwrap_or_else(|| PathError::NoChain(leaf.subject_text()));
             search.best.ok_or_else(no_chain)
         }
-        Err(Exhausted) => Err(PathError::TooMuchWork(leaf.subject_text())),
+        // A complete chain was found, and what speaks against it: that tells more than that the search for a better one had to end.
+        Err(Exhausted) => search.best.ok_or_else(|| PathError::TooMuchWork(leaf.subject_text())),
     }
 }
 
@@ -97,12 +98,18 @@ impl Search<'_, '_> {
         let question = self.question;
         let anchors = question.anchors.iter().map(|c| (c, true));
         let others = question.intermediates.iter().map(|c| (c, false));
+        let mut tried: Vec<&[u8]> = Vec::new();
         for (issuer, anchor) in anchors.chain(others) {
             // An authority is counted once it stands between leaf and anchor.
             let too_deep = !anchor && self.chain.len() > self.depth;
             if too_deep || !names_fit(last, issuer) || self.chain.iter().any(|c| same_authority(c, issuer)) {
                 continue;
             }
+            // However many copies came along, one of them tells all.
+            if tried.contains(&issuer.der()) {
+                continue;
+            }
+            tried.push(issuer.der());
             self.work.signature()?;
             match last.signed_by(issuer) {
                 Ok(()) => {}
