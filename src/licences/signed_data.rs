@@ -266,17 +266,17 @@ pub(super) fn conclude(
     if signer.unsigned.iter().any(|attribute| ARCHIVE_STAMPS.contains(&attribute.oid.as_str())) {
         verdict.findings.push(Finding::note(20, "CMS_ARCHIVE_TIMESTAMP_NOT_USED", ""));
     }
-    let (mut claimed, mut tokens) = (None, Vec::new());
+    let mut tokens = Vec::new();
     match verified {
         Err(error) => verdict.findings.push(finding(error)),
         Ok(good) => {
-            claimed = good.signing_time.map(|at| Written { at, local: false });
             tokens.clone_from(&good.time_stamps);
             if good.raw_signature {
                 verdict.findings.push(Finding::note(10, "SIGNATURE_RAW64", "CMS_SIGNATURE"));
             }
         }
     }
+    let claimed = signer.signing_time().map(|at| Written { at, local: false });
     let claimed = claimed.or(verdict.claimed_at.map(|at| Written { at, local: true }));
     let times = when::times(profile, verdict, claimed, None, &tokens, &[&signer.signature]);
     strength::digests(profile, &signer.digests(), &times, verdict);
