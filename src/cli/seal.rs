@@ -326,11 +326,7 @@ fn read(file: &Path) -> Result<Vec<u8>, String> {
 /// One DER certificate, or all of a PEM file; at least one.
 fn certificates(file: &Path) -> Result<Vec<Certificate>, String> {
     let octets = read(file)?;
-    let ders = if octets.first() == Some(&0x30) {
-        vec![octets]
-    } else {
-        pem::certificates(&octets).map_err(|e| said(file, &e))?
-    };
+    let ders = pem::certificates(&octets).map_err(|e| said(file, &e))?;
     let all: Result<Vec<_>, _> = ders.iter().map(|der| Certificate::parse(der)).collect();
     let all = all.map_err(|e| said(file, &e))?;
     if all.is_empty() { Err(said(file, &"no certificate in it")) } else { Ok(all) }

@@ -96,12 +96,8 @@ impl Statuses {
 }
 
 fn read_crl(octets: &[u8]) -> Result<Crl, String> {
-    if octets.first() == Some(&b'-') {
-        let blocks = crate::trust::pem::decode(octets).map_err(|e| e.to_string())?;
-        let block = blocks.first().ok_or("nothing in it")?;
-        return Crl::parse(&block.octets).map_err(|e| e.to_string());
-    }
-    Crl::parse(octets).map_err(|e| e.to_string())
+    let ders = crate::trust::pem::lists(octets).map_err(|e| e.to_string())?;
+    Crl::parse(ders.first().ok_or("nothing in it")?).map_err(|e| e.to_string())
 }
 
 #[cfg(test)]

@@ -85,17 +85,43 @@ fn signed_data_as_text() {
     let signer = party_of(key(SignatureAlgorithm::EcdsaP256Sha256), "签名人", Use::Signer);
     let der = signed(&signer, TEXT, Spelling::International);
     let block = crate::trust::pem::encode("PKCS7", &der);
-    let far = "x".repeat(2_000);
+    let bare = lines_of(&block);
+    let other = crate::trust::pem::encode("CERTIFICATE", signer.cert.der());
+    // 签名如下：
+    let gbk = b"\xc7\xa9\xc3\xfb\xc8\xe7\xcf\xc2\xa3\xba\r\n";
+    let far = |n: usize| [&vec![b'x'; n][..], b"\n", block.as_bytes()].concat();
+    let good = (Format::Cms, TotalPassed, None);
+    let failed = |code| (Format::Unknown, TotalFailed, Some(code));
     for (name, text, want) in [
-        ("plain", block.clone(), (Format::Cms, TotalPassed, None)),
-        ("a byte order mark", format!("\u{feff}{block}"), (Format::Cms, TotalPassed, None)),
-        ("explained", format!("签名如下：\r\n\r\n{block}\r\nend"), (Format::Cms, TotalPassed, None)),
-        ("twice", block.repeat(2), (Format::Unknown, TotalFailed, Some("SIGNED_VALUE_PEM"))),
-        ("cut off", block[..block.len() - 9].into(), (Format::Unknown, TotalFailed, Some("SIGNED_VALUE_PEM"))),
-        ("far down", format!("{far}\n{block}"), (Format::Unknown, TotalFailed, Some("ZIP_NO_EOCD"))),
+        ("plain", block.clone().into_bytes(), good),
+        ("a byte order mark", format!("\u{feff}{block}").into_bytes(), good),
+        ("explained", format!("签名如下：\r\n\r\n{block}\r\nend").into_bytes(), good),
+        ("explained in GBK", [gbk, block.as_bytes(), gbk].concat(), good),
+        ("explained at length", far(60_000), good),
+        ("bare", bare.clone(), good),
+        (
+            "bare, in lines after a byte order mark",
+            [b"\xef\xbb\xbf", &bare[..76], b"\r\n", &bare[76..], b"\r\n"].concat(),
+            good,
+        ),
+        ("bare, cut off", bare[..bare.len() - 3].to_vec(), failed("SIGNED_VALUE_PEM")),
+        ("bare, and words", [&bare[..], b"\nend"].concat(), failed("SIGNED_VALUE_PEM")),
+        ("bare, of a certificate", lines_of(&other), failed("SES_STRUCTURE")),
+        ("twice", block.repeat(2).into_bytes(), failed("SIGNED_VALUE_PEM")),
+        ("beside a certificate", format!("{block}{other}").into_bytes(), failed("SIGNED_VALUE_PEM")),
+        ("cut off", block.as_bytes()[..block.len() - 9].to_vec(), failed("SIGNED_VALUE_PEM")),
+        ("too far down", far(70_000), failed("FORMAT_UNKNOWN")),
+        ("words", "说明".into(), failed("FORMAT_UNKNOWN")),
+        ("nothing", Vec::new(), failed("FORMAT_UNKNOWN")),
+        ("an archive, cut off", b"PK\x03\x04 and what follows".to_vec(), failed("ZIP_NO_EOCD")),
     ] {
-        assert_eq!(code(text.as_bytes(), Some(TEXT), &profile(&signer)), want, "{name}");
+        assert_eq!(code(&text, Some(TEXT), &profile(&signer)), want, "{name}");
     }
+}
+
+/// The base64 of a PEM block alone.
+fn lines_of(block: &str) -> Vec<u8> {
+    block.lines().filter(|line| !line.starts_with('-')).collect::<String>().into_bytes()
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Signatures and seals that are files of their own: SignedData, the value of a seal's signature, a seal.
 //!
 //! ```text
-//!  PEM ─▶ DER ─┬─ begins with an OID ──▶ SignedData: a verdict per signer
-//!              └─ with a SEQUENCE ─────▶ SES_Signature │ SESeal
+//!  PEM, base64 ─▶ DER ─┬─ begins with an OID ──▶ SignedData: a verdict per signer
+//!                      └─ with a SEQUENCE ─────▶ SES_Signature │ SESeal
 //! ```
 //! What a detached signature is over is given beside it; without that, all but the content is judged, and it is told.
 
@@ -15,7 +15,7 @@ use super::verify::whole;
 use super::{ofd, seals, ses};
 use crate::formats::zip::Source;
 use crate::trust::cms::SignedData;
-use crate::trust::pem;
+use crate::trust::pem::{self, PemError};
 use crate::trust::suite::DigestAlgorithm;
 
 /// What the content is called in a report.
@@ -28,7 +28,7 @@ pub(super) fn examine<S: Source>(
     report: &mut Report,
 ) -> Result<(), Finding> {
     let octets = whole(source, ofd::BLOB_MAX).map_err(|e| Finding::format(1, "FILE_UNREADABLE", e.to_string()))?;
-    let der = if octets.first() == Some(&0x30) { octets } else { armoured(&octets)? };
+    let der = armoured(octets)?;
     let size = content.map(|c| c.size().map_err(|e| Finding::format(1, "CONTENT_UNREADABLE", e.to_string())));
     let known = Known::default();
     let named = match (content, size.transpose()?) {
@@ -60,9 +60,16 @@ pub(super) fn examine<S: Source>(
     }
 }
 
-/// The one object of a PEM file.
-fn armoured(text: &[u8]) -> Result<Vec<u8>, Finding> {
-    let blocks = pem::decode(text).map_err(|e| Finding::format(8, "SIGNED_VALUE_PEM", e.to_string()))?;
+/// The one object of a file of DER or PEM.
+fn armoured(octets: Vec<u8>) -> Result<Vec<u8>, Finding> {
+    if octets.first() == Some(&0x30) {
+        return Ok(octets);
+    }
+    let damaged = |e: PemError| Finding::format(8, "SIGNED_VALUE_PEM", e.to_string());
+    if pem::begins_bare(&octets) {
+        return pem::bare(&octets).map_err(damaged);
+    }
+    let blocks = pem::decode(&octets).map_err(damaged)?;
     match &blocks[..] {
         [one] if matches!(one.label.as_str(), "PKCS7" | "CMS" | "PKCS #7 SIGNED DATA") => Ok(one.octets.to_vec()),
         _ => Err(Finding::format(8, "SIGNED_VALUE_PEM", "one PKCS7 or CMS object must be there")),

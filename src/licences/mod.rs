@@ -27,6 +27,7 @@ pub mod ofd;
 mod opened;
 mod package;
 mod pdf;
+mod polyglot;
 mod profile;
 mod report;
 #[cfg(test)]

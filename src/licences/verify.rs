@@ -5,7 +5,7 @@
 //!          │                  └─ ASiC's media type ─▶ asic      a verdict per manifest
 //!          ├─ %PDF ─────────────────────────────────▶ pdf       a verdict per signature, and what came after it
 //!          ├─ eyJ… ─────────────────────────────────▶ sdjwt     the issuer's signature, the holder's, the status
-//!          └─ DER, PEM ─────────────────────────────▶ loose     SignedData, seal signature, seal
+//!          └─ DER, PEM, base64 ─────────────────────▶ loose     SignedData, seal signature, seal
 //!                                                       │
 //!                                     one Report: the worst of all verdicts
 //! ```
@@ -13,6 +13,7 @@
 
 use std::io;
 
+use super::polyglot::{self, PDF, PDF_BEGINS_WITHIN};
 use super::profile::Profile;
 use super::report::{Coverage, Format, Report, SignatureVerdict, bound, conclude};
 use super::verdict::{Finding, Indication, SubIndication};
@@ -78,28 +79,32 @@ fn by_format<S: Source>(
     let mut head = [0; 16];
     let n = source.size().map_or(0, |size| size.min(16)) as usize;
     let head = if source.read_at(0, &mut head[..n]).is_ok() { &head[..n] } else { &[] };
-    if head.starts_with(b"%PDF-") {
+    if head.starts_with(PDF) {
         report.format = Format::Pdf;
         return pdf::examine(&source, profile, report);
     }
     // A JSON object in base64 begins so; no archive with anything before it does by chance.
-    if head.starts_with(b"eyJ") {
+    if head.strip_prefix(pem::BYTE_ORDER_MARK).unwrap_or(head).starts_with(b"eyJ") {
         report.format = Format::SdJwtVc;
         return sdjwt::examine(&source, profile, report);
     }
     let archive = match Archive::open(&source, &profile.zip) {
-        Err(ZipError::NoEnd) if memchr::memmem::find(&beginning(&source), b"%PDF-").is_some() => {
+        Err(ZipError::NoEnd) if memchr::memmem::find(&beginning(&source, PDF_BEGINS_WITHIN), PDF).is_some() => {
             report.format = Format::Pdf;
             // Readers that look for it (ISO 32000-1, annex H) count places from there or from the first octet, each in its way.
             let detail = "octets before %PDF-";
             return Err(Finding::doubt(2, "PDF_HEADER_PLACE", SubIndication::SigConstraintsFailure, detail));
         }
         // An archive may have anything before it; what is none may be DER.
-        Err(ZipError::NoEnd) if head.starts_with(&[0x30]) || pem::begins(&beginning(&source)) => {
+        Err(ZipError::NoEnd) if head.starts_with(&[0x30]) || is_armoured(&beginning(&source, TEXT_BEFORE_PEM)) => {
             return loose::examine(&source, content, profile, report);
+        }
+        Err(ZipError::NoEnd) if !has_record(&beginning(&source, PDF_BEGINS_WITHIN)) => {
+            return Err(Finding::format(1, "FORMAT_UNKNOWN", "no archive, PDF, credential, DER or PEM"));
         }
         opened => opened.map_err(|e| Finding::format(1, e.code(), e.to_string()))?,
     };
+    report.findings.extend(polyglot::check(&archive));
     for odd in archive.findings() {
         report.findings.push(Finding::note(1, odd.code(), ""));
     }
@@ -112,9 +117,20 @@ fn by_format<S: Source>(
     }
 }
 
-/// The octets in which readers of PDF look for its beginning, and text that explains a PEM block has its place.
-fn beginning<S: Source>(source: &S) -> Vec<u8> {
-    let mut head = vec![0; source.size().map_or(0, |size| size.min(1_024)) as usize];
+fn is_armoured(head: &[u8]) -> bool {
+    pem::begins(head) || pem::begins_bare(head)
+}
+
+/// Whether there is what an archive begins with, whose end must then be missing.
+fn has_record(head: &[u8]) -> bool {
+    memchr::memmem::find(head, b"PK\x03\x04").is_some()
+}
+
+/// Where a PEM block has begun, whatever explains it: certificates in words, which OpenSSL writes before, have some kilobytes each.
+const TEXT_BEFORE_PEM: u64 = 64 << 10;
+
+fn beginning<S: Source>(source: &S, most: u64) -> Vec<u8> {
+    let mut head = vec![0; source.size().map_or(0, |size| size.min(most)) as usize];
     if source.read_at(0, &mut head).is_ok() { head } else { Vec::new() }
 }
 

@@ -268,15 +268,11 @@ fn certificates(table: &Table<'_, '_>, file: Files<'_>) -> Option<Vec<Certificat
 
 fn lists(table: &Table<'_, '_>, file: Files<'_>) -> Option<Vec<Crl>> {
     let octets = octets(table, file)?;
-    let ders = if octets.first() == Some(&0x30) {
-        vec![octets]
-    } else {
-        match pem::decode(&octets) {
-            Ok(blocks) => blocks.iter().filter(|b| b.label == "X509 CRL").map(|b| b.octets.to_vec()).collect(),
-            Err(error) => {
-                table.wrong("file", error, "write PEM with X509 CRL blocks, or DER");
-                return None;
-            }
+    let ders = match pem::lists(&octets) {
+        Ok(ders) => ders,
+        Err(error) => {
+            table.wrong("file", error, "write PEM with X509 CRL blocks, or DER");
+            return None;
         }
     };
     let read = ders.iter().map(|der| Crl::parse(der).map_err(|e| e.to_string())).collect::<Result<Vec<_>, _>>();

@@ -229,10 +229,10 @@ pub fn enrolment(enrolment: &super::config::Enrolment) -> Result<Authority, Wron
 /// The revocation lists of a file, PEM or DER; each by one of `anchors`.
 pub fn lists(file: &Path, anchors: &[Certificate]) -> Result<Vec<Crl>, Wrong> {
     let octets = std::fs::read(file).map_err(|e| wrong(file, e))?;
-    let ders = match octets.starts_with(b"-----") {
-        true => pem::decode(&octets).map_err(|e| wrong(file, e))?.into_iter().map(|b| b.octets.to_vec()).collect(),
-        false => vec![octets],
-    };
+    let ders = pem::lists(&octets).map_err(|e| wrong(file, e))?;
+    if ders.is_empty() {
+        return Err(wrong(file, "no revocation list in it"));
+    }
     let mut all = Vec::new();
     for der in ders {
         let list = Crl::parse(&der).map_err(|e| wrong(file, e))?;

@@ -147,14 +147,10 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|e| e.to_string())
 }
 
-/// One DER value, or all of a PEM file.
+/// One DER value, also in bare base64, or all of a PEM file.
 fn ders(path: &Path) -> Result<Vec<Vec<u8>>, String> {
     let bytes = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    if bytes.first() == Some(&0x30) {
-        return Ok(vec![bytes]);
-    }
-    let blocks = pem::decode(&bytes).map_err(|e| format!("{}: {e}", path.display()))?;
-    let ders: Vec<_> = blocks.iter().map(|b| b.octets.to_vec()).collect();
+    let ders = pem::ders(&bytes, &|_| true).map_err(|e| format!("{}: {e}", path.display()))?;
     if ders.is_empty() { Err(format!("{}: neither DER nor PEM", path.display())) } else { Ok(ders) }
 }
 

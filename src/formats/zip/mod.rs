@@ -17,6 +17,7 @@ mod writer;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use flate2::Decompress;
@@ -282,6 +283,11 @@ pub struct Entry {
 impl Entry {
     pub fn is_folder(&self) -> bool {
         self.name.ends_with('/')
+    }
+
+    /// Where its packed octets lie in the file.
+    pub fn data(&self) -> Range<u64> {
+        self.data_at..self.data_at + self.packed
     }
 }
 

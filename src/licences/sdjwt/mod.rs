@@ -36,6 +36,7 @@ use crate::formats::zip::Source;
 use crate::terms::UnixMillis;
 use crate::trust::certificate::{AltName, Certificate};
 use crate::trust::jose::{JoseError, Jws};
+use crate::trust::pem;
 use crate::trust::suite::{PublicKey, SignatureAlgorithm, SuiteError};
 
 /// Largest credential: with a picture in it they have some 100 kB.
@@ -76,8 +77,9 @@ impl IssuerKey {
 
 pub(super) fn examine<S: Source>(source: &S, profile: &Profile, report: &mut Report) -> Result<(), Finding> {
     let octets = whole(source, SIZE_MAX).map_err(|e| Finding::format(1, "FILE_UNREADABLE", e.to_string()))?;
-    let text = std::str::from_utf8(&octets).map_err(|_| Finding::format(1, "VC_FORM", "not ASCII"))?;
-    // One line end at the end is what editors and shells add.
+    let octets = octets.strip_prefix(pem::BYTE_ORDER_MARK).unwrap_or(&octets);
+    let text = std::str::from_utf8(octets).map_err(|_| Finding::format(1, "VC_FORM", "not ASCII"))?;
+    // One line end at the end, and a byte order mark, are what editors and shells add.
     let text = text.strip_suffix('\n').map_or(text, |t| t.strip_suffix('\r').unwrap_or(t));
     if text.bytes().filter(|b| *b == b'~').count() > disclose::MOST + 1 {
         return Err(Finding::format(5, "VC_DISCLOSURE", "too many"));

@@ -135,6 +135,23 @@ fn a_good_credential_is_as_good_as_a_sealed_file() {
     assert!(!json.contains(PERSON) && !report.to_text().contains(PERSON), "numbers of people are masked");
 }
 
+#[test]
+fn a_byte_order_mark_says_nothing_of_a_credential() {
+    let world = World::new();
+    let text = world.present(world.draft());
+    let mark = b"\xef\xbb\xbf";
+    for (name, file, want) in [
+        ("before", [&mark[..], &text].concat(), (Format::SdJwtVc, None)),
+        ("before, a line end after", [&mark[..], &text, b"\r\n"].concat(), (Format::SdJwtVc, None)),
+        ("twice", [&mark[..], mark, &text].concat(), (Format::Unknown, Some("FORMAT_UNKNOWN"))),
+        ("after", [&text[..], mark].concat(), (Format::SdJwtVc, Some("VC_BINDING_FORM"))),
+    ] {
+        let report = verify("vc", file, &world.profile);
+        assert_eq!((report.format, report.code), want, "{name}: {}", report.to_text());
+        assert_eq!(report.passed(), want.1.is_none(), "{name}");
+    }
+}
+
 /// A name, what is changed, and the code that decides then; `None` for a pass.
 type Row = (&'static str, fn(&World, &mut Draft), Option<&'static str>);
 
