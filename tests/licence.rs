@@ -157,3 +157,29 @@ fn exit_codes_of_verify() {
     drop(run.stdout.take());
     assert_eq!(run.wait().unwrap().code(), Some(2));
 }
+
+/// A person reads the text alone: what no seal vouches for is marked where it stands, and a status has its age.
+#[test]
+fn the_text_tells_what_is_sealed_and_how_old_a_status_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    let made = tongban(&["licence", "make", "--out", &place("m"), "--format", "ofd", "--variation", "all"]);
+    assert!(made.status.success(), "{}", text(&made));
+    let marked = |name: &str| {
+        let told =
+            text(&tongban(&["verify", "--policy", &place("m/policy.toml"), &place(&format!("m/ofd/{name}.ofd"))]));
+        let values: Vec<_> = told.lines().filter(|line| line.starts_with("  certificate")).map(str::to_owned).collect();
+        assert!(values.len() > 10, "{told}");
+        let marked = values.iter().filter(|line| line.contains("[未受签章保护 not sealed: ")).count();
+        (told, marked, values.len())
+    };
+    let (told, none, _) = marked("good");
+    assert!(none == 0 && told.contains("status good, 30 min old"), "{told}");
+    let (told, some, all) = marked("unsigned");
+    assert_eq!(some, all, "{told}");
+    let (told, some, _) = marked("data-changed");
+    assert!(
+        some > 0 && told.contains("certificateHolderName: ") && told.contains("not sealed: Doc_0/Attachs/data."),
+        "{told}"
+    );
+}

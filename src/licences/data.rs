@@ -102,9 +102,9 @@ impl LicenceData {
         self.get(names::IDENTIFIER).ok()?.value.parse().ok()
     }
 
-    /// Name and value as a person may see them: the holder's code masked.
-    pub fn shown(&self) -> impl Iterator<Item = (&'static str, String)> {
-        self.data.iter().map(|d| (d.name, public(d)))
+    /// Name and value as a person may see them, the holder's code masked; and the file, where no signature covers it.
+    pub fn shown(&self) -> impl Iterator<Item = (&'static str, String, Option<&str>)> {
+        self.data.iter().map(|d| (d.name, public(d), (!d.covered).then_some(d.file.as_str())))
     }
 
     pub fn to_json(&self) -> Value {

@@ -358,7 +358,8 @@ impl Report {
             line(2, &format!("judged  at {} ({})", s.judged_at.on_paper(), s.basis.word()));
             for c in &s.certificates {
                 line(2, &format!("{:7} {}", c.role, c.subject));
-                line(2, &format!("        from {}, status {}", c.issuer, c.status));
+                let age = c.status_age_s.map(|age_s| format!(", {} old", age(age_s))).unwrap_or_default();
+                line(2, &format!("        from {}, status {}{age}", c.issuer, c.status));
             }
             for finding in &s.findings {
                 line(2, &finding_text(finding));
@@ -369,11 +370,22 @@ impl Report {
         }
         let mut said: Vec<_> = self.data.shown().collect();
         said.sort_unstable();
-        said.dedup(); // the same value often stands in several files
-        for (name, value) in said {
-            line(1, &format!("{name}: {value}"));
+        // The same value often stands in several files; where it is covered is first.
+        said.dedup_by(|one, first| (one.0, &one.1) == (first.0, &first.1));
+        for (name, value, unsealed) in said {
+            let mark = unsealed.map(|file| format!("  [未受签章保护 not sealed: {file}]")).unwrap_or_default();
+            line(1, &format!("{name}: {value}{mark}"));
         }
         out
+    }
+}
+
+/// How old a status is, as exactly as a person wants to know.
+fn age(age_s: i64) -> String {
+    match age_s / 60 {
+        minutes @ ..120 => format!("{minutes} min"),
+        minutes @ ..4_320 => format!("{} h", minutes / 60),
+        minutes => format!("{} days", minutes / 1_440),
     }
 }
 
@@ -461,6 +473,22 @@ fn signature_json(s: &SignatureVerdict) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ages_are_told_as_people_say_them() {
+        const HOUR: i64 = 3_600;
+        for (age_s, want) in [
+            (0, "0 min"),
+            (HOUR, "60 min"),
+            (2 * HOUR - 1, "119 min"),
+            (2 * HOUR, "2 h"),
+            (72 * HOUR - 1, "71 h"),
+            (72 * HOUR, "3 days"),
+            (824 * 24 * HOUR, "824 days"),
+        ] {
+            assert_eq!(age(age_s), want);
+        }
+    }
 
     #[test]
     fn nothing_steers_the_terminal() {
