@@ -80,6 +80,20 @@ fn signed_data_of_all_suites() {
 }
 
 #[test]
+fn a_claim_of_time_is_told_whether_or_not_the_signature_holds() {
+    let signer = party_of(key(SignatureAlgorithm::EcdsaP256Sha256), "签名人", Use::Signer);
+    let der = signed(&signer, TEXT, Spelling::International);
+    for (name, content, passes) in [("as signed", TEXT, true), ("something else", &b"x"[..], false)] {
+        let content = content.to_vec();
+        let report = verify_with("f", der.clone(), Some(&content as &dyn Source), &profile(&signer));
+        assert_eq!(report.passed(), passes, "{name}");
+        let found = &report.signatures[0];
+        assert_eq!(found.claimed_at, Some(at(AT)), "{name}");
+        assert!(found.findings.iter().all(|f| f.code != "SIGN_TIME_NONE"), "{name}: {}", report.to_text());
+    }
+}
+
+#[test]
 fn signed_data_as_text() {
     use Indication::*;
     let signer = party_of(key(SignatureAlgorithm::EcdsaP256Sha256), "签名人", Use::Signer);
