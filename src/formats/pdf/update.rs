@@ -99,7 +99,9 @@ impl<S: Source> Document<S> {
         }
         // The store is what the catalog alone calls one: a dictionary that a page uses as well could draw with it.
         let store = store.filter(|store| !referred.contains(store));
-        if same(&before, &now, &[b"DSS", b"Extensions"]) && self.are_validation_data(&later, store, end)? {
+        // What the store does not name is none of its data; an update may also have nothing in it at all.
+        let stored = !same(&before, &now, &[b"Extensions"]) || store.is_some_and(|store| later.contains(&store));
+        if stored && same(&before, &now, &[b"DSS", b"Extensions"]) && self.are_validation_data(&later, store, end)? {
             return Ok(Update::ValidationData);
         }
         pictures.retain(|n, _| !referred.contains(n));

@@ -32,6 +32,14 @@ fn updates_are_told_by_what_they_are() {
     for (name, file, told) in [
         ("nothing", pdf.clone(), None),
         ("a store", update(&pdf, &store), Some("PDF_VALIDATION_DATA_ADDED")),
+        ("an empty update", update(&pdf, &[]), Some("PDF_UPDATE_UNSHOWN")),
+        ("a catalog that says the same", update(&pdf, &[(1, CATALOG.to_owned())]), Some("PDF_UPDATE_UNSHOWN")),
+        (
+            "a certificate that no store names",
+            update(&pdf, &[(21, "<</Length 5>>stream\n0\x03\x02\x01\x05\nendstream".to_owned())]),
+            Some("PDF_UPDATE_UNSHOWN"),
+        ),
+        ("an empty update after a store", update(&update(&pdf, &store), &[]), Some("PDF_VALIDATION_DATA_ADDED")),
         ("what nothing refers to", update(&pdf, &[(41, "<</A 1>>".to_owned())]), Some("PDF_UPDATE_UNSHOWN")),
         (
             "when it was written",
