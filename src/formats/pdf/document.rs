@@ -39,6 +39,29 @@ pub(super) struct Section {
     pub trailer: Dictionary,
     /// Written as a stream (§7.5.8), not as a table.
     pub is_stream: bool,
+    /// Where the keys of a table begin, behind their word.
+    pub trailer_at: Option<u64>,
+    /// A stream beside a table, for readers that know streams.
+    pub hybrid: Option<u64>,
+    /// Generations of objects that have another than 0, the first of them; newer files have none.
+    pub generations: Vec<(u32, u64)>,
+}
+
+/// Most generations that are kept of a section.
+const GENERATIONS: usize = 1_024;
+
+impl Section {
+    /// Where its own streams are.
+    pub fn streams(&self) -> impl Iterator<Item = u64> {
+        self.is_stream.then_some(self.at).into_iter().chain(self.hybrid)
+    }
+}
+
+/// Keeps a generation that says something.
+fn keep(generations: &mut Vec<(u32, u64)>, number: u64, generation: u64) {
+    if generation != 0 && generations.len() < GENERATIONS {
+        generations.extend(u32::try_from(number).ok().map(|number| (number, generation)));
+    }
 }
 
 /// An object stream: its octets, and the number and place of each object in them.
@@ -99,6 +122,7 @@ impl<S: Source> Document<S> {
             };
             if let Some(hybrid) = link(&section, b"XRefStm")? {
                 // For readers that know streams: asked after the table beside it.
+                section.hybrid = Some(hybrid);
                 section.entries.fill_from(&document.section(hybrid, left)?.entries);
             }
             objects += section.entries.len();
@@ -159,10 +183,15 @@ impl<S: Source> Document<S> {
             if !lexer.word(b"xref") {
                 return Ok(None);
             }
-            let mut runs = Runs { lexer: &mut *lexer, next: 0, end: 0 };
+            let mut runs = Runs { lexer: &mut *lexer, next: 0, end: 0, generations: Vec::new() };
             let entries = Table::read(std::iter::from_fn(|| runs.next().transpose()), most)?;
+            let generations = runs.generations;
+            let trailer_at = Some(lexer.place());
             match lexer.object()? {
-                Object::Dictionary(trailer) => Ok(Some(Section { at, entries, trailer, is_stream: false })),
+                Object::Dictionary(trailer) => {
+                    let (is_stream, hybrid) = (false, None);
+                    Ok(Some(Section { at, entries, trailer, is_stream, trailer_at, hybrid, generations }))
+                }
                 _ => Err(PdfError::Syntax("a trailer")),
             }
         })?;
@@ -190,6 +219,7 @@ impl<S: Source> Document<S> {
         };
         let mut rows = octets.chunks_exact((kind_len + first_len + second_len) as usize);
         let numbers = index.chunks_exact(2).flat_map(|pair| pair[0]..pair[0].saturating_add(pair[1]));
+        let mut generations = Vec::new();
         let read = numbers.map(|number| {
             let row = rows.next().ok_or(PdfError::Structure("a short table"))?;
             let (kind, rest) = row.split_at(kind_len as usize);
@@ -199,20 +229,23 @@ impl<S: Source> Document<S> {
                 |octets: &[u8]| u32::try_from(value(octets)).map_err(|_| PdfError::Structure("a place that is none"));
             let kind = if kind.is_empty() { 1 } else { value(kind) };
             let entry = match kind {
-                1 => Entry::At(value(first)),
+                1 => {
+                    keep(&mut generations, number, value(second));
+                    Entry::At(value(first))
+                }
                 2 => Entry::Packed(small(first)?, small(second)?),
                 _ => Entry::Free, // a reference to a kind that is not known means null (§7.5.8.3)
             };
             Ok((number, entry))
         });
         let entries = Table::read(read, most)?;
-        Ok(Section { at, entries, trailer, is_stream: true })
+        Ok(Section { at, entries, trailer, is_stream: true, trailer_at: None, hybrid: None, generations })
     }
 
     /// Number, dictionary and unpacked octets of the stream at a place, if it has at most `most` octets, packed or not.
     pub(super) fn stream_at(&self, at: u64, most: u64) -> Result<(u32, Dictionary, Vec<u8>), PdfError> {
         let (number, dictionary, start) = self.window(at, OBJECT_MAX, |lexer| {
-            let number = head(lexer)?;
+            let (number, _) = head(lexer)?;
             let Object::Dictionary(dictionary) = lexer.object()? else { return Err(PdfError::Syntax("a stream")) };
             lexer.must("stream")?;
             Ok((number, dictionary, lexer.place()))
@@ -253,12 +286,20 @@ impl<S: Source> Document<S> {
     pub(super) fn object(&self, number: u32, before: u64) -> Result<(Object, bool), PdfError> {
         match self.entry(number, before) {
             None | Some(Entry::Free) => Ok((Object::Null, true)),
-            Some(Entry::At(at)) => {
-                let (found, object) = self.window(at, OBJECT_MAX, |lexer| Ok((head(lexer)?, lexer.object()?)))?;
-                if found == number { Ok((object, true)) } else { Err(PdfError::Structure("another object there")) }
-            }
+            Some(Entry::At(at)) => Ok((self.object_at(number, at)?.0, true)),
             Some(Entry::Packed(stream, index)) => Ok((self.packed(number, stream, index, before)?, false)),
         }
+    }
+
+    /// The object at a place, if it has that number, and its generation.
+    pub(super) fn object_at(&self, number: u32, at: u64) -> Result<(Object, u64), PdfError> {
+        let ((found, generation), object) = self.window(at, OBJECT_MAX, |lexer| Ok((head(lexer)?, lexer.object()?)))?;
+        if found == number { Ok((object, generation)) } else { Err(PdfError::Structure("another object there")) }
+    }
+
+    /// The numbers of the objects in an object stream, in order.
+    pub(super) fn numbers_in(&self, stream: u32, at: u64) -> Result<Vec<u32>, PdfError> {
+        Ok(self.object_stream(stream, at)?.objects.iter().map(|(number, _)| *number).collect())
     }
 
     /// Follows references. What is none is lent, and not copied.
@@ -338,6 +379,7 @@ struct Runs<'l, 'o> {
     lexer: &'l mut Lexer<'o>,
     next: u64,
     end: u64,
+    generations: Vec<(u32, u64)>,
 }
 
 impl Runs<'_, '_> {
@@ -350,8 +392,9 @@ impl Runs<'_, '_> {
             self.next = self.lexer.number()?;
             self.end = self.next.saturating_add(self.lexer.number()?);
         }
-        let (place, _generation) = (self.lexer.number()?, self.lexer.number()?);
+        let (place, generation) = (self.lexer.number()?, self.lexer.number()?);
         let entry = if self.lexer.word(b"n") {
+            keep(&mut self.generations, self.next, generation);
             Entry::At(place)
         } else {
             self.lexer.must("f")?;
@@ -377,9 +420,8 @@ fn is_asked_for(key: &[u8], value: &mut Object) -> bool {
 }
 
 /// `12 0 obj`.
-fn head(lexer: &mut Lexer<'_>) -> Result<u32, PdfError> {
-    let number = lexer.number()?;
-    lexer.number()?;
+fn head(lexer: &mut Lexer<'_>) -> Result<(u32, u64), PdfError> {
+    let (number, generation) = (lexer.number()?, lexer.number()?);
     lexer.must("obj")?;
-    u32::try_from(number).map_err(|_| PdfError::TooBig("objects"))
+    u32::try_from(number).map(|number| (number, generation)).map_err(|_| PdfError::TooBig("objects"))
 }

@@ -15,6 +15,7 @@ mod form;
 mod kinds;
 mod lex;
 mod place;
+mod repair;
 mod signature;
 mod store;
 mod table;

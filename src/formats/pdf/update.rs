@@ -63,7 +63,8 @@ const PICTURE_MAX: f64 = 125_000.0;
 impl<S: Source> Document<S> {
     /// What was added after a signed revision.
     pub fn update_after(&self, end: u64) -> Result<Update, PdfError> {
-        if self.is_blank_from(end)? {
+        let plain = end == self.size || self.ends_plainly()?;
+        if plain && self.is_blank_from(end)? {
             return Ok(Update::None);
         }
         let Some(signed) = self.sections.iter().position(|s| s.at < end) else {
@@ -73,8 +74,11 @@ impl<S: Source> Document<S> {
         if self.startxref(end).ok() != Some(self.sections[signed].at) {
             return Ok(Update::Other("the signed revision is not part of the file's history"));
         }
-        if signed == 0 {
+        if signed == 0 || !plain {
             return Ok(Update::Other("octets after the end"));
+        }
+        if let Some(why) = self.repaired(signed, end)? {
+            return Ok(Update::Other(why));
         }
         let ((number, before), (now_number, now)) = (self.catalog(end)?, self.catalog(u64::MAX)?);
         if number != now_number {

@@ -159,7 +159,9 @@ pub(super) fn updated(pdf: &[u8], objects: &[(usize, Vec<u8>)]) -> Vec<u8> {
     }
     let rows: String = places.iter().map(|(n, at)| format!("{n} 1\n{at:010} 00000 n\r\n")).collect();
     let (start, before) = (out.len(), startxref(pdf));
-    let trailer = format!("xref\n{rows}trailer\n<</Size 100/Root 1 0 R/Prev {before}>>\nstartxref\n{start}\n%%EOF\n");
+    let size = objects.iter().map(|(number, _)| number + 1).max().unwrap_or(0);
+    let trailer =
+        format!("xref\n{rows}trailer\n<</Size {size}/Root 1 0 R/Prev {before}>>\nstartxref\n{start}\n%%EOF\n");
     out.extend(trailer.into_bytes());
     out
 }

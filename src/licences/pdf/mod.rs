@@ -279,6 +279,8 @@ mod forms;
 #[cfg(test)]
 mod left_out;
 #[cfg(test)]
+mod repaired;
+#[cfg(test)]
 mod signing;
 #[cfg(test)]
 pub(super) mod tests;

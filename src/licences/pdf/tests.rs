@@ -24,8 +24,9 @@ pub(super) fn body(base: &[u8], previous: Option<usize>, objects: &[(u32, String
     }
     let start = out.len();
     let prev = previous.map(|p| format!("/Prev {p}")).unwrap_or_default();
+    let size = objects.iter().map(|(number, _)| number + 1).max().unwrap_or(0).max(100);
     out.extend(
-        format!("{table}trailer\n<</Size 100/Root 1 0 R{prev}{trailer}>>\nstartxref\n{start}\n%%EOF\n").into_bytes(),
+        format!("{table}trailer\n<</Size {size}/Root 1 0 R{prev}{trailer}>>\nstartxref\n{start}\n%%EOF\n").into_bytes(),
     );
     out
 }
@@ -106,7 +107,7 @@ pub(super) fn profile(signer: &Party, tsa: Option<&Party>) -> Profile {
     profile
 }
 
-fn code(pdf: &[u8], profile: &Profile) -> (Indication, Option<&'static str>) {
+pub(super) fn code(pdf: &[u8], profile: &Profile) -> (Indication, Option<&'static str>) {
     let report = verify("f.pdf", pdf.to_vec(), profile);
     assert_eq!(report.format, Format::Pdf);
     (report.indication, report.code)
