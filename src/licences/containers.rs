@@ -217,6 +217,10 @@ fn containers_of_others() {
     assert_eq!(with(&[("c.txt", b"c".to_vec())], false), e(Indeterminate, "UNSIGNED_FILES"));
     assert_eq!(with(&[("META-INF/manifest.xml", b"<m/>".to_vec())], false), passed);
     assert_eq!(with(&[("META-INF/manifest.xml", b"<m/>".to_vec())], true), e(Indeterminate, "UNSIGNED_FILES"));
+    assert_eq!(with(&[("META-INF/container.xml", b"<c/>".to_vec())], false), passed);
+    for name in ["META-INF/contract.pdf", "META-INF/a/container.xml", "META-INF/x.xml", "META-INF/manifest.xml.html"] {
+        assert_eq!(with(&[(name, b"x".to_vec())], false), e(Indeterminate, "UNSIGNED_FILES"), "{name}");
+    }
     // A signature that nobody here judges may be the worst of all.
     for name in ["META-INF/signatures.xml", "META-INF/Signatures001.xml", "META-INF/xadesSignatures.xml"] {
         let xades = (name, b"<asic:XAdESSignatures/>".to_vec());

@@ -314,14 +314,26 @@ fn others<S: Source>(archive: &Archive<S>, own: &HashSet<String>, report: &mut R
     }
 }
 
+/// Lists and metadata of the packer (ETSI EN 319 162-1 §4.4.3.2, OpenDocument, EPUB), which say nothing that a reader shows, and signatures and
+/// stamps of no manifest, which are told apart. Anything else that somebody puts beside them is a file like all others.
+fn is_packers(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let named = |list: &str| name.strip_prefix("meta-inf/") == Some(list);
+    named("container.xml")
+        || named("metadata.xml")
+        || is_meta(&name, "manifest.xml")
+        || is_meta(&name, ".xml") && name.contains("asic") && name.contains("manifest")
+        || is_meta(&name, ".xml") && (name.contains("signatures") || name.contains("evidencerecord"))
+        || [".p7s", ".tst", ".ers"].iter().any(|ending| is_meta(&name, ending))
+}
+
 /// Step 21.
 fn cover<S: Source>(archive: &Archive<S>, own: &HashSet<String>, profile: &Profile, report: &mut Report) {
     let held = report.signatures.iter().filter(|s| s.indication != Indication::TotalFailed);
     let covered: HashSet<String> = held.flat_map(|s| s.covered.iter().map(|(name, _)| name.clone())).collect();
     for entry in archive.files() {
         let name = &entry.name;
-        // Lists and metadata of the packer say nothing that a reader shows.
-        let packers = profile.coverage == CoverageRule::Protect && name.starts_with(META);
+        let packers = profile.coverage == CoverageRule::Protect && is_packers(name);
         let place = if covered.contains(name) {
             &mut report.coverage.covered
         } else if own.contains(name) || packers {
