@@ -57,6 +57,9 @@ impl<S: Source> Document<S> {
             for number in section.entries.numbers() {
                 let Some(Entry::At(at)) = section.entries.get(number) else { continue };
                 places.push(at);
+                if matches!(self.entry(number, u64::MAX), Some(Entry::At(newest)) if newest < at) {
+                    return Ok(Some("an object behind the one that counts"));
+                }
                 if let Some(why) = self.is_another(section, number, at)? {
                     return Ok(Some(why));
                 }

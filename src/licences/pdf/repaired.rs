@@ -121,6 +121,22 @@ fn what_a_program_finds_that_repairs_the_file_is_a_change() {
         let before = draft.on(&update(&pdf, &[]));
         assert_eq!(code(&before, &profile), want, "{name}, after another update");
     }
+    // The page as it was signed counts, and one behind it is found last.
+    let page = "3 0 obj\n<</Type/Page/Parent 2 0 R/MediaBox[0 0 595.3 841.9]/Annots[5 0 R]/Contents 9 0 R>>\nendobj\n";
+    for (first, second, want) in [(page, page, None), (page, FORGED, Some("PDF_CHANGED_AFTER_SIGNING"))] {
+        let mut out = [&pdf[..], first.as_bytes(), second.as_bytes()].concat();
+        let mut previous = startxref(&pdf);
+        // In the order of the file, and the other way round.
+        let (one, other) = (pdf.len(), pdf.len() + first.len());
+        for place in if want.is_none() { [one, other] } else { [other, one] } {
+            let start = out.len();
+            let keys = format!("/Size 100/Root 1 0 R/Prev {previous}");
+            let table = format!("xref\n3 1\n{place:010} 00000 n\r\ntrailer\n<<{keys}>>\nstartxref\n{start}\n%%EOF\n");
+            out.extend(table.into_bytes());
+            previous = start;
+        }
+        assert_eq!(code(&out, &profile).1, want, "{second}");
+    }
     // A signature that is the last: what it is over is followed by nothing.
     for (after, want) in [("", None), ("\n\n", None), (FORGED, Some("PDF_CHANGED_AFTER_SIGNING"))] {
         assert_eq!(code(&[&pdf[..], after.as_bytes()].concat(), &profile).1, want, "{after}");
