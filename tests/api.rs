@@ -342,7 +342,7 @@ async fn staff_at_other_desks(federation: &Federation) {
         ("outlet", 0, "C-0001", "TB-GW-0104"),
         ("window", 1, "C-0001", "TB-GW-0104"),
     ] {
-        let token = federation.token_by_command(clerk);
+        let token = federation.token(clerk);
         let headers = vec![("authorization", format!("Bearer {token}"))];
         let answer = federation.client(client, gateway).get("/v1/cases", &headers).await;
         assert_eq!((answer.status, answer.json["code"].as_str()), (403, Some(code)), "{clerk}: {}", answer.text());

@@ -13,8 +13,6 @@ use http::{Request, header};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tongban::app::demo::tokens::Options;
-use tongban::app::demo::{World, token_for};
 use tongban::upstream::body::{empty, full};
 use tongban::upstream::tls::{Identity, certificates, roots};
 use tongban::upstream::{Client, ClientTls};
@@ -210,14 +208,8 @@ impl Federation {
         self.window(gateway, Some(Identity::read(certificate, key).expect("an identity")))
     }
 
-    /// A fresh token, by kind of person or user.
+    /// A fresh token, by kind of person or user, as scripts have it.
     pub fn token(&self, who: &str) -> String {
-        let world = World::open(self.folder.path()).expect("the demonstration's folder");
-        token_for(&world, who, &Options::default()).expect("a token")
-    }
-
-    /// As scripts have it.
-    pub fn token_by_command(&self, who: &str) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tongban"));
         let output = command.args(["demo", "token", "--as", who, "--data"]).arg(self.folder.path()).output();
         let output = output.expect("the binary runs");
