@@ -90,10 +90,23 @@ pub type Headers = Vec<(&'static str, String)>;
 impl Federation {
     /// Starts the demonstration and waits until it has walked and stays up. `nth` keeps the ports of tests apart.
     pub async fn start(nth: u16) -> Self {
-        Self::start_in(tempfile::tempdir().expect("a folder"), nth).await
+        let told = tempfile::NamedTempFile::new().expect("a file");
+        let stdout = told.reopen().expect("the file");
+        let federation = Self::start_as(tempfile::tempdir().expect("a folder"), nth, |command| {
+            command.stdout(stdout);
+        });
+        let federation = federation.await;
+        for _ in 0..1_200 {
+            // What it says when it has walked, and how to go on by hand: from now on it files nothing of its own.
+            if std::fs::read_to_string(told.path()).is_ok_and(|told| told.contains("Try it by hand")) {
+                return federation;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("the demonstration did not come to its end");
     }
 
-    /// The same in this folder, which is empty.
+    /// One in this folder, which is empty; it may still be walking.
     pub async fn start_in(folder: tempfile::TempDir, nth: u16) -> Self {
         Self::start_as(folder, nth, |_| {}).await
     }
