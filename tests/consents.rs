@@ -160,7 +160,7 @@ fn body(value: &Value) -> Option<(&'static str, Vec<u8>)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn consents_that_cross_gateways() {
-    let federation = Federation::start(7).await;
+    let federation = Federation::start(5).await;
     let house = House::new(&federation);
     filed_with_consent(&house).await;
     papers_of_either_gateway(&house).await;

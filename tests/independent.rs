@@ -92,7 +92,7 @@ impl Crowd {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_live_log_holds_before_strangers_and_no_changed_octet_does() {
     tools::needs("python3");
-    let federation = Federation::start(2).await;
+    let federation = Federation::start(4).await;
     let gateway = federation.told["gateways"][0].clone();
     let text = |name: &str| gateway[name].as_str().expect("text").to_owned();
     let (log, key, ca) = (text("log"), text("log_key"), text("ca"));

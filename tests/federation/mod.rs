@@ -119,7 +119,7 @@ impl Federation {
 
     /// The same, with a word on how the demonstration is started: its gateways inherit what it has.
     pub async fn start_as(folder: tempfile::TempDir, nth: u16, how: impl FnOnce(&mut Command)) -> Self {
-        // Below 32,768, where the system takes ports for connections that go out; two run beside all others, below them.
+        // Below 32,768, where the system takes ports for connections that go out; those of the second lane (`tests/tools/in-two-lanes`), below them.
         let first = if matches!(nth, 4 | 5) { 1_000 } else { 13_000 };
         let base = first + (std::process::id() % 60) as u16 * 30 + nth * 1_800;
         let mut command = Command::new(env!("CARGO_BIN_EXE_tongban"));
