@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -24,6 +25,8 @@ forbid (principal, action == Tongban::Action::"lookUp", resource);
 /// Connections, and questions on each.
 const CLIENTS: usize = 40;
 const EACH: usize = 25;
+/// How often the store was late.
+static LATE: AtomicUsize = AtomicUsize::new(0);
 
 pub async fn a_thousand(federation: &Federation) {
     let (here, there) = (Operator::new(federation), Operator::at(federation, 1));
@@ -58,6 +61,7 @@ pub async fn a_thousand(federation: &Federation) {
                     if code(&answer) != (503, "TB-STO-0001") {
                         return answer;
                     }
+                    LATE.fetch_add(1, Ordering::Relaxed);
                 }
                 panic!("the store stays late");
             }));
@@ -75,7 +79,9 @@ pub async fn a_thousand(federation: &Federation) {
     let lines = &here.lines("data.read")[lines..];
     let of_age = |age: &str| lines.iter().filter(|line| line["ev"][0]["age"] == age).count();
     assert_eq!(of_age("fresh"), 1);
-    assert!(of_age("cached") >= CLIENTS * EACH - 1, "each has its line");
+    // Where the store was late, the line may have been first.
+    let (least, late) = (CLIENTS * EACH - 1, LATE.load(Ordering::Relaxed));
+    assert!((least..=least + late).contains(&of_age("cached")), "each has its line");
     nobody_else(federation, &filed.json["case"], &headers).await;
     assert_eq!(provider.asked_about("DR-HH") - calls, 1, "nor was it asked for them");
     let window = federation.client("W-440305-01", 0);
