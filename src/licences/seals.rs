@@ -78,10 +78,9 @@ pub(super) fn applied(
     let stamped = signature.signature.stamped();
     let stamped: Vec<_> = stamped.iter().map(Vec::as_slice).collect();
     let times = when::times(profile, verdict, claimed, within, signature.time_stamp.as_slice(), &stamped);
-    let by = [&signature.algorithm, &seal.algorithm]
-        .map(|oid| suite::algorithm(oid).ok().and_then(SignatureAlgorithm::own_digest));
+    let by = [&signature.algorithm, &seal.algorithm].into_iter().filter_map(|oid| suite::algorithm(oid).ok());
     // The digest of Signature.xml is SM3 in every version.
-    let by: Vec<_> = by.into_iter().flatten().chain([DigestAlgorithm::Sm3]).collect();
+    let by: Vec<_> = by.flat_map(SignatureAlgorithm::own_digests).chain([DigestAlgorithm::Sm3]).collect();
     strength::digests(profile, &by, &times, verdict);
     if let Some(cert) = &signer {
         trusted::judge(profile, Role::Signer, cert, Brought::default(), &times, verdict);
@@ -113,8 +112,8 @@ pub(super) fn alone(profile: &Profile, seal: &Seal<'_>, verdict: &mut SignatureV
     }
     let times = Times { claimed: None, proven: None, judged_at: profile.at, basis: TimeBasis::Now };
     (verdict.basis, verdict.judged_at) = (times.basis, times.judged_at);
-    let by = suite::algorithm(&seal.algorithm).ok().and_then(SignatureAlgorithm::own_digest);
-    strength::digests(profile, by.as_slice(), &times, verdict);
+    let by: Vec<_> = suite::algorithm(&seal.algorithm).into_iter().flat_map(SignatureAlgorithm::own_digests).collect();
+    strength::digests(profile, &by, &times, verdict);
     if let Some(cert) = maker {
         trusted::judge(profile, Role::Maker, &cert, Brought::default(), &times, verdict);
     }

@@ -74,10 +74,12 @@ impl<'a> Jws<'a> {
     pub fn algorithm(&self) -> Result<SignatureAlgorithm, JoseError> {
         use DigestAlgorithm::{Sha256, Sha384, Sha512};
         let name = self.text("alg").ok_or(JoseError::Form("no algorithm"))?;
-        let pss = |digest: DigestAlgorithm| SignatureAlgorithm::RsaPss { digest, salt: digest.size() as u16 };
+        let pss =
+            |digest: DigestAlgorithm| SignatureAlgorithm::RsaPss { digest, mask: digest, salt: digest.size() as u16 };
         Ok(match name {
             "ES256" => SignatureAlgorithm::EcdsaP256Sha256,
             "ES384" => SignatureAlgorithm::EcdsaP384Sha384,
+            "ES512" => SignatureAlgorithm::EcdsaSha512,
             "EdDSA" | "Ed25519" => SignatureAlgorithm::Ed25519,
             "RS256" => SignatureAlgorithm::RsaPkcs1Sha256,
             "RS384" => SignatureAlgorithm::RsaPkcs1Sha384,
@@ -97,6 +99,7 @@ impl<'a> Jws<'a> {
         let fits = match algorithm {
             SignatureAlgorithm::EcdsaP256Sha256 => matches!(key, PublicKey::P256(_)),
             SignatureAlgorithm::EcdsaP384Sha384 => matches!(key, PublicKey::P384(_)),
+            SignatureAlgorithm::EcdsaSha512 => matches!(key, PublicKey::P521(_)),
             _ => true,
         };
         if !fits {
@@ -142,6 +145,7 @@ pub fn jwk(key: &Value) -> Result<PublicKey, SuiteError> {
     let found = match (text("kty").ok_or(SuiteError::Key)?, text("crv")) {
         ("EC", Some("P-256")) => PublicKey::P256(point(32)?),
         ("EC", Some("P-384")) => PublicKey::P384(point(48)?),
+        ("EC", Some("P-521")) => PublicKey::P521(point(66)?),
         ("OKP", Some("Ed25519")) => PublicKey::Ed25519(part("x")?),
         ("RSA", _) => PublicKey::Rsa(write::sequence(&[write::unsigned(&part("n")?), write::unsigned(&part("e")?)])),
         (kind, curve) => return Err(SuiteError::UnknownAlgorithm(format!("{kind} {}", curve.unwrap_or_default()))),
@@ -201,6 +205,33 @@ mod tests {
             assert_eq!(jws.verify(&other.public_key()), Err(SuiteError::Signature.into()));
             assert_eq!(jws.claims().unwrap()["a"], 1);
         }
+    }
+
+    /// The token of P-521 in Wycheproof's file; those of other keys are asked in room `identity`.
+    #[test]
+    fn a_token_of_p521() {
+        let Some(folder) = crate::terms::testing::vectors("jose") else { return };
+        let file = std::fs::read(folder.join("json_web_signature_test.json")).unwrap();
+        let file: Value = serde_json::from_slice(&file).unwrap();
+        let groups = file["testGroups"].as_array().unwrap();
+        let group = groups.iter().find(|group| group["public"]["crv"] == "P-521").expect("RFC 7520, figure 27");
+        let token = group["tests"][0]["jws"].as_str().unwrap();
+        let key = super::jwk(&group["public"]).unwrap();
+        let jws = Jws::parse(token).unwrap();
+        assert_eq!((jws.algorithm(), jws.verify(&key)), (Ok(SignatureAlgorithm::EcdsaSha512), Ok(())));
+        let wrong = Err(JoseError::Suite(SuiteError::Signature));
+        let mut bent = jws.clone();
+        bent.signature[131] ^= 1;
+        assert_eq!(bent.verify(&key), wrong);
+        let mut short = jws.clone();
+        short.signature.remove(0);
+        assert_eq!(short.verify(&key), Err(JoseError::Suite(SuiteError::Encoding)));
+        // ES512 is of this curve alone, which signs by no other name.
+        let other = super::jwk(&to_jwk(&self::key(SignatureAlgorithm::EcdsaP256Sha256).public_key()).unwrap()).unwrap();
+        assert_eq!(jws.verify(&other), Err(JoseError::Suite(SuiteError::Key)));
+        let mut renamed = jws;
+        renamed.header.insert("alg".to_owned(), "ES384".into());
+        assert_eq!(renamed.verify(&key), Err(JoseError::Suite(SuiteError::Key)));
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn strengths(t: &Table<'_, '_>) -> Strengths {
     if let Some(digests) = t.list("digests", "sm3, sha256, sha384 or sha512, perhaps with \" until 2030-12-31\"") {
         some(t, "digests", digests, &mut strengths.digests);
     }
-    if let Some(curves) = t.list("curves", "sm2, p256, p384 or ed25519, perhaps with \" until 2030-12-31\"") {
+    if let Some(curves) = t.list("curves", "sm2, p256, p384, p521 or ed25519, perhaps with \" until 2030-12-31\"") {
         some(t, "curves", curves, &mut strengths.curves);
     }
     if let Some(rsa) = t.list("rsa", "least bits in quotation marks, 2048 to 8192, perhaps with \" until 2028-12-31\"")

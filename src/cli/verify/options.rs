@@ -80,7 +80,7 @@ pub struct VerifyArgs {
     /// Digest that counts (sm3, sha256, sha384, sha512), and perhaps its last day, e.g. "sha256 until 2030-12-31" [default: all].
     #[arg(long, value_name = "NAME")]
     pub digest: Vec<Accepted<DigestAlgorithm>>,
-    /// Curve that counts (sm2, p256, p384, ed25519), and perhaps its last day [default: all].
+    /// Curve that counts (sm2, p256, p384, p521, ed25519), and perhaps its last day [default: all].
     #[arg(long, value_name = "NAME")]
     pub curve: Vec<Accepted<Curve>>,
     /// Least bits of an RSA key, and perhaps the last day, e.g. "2048 until 2028-12-31" beside 3072 [default: 2048].

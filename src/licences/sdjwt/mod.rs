@@ -96,8 +96,8 @@ pub(super) fn examine<S: Source>(source: &S, profile: &Profile, report: &mut Rep
     verdict.provider = claims.get("iss").and_then(Value::as_str).map(shown);
     kind(&jws, &claims, &mut verdict.findings);
     let times = times(profile, &claims, &mut verdict);
-    let by =
-        jws.algorithm().ok().and_then(SignatureAlgorithm::own_digest).into_iter().chain(disclose::digest(&claims).ok());
+    let own = jws.algorithm().into_iter().flat_map(SignatureAlgorithm::own_digests);
+    let by = own.chain(disclose::digest(&claims).ok());
     strength::digests(profile, &by.collect::<Vec<_>>(), &times, &mut verdict);
     issuer(profile, &jws, &claims, &times, &mut verdict);
     let open = disclose::open(&claims, disclosures, &room);

@@ -84,6 +84,8 @@ pub struct Cms {
 }
 
 pub type Edit = Box<dyn Fn(String) -> Vec<u8>>;
+/// A signed value made by others, from Signature.xml.
+pub type Elsewhere = Box<dyn Fn(&[u8]) -> Vec<u8>>;
 /// The same octets in another spelling.
 pub type Recast = fn(&[u8]) -> Vec<u8>;
 
@@ -95,6 +97,8 @@ pub struct Draft {
     pub edits: Vec<(&'static str, Edit)>,
     pub v1: bool,
     pub cms: Option<Cms>,
+    /// Made in place of it.
+    pub elsewhere: Option<Elsewhere>,
     pub raw_signatures: bool,
     /// What a signature looks like in the end, from the DER it is.
     pub signature_form: Option<Recast>,
@@ -126,6 +130,7 @@ impl Default for Draft {
             edits: Vec::new(),
             v1: false,
             cms: None,
+            elsewhere: None,
             raw_signatures: false,
             signature_form: None,
             count_zero_bits: false,
@@ -367,9 +372,10 @@ impl Draft {
                  <ofd:SignedValue>/{folder}/SignedValue.dat</ofd:SignedValue></ofd:Signature>"
             );
             let xml = self.edited("Signature.xml", xml);
-            let value = match &self.cms {
-                Some(form) => self.cms(world, form, &xml),
-                None => self.value(world, &seal, &xml, &format!("/{folder}/Signature.xml")),
+            let value = match (&self.elsewhere, &self.cms) {
+                (Some(make), _) => make(&xml),
+                (None, Some(form)) => self.cms(world, form, &xml),
+                (None, None) => self.value(world, &seal, &xml, &format!("/{folder}/Signature.xml")),
             };
             let value = self.value_form.map_or_else(|| value.clone(), |form| form(&value));
             own.extend(seal_file.cloned());

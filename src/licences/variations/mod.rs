@@ -5,6 +5,7 @@
 //!  values    seals and seal signatures: strings, lists, algorithms, encodings     times     how a time is written
 //!  plain     SignedData in the place of a seal                                    text      XML, locations, digests' names
 //!  packages  documents, signatures, coverage, archives                            parties   certificates, and who is trusted for what
+//!  suites    what OpenSSL signs, by each algorithm
 //!  mixed     several signatures of several kinds on one package                     bounds  what a file may ask of us
 //! ```
 
@@ -13,6 +14,7 @@ mod mixed;
 mod packages;
 mod parties;
 mod plain;
+mod suites;
 mod text;
 mod times;
 mod values;

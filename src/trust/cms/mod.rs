@@ -391,8 +391,8 @@ impl SignerInfo {
 
     /// What it was made with: its own digest, and that of the signature.
     pub fn digests(&self) -> Vec<DigestAlgorithm> {
-        let signature = self.signature_algorithm().ok().and_then(SignatureAlgorithm::own_digest);
-        signature.into_iter().chain([self.digest]).collect()
+        let signature = self.signature_algorithm().into_iter().flat_map(SignatureAlgorithm::own_digests);
+        signature.chain([self.digest]).collect()
     }
 
     /// The algorithm in full. A bare key OID (RSA, EC, SM2) takes the digest the signer names.
@@ -406,6 +406,7 @@ impl SignerInfo {
             ("1.2.840.113549.1.1.1", D::Sha512) => S::RsaPkcs1Sha512,
             ("1.2.840.10045.2.1", D::Sha256) => S::EcdsaP256Sha256,
             ("1.2.840.10045.2.1", D::Sha384) => S::EcdsaP384Sha384,
+            ("1.2.840.10045.2.1", D::Sha512) => S::EcdsaSha512,
             ("1.2.840.10045.2.1", D::Sm3) => S::Sm2Sm3,
             // The key's own identifiers, and one without its ".1", stand for SM2 with SM3 in genuine files.
             (oid, D::Sm3) if S::SM2_SPELLINGS.contains(&oid) => S::Sm2Sm3,

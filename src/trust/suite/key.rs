@@ -2,7 +2,7 @@
 
 use ring::signature as rs;
 
-use super::{DigestAlgorithm, RSA_BITS, RSA_PSS, SignatureAlgorithm, SuiteError, identifier, sm2_suite};
+use super::{DigestAlgorithm, RSA_BITS, RSA_PSS, SignatureAlgorithm, SuiteError, ecdsa, identifier, pss, sm2_suite};
 use crate::formats::der::{DerError, Oid, Reader, tag, write};
 
 /// What a key can verify.
@@ -11,12 +11,13 @@ pub enum PublicKey {
     /// Uncompressed points.
     P256(Vec<u8>),
     P384(Vec<u8>),
+    P521(Vec<u8>),
     Sm2(Vec<u8>),
     Ed25519(Vec<u8>),
     /// `RSAPublicKey` in DER; 2,048 to 8,192 bits.
     Rsa(Vec<u8>),
-    /// The same, of a key that makes RSASSA-PSS signatures only, and with one digest only if it says so.
-    RsaPss(Vec<u8>, Option<DigestAlgorithm>),
+    /// The same, of a key that makes RSASSA-PSS signatures only, and with one digest and one of the mask only if it says so.
+    RsaPss(Vec<u8>, Option<(DigestAlgorithm, DigestAlgorithm)>),
 }
 
 const EC: &str = "1.2.840.10045.2.1";
@@ -24,6 +25,7 @@ const RSA: &str = "1.2.840.113549.1.1.1";
 const ED25519: &str = "1.3.101.112";
 const P256: &str = "1.2.840.10045.3.1.7";
 const P384: &str = "1.3.132.0.34";
+const P521: &str = "1.3.132.0.35";
 const SM2: &str = "1.2.156.10197.1.301";
 
 impl PublicKey {
@@ -43,12 +45,15 @@ impl PublicKey {
             return of_good_size().map(|()| Self::Rsa(bits.to_vec()));
         }
         if algorithm.is(RSA_PSS) {
-            let digest = match parameters {
+            let only = match parameters {
                 Parameters::None => None,
-                Parameters::Sequence(octets) => Some(identifier::read_pss(octets)?.digest()),
+                Parameters::Sequence(octets) => {
+                    let (digest, mask, _) = identifier::read_pss(octets)?;
+                    Some((digest, mask))
+                }
                 Parameters::Oid(_) => return Err(SuiteError::Key),
             };
-            return of_good_size().map(|()| Self::RsaPss(bits.to_vec(), digest));
+            return of_good_size().map(|()| Self::RsaPss(bits.to_vec(), only));
         }
         if algorithm.is(ED25519) {
             return if bits.len() == 32 { Ok(Self::Ed25519(bits.to_vec())) } else { Err(SuiteError::Key) };
@@ -70,7 +75,9 @@ impl PublicKey {
             () if curve.is(P256) && uncompressed(32) => Ok(Self::P256(point)),
             () if curve.is(P384) && uncompressed(48) => Ok(Self::P384(point)),
             () if curve.is(SM2) => sm2_suite::key(&point).map(Self::Sm2).ok_or(SuiteError::Key),
-            () if curve.is(P256) || curve.is(P384) => Err(SuiteError::Key),
+            () if curve.is(P256) => ecdsa::key::<p256::NistP256>(&point).map(Self::P256).ok_or(SuiteError::Key),
+            () if curve.is(P384) => ecdsa::key::<p384::NistP384>(&point).map(Self::P384).ok_or(SuiteError::Key),
+            () if curve.is(P521) => ecdsa::key::<p521::NistP521>(&point).map(Self::P521).ok_or(SuiteError::Key),
             () => Err(SuiteError::UnknownAlgorithm(curve.to_string())),
         }
     }
@@ -85,11 +92,12 @@ impl PublicKey {
         let (identifier, bits) = match self {
             Self::P256(p) => (write::sequence(&[write::oid(EC), write::oid(P256)]), p),
             Self::P384(p) => (write::sequence(&[write::oid(EC), write::oid(P384)]), p),
+            Self::P521(p) => (write::sequence(&[write::oid(EC), write::oid(P521)]), p),
             Self::Sm2(p) => (write::sequence(&[write::oid(EC), write::oid(SM2)]), p),
             Self::Ed25519(k) => (write::sequence(&[write::oid(ED25519)]), k),
             Self::Rsa(k) => (write::sequence(&[write::oid(RSA), write::null()]), k),
             Self::RsaPss(k, None) => (write::sequence(&[write::oid(RSA_PSS)]), k),
-            Self::RsaPss(k, Some(digest)) => (identifier::pss(*digest, digest.size() as u16), k),
+            Self::RsaPss(k, Some((digest, mask))) => (identifier::pss(*digest, *mask, digest.size() as u16), k),
         };
         write::sequence(&[identifier, write::bit_string(bits)])
     }
@@ -104,6 +112,7 @@ impl PublicKey {
         let half = match self {
             Self::P256(_) | Self::Sm2(_) => 32,
             Self::P384(_) => 48,
+            Self::P521(_) => 66,
             _ => return self.verify(algorithm, message, signature),
         };
         let (r, s) = signature.split_at_checked(half).filter(|(_, s)| s.len() == half).ok_or(SuiteError::Encoding)?;
@@ -122,39 +131,26 @@ impl PublicKey {
             (Self::P384(k), A::EcdsaP256Sha256) => by_ring(&rs::ECDSA_P384_SHA256_ASN1, k),
             (Self::P256(k), A::EcdsaP256Sha256) => by_ring(&rs::ECDSA_P256_SHA256_ASN1, k),
             (Self::P384(k), A::EcdsaP384Sha384) => by_ring(&rs::ECDSA_P384_SHA384_ASN1, k),
+            // ring has no SHA-512 for these two, and no P-521.
+            (Self::P256(k), A::EcdsaSha512) => ecdsa::verify::<p256::NistP256>(k, algorithm, message, signature),
+            (Self::P384(k), A::EcdsaSha512) => ecdsa::verify::<p384::NistP384>(k, algorithm, message, signature),
+            (Self::P521(k), A::EcdsaP256Sha256 | A::EcdsaP384Sha384 | A::EcdsaSha512) => {
+                ecdsa::verify::<p521::NistP521>(k, algorithm, message, signature)
+            }
             (Self::Ed25519(k), A::Ed25519) => by_ring(&rs::ED25519, k),
             (Self::Rsa(k), A::RsaPkcs1Sha256) => by_ring(&rs::RSA_PKCS1_2048_8192_SHA256, k),
             (Self::Rsa(k), A::RsaPkcs1Sha384) => by_ring(&rs::RSA_PKCS1_2048_8192_SHA384, k),
             (Self::Rsa(k), A::RsaPkcs1Sha512) => by_ring(&rs::RSA_PKCS1_2048_8192_SHA512, k),
-            (Self::RsaPss(_, Some(only)), A::RsaPss { digest, .. }) if *only != digest => Err(SuiteError::Key),
-            (Self::Rsa(k) | Self::RsaPss(k, _), A::RsaPss { digest, salt }) => pss(k, digest, salt, message, signature),
+            (Self::RsaPss(_, Some(only)), A::RsaPss { digest, mask, .. }) if *only != (digest, mask) => {
+                Err(SuiteError::Key)
+            }
+            (Self::Rsa(k) | Self::RsaPss(k, _), A::RsaPss { digest, mask, salt }) => {
+                pss::verify(k, pss::Parts { digest, mask, salt: salt.into() }, message, signature)
+            }
             (Self::Sm2(k), A::Sm2Sm3) => sm2_suite::verify(k, message, signature),
             _ => Err(SuiteError::Key),
         }
     }
-}
-
-/// RSASSA-PSS. The curve-and-RSA library of all else knows one salt length only; signers use others.
-fn pss(key: &[u8], digest: DigestAlgorithm, salt: u16, message: &[u8], signature: &[u8]) -> Result<(), SuiteError> {
-    use rsa::pkcs1::DecodeRsaPublicKey;
-    use rsa::pss::{Signature, VerifyingKey};
-    use rsa::signature::Verifier;
-    let key = rsa::PublicKey::from_pkcs1_der(key).map_err(|_| SuiteError::Key)?;
-    let signature = Signature::try_from(signature).map_err(|_| SuiteError::Encoding)?;
-    let salt = usize::from(salt);
-    match digest {
-        DigestAlgorithm::Sha256 => {
-            VerifyingKey::<rsa::sha2::Sha256>::new_with_salt_len(key, salt).verify(message, &signature)
-        }
-        DigestAlgorithm::Sha384 => {
-            VerifyingKey::<rsa::sha2::Sha384>::new_with_salt_len(key, salt).verify(message, &signature)
-        }
-        DigestAlgorithm::Sha512 => {
-            VerifyingKey::<rsa::sha2::Sha512>::new_with_salt_len(key, salt).verify(message, &signature)
-        }
-        DigestAlgorithm::Sm3 => return Err(SuiteError::UnknownAlgorithm("RSASSA-PSS with SM3".to_owned())),
-    }
-    .map_err(|_| SuiteError::Signature)
 }
 
 /// Parameters of a key's algorithm.

@@ -9,11 +9,15 @@
 #[cfg(test)]
 mod curve_tests;
 mod digest;
+mod ecdsa;
 mod identifier;
 pub mod key;
 mod known;
+#[cfg(test)]
+mod openssl_tests;
 mod password;
 mod place;
+mod pss;
 pub mod signer;
 pub mod sm2_suite;
 mod strength;
@@ -34,11 +38,17 @@ use crate::formats::der::{Oid, tag};
 /// practice. A SEQUENCE of INTEGERs that tells a greater length than is there gets them back; one signature in 256 ends so.
 pub(crate) fn restored(octets: &[u8]) -> Vec<u8> {
     let mut out = octets.to_vec();
+    // From 128 octets on, as P-521 has them, the length takes two.
+    let (head, length, inside) = match octets {
+        [tag::SEQUENCE, 0x81, length @ 0x80..=0xff, inside @ ..] => (3, *length, inside),
+        [tag::SEQUENCE, length @ 0..=0x7f, inside @ ..] => (2, *length, inside),
+        _ => return out,
+    };
     // The second INTEGER where the first one ends: an Ed25519 signature may begin with any octets.
-    if let [tag::SEQUENCE, length @ 0..=0x7f, tag::INTEGER, first, rest @ ..] = octets
+    if let [tag::INTEGER, first, rest @ ..] = inside
         && rest.get(usize::from(*first)) == Some(&tag::INTEGER)
     {
-        let whole = usize::from(*length) + 2;
+        let whole = usize::from(length) + head;
         if (1..=2).contains(&whole.saturating_sub(octets.len())) {
             out.resize(whole, 0);
         }
@@ -74,13 +84,16 @@ pub enum SuiteError {
 pub enum SignatureAlgorithm {
     EcdsaP256Sha256,
     EcdsaP384Sha384,
+    /// Mostly with P-521, which gives it no name here: the three go with any curve (RFC 5758 §3.2), JOSE's with one each.
+    EcdsaSha512,
     Ed25519,
     RsaPkcs1Sha256,
     RsaPkcs1Sha384,
     RsaPkcs1Sha512,
-    /// RSASSA-PSS (RFC 8017 §8.1), MGF1 with the same digest; `salt` in octets.
+    /// RSASSA-PSS (RFC 8017 §8.1) with MGF1, whose digest may be another; `salt` in octets.
     RsaPss {
         digest: DigestAlgorithm,
+        mask: DigestAlgorithm,
         salt: u16,
     },
     /// SM2 with SM3, default identity, Z_A always.
@@ -91,9 +104,10 @@ pub enum SignatureAlgorithm {
 pub(super) const RSA_PSS: &str = "1.2.840.113549.1.1.10";
 
 impl SignatureAlgorithm {
-    const OIDS: [(Self, &'static str); 7] = [
+    const OIDS: [(Self, &'static str); 8] = [
         (Self::EcdsaP256Sha256, "1.2.840.10045.4.3.2"),
         (Self::EcdsaP384Sha384, "1.2.840.10045.4.3.3"),
+        (Self::EcdsaSha512, "1.2.840.10045.4.3.4"),
         (Self::Ed25519, "1.3.101.112"),
         (Self::RsaPkcs1Sha256, "1.2.840.113549.1.1.11"),
         (Self::RsaPkcs1Sha384, "1.2.840.113549.1.1.12"),
@@ -130,14 +144,18 @@ impl SignatureAlgorithm {
             Self::Sm2Sm3 => DigestAlgorithm::Sm3,
             Self::RsaPss { digest, .. } => digest,
             Self::EcdsaP384Sha384 | Self::RsaPkcs1Sha384 => DigestAlgorithm::Sha384,
-            Self::Ed25519 | Self::RsaPkcs1Sha512 => DigestAlgorithm::Sha512,
+            Self::EcdsaSha512 | Self::Ed25519 | Self::RsaPkcs1Sha512 => DigestAlgorithm::Sha512,
             Self::EcdsaP256Sha256 | Self::RsaPkcs1Sha256 => DigestAlgorithm::Sha256,
         }
     }
 
-    /// The digest that it brings and a policy is asked about; that of Ed25519 is part of the key's kind.
-    pub fn own_digest(self) -> Option<DigestAlgorithm> {
-        (self != Self::Ed25519).then(|| self.digest())
+    /// The digests that it brings and a policy is asked about; that of Ed25519 is part of the key's kind.
+    pub fn own_digests(self) -> impl Iterator<Item = DigestAlgorithm> {
+        let mask = match self {
+            Self::RsaPss { digest, mask, .. } if mask != digest => Some(mask),
+            _ => None,
+        };
+        (self != Self::Ed25519).then(|| self.digest()).into_iter().chain(mask)
     }
 
     /// `AlgorithmIdentifier` in DER: RSA with NULL parameters, RSASSA-PSS with its own, all others without.
@@ -147,7 +165,7 @@ impl SignatureAlgorithm {
             Self::RsaPkcs1Sha256 | Self::RsaPkcs1Sha384 | Self::RsaPkcs1Sha512 => {
                 write::sequence(&[write::oid(self.oid()), write::null()])
             }
-            Self::RsaPss { digest, salt } => identifier::pss(digest, salt),
+            Self::RsaPss { digest, mask, salt } => identifier::pss(digest, mask, salt),
             _ => write::sequence(&[write::oid(self.oid())]),
         }
     }
@@ -205,6 +223,8 @@ mod tests {
 
     #[test]
     fn zeros_cut_from_the_end_of_a_signature_come_back() {
+        // One of P-521, but for the octets of its second number.
+        let long = [&[0x30, 0x81, 0x88, 2, 66][..], &[5; 66], &[2, 66]].concat();
         for (octets, want) in [
             (&[0x30, 6, 2, 1, 5, 2, 1, 0][..], &[0x30, 6, 2, 1, 5, 2, 1, 0][..]), // whole
             (&[0x30, 6, 2, 1, 5, 2, 1], &[0x30, 6, 2, 1, 5, 2, 1, 0]),
@@ -212,6 +232,9 @@ mod tests {
             (&[0x30, 8, 2, 1, 5, 2, 3, 1], &[0x30, 8, 2, 1, 5, 2, 3, 1, 0, 0]),
             (&[0x30, 9, 2, 1, 5, 2, 4, 1], &[0x30, 9, 2, 1, 5, 2, 4, 1]), // three: cut short, and no habit
             (&[0x30, 0x81, 6, 2, 1, 5, 2, 1], &[0x30, 0x81, 6, 2, 1, 5, 2, 1]),
+            (&[&long[..], &[7; 65]].concat(), &[&long[..], &[7; 65], &[0]].concat()),
+            (&[&long[..], &[7; 66]].concat(), &[&long[..], &[7; 66]].concat()), // whole
+            (&[&long[..], &[7; 63]].concat(), &[&long[..], &[7; 63]].concat()),
             (&[0x30, 6, 2, 2, 5, 2, 1], &[0x30, 6, 2, 2, 5, 2, 1]), // no second number there
             (&[5, 6, 7], &[5, 6, 7]),                               // of another kind
             (&[], &[]),

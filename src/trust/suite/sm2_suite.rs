@@ -15,8 +15,8 @@ use tongban_curve::point::Affine;
 use tongban_curve::{secret, verify as curve};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{SuiteError, hmac_sm3, known};
-use crate::formats::der::{DerError, Reader, write};
+use super::{SuiteError, ecdsa, hmac_sm3, known};
+use crate::formats::der::write;
 
 /// The default identity; certificates, seals and CMS in use all have it.
 pub const IDENTITY: &str = "1234567812345678";
@@ -104,18 +104,7 @@ pub(super) fn verify_prehash(point: &[u8], e: &[u8], raw: &[u8]) -> Result<(), S
 /// `r‖s` of a DER signature over a 256-bit curve.
 pub(super) fn raw_from_der(signature: &[u8]) -> Result<[u8; 64], SuiteError> {
     let mut raw = [0; 64];
-    let mut read = || -> Result<(), DerError> {
-        let mut outer = Reader::new(signature);
-        let mut inside = outer.sequence()?;
-        outer.done()?;
-        for half in raw.chunks_exact_mut(32) {
-            let number = inside.unsigned()?;
-            let at = 32usize.checked_sub(number.len()).ok_or(DerError::Value)?;
-            half[at..].copy_from_slice(number);
-        }
-        inside.done()
-    };
-    read().map_err(|_| SuiteError::Encoding)?;
+    ecdsa::raw_from_der(signature, &mut raw).map_err(|_| SuiteError::Encoding)?;
     Ok(raw)
 }
 

@@ -30,6 +30,7 @@ pub enum Curve {
     Sm2,
     P256,
     P384,
+    P521,
     Ed25519,
 }
 
@@ -67,8 +68,13 @@ const DIGESTS: [(DigestAlgorithm, &str); 4] = [
     (DigestAlgorithm::Sha384, "sha384"),
     (DigestAlgorithm::Sha512, "sha512"),
 ];
-const CURVES: [(Curve, &str); 4] =
-    [(Curve::Sm2, "sm2"), (Curve::P256, "p256"), (Curve::P384, "p384"), (Curve::Ed25519, "ed25519")];
+const CURVES: [(Curve, &str); 5] = [
+    (Curve::Sm2, "sm2"),
+    (Curve::P256, "p256"),
+    (Curve::P384, "p384"),
+    (Curve::P521, "p521"),
+    (Curve::Ed25519, "ed25519"),
+];
 
 static SHIPPED: LazyLock<Strengths> = LazyLock::new(Strengths::default);
 
@@ -98,12 +104,12 @@ impl Strengths {
         latest(lines.map(|line| line.until), at, || word(&DIGESTS, algorithm).to_owned())
     }
 
-    /// See [`SignatureAlgorithm::own_digest`].
+    /// See [`SignatureAlgorithm::own_digests`].
     ///
     /// # Errors
     /// As [`Strengths::digest`].
     pub fn signature(&self, algorithm: SignatureAlgorithm, at: UnixMillis) -> Result<(), Weakness> {
-        algorithm.own_digest().map_or(Ok(()), |digest| self.digest(digest, at))
+        algorithm.own_digests().try_for_each(|digest| self.digest(digest, at))
     }
 
     /// # Errors
@@ -113,6 +119,7 @@ impl Strengths {
             PublicKey::Sm2(_) => Curve::Sm2,
             PublicKey::P256(_) => Curve::P256,
             PublicKey::P384(_) => Curve::P384,
+            PublicKey::P521(_) => Curve::P521,
             PublicKey::Ed25519(_) => Curve::Ed25519,
             PublicKey::Rsa(key) | PublicKey::RsaPss(key, _) => {
                 let bits = PublicKey::rsa_bits(key).unwrap_or(0);
@@ -170,7 +177,7 @@ impl Named for DigestAlgorithm {
 }
 
 impl Named for Curve {
-    const NAMES: &'static str = "sm2, p256, p384, ed25519";
+    const NAMES: &'static str = "sm2, p256, p384, p521, ed25519";
     fn named(text: &str) -> Option<Self> {
         CURVES.iter().find(|(_, word)| *word == text).map(|(what, _)| *what)
     }
@@ -234,7 +241,7 @@ mod tests {
         for text in ["1024", "2047", "8193", "0", "-2048", "sm2"] {
             assert!(text.parse::<Accepted<RsaBits>>().is_err(), "{text}");
         }
-        for text in ["p521", "secp256k1", "sm2 until 2030-02-30"] {
+        for text in ["p224", "secp256k1", "sm2 until 2030-02-30"] {
             assert!(text.parse::<Accepted<Curve>>().is_err(), "{text}");
         }
     }
@@ -261,6 +268,9 @@ mod tests {
             "not on the list: never"
         );
         assert_eq!(policy.signature(SignatureAlgorithm::Ed25519, last), Ok(()), "the key is asked about");
+        let (digest, other) = (DigestAlgorithm::Sha256, DigestAlgorithm::Sha512);
+        let masked = |mask| policy.signature(SignatureAlgorithm::RsaPss { digest, mask, salt: 32 }, last);
+        assert_eq!((masked(digest).is_ok(), masked(other).is_ok()), (true, false), "the mask's digest is asked about");
         let curve = |key| policy.key(&key, last).map_err(|weakness| weakness.since);
         assert_eq!(curve(PublicKey::Sm2(Vec::new())), Ok(()));
         assert_eq!(curve(PublicKey::Ed25519(Vec::new())), Err(None));

@@ -1,10 +1,10 @@
-//! SM2, SM3 and HMAC vectors of third parties, where they are at hand (`TONGBAN_VECTORS`).
+//! SM2, SM3, HMAC, ECDSA and RSASSA-PSS vectors of third parties, where they are at hand (`TONGBAN_VECTORS`).
 
 use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::{DigestAlgorithm, SignatureAlgorithm, SuiteError, hmac_sm3, sm2_suite};
+use super::{DigestAlgorithm, PublicKey, SignatureAlgorithm, SuiteError, ecdsa, hmac_sm3, sm2_suite};
 use crate::formats::der::{Reader, tag};
 use crate::terms::digest::hex;
 use crate::trust::certificate::{Certificate, KeyUsage};
@@ -117,8 +117,52 @@ fn certificates_and_requests() {
         let mut inside = info.inside();
         inside.small().unwrap();
         inside.sequence().unwrap();
-        let key = super::PublicKey::from_spki(inside.expect(tag::SEQUENCE).unwrap().full).unwrap();
+        let key = PublicKey::from_spki(inside.expect(tag::SEQUENCE).unwrap().full).unwrap();
         let got: Result<(), SuiteError> = key.verify(SignatureAlgorithm::Sm2Sm3, info.full, signature);
         assert_eq!(got.is_ok(), file["self_signature"] == true, "{}", file["file"]);
+    }
+}
+
+/// Wycheproof's signatures, those of P-256 and P-384 by both libraries.
+#[test]
+fn signatures_by_curves_and_pss() {
+    let Some(folder) = crate::terms::testing::vectors("jose") else { return };
+    use SignatureAlgorithm::{EcdsaP256Sha256, EcdsaP384Sha384, EcdsaSha512};
+    let pss = |digest: DigestAlgorithm| SignatureAlgorithm::RsaPss { digest, mask: digest, salt: digest.size() as u16 };
+    for (name, algorithm, in_der) in [
+        ("ecdsa_secp256r1_sha256_test.json", EcdsaP256Sha256, true),
+        ("ecdsa_secp384r1_sha384_test.json", EcdsaP384Sha384, true),
+        ("ecdsa_secp256r1_sha256_p1363_test.json", EcdsaP256Sha256, false),
+        ("ecdsa_secp384r1_sha384_p1363_test.json", EcdsaP384Sha384, false),
+        ("ecdsa_secp521r1_sha512_p1363_test.json", EcdsaSha512, false),
+        ("rsa_pss_2048_sha256_mgf1_32_test.json", pss(DigestAlgorithm::Sha256), true),
+        ("rsa_pss_2048_sha384_mgf1_48_test.json", pss(DigestAlgorithm::Sha384), true),
+        ("rsa_pss_4096_sha512_mgf1_64_test.json", pss(DigestAlgorithm::Sha512), true),
+    ] {
+        let file = json(folder.join(name));
+        let mut asked = 0;
+        for group in file["testGroups"].as_array().unwrap() {
+            let key = PublicKey::from_spki(&octets(&group["publicKeyDer"])).unwrap();
+            for test in group["tests"].as_array().unwrap() {
+                asked += 1;
+                let (message, signature) = (octets(&test["msg"]), octets(&test["sig"]));
+                let got = match in_der {
+                    true => key.verify(algorithm, &message, &signature),
+                    false => key.verify_fixed(algorithm, &message, &signature),
+                };
+                let told = test["result"].as_str().unwrap();
+                if told == "acceptable" {
+                    continue;
+                }
+                assert_eq!(got.is_ok(), told == "valid", "{name} {} {}: {got:?}", test["tcId"], test["comment"]);
+                let other = match &key {
+                    PublicKey::P256(k) if in_der => ecdsa::verify::<p256::NistP256>(k, algorithm, &message, &signature),
+                    PublicKey::P384(k) if in_der => ecdsa::verify::<p384::NistP384>(k, algorithm, &message, &signature),
+                    _ => continue,
+                };
+                assert_eq!(other.is_ok(), got.is_ok(), "{name} {} {}: {other:?}", test["tcId"], test["comment"]);
+            }
+        }
+        assert_eq!(file["numberOfTests"], asked, "{name}");
     }
 }
