@@ -95,6 +95,10 @@ fn find_end<S: Source>(source: &S, size: u64, findings: &mut Vec<Finding>) -> Re
     if rest.len() > comment {
         findings.push(Finding::Trailer);
     }
+    // Whoever repairs an archive takes what looks like an entry wherever it stands.
+    if holds_record(rest) {
+        return Err(ZipError::Hidden);
+    }
     // An earlier end record whose comment reaches over this one: a reader that trusts comment lengths takes that one.
     let reaches = |q: usize| {
         let comment = usize::from(u16::from_le_bytes([tail[q + 20], tail[q + 21]]));
@@ -265,13 +269,26 @@ fn lay_out<S: Source>(
     Ok(())
 }
 
-/// A reader that walks local headers from the front would see an entry the directory does not list.
+/// Octets looked through at once.
+const WINDOW: u64 = 64 << 10;
+
+/// A reader that walks local headers from the front would see an entry the directory does not list, however far in: libarchive goes on
+/// to the next header that it finds, 7-Zip opens the first archive of two.
 fn no_hidden_record<S: Source>(source: &S, from: u64, to: u64) -> Result<(), ZipError> {
-    let mut raw = [0; 4];
-    if to - from >= 4 {
-        source.read_at(from, &mut raw)?;
+    let mut at = from;
+    while to - at >= 4 {
+        // Three octets of each window once more in the next: a header may begin in them.
+        let len = (to - at).min(WINDOW);
+        if holds_record(&octets(source, at, len)?) {
+            return Err(ZipError::Hidden);
+        }
+        at += len - 3;
     }
-    if u32::from_le_bytes(raw) == LOCAL { Err(ZipError::Hidden) } else { Ok(()) }
+    Ok(())
+}
+
+fn holds_record(octets: &[u8]) -> bool {
+    memchr::memmem::find(octets, &LOCAL.to_le_bytes()).is_some()
 }
 
 /// Checks one local header and its data descriptor; gives the first octet after the record.

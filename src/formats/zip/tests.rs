@@ -184,6 +184,16 @@ fn what_two_readers_could_understand_differently_is_refused() {
         out.extend(&good[good.len() - 22..]);
         out
     });
+    // Octets before the second record; its place and that of the directory move.
+    let gap = |octets: &[u8]| {
+        let second = good.windows(4).skip(1).position(|w| w == b"PK\x03\x04").unwrap() + 1;
+        let mut out = [&good[..second], octets, &good[second..]].concat();
+        let (directory, end) = (central_at + octets.len(), out.len() - 22);
+        let of_second = directory + out[directory + 4..].windows(4).position(|w| w == b"PK\x01\x02").unwrap() + 4;
+        out[of_second + 42..of_second + 46].copy_from_slice(&((second + octets.len()) as u32).to_le_bytes());
+        out[end + 16..end + 20].copy_from_slice(&(directory as u32).to_le_bytes());
+        out
+    };
     let prefixed = [b"vendor", good.as_slice()].concat();
     let trailed = [good.as_slice(), b"vendor"].concat();
     for (what, bytes, want) in [
@@ -210,6 +220,13 @@ fn what_two_readers_could_understand_differently_is_refused() {
         ("method 12", central(10, &[12, 0]), "ZIP_METHOD"),
         ("CRC", central(16, &[0; 4]), "ZIP_LOCAL_MISMATCH"),
         ("an unlisted record in front", hidden, "ZIP_HIDDEN_ENTRY"),
+        ("an unlisted record in octets before", [b"vendor", &good[..38], &good].concat(), "ZIP_HIDDEN_ENTRY"),
+        ("another archive before, and something before that", [b"v", &good[..], &good].concat(), "ZIP_HIDDEN_ENTRY"),
+        ("an unlisted record far in", [&vec![0; 65_534], &good[..38], &good].concat(), "ZIP_HIDDEN_ENTRY"),
+        ("many octets before", [&vec![0; 200_000], &good[..]].concat(), "ok"),
+        ("an unlisted record after it all", [&good[..], b"vendor", &good[..38]].concat(), "ZIP_HIDDEN_ENTRY"),
+        ("an unlisted record between two", gap(&[b"vendor", &good[..38]].concat()), "ZIP_HIDDEN_ENTRY"),
+        ("octets between two", gap(b"vendor"), "ok"),
         ("an end record in the comment", commented, "ZIP_AMBIGUOUS"),
         ("the directory looks past the first record", central(42, &[0xf0, 0, 0, 0]), "ZIP_HIDDEN_ENTRY"),
         ("data changed", local(b"1234", b"1235"), "ZIP_DATA"),
