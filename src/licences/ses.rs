@@ -107,7 +107,10 @@ impl Bits<'_> {
     /// As a signature: a SEQUENCE of INTEGERs in DER, or `r‖s`, that lost zero octets at its end gets them back.
     pub fn signature(&self) -> Vec<u8> {
         match self.octets {
-            [tag::SEQUENCE, 0..=0x7f, tag::INTEGER, ..] => restored(self.octets),
+            // Of P-521 the length takes two octets.
+            [tag::SEQUENCE, 0..=0x7f, tag::INTEGER, ..] | [tag::SEQUENCE, 0x81, _, tag::INTEGER, ..] => {
+                restored(self.octets)
+            }
             _ => self.padded(64),
         }
     }
@@ -254,7 +257,11 @@ fn oid(element: &Element<'_>, what: &'static str) -> Result<Oid, SesError> {
 /// A time type, or a string type with a time in it: some producers print where they should encode.
 fn written(element: &Element<'_>, what: &'static str) -> Result<Option<times::Written>, SesError> {
     let text = match element.tag {
-        tag::UTC_TIME => String::from_utf8_lossy(element.content).into_owned(),
+        // Seconds may be left out of it, as BER allows.
+        tag::UTC_TIME => match String::from_utf8_lossy(element.content) {
+            text if text.find(|c: char| !c.is_ascii_digit()) == Some(10) => format!("{}00{}", &text[..10], &text[10..]),
+            text => text.into_owned(),
+        },
         tag::GENERALIZED_TIME => return Ok(times::read_generalized(&String::from_utf8_lossy(element.content))),
         _ => text(element, what)?,
     };
@@ -412,7 +419,7 @@ fn signature_v1<'a>(to_sign: &Element<'a>, value: &Element<'a>) -> Result<SealSi
     Ok(SealSignature {
         version: Version::V1,
         seal,
-        time: opaque_time(bits(time_info, "timeInfo")?.octets),
+        time: sign_time(time_info)?,
         data_hash,
         property: text(property, "propertyInfo")?,
         signed: to_sign.full,
@@ -445,17 +452,12 @@ fn signature_v4<'a>(
     if seal.version == Version::V1 {
         return Err(SesError::VersionMix);
     }
-    let time = match time_info.tag {
-        // As V1 has it: opaque, in a BIT STRING.
-        tag::BIT_STRING => opaque_time(bits(time_info, "timeInfo")?.octets),
-        _ => written(time_info, "timeInfo")?.map_or(SignTime::Unreadable, SignTime::Claimed),
-    };
     let (data_hash, signature) = (bits(data_hash, "dataHash")?, bits(value, "signer signature")?);
     one_habit(&data_hash, &signature)?;
     Ok(SealSignature {
         version: seal.version,
         seal,
-        time,
+        time: sign_time(time_info)?,
         data_hash,
         property: text(property, "propertyInfo")?,
         signed: to_sign.full,
@@ -464,6 +466,14 @@ fn signature_v4<'a>(
         signature,
         time_stamp,
     })
+}
+
+/// `timeInfo`: opaque in V1, in a BIT STRING, a time in V4; some write the one in place of the other.
+fn sign_time<'a>(element: &Element<'a>) -> Result<SignTime<'a>, SesError> {
+    match element.tag {
+        tag::BIT_STRING => Ok(opaque_time(bits(element, "timeInfo")?.octets)),
+        _ => Ok(written(element, "timeInfo")?.map_or(SignTime::Unreadable, SignTime::Claimed)),
+    }
 }
 
 /// V1 leaves the inside of `timeInfo` open: text, a DER time, or a time-stamp token.

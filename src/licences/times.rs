@@ -11,7 +11,7 @@ pub struct Written {
 }
 
 /// Reads `20201023114537Z`, `20201023114537.25+0800`, `201023114537Z`, `2020-10-23 11:45:37`, `2020-10-23T11:45:37.377Z`,
-/// `2020/10/23 11:45:37`. A time without a zone is taken as China Standard Time. `None` for anything else.
+/// `2020/10/23 11:45:37`, `2020/1/3 9:45:37`, `2020-10-23 11:45`. A time without a zone is taken as China Standard Time. `None` for anything else.
 pub fn read(text: &str) -> Option<Written> {
     let text = text.trim();
     if !text.is_ascii() || text.len() > 40 {
@@ -89,13 +89,22 @@ fn to_digits(body: &str) -> Option<String> {
             _ => None,
         };
     }
-    let b = body.as_bytes();
-    let dashed = b.len() == 19
-        && matches!((b[4], b[7]), (b'-', b'-') | (b'/', b'/'))
-        && matches!(b[10], b' ' | b'T')
-        && (b[13], b[16]) == (b':', b':');
-    let digits: String = body.chars().filter(char::is_ascii_digit).collect();
-    (dashed && digits.len() == 14).then_some(digits)
+    let (date, clock) = body.split_once([' ', 'T'])?;
+    let dash = if date.contains('/') { '/' } else { '-' };
+    let (date, clock): (Vec<&str>, Vec<&str>) = (date.split(dash).collect(), clock.split(':').collect());
+    let ([year, month, day], [hour, minute, rest @ ..]) = (&date[..], &clock[..]) else { return None };
+    let second = match rest {
+        [] => "00",
+        [second] => second,
+        _ => return None,
+    };
+    let is = |part: &str, digits: std::ops::RangeInclusive<usize>| {
+        digits.contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit())
+    };
+    // .NET in China writes month, day and hour without the zero before them.
+    let good = is(year, 4..=4) && [month, day, hour].iter().all(|part| is(part, 1..=2));
+    (good && is(minute, 2..=2) && is(second, 2..=2))
+        .then(|| format!("{year}{month:0>2}{day:0>2}{hour:0>2}{minute}{second}"))
 }
 
 #[cfg(test)]
@@ -118,6 +127,8 @@ mod tests {
             ("2020-10-23T06:45:37-05:00", false),
             ("2020-10-23 19:45:37+08", false),
             ("20201023194537+08", false),
+            ("2020-10-23T11:45:37.000Z", false),
+            ("2020-10-23 3:45:37-08:00", false),
         ] {
             let got = read(text).unwrap_or_else(|| panic!("{text}"));
             assert_eq!((got.at.to_string().as_str(), got.local), ("2020-10-23T11:45:37.000Z", local), "{text}");
@@ -136,6 +147,16 @@ mod tests {
             ("20161231235961Z", None),
             ("20161231225960Z", None),
             ("20230229000000Z", None),
+            ("2020/1/3 9:45:07", Some("2020-01-03T01:45:07.000Z")),
+            ("2020-1-3 19:45", Some("2020-01-03T11:45:00.000Z")),
+            ("2020-01-03T01:45Z", Some("2020-01-03T01:45:00.000Z")),
+            ("2020/1-3 9:45:07", None),
+            ("2020/1/3 9:5:07", None),
+            ("2020/1/3 9", None),
+            ("2020/001/3 9:45:07", None),
+            ("20/1/3 9:45:07", None),
+            ("2020/1/3/4 9:45:07", None),
+            ("2020/1/3 9:45:07:01", None),
         ] {
             assert_eq!(read(text).map(|w| w.at.to_string()).as_deref(), want, "{text}");
         }
