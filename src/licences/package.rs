@@ -16,7 +16,7 @@ use super::examine;
 use super::ofd::{self, ENTRANCE, Listed};
 use super::opened;
 use super::profile::{CoverageRule, Profile};
-use super::report::{Coverage, Report, SignatureVerdict, few_covered, few_signatures};
+use super::report::{Coverage, FewCovered, Report, SignatureVerdict, few_signatures};
 use super::signed_data::{Known, Named, Octets, Unpacked};
 use super::verdict::{Finding, Indication, SubIndication};
 use super::{collect, verdict};
@@ -58,15 +58,15 @@ pub(super) fn examine<S: Source>(archive: Archive<S>, profile: &Profile, report:
     few_signatures(listed.len())?;
     let sm3 = digests(&archive).map_err(broken)?;
     let package = Package { archive, profile, sm3, known: Known::default() };
-    let (mut own, mut covered) = (HashSet::new(), 0);
+    let (mut own, mut covered) = (HashSet::new(), FewCovered::default());
     for line in &listed {
         for mut signature in examine::signature(&package, line, &mut own) {
             signature.findings.extend(built_on(line, &listed));
             signature.conclude();
-            covered += signature.covered.len();
+            let few = covered.add(signature.covered.iter().map(|(name, _)| name), 1);
             report.signatures.push(signature);
+            few?;
         }
-        few_covered(covered)?;
     }
     own.extend(lists);
     report.coverage = coverage(&package, &report.signatures, &own, entrance.bodies.len());

@@ -144,7 +144,9 @@ impl SignatureVerdict {
 /// have one signature for all of them.
 pub(super) const SIGNATURES: usize = 64;
 /// Most files that they cover, all together: each is told of each signature.
-const COVERED: usize = 65_536;
+const COVERED: usize = 48 << 10;
+/// Most octets of the names of these files: a name may take a thousand, and is held some times over until all is told.
+const NAMES: usize = 2 << 20;
 
 /// Fails beyond [`SIGNATURES`].
 pub(super) fn few_signatures(number: usize) -> Result<(), Finding> {
@@ -153,11 +155,30 @@ pub(super) fn few_signatures(number: usize) -> Result<(), Finding> {
     if many { Err(Finding::doubt(3, "SIG_TOO_MANY", SubIndication::SigConstraintsFailure, detail())) } else { Ok(()) }
 }
 
-/// Fails beyond [`COVERED`].
-pub(super) fn few_covered(number: usize) -> Result<(), Finding> {
-    let detail = || format!("more than {COVERED} references");
-    let many = number > COVERED;
-    if many { Err(Finding::doubt(5, "SIG_TOO_MANY", SubIndication::SigConstraintsFailure, detail())) } else { Ok(()) }
+/// Counts what signatures cover.
+#[derive(Default)]
+pub(super) struct FewCovered {
+    files: usize,
+    octets: usize,
+}
+
+impl FewCovered {
+    /// Counts files that so many signatures cover.
+    ///
+    /// # Errors
+    /// Beyond [`COVERED`] or [`NAMES`].
+    pub fn add<'a>(&mut self, files: impl Iterator<Item = &'a String>, signatures: usize) -> Result<(), Finding> {
+        for name in files {
+            self.files += signatures;
+            self.octets += name.len() * signatures;
+        }
+        let detail = match (self.files > COVERED, self.octets > NAMES) {
+            (false, false) => return Ok(()),
+            (true, _) => format!("more than {COVERED} references"),
+            (false, true) => format!("more than {NAMES} octets of names in references"),
+        };
+        Err(Finding::doubt(5, "SIG_TOO_MANY", SubIndication::SigConstraintsFailure, detail))
+    }
 }
 
 /// Most findings of one signature or file: more than a person reads, and little memory, told of 64 signatures. A file can bring forth any

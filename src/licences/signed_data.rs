@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::io;
 
 use super::profile::Profile;
-use super::report::{SignatureVerdict, few_covered};
+use super::report::{FewCovered, SignatureVerdict};
 use super::strength;
 use super::suite;
 use super::times::Written;
@@ -62,7 +62,7 @@ pub(super) fn each_signer(
 ) -> Result<Vec<SignatureVerdict>, Finding> {
     let [first, others @ ..] = data.signers.as_slice() else { return Err(finding(&CmsError::NoSigner)) };
     // Each of them gets what the signature covers.
-    few_covered(verdict.covered.len() * data.signers.len())?;
+    FewCovered::default().add(verdict.covered.iter().map(|(name, _)| name), data.signers.len())?;
     let blank = verdict.clone();
     let mut judged = |signer: &SignerInfo, verdict: &mut SignatureVerdict| {
         if let Err(finding) = judge(signer, verdict) {

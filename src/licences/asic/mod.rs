@@ -19,7 +19,7 @@ mod stamps;
 
 use super::ofd::{self, shown};
 use super::profile::{CoverageRule, Profile};
-use super::report::{Format, Report, SIGNATURES, SignatureVerdict, few_covered, few_signatures};
+use super::report::{FewCovered, Format, Report, SIGNATURES, SignatureVerdict, few_signatures};
 use super::signed_data::{self, Known, Named, Octets, Unpacked};
 use super::verdict::{Finding, Indication, SubIndication::*};
 use crate::formats::xml::{self, XmlError};
@@ -79,7 +79,7 @@ pub(super) fn examine<S: Source>(archive: &Archive<S>, profile: &Profile, report
         own.insert(part.signature.clone());
     }
     few_signatures(parts.len())?;
-    let (known, mut covered) = (Known::default(), 0);
+    let (known, mut covered) = (Known::default(), FewCovered::default());
     let proven = stamps::examine(archive, &stamps, &known, profile, report);
     for part in &parts {
         let mut verdict = SignatureVerdict::blank(profile, &shown(&part.signature), &part.signature, "Sign");
@@ -89,10 +89,11 @@ pub(super) fn examine<S: Source>(archive: &Archive<S>, profile: &Profile, report
             Vec::new()
         });
         verdict.conclude();
-        covered += verdict.covered.len() + further.iter().map(|other| other.covered.len()).sum::<usize>();
+        let all = std::iter::once(&verdict).chain(&further);
+        let few = covered.add(all.flat_map(|verdict| verdict.covered.iter().map(|(name, _)| name)), 1);
         report.signatures.push(verdict);
         report.signatures.extend(further);
-        few_covered(covered)?;
+        few?;
     }
     others(archive, &own, report);
     if parts.is_empty() && !report.findings.iter().any(|f| f.outcome.is_some()) {
