@@ -10,8 +10,8 @@
 use std::io::Read;
 
 use super::ofd::{DocBody, ENTRANCE, shown};
-use super::report::Coverage;
-use super::verdict::{Finding, SubIndication::SigConstraintsFailure};
+use super::report::{Coverage, SignatureVerdict};
+use super::verdict::{Finding, Indication, SubIndication::SigConstraintsFailure};
 use crate::formats::zip::{Archive, Entry, Source};
 
 /// Octets of a file in which its first element begins, if it is a document: a declaration and a comment stand before it.
@@ -31,6 +31,18 @@ pub(super) fn check<S: Source>(archive: &Archive<S>, bodies: &[DocBody], coverag
     let others = coverage.covered.iter().filter(|name| *name != root).filter_map(|name| archive.find(name));
     let other = others.into_iter().find(|entry| is_document(&start(archive, entry)))?;
     doubt(format!("{} or {}", shown(root), shown(&other.name)))
+}
+
+/// Tells of each signature that is over none of the documents that are opened: over an earlier version of one, as where a paper is
+/// annotated and signed again, or over a part. It is good for what it covers; who vouches for what is shown is another.
+pub(super) fn told_elsewhere(bodies: &[DocBody], signatures: &mut [SignatureVerdict]) {
+    let roots: Vec<&str> = bodies.iter().filter_map(|body| body.root.as_deref()).collect();
+    let Some(first) = roots.first() else { return };
+    for signature in signatures.iter_mut().filter(|s| s.indication != Indication::TotalFailed) {
+        if !signature.covered.iter().any(|(name, _)| roots.contains(&name.as_str())) {
+            signature.findings.push(Finding::note(21, "OFD_ROOT_NOT_COVERED", shown(first)));
+        }
+    }
 }
 
 /// What cannot be read was found damaged before.

@@ -76,6 +76,7 @@ pub(super) fn examine<S: Source>(archive: Archive<S>, profile: &Profile, report:
         report.findings.push(Finding::doubt(21, "UNSIGNED_FILES", why, names.join(", ")));
     }
     report.findings.extend(opened::check(&package.archive, &entrance.bodies, &report.coverage));
+    opened::told_elsewhere(&entrance.bodies, &mut report.signatures);
     if package.archive.find("OFDEntries.xml").is_some() {
         // GM/T 0099: it lists names only, and proves nothing about contents.
         report.findings.push(Finding::note(21, "PACKAGE_INTEGRITY_FILE", "OFDEntries.xml"));

@@ -243,3 +243,22 @@ fn signatures_of_several_kinds() {
         assert_eq!(report.indication == Indication::TotalPassed, want.is_none(), "{name}");
     }
 }
+
+#[test]
+fn who_does_not_vouch_for_the_document_that_is_opened_is_told() {
+    let world = World::new();
+    let page: fn(&str) -> bool = |name| name.ends_with("Content.xml");
+    for (name, first, second, want) in [
+        ("both over all", ALL, ALL, [false, false]),
+        ("the first over a page", page, ALL, [true, false]),
+        ("the second over a page", ALL, page, [false, true]),
+    ] {
+        let signatures = [Sig { covers: first, ..sig(Kind::V4) }, Sig { covers: second, ..sig(Kind::Plain) }];
+        let mut profile = world.profile();
+        profile.anchors.signers.push(world.second.cert.clone());
+        let report = verify(name, package(&world, &signatures, |_| {}), &profile);
+        let told = |s: &crate::licences::SignatureVerdict| s.findings.iter().any(|f| f.code == "OFD_ROOT_NOT_COVERED");
+        assert!(report.passed(), "{}", report.to_text());
+        assert_eq!(report.signatures.iter().map(told).collect::<Vec<_>>(), want, "{name}");
+    }
+}
