@@ -20,8 +20,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::terms::Digest;
 
-/// Longest note read, in bytes: a checkpoint with a hundred signature lines is far below.
-pub const MAX_NOTE: usize = 64 * 1024;
+/// Longest note read, in bytes: sixteen lines must be taken (C2SP signed-note), and one of a post-quantum key has up to 6.6 kB.
+pub const MAX_NOTE: usize = 128 * 1024;
 /// Most signature lines read.
 pub const MAX_SIGNATURES: usize = 100;
 
@@ -84,6 +84,11 @@ impl VerifierKey {
         self.kind
     }
 
+    /// Whether one private key makes the signatures of both, whatever name and kind they go by.
+    pub fn has_key_of(&self, other: &Self) -> bool {
+        self.public == other.public
+    }
+
     /// Checks one signature line over `text`. Gives the time in Unix seconds for a cosignature, `None` otherwise.
     fn check(&self, text: &str, signature: &[u8]) -> Result<Option<u64>, ()> {
         let key = UnparsedPublicKey::new(&ED25519, self.public);
@@ -91,7 +96,8 @@ impl VerifierKey {
             KeyKind::Ed25519 => key.verify(text.as_bytes(), signature).map(|()| None).map_err(|_| ()),
             KeyKind::Cosignature => {
                 let (time, signature) = signature.split_first_chunk::<8>().ok_or(())?;
-                let time = u64::from_be_bytes(*time);
+                // Above 2^63 - 1 it is no time (C2SP tlog-cosignature).
+                let time = i64::try_from(u64::from_be_bytes(*time)).map_err(|_| ())?.cast_unsigned();
                 key.verify(cosigned(text, time).as_bytes(), signature).map_err(|_| ())?;
                 Ok(Some(time))
             }
@@ -344,9 +350,24 @@ mod tests {
         let keys = [witness.verifier(KeyKind::Cosignature), log.verifier(KeyKind::Ed25519)];
         let signed = Note::parse(note.as_bytes()).unwrap().verify(&keys).unwrap();
         assert_eq!(signed, [SignedBy { key: 1, time: None }, SignedBy { key: 0, time: Some(1_771_000_000) }]);
+        for (time, holds) in [(0, true), (i64::MAX as u64, true), (1 << 63, false), (u64::MAX, false)] {
+            let note = log.sign(text) + &witness.cosign(text, time);
+            let signed = Note::parse(note.as_bytes()).unwrap().verify(&keys);
+            assert_eq!(signed.is_ok(), holds, "cosigned at {time}");
+        }
         let stranger = Signer::from_seed("stranger", &[1; 32]).unwrap().verifier(KeyKind::Ed25519);
         let alone = Note::parse(note.as_bytes()).unwrap().verify(&[stranger]);
         assert_eq!(alone, Err(NoteError::Unsigned));
+    }
+
+    /// Other witnesses may sign with keys that nobody has heard of here, and with long ones.
+    #[test]
+    fn sixteen_of_the_longest_signatures_are_taken() {
+        let log = Signer::from_seed("gov.example/gw/1", &[7; 32]).unwrap();
+        let line = |n: u8| format!("— w{n}.example {}\n", STANDARD.encode([&[n; 4][..], &[n; 4_960]].concat()));
+        let note = log.sign("gov.example/gw/1\n0\nroot\n") + &(0..16).map(line).collect::<String>();
+        let parsed = Note::parse(note.as_bytes()).unwrap();
+        assert_eq!((parsed.signatures().len(), parsed.verify(&[log.verifier(KeyKind::Ed25519)]).is_ok()), (17, true));
     }
 
     proptest! {

@@ -9,12 +9,15 @@
 //!  group   enough     all neighbours office
 //!  quorum  enough                            a witness, a group, or none
 //! ```
+//! Who is listed twice would count twice: a key has one line, whatever it is called there, and a name stands in one group.
 
 use super::checkpoint::decimal;
-use super::note::{NoteError, VerifierKey};
+use super::note::{KeyKind, NoteError, VerifierKey};
 
 /// Longest policy read, in bytes.
 const MAX_POLICY: usize = 64 * 1024;
+
+const TWICE: &str = "a key that was listed before, under this name or another one";
 
 /// A parsed policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +49,33 @@ pub enum PolicyError {
 }
 
 impl WitnessPolicy {
+    /// Reads a policy by which checkpoints are judged: logs sign with type 0x01 there, and witnesses cosign with type 0x04. A log's own
+    /// signature would otherwise pass for that of a witness.
+    ///
+    /// # Errors
+    /// As [`Self::parse`], and a key that cannot do what its line wants of it.
+    pub fn read(text: &str) -> Result<Self, PolicyError> {
+        let policy = Self::parse(text)?;
+        let odd = |keys: &[VerifierKey], word: &str, kind, reason| {
+            let key = keys.iter().find(|key| key.kind() != kind)?.to_string();
+            let names_it = |line: &str| {
+                let mut words = line.split_ascii_whitespace();
+                words.next() == Some(word) && words.any(|word| word == key)
+            };
+            Some(PolicyError::Line { line: text.lines().position(names_it).map_or(0, |n| n + 1), reason })
+        };
+        let wrong = odd(&policy.logs, "log", KeyKind::Ed25519, "a log signs with a key of type 0x01");
+        let wrong = wrong.or_else(|| {
+            let reason = "a witness cosigns with a key of type 0x04";
+            odd(&policy.witnesses, "witness", KeyKind::Cosignature, reason)
+        });
+        wrong.map_or(Ok(policy), Err)
+    }
+
+    /// Reads the form of a policy.
+    ///
+    /// # Errors
+    /// The line that is not understood; lines count from 1.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
         if text.len() > MAX_POLICY {
             return Err(PolicyError::NoQuorum);
@@ -53,6 +83,7 @@ impl WitnessPolicy {
         let mut policy =
             Self { logs: Vec::new(), witnesses: Vec::new(), urls: Vec::new(), rules: Vec::new(), quorum: None };
         let mut quorum_seen = false;
+        let mut grouped: Vec<usize> = Vec::new();
         for (n, line) in text.lines().enumerate() {
             let wrong = |reason| PolicyError::Line { line: n + 1, reason };
             let key = |text: &str| text.parse().map_err(|source| PolicyError::Key { line: n + 1, source });
@@ -60,12 +91,18 @@ impl WitnessPolicy {
             let words: Vec<&str> = line.split_ascii_whitespace().collect();
             match words[..] {
                 [] => {}
-                ["log", vkey] | ["log", vkey, _] => policy.logs.push(key(vkey)?),
+                ["log", vkey] | ["log", vkey, _] => {
+                    let vkey: VerifierKey = key(vkey)?;
+                    if policy.logs.iter().any(|known| known.has_key_of(&vkey)) {
+                        return Err(wrong(TWICE));
+                    }
+                    policy.logs.push(vkey);
+                }
                 ["witness", name, vkey, ref url @ ..] if url.len() <= 1 => {
                     policy.new_name(name).map_err(wrong)?;
                     let vkey: VerifierKey = key(vkey)?;
-                    if policy.witnesses.contains(&vkey) {
-                        return Err(wrong("a key that was listed before"));
+                    if policy.witnesses.iter().any(|known| known.has_key_of(&vkey)) {
+                        return Err(wrong(TWICE));
                     }
                     policy.rules.push((name.to_owned(), Rule::Witness(policy.witnesses.len())));
                     policy.witnesses.push(vkey);
@@ -76,9 +113,10 @@ impl WitnessPolicy {
                     let mut members = Vec::new();
                     for member in names {
                         let place = policy.place(member).ok_or(wrong("a name that is not known yet"))?;
-                        if members.contains(&place) {
-                            return Err(wrong("a member named twice"));
+                        if grouped.contains(&place) {
+                            return Err(wrong("a member named twice, here or in another group"));
                         }
+                        grouped.push(place);
                         members.push(place);
                     }
                     let threshold = match threshold {
@@ -174,6 +212,36 @@ mod tests {
             assert_eq!(policy.is_met(|place| signed.contains(&place)), want, "{signed:?}");
         }
         assert_eq!(policy.witness_name(3), Some("office"));
+    }
+
+    /// One witness is one voice, under however many names; the log itself is none.
+    #[test]
+    fn nobody_counts_twice_and_no_log_counts_as_its_witness() {
+        let same = |name: &str| Signer::from_seed(name, &[1; 32]).unwrap();
+        let (again, log) = (same("other.example").verifier(KeyKind::Cosignature), same("log.example"));
+        let (a, b, c, d) = (key(1), key(2), key(3), key(4));
+        let (log, as_witness) = (log.verifier(KeyKind::Ed25519), log.verifier(KeyKind::Cosignature));
+        let four = format!("witness a {a}\nwitness b {b}\nwitness c {c}\nwitness d {d}\n");
+        for (text, want) in [
+            (format!("witness a {a}\nwitness b {b}\ngroup g all a b\nquorum g\n"), None),
+            (format!("witness a {a}\nwitness b {again}\ngroup g all a b\nquorum g\n"), Some(2)), // one key, two names
+            (format!("witness a {a}\nwitness b {a}\ngroup g all a b\nquorum g\n"), Some(2)),
+            (format!("{four}group x any a b\ngroup y any c d\ngroup g all x y\nquorum g\n"), None),
+            (format!("{four}group x any a b\ngroup y any a c\ngroup g all x y\nquorum g\n"), Some(6)), // a is enough
+            (format!("{four}group x any a b\ngroup g all x a\nquorum g\n"), Some(6)),
+            (format!("log {log}\nwitness a {b}\nquorum a\n"), None),
+            (format!("log {log}\nlog {log}\nquorum none\n"), Some(2)),
+            (format!("log {log}\nwitness a {log}\nquorum a\n"), Some(2)), // the log's own signature
+            (format!("witness a {log}\nquorum a\n"), Some(1)),
+            (format!("quorum none\nlog {as_witness}\n"), Some(2)),
+        ] {
+            let line = match WitnessPolicy::read(&text) {
+                Ok(_) => None,
+                Err(PolicyError::Line { line, .. }) => Some(line),
+                Err(other) => panic!("{text}: {other}"),
+            };
+            assert_eq!(line, want, "{text}");
+        }
     }
 
     #[test]

@@ -121,5 +121,5 @@ pub fn witnesses(config: &Config) -> Result<Option<Witnesses>, Wrong> {
 pub fn quorum(config: &Config) -> Result<Option<WitnessPolicy>, Wrong> {
     let Some(file) = &config.log.witnesses else { return Ok(None) };
     let text = std::fs::read_to_string(file).map_err(|e| wrong(file, e))?;
-    WitnessPolicy::parse(&text).map(Some).map_err(|e| wrong(file, e))
+    WitnessPolicy::read(&text).map(Some).map_err(|e| wrong(file, e))
 }

@@ -23,6 +23,7 @@ use crate::audit::witness_policy::{PolicyError, WitnessPolicy};
 use crate::terms::UnixMillis;
 
 const MARK: &str = "#tongban";
+const LIMITS: [&str; 2] = ["max-checkpoint-age", "max-anchor-age"];
 /// How far a witness's clock may run ahead of ours, in seconds.
 const CLOCK_LEEWAY_S: u64 = 300;
 
@@ -46,7 +47,7 @@ impl Pinned {
     /// # Errors
     /// The line that is not understood; lines count from 1.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        let witnesses = WitnessPolicy::parse(text)?;
+        let witnesses = WitnessPolicy::read(text)?;
         let mut pinned = Self {
             witnesses,
             max_checkpoint_age_s: None,
@@ -55,8 +56,18 @@ impl Pinned {
             gm: Vec::new(),
         };
         for (n, line) in text.lines().enumerate() {
-            let Some(rest) = line.trim_start().strip_prefix(MARK) else { continue };
             let wrong = |reason| PolicyError::Line { line: n + 1, reason };
+            let Some(rest) = line.trim_start().strip_prefix(MARK) else {
+                let words: Vec<&str> = line.split_ascii_whitespace().collect();
+                let is_limit =
+                    matches!(words[..], [.., name, number] if LIMITS.contains(&name) && decimal(number).is_some());
+                if is_limit && !line.trim_start().starts_with("##") {
+                    return Err(wrong(
+                        "a limit behind another mark than #tongban: one that is not meant begins with ##",
+                    ));
+                }
+                continue;
+            };
             let words: Vec<&str> = rest.split_ascii_whitespace().collect();
             if let ["gm", key] = words[..] {
                 pinned.gm.push(key.parse().map_err(|_| wrong("after #tongban gm: an SM2 note verifier key"))?);
@@ -150,6 +161,11 @@ mod tests {
             ("quorum none\n#tongban max-chekpoint-age 600\n", None),
             ("quorum none\n#tongban max-anchor-age 1\n#tongban max-anchor-age 2\n", None),
             ("#tongban max-anchor-age 1\n", None), // no quorum
+            ("quorum none\n#tonban max-checkpoint-age 600\n", None),
+            ("quorum none\n# tongban max-checkpoint-age 600\n", None),
+            ("quorum none # max-anchor-age 600\n", None),
+            ("quorum none\n##tongban max-anchor-age 600\n", Some((None, None))), // not meant
+            ("quorum none\n# no max-anchor-age here\n", Some((None, None))),
         ] {
             let got = Pinned::parse(text).ok().map(|p| (p.max_checkpoint_age_s, p.max_anchor_age_s));
             assert_eq!(got, want, "{text}");
