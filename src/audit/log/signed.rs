@@ -39,22 +39,23 @@ impl Log {
         self.0.publisher.release();
     }
 
-    /// Adds the lines of witnesses to the checkpoint that waits for them, or is served. Each line must verify under one of `witnesses`.
-    /// `false` when the log has another checkpoint by now.
+    /// Adds the lines of `witnesses` to the checkpoint that waits for them, or is served. Each must verify; what others signed beside
+    /// them is left out: a witness may sign with keys that nobody here knows (C2SP tlog-witness). `false` when the log has another
+    /// checkpoint by now, or these lines.
     pub fn add_cosignatures(&self, note: &str, witnesses: &[VerifierKey]) -> Result<bool, AuditError> {
         let entry = |e: NoteError| AuditError::Foreign(e.to_string());
         let parsed = Note::parse(note.as_bytes()).map_err(entry)?;
         parsed.verify(witnesses).map_err(entry)?;
-        let known = |line: &SignatureLine<'_>| {
-            witnesses.iter().any(|key| key.name() == line.name && key.id() == line.key_id)
-                || self.0.keys.iter().any(|key| line.name == key.name() && line.key_id == key.id())
-                || self.gm().is_some_and(|gm| gm.key().is_of(line.name, line.key_id))
+        // The first of each key: only that was verified.
+        let first = |key: &VerifierKey| {
+            let is_of = |line: &&SignatureLine<'_>| key.name() == line.name && key.id() == line.key_id;
+            parsed.signatures().iter().find(is_of).map(|line| line.line)
         };
-        if !parsed.signatures().iter().all(known) {
-            return Ok(false);
-        }
-        self.0.publisher.keep_cosigners(&parsed, witnesses)?;
-        self.0.publisher.add_lines(&parsed)
+        let lines: String = witnesses.iter().filter_map(first).collect();
+        let cosigned = format!("{}\n{lines}", parsed.text());
+        let cosigned = Note::parse(cosigned.as_bytes()).map_err(entry)?;
+        self.0.publisher.keep_cosigners(&cosigned, witnesses)?;
+        self.0.publisher.add_lines(&cosigned)
     }
 
     /// Signs a past of this log, for an archive that holds just so much of it. The root must be the one it had.
