@@ -38,6 +38,16 @@ impl Clocks {
         }
     }
 
+    /// Goes on after entries of which the latest said that it is of `last`, and named a time-stamp of `stamped`.
+    pub fn resume(&mut self, last: i64, stamped: Option<i64>) {
+        (self.last, self.stamped) = (Some(last).filter(|last| *last != i64::MIN), stamped);
+    }
+
+    /// The newest time-stamp that an entry names.
+    pub fn stamped(&self) -> Option<i64> {
+        self.stamped
+    }
+
     /// A time-stamp that holds.
     pub fn stamp(&mut self, token: Digest, at: i64) {
         self.stamps.insert(token, at);

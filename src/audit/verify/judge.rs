@@ -159,7 +159,9 @@ impl<'o> Judge<'o> {
         }
         match state {
             Some(state) => {
+                self.clocks.resume(state.last_ts, state.stamped);
                 (self.cases, self.intents, self.last_ts) = (state.cases, state.intents, state.last_ts);
+                (self.pseudonyms, self.report.sets.newest) = (state.pseudonyms, state.set);
             }
             None => self.begun_before = Some(0),
         }
@@ -377,7 +379,9 @@ impl<'o> Judge<'o> {
         let covered = self.entries_seen && self.gap.entries == 0 && self.frontier.size() == self.report.size;
         let note = note.filter(|_| is_proven && covered && self.options.keep_state)?;
         let (cases, intents) = (self.cases.clone(), self.intents.clone());
-        Some(State { note: note.to_vec(), last_ts: self.last_ts, pseudonyms: self.pseudonyms, cases, intents })
+        let (stamped, set) = (self.clocks.stamped(), self.report.sets.newest.clone());
+        let (last_ts, pseudonyms) = (self.last_ts, self.pseudonyms);
+        Some(State { note: note.to_vec(), last_ts, pseudonyms, stamped, set, cases, intents })
     }
 
     /// After the last entry: the report, and what the next verification can begin with.
