@@ -14,6 +14,8 @@ pub trait Disk: Send + Sync + 'static {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes names durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Makes everything durable that was written to the file system that `dir` is on.
+    fn sync_all(&self, dir: &Path) -> io::Result<()>;
 }
 
 /// One open file.
@@ -50,6 +52,11 @@ impl Disk for RealDisk {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         File::open(dir)?.sync_all()
     }
+
+    fn sync_all(&self, dir: &Path) -> io::Result<()> {
+        let dir = File::open(dir)?;
+        Ok(rustix::io::retry_on_intr(|| rustix::fs::syncfs(&dir))?)
+    }
 }
 
 impl DiskFile for File {
@@ -72,8 +79,10 @@ impl DiskFile for File {
 
     fn allocate(&self, from: u64, len: u64) -> io::Result<()> {
         use rustix::fs::{FallocateFlags, fallocate};
-        match fallocate(self, FallocateFlags::empty(), from, len) {
-            Err(rustix::io::Errno::OPNOTSUPP) => take(self, from, len),
+        use rustix::io::{Errno, retry_on_intr};
+        // A signal that comes meanwhile says nothing about the disk.
+        match retry_on_intr(|| fallocate(self, FallocateFlags::empty(), from, len)) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => take(self, from, len),
             other => Ok(other?),
         }
     }

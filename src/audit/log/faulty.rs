@@ -11,10 +11,14 @@ use super::disk::{Disk, DiskFile, RealDisk};
 pub struct Faults {
     /// Every allocation, and every write past a file's end, fails with "no space left".
     pub full: bool,
+    /// Every read fails.
+    pub read: bool,
     /// Every write fails.
     pub write: bool,
     /// Every `fdatasync` fails, after the bytes have reached the page cache.
     pub sync: bool,
+    /// Everything together cannot be made durable; files one by one can.
+    pub sync_all: bool,
     /// Whoever writes breaks down.
     pub panic: bool,
     /// The next write keeps only this many bytes and fails.
@@ -51,6 +55,10 @@ impl Disk for FaultyDisk {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         RealDisk.sync_dir(dir)
     }
+
+    fn sync_all(&self, dir: &Path) -> io::Result<()> {
+        if self.faults().sync_all { Err(io::Error::other("failed syncfs")) } else { RealDisk.sync_all(dir) }
+    }
 }
 
 struct FaultyFile {
@@ -60,7 +68,7 @@ struct FaultyFile {
 
 impl DiskFile for FaultyFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.inner.read_at(buffer, offset)
+        if self.disk.faults().read { Err(io::Error::other("failed read")) } else { self.inner.read_at(buffer, offset) }
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {

@@ -220,9 +220,6 @@ impl Writer {
             let fits = |entry: &Encoded| buffer.is_empty() || buffer.len() + entry.max_len() < MAX_BATCH_BYTES;
             let Some((entry, reply)) = jobs.next_if(|(entry, _)| fits(entry)) else { break };
             let (index, start) = (next.frontier.size(), buffer.len());
-            if index.is_multiple_of(256) {
-                offsets.push((self.end + start as u64) as u32);
-            }
             buffer.extend_from_slice(&[0; RECORD_HEAD]);
             let link = match self.link(&entry) {
                 Ok(link) => link,
@@ -232,6 +229,10 @@ impl Writer {
                     continue;
                 }
             };
+            // Not before the entry is sure to stand here: a bundle that began twice would be found where the one before it is.
+            if index.is_multiple_of(256) {
+                offsets.push((self.end + start as u64) as u32);
+            }
             entry.link(link.0, link.1.as_ref(), &mut buffer);
             segment::close_record(&mut buffer, start);
             // Hashed from the very bytes that are written, so that a flipped bit cannot come between.

@@ -189,3 +189,30 @@ fn every_flipped_byte_is_found_and_named() {
         assert_eq!(judge(folder).exit_code(), 0);
     }
 }
+
+/// The entry that a case's next one hangs on cannot be read: that one is refused, and whatever else is written stands where it is looked for.
+#[tokio::test]
+async fn an_entry_that_finds_no_hold_leaves_the_others_where_they_are() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+    let log = Log::open(dir.path(), OpenOptions { disk: Arc::new(disk.clone()), ..options() }).unwrap();
+    let case = || entry(0).case(Pseudonym([9; 16]));
+    log.append(&case()).await.unwrap();
+    for bundle in 1..20 {
+        let few: Vec<Entry> = (log.size()..bundle * 256 - 1).map(entry).collect();
+        futures_util::future::join_all(few.iter().map(|entry| log.append(entry))).await;
+        // The first keeps the writer busy, so that the others stand in one batch: the case's entry before the one that begins a bundle.
+        disk.set(Faults { read: true, ..Faults::default() });
+        let all = [entry(0), case(), entry(1), entry(2)];
+        let done = futures_util::future::join_all(all.iter().map(|entry| log.append(entry))).await;
+        disk.set(Faults::default());
+        assert_eq!(done.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true, true]);
+    }
+    log.append(&case()).await.unwrap();
+    log.publish();
+    for index in (0..log.size()).step_by(64) {
+        let (bytes, proof) = (log.entry(index).unwrap(), log.proof(index).unwrap());
+        assert!(proof.verify(&bytes, log.key()).is_ok(), "entry {index}");
+    }
+    drop(log);
+    assert_eq!(judge(dir.path()).exit_code(), 0);
+}
