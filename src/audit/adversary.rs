@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::entry::Entry;
 use super::log::Log;
+use super::log::faulty::{Faults, FaultyDisk};
 use super::mirror::{self, MirrorError};
 use super::note::{KeyKind, Signer, VerifierKey};
 use super::verify::{Fetch, Options, Pinned, Question, Report, Verdict, verify, verify_tree};
@@ -163,6 +164,19 @@ fn an_honest_log_goes_on_and_the_copy_with_it() {
     std::fs::write(copy.join("tile/0/000"), b"rot").unwrap();
     onlookers.mirror(&grown).unwrap();
     assert_eq!(verify(&copy, &Options::new(key()), &mut |_, _| {}).exit_code(), 0);
+}
+
+/// What is not on the disk for sure is not said to be copied: the next run goes on.
+#[test]
+fn a_copy_that_is_not_durable_is_none() {
+    let (dir, copy, disk) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), FaultyDisk::default());
+    let log = log(dir.path(), 300, None);
+    for (sync_all, want) in [(true, false), (false, true)] {
+        disk.set(Faults { sync_all, ..Faults::default() });
+        let copied = mirror::run_on(&disk, &View(log.clone()), copy.path(), &[key()], &mut |_, _| {});
+        assert_eq!((copied.is_ok(), copy.path().join("checkpoint").exists()), (want, want), "{copied:?}");
+    }
+    assert_eq!(verify(copy.path(), &Options::new(key()), &mut |_, _| {}).exit_code(), 0);
 }
 
 /// A server that changes what it sends.

@@ -15,7 +15,7 @@ use super::bundle;
 use super::checkpoint::{self, CheckpointError, MAP, SignedCheckpoint};
 use super::log::disk::{Disk, RealDisk, replace};
 use super::merkle::leaf_hash;
-use super::note::{MAX_NOTE, NoteError, VerifierKey};
+use super::note::{MAX_NOTE, VerifierKey};
 use super::plain;
 use super::retention::{PRUNED_ANCHOR, RETENTION, Retention};
 use super::tile::{Level, TileHashes, TilePath, WIDTH, nodes_at, tiles_at};
@@ -83,6 +83,17 @@ pub fn run(
     keys: &[VerifierKey],
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Copied, MirrorError> {
+    run_on(&RealDisk, fetch, dir, keys, progress)
+}
+
+/// As [`run`], on another disk; for tests that break it.
+pub fn run_on(
+    disk: &dyn Disk,
+    fetch: &dyn Fetch,
+    dir: &Path,
+    keys: &[VerifierKey],
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Copied, MirrorError> {
     // In this order: what the first one promises, the second one has.
     let mapped = optional(fetch, MAP).map_err(|source| MirrorError::Read { path: MAP.into(), source })?;
     let read = |source| MirrorError::Read { path: "checkpoint".into(), source };
@@ -126,7 +137,7 @@ pub fn run(
         let claim = Retention { origin: key.name().to_owned(), minimum, days: None };
         copy.write(RETENTION, claim.to_string().as_bytes())?;
     }
-    copy.write("checkpoint", &note)?;
+    copy.whole(disk, &note)?;
     copy.map(mapped.as_deref(), keys, &sparse)?;
     Ok(copy.copied)
 }
@@ -158,8 +169,7 @@ fn ahead(fetch: &dyn Fetch, index: u64, size: u64) {
 
 /// A checkpoint under whichever of the keys signed it, and that key.
 fn opened<'k>(note: &[u8], keys: &'k [VerifierKey]) -> Result<(&'k VerifierKey, SignedCheckpoint), CheckpointError> {
-    let all = keys.iter().map(|key| checkpoint::open(note, key, None).map(|signed| (key, signed)));
-    all.reduce(Result::or).unwrap_or(Err(NoteError::Unsigned.into()))
+    checkpoint::open_any(note, keys, None)
 }
 
 struct Copy {
@@ -268,16 +278,19 @@ impl Copy {
         }
     }
 
-    /// Writes a file whole. Tiles are not synced one by one: what a crash loses is fetched again, since only the
-    /// checkpoint says that the copy is whole, and it is synced after them.
+    /// Writes the checkpoint, which says that the copy is whole: everything that was written is durable before it. The log may have
+    /// pruned by then what a crash would lose.
+    fn whole(&self, disk: &dyn Disk, note: &[u8]) -> Result<(), MirrorError> {
+        let wrong = |source| MirrorError::Write { path: "checkpoint".into(), source };
+        disk.sync_all(&self.dir).and_then(|()| replace(disk, &self.dir, "checkpoint", note)).map_err(wrong)
+    }
+
+    /// Writes a file whole. Tiles are not synced one by one, but all at once before the checkpoint.
     fn write(&self, path: &str, bytes: &[u8]) -> Result<(), MirrorError> {
         let wrong = |source| MirrorError::Write { path: path.to_owned(), source };
         let file = self.dir.join(path);
         let folder = file.parent().unwrap_or(&self.dir);
         std::fs::create_dir_all(folder).map_err(wrong)?;
-        if path == "checkpoint" {
-            return RealDisk.sync_dir(folder).and_then(|()| replace(&RealDisk, folder, path, bytes)).map_err(wrong);
-        }
         let part = file.with_extension(PART);
         std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, &file)).map_err(wrong)
     }
