@@ -193,7 +193,7 @@ fn small_files(dir: &Path, options: &Options, judge: &mut Judge<'_>) {
 }
 
 /// The log's keys: one a line, the one in use first.
-fn keys_in(text: &[u8]) -> Option<Vec<VerifierKey>> {
+pub(super) fn keys_in(text: &[u8]) -> Option<Vec<VerifierKey>> {
     let keys: Vec<VerifierKey> = std::str::from_utf8(text).ok()?.lines().filter_map(|line| line.parse().ok()).collect();
     let same = keys.iter().map(|key| format!("{key}\n")).collect::<String>().as_bytes() == text;
     (same && (1..=2).contains(&keys.len())).then_some(keys)

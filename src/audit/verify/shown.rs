@@ -106,14 +106,18 @@ impl Judge<'_> {
 
     /// After all anchors: is there one, and is it young enough?
     pub(super) fn anchored(&mut self) {
+        let max_age = self.options.policy.as_ref().and_then(|policy| policy.max_anchor_age_s);
         if self.options.time_authorities.is_empty() {
+            if max_age.is_some() {
+                let what = "the policy limits the age of time-stamps, and nobody's count: say with --tsa whose do";
+                self.fault(Question::Anchored, Verdict::Undecided, "anchor", None, what);
+            }
             return;
         }
         let Some((at, _)) = self.report.anchored else {
             let what = "no time-stamp that holds is at hand";
             return self.fault(Question::Anchored, Verdict::Undecided, "anchor", None, what);
         };
-        let max_age = self.options.policy.as_ref().and_then(|policy| policy.max_anchor_age_s);
         if let (Some(max), Some(now)) = (max_age, self.options.now)
             && now.0.saturating_sub(at.0) / 1000 > i64::try_from(max).unwrap_or(i64::MAX)
         {

@@ -100,6 +100,7 @@ fn a_served_log_verifies_as_a_stranger_sees_it() {
 fn every_changed_byte_of_a_served_log_is_found() {
     let mut log = served(&entries(258));
     log.insert("tile/0/000.p/9".into(), log["tile/0/000"][..9 * 32].to_vec()); // left over
+    log.insert("key".into(), format!("{}\n", options().key).into_bytes()); // as a mirror has it
     assert_eq!(verify_tree(&log, &options(), &mut |_, _| {}).exit_code(), 0);
     for (path, bytes) in log.clone() {
         for at in (0..bytes.len()).step_by(if bytes.len() > 1000 { 101 } else { 1 }) {
@@ -110,12 +111,28 @@ fn every_changed_byte_of_a_served_log_is_found() {
         }
         let whole = log.remove(&path).unwrap();
         let missing = verify_tree(&log, &options(), &mut |_, _| {}).exit_code();
-        assert_eq!(missing != 0, path != "tile/0/000.p/9", "{path} is missing");
+        assert_eq!(missing != 0, !["tile/0/000.p/9", "key"].contains(&&*path), "{path} is missing");
         for cut in [whole[..whole.len() - 1].to_vec(), [&whole[..], b"x"].concat()] {
             log.insert(path.clone(), cut);
             assert_ne!(verify_tree(&log, &options(), &mut |_, _| {}).exit_code(), 0, "{path} of another length");
         }
         log.insert(path, whole);
+    }
+    // What a copy holds beyond its checkpoint, because it was broken off, goes on from what is there.
+    let (more, key) = (served(&entries(258 + 30)), "tile/0/001.p/32");
+    for (path, bytes, want) in [
+        (key, more[key].clone(), 1), // of another log: these entries are made by chance
+        (key, [&log["tile/0/001.p/2"][..], &[7; 30 * 32]].concat(), 0),
+        (key, [&log["tile/0/001.p/2"][..], &[7; 30 * 32 - 1]].concat(), 1),
+        ("tile/0/001", log["tile/0/001.p/2"].clone(), 1), // short where a full one is looked for
+        ("tile/entries/001.p/3", [&log["tile/entries/001.p/2"][..], &[0, 1, b'x']].concat(), 0),
+        ("tile/entries/001.p/3", [&[0, 1, b'x'], &log["tile/entries/001.p/2"][..]].concat(), 1),
+        ("tile/entries/001.p/3", log["tile/entries/001.p/2"].clone(), 1),
+        ("tile/0/002", vec![7; 9], 0), // nothing of it is known
+    ] {
+        log.insert(path.into(), bytes);
+        assert_eq!(verify_tree(&log, &options(), &mut |_, _| {}).exit_code(), want, "{path}");
+        log.remove(path);
     }
 }
 
@@ -382,7 +399,64 @@ fn a_time_stamp_holds_for_its_own_past_only() {
         asked.now = Some(UnixMillis(at.0 + later_s * 1000));
         assert_eq!(anchored(&honest, Some(stamp.clone()), &asked).0, want);
     }
+    // A policy that wants young ones is not met because nobody said whose count.
+    asked.time_authorities.clear();
+    assert_eq!(anchored(&honest, Some(stamp.clone()), &asked).0, Verdict::Undecided);
     assert_eq!(anchored(&honest, Some(stamp), &options()), (not_asked, not_asked, None));
+}
+
+/// What an earlier verification saw counts for what comes after it: whose pseudonyms, which logs, which time-stamp.
+#[test]
+fn a_verification_that_goes_on_remembers_what_it_saw() {
+    use crate::audit::anchor::tests::Authority;
+    use crate::audit::entry::Evidence;
+    use crate::audit::logset::{Head, LogSet};
+    let hour = 3_600_000;
+    let print = |n: u8| (word("pseudonyms"), word(&Pseudonym([n; 16]).to_string()));
+    let map = |n: u8| Entry::new(Kind::Index, UnixMillis(9 * hour)).fact(print(n).0, print(n).1);
+    let head = |origin: &str| {
+        let key = Signer::from_seed(origin, &[7; 32]).unwrap().verifier(KeyKind::Ed25519);
+        Head { key, size: 0, root: merkle::empty_root() }
+    };
+    let set = |all: &[&str]| {
+        let set = LogSet::new(all.iter().map(|origin| head(origin)).collect()).unwrap();
+        set.write(Entry::new(Kind::LogSet, UnixMillis(9 * hour))).unwrap()
+    };
+    let (tsa, text) = (Authority::new(), Checkpoint::new(ORIGIN, 0, merkle::empty_root()).to_string());
+    let stamp = tsa.stamp(&signer().sign(&text), UnixMillis(9 * hour));
+    let token = Evidence { digest: Some(Digest::of(&stamp.token)), ..Evidence::default() };
+    let named = Entry::new(Kind::Anchor, UnixMillis(9 * hour)).evidence(token);
+    let plain = |at: i64| Entry::new(Kind::Deny, UnixMillis(at));
+    for (what, before, after, want) in [
+        ("one key", map(1), map(1), 0),
+        ("another key", map(1), map(2), 1),
+        ("the same set", set(&[ORIGIN, "gw/2"]), set(&[ORIGIN, "gw/2"]), 0),
+        ("a smaller set", set(&[ORIGIN, "gw/2"]), set(&[ORIGIN]), 1),
+        ("after the time-stamp", named.clone(), plain(9 * hour), 0),
+        ("before the time-stamp", named, plain(7 * hour), 1),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Log::open(dir.path(), OpenOptions::new(signer())).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let write = |entry: Entry| match entry.kind() {
+            Kind::Index => runtime.block_on(log.append_index(entry)).unwrap(),
+            _ => log.append_blocking(&entry).unwrap(),
+        };
+        let mut asked = Options { keep_state: true, time_authorities: vec![tsa.root.clone()], ..options() };
+        asked.anchors = vec![stamp.to_string().into_bytes()];
+        write(before);
+        log.publish();
+        let first = verify_tree(&log, &asked, &mut |_, _| {});
+        let state = first.state.clone().unwrap_or_else(|| panic!("{what}: {}", first.text()));
+        write(after);
+        log.publish();
+        for is_new in [true, false] {
+            asked.since = (!is_new).then(|| state.note.clone());
+            asked.state = (!is_new).then(|| State::decode(&state.encode()).unwrap());
+            let report = verify_tree(&log, &asked, &mut |_, _| {});
+            assert_eq!(report.exit_code(), want, "{what}, anew {is_new}: {}", report.text());
+        }
+    }
 }
 
 /// A log whose entries have receipts for these leaves.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::folder::keys_in;
 use super::judge::{Judge, Place};
 use super::report::{Question, Report, Verdict};
 use super::sparse::{Sparse, SparseError};
@@ -128,7 +129,16 @@ pub(super) fn verify(fetch: &dyn Fetch, options: &Options, progress: Progress<'_
             }
         }
     }
-    let mut walk = Walk { fetch, judge, leftovers: BTreeMap::new(), tiles, size, hashes_only: false, minimum: None };
+    let mut walk = Walk {
+        fetch,
+        judge,
+        leftovers: BTreeMap::new(),
+        longer: BTreeMap::new(),
+        tiles,
+        size,
+        hashes_only: false,
+        minimum: None,
+    };
     walk.list_leftovers();
     let start = walk.judge.frontier.size() / WIDTH;
     for index in start..size.div_ceil(WIDTH) {
@@ -195,6 +205,8 @@ struct Walk<'a> {
     judge: Judge<'a>,
     /// Partial resources that the present size does not call for; each must be a prefix of the truth.
     leftovers: BTreeMap<(Level, u64), Vec<u16>>,
+    /// Resources that are longer than the present size calls for, of a copy that was broken off: they must go on from the truth.
+    longer: BTreeMap<(Level, u64), Vec<u16>>,
     /// The tile being filled at each level: its index and hashes so far.
     tiles: HashMap<u8, (u64, Vec<u8>)>,
     size: u64,
@@ -212,11 +224,15 @@ impl Walk<'_> {
             Err(_) if self.size == 0 => return,
             Err(error) => return self.broken("tile", Verdict::Undecided, &error.to_string()),
         };
+        self.key();
         let mut beyond = 0u64;
         for path in paths {
             match TilePath::parse(&path) {
                 None => self.broken(&path, Verdict::Undecided, "a file that is no resource of a log"),
-                Some(tile) if !tile.within(self.size) => beyond += 1,
+                Some(tile) if !tile.within(self.size) => {
+                    beyond += 1;
+                    self.longer.entry((tile.level, tile.index)).or_default().push(tile.width);
+                }
                 Some(tile) if !tile.is_full() => {
                     self.leftovers.entry((tile.level, tile.index)).or_default().push(tile.width);
                 }
@@ -228,6 +244,20 @@ impl Walk<'_> {
                 .report
                 .notes
                 .push(format!("{beyond} 个资源超出检查点 resources beyond the checkpoint, not judged"));
+        }
+    }
+
+    /// The key that lies in a copy is for whoever has none; whose word it is, is not asked here, but a key of this log it must be.
+    fn key(&mut self) {
+        let options = self.judge.options;
+        match optional(self.fetch, "key") {
+            Ok(Some(text)) if options.entries_are_ours => {
+                if keys_in(&text).is_none_or(|keys| keys.iter().any(|key| key.name() != options.key.name())) {
+                    self.broken("key", Verdict::Disproven, "not a key of this log");
+                }
+            }
+            Ok(_) => {}
+            Err(error) => self.broken("key", Verdict::Undecided, &error.to_string()),
         }
     }
 
@@ -360,6 +390,8 @@ impl Walk<'_> {
             let len: usize = entries.iter().take(usize::from(width)).map(|entry| entry.len() + 2).sum();
             self.prefix(left, bytes.get(..len).unwrap_or_default());
         }
+        let known: usize = entries.iter().take(usize::from(tile.width)).map(|entry| entry.len() + 2).sum();
+        self.goes_on(tile, bytes.get(..known).unwrap_or_default());
         true
     }
 
@@ -371,6 +403,24 @@ impl Walk<'_> {
         }
         for width in self.leftovers.remove(&(tile.level, tile.index)).unwrap_or_default() {
             self.prefix(TilePath { width, ..tile }, want.get(..usize::from(width) * 32).unwrap_or_default());
+        }
+        self.goes_on(tile, want);
+    }
+
+    /// What lies there beyond the checkpoint begins as the tile that is known does. The rest of it nobody can judge yet.
+    fn goes_on(&mut self, tile: TilePath, known: &[u8]) {
+        for width in self.longer.remove(&(tile.level, tile.index)).unwrap_or_default() {
+            let path = TilePath { width, ..tile }.to_string();
+            match self.fetch.get(&path) {
+                Ok(Some(bytes)) if !is_of_width(tile.level, &bytes, width) => {
+                    self.broken(&path, Verdict::Disproven, "not as long as its path says");
+                }
+                Ok(Some(bytes)) if !bytes.starts_with(known) => {
+                    self.broken(&path, Verdict::Disproven, "does not begin as the tile that the checkpoint covers");
+                }
+                Ok(_) => {}
+                Err(error) => self.broken(&path, Verdict::Undecided, &error.to_string()),
+            }
         }
     }
 
@@ -402,6 +452,13 @@ impl Walk<'_> {
             let width = (hashes.len() / 32) as u16;
             self.hash_tile(TilePath { level: Level::Hashes(level), index, width }, &hashes);
         }
+    }
+}
+
+fn is_of_width(level: Level, bytes: &[u8], width: u16) -> bool {
+    match level {
+        Level::Hashes(_) => parse_hashes(bytes, width).is_some(),
+        Level::Entries => bundle::parse(bytes, width).is_some(),
     }
 }
 
