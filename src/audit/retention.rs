@@ -105,7 +105,8 @@ impl Pruning {
         }
         let Raw { facts } = serde_json::from_slice(entry).ok()?;
         let minimum = decimal(&facts.segments)?.checked_mul(SEGMENT_ENTRIES)?;
-        let (newest, days) = (facts.newest.parse().ok()?, u32::try_from(decimal(&facts.days)?).ok()?);
+        let newest = i64::try_from(decimal(&facts.newest)?).ok()?;
+        let days = u32::try_from(decimal(&facts.days)?).ok()?;
         (facts.event == PRUNE).then_some(Self { minimum, root: facts.root, newest, days })
     }
 }
@@ -145,6 +146,10 @@ mod tests {
             out
         };
         assert_eq!(Pruning::read(&bytes(told.write(entry.clone()))), Some(told));
-        assert_eq!(Pruning::read(&bytes(entry)), None);
+        assert_eq!(Pruning::read(&bytes(entry.clone())), None);
+        // Times before there were any would be as old as is wanted.
+        for newest in [-1, i64::MIN] {
+            assert_eq!(Pruning::read(&bytes(Pruning { newest, ..told }.write(entry.clone()))), None, "{newest}");
+        }
     }
 }

@@ -85,8 +85,9 @@ impl Judge<'_> {
         let announced = told.map(|told| told.1);
         let told = told.map(|told| told.0);
         // The announcement's own word on how old the entries were, against those of others.
-        let younger =
-            |(size, at): &&(u64, i64)| *size < minimum && newest.is_some_and(|newest| at - newest > CLOCKS_MS);
+        let younger = |(size, at): &&(u64, i64)| {
+            *size < minimum && newest.is_some_and(|newest| at.saturating_sub(newest) > CLOCKS_MS)
+        };
         if let Some((size, at)) = self.gap.shown.iter().find(younger).copied() {
             let what = format!(
                 "entries from {size} on were written after {}, as others saw it; the log says that it pruned older ones only",
