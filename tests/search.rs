@@ -5,6 +5,7 @@ mod federation;
 mod schema;
 mod tools;
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
@@ -191,6 +192,19 @@ async fn one_address_each(reader: &Window) {
         (format!("/tile/00/000{last}"), 404),
     ] {
         assert_eq!(reader.get(&path, &Headers::new()).await.status, status, "{path}");
+    }
+    // Entries shrink to a third on the way to whoever takes gzip; hashes would not.
+    for (path, is_packed) in [(format!("/tile/entries/000{last}"), true), (format!("/tile/0/000{last}"), false)] {
+        let whole = reader.get(&path, &Headers::new()).await;
+        let packed = reader.get(&path, &vec![("accept-encoding", "gzip, identity".to_owned())]).await;
+        assert_eq!(packed.header("content-encoding"), if is_packed { "gzip" } else { "" }, "{path}");
+        let mut octets = packed.bytes.clone();
+        if is_packed {
+            octets.clear();
+            flate2::read::GzDecoder::new(&packed.bytes[..]).read_to_end(&mut octets).expect("gzip");
+            assert!(packed.bytes.len() < whole.bytes.len() / 2, "{} of {}", packed.bytes.len(), whole.bytes.len());
+        }
+        assert!(octets == whole.bytes && whole.header("content-encoding").is_empty(), "{path}");
     }
 }
 

@@ -16,6 +16,7 @@
 //! the next. So a reader's first bundle opens a reading, with a line that is durable before the bundle leaves; the
 //! reading's end, at most five minutes later, is a second line with what was read. Two lines, however much is read.
 
+mod packed;
 mod readings;
 
 use std::collections::HashMap;
@@ -213,9 +214,17 @@ impl LogDoor {
             self.allow(index, client, UnixMillis::now()).await?;
         }
         let log = self.rooms.log.clone();
-        let found = tokio::task::spawn_blocking(move || log.read(&path)).await;
+        let is_wanted = tile.is_some_and(|tile| tile.level == Level::Entries) && packed::is_taken(request.headers());
+        let read = move || {
+            let mut resource = log.read(&path)?;
+            let packed = is_wanted.then(|| packed::gzip(&resource.bytes).ok()).flatten();
+            let is_packed = packed.is_some();
+            resource.bytes = packed.unwrap_or(resource.bytes);
+            Ok::<_, AuditError>((resource, is_packed))
+        };
+        let found = tokio::task::spawn_blocking(read).await;
         match found.map_err(|_| Refusal::new(&crate::store::UNAVAILABLE, "reading was cut off"))? {
-            Ok(resource) => Ok(resource_answer(resource, tile)),
+            Ok((resource, is_packed)) => Ok(resource_answer(resource, tile, is_packed)),
             Err(AuditError::NotFound) => Err(Refusal::new(&NOT_FOUND, "no such resource of this log")),
             Err(error) => Err(error.into()),
         }
@@ -353,7 +362,7 @@ fn text(line: String) -> Response<Body> {
 }
 
 /// Entries are for whoever asked and no cache between: the next reader has to be judged, and to be on record, too.
-fn resource_answer(resource: Resource, tile: Option<TilePath>) -> Response<Body> {
+fn resource_answer(resource: Resource, tile: Option<TilePath>, is_packed: bool) -> Response<Body> {
     let mut response = Response::new(full(resource.bytes));
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
@@ -364,6 +373,12 @@ fn resource_answer(resource: Resource, tile: Option<TilePath>) -> Response<Body>
         _ => "no-cache",
     };
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    if tile.is_some_and(|tile| tile.level == Level::Entries) {
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    }
+    if is_packed {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
@@ -382,8 +397,10 @@ mod tests {
             ("tile/entries/x001/000.p/9", true, "private, max-age=31536000, immutable"),
         ] {
             let resource = Resource { bytes: Vec::new(), content_type: "application/octet-stream", immutable };
-            let answer = resource_answer(resource, TilePath::parse(path));
+            let answer = resource_answer(resource, TilePath::parse(path), false);
             assert_eq!(answer.headers()[header::CACHE_CONTROL], want, "{path}");
+            // What is kept for one encoding is not given to who wants another.
+            assert_eq!(answer.headers().contains_key(header::VARY), path.contains("entries"), "{path}");
         }
     }
 }
