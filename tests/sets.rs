@@ -71,11 +71,32 @@ fn logs_of_a_set_convict_each_other_whoever_asks() {
     std::fs::write(&mine, second.checkpoint().note.as_bytes()).expect("written");
     std::fs::write(&third, signer("gw/3").sign("gw/3\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n"))
         .expect("written");
-    drop((first, second, changed));
+    // Its maps name the others as its sets do: here one that was made after the newest set.
+    let mapped = at("mapped");
+    let third_log = open(&mapped, "gw/1");
+    names(&third_log, &[head(&third_log), head(&open(&cut, "gw/2"))]);
+    let set = LogSet::new(vec![head(&third_log), head(&second)]).expect("a set");
+    let map = set.write(Entry::new(Kind::Index, UnixMillis(3_000))).expect("an entry");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(third_log.append_index(map)).expect("on record");
+    third_log.publish();
+    drop((first, second, changed, third_log));
 
     let old = |path: &PathBuf| path.display().to_string();
-    let indexed = judged("index", &[&one], &[]);
-    assert!(indexed.status.success(), "{}", tools::text(&indexed));
+    for log in [&one, &mapped] {
+        let indexed = judged("index", &[log], &[]);
+        assert!(indexed.status.success(), "{}", tools::text(&indexed));
+    }
+    for (command, more, exit) in [("verify", &[][..], 1), ("search", &[], 1), ("search", &["--full"], 1)] {
+        let done = judged(command, &[&mapped, &cut], more);
+        assert_eq!(done.status.code(), Some(exit), "{command} {more:?}: {}", tools::text(&done));
+        assert!(tools::text(&done).contains("cut off"), "{command} {more:?}: {}", tools::text(&done));
+    }
+    for command in ["verify", "search"] {
+        let done = judged(command, &[&one, &one], &[]);
+        assert_eq!(done.status.code(), Some(2), "{command}: {}", tools::text(&done));
+        assert!(tools::text(&done).contains("is given twice"), "{command}: {}", tools::text(&done));
+    }
     for (command, second, more, exit, says) in [
         ("verify", &two, vec![], 0, "set of 2 logs"),
         ("verify", &cut, vec![], 1, "cut off"),
@@ -111,6 +132,48 @@ fn a_copy_says_when_its_witnesses_are_missing() {
         assert_eq!(copied.status.code(), Some(exit), "{quorum}: {}", tools::text(&copied));
         assert!(tools::text(&copied).contains(says), "{quorum}: {}", tools::text(&copied));
         assert!(folder.path().join(quorum).join("checkpoint").is_file(), "{quorum}: the copy is there");
+    }
+}
+
+/// A question that was put is asked, or the command says why not: nothing that was given passes for less than it says.
+#[test]
+fn what_an_auditor_asks_is_asked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    grow(&open(&folder.path().join("log"), "gw/1"), 3);
+    let (log, witness) = (key("gw/1"), Signer::from_seed("w.example", &[9; 32]).expect("a key"));
+    let witness = witness.verifier(KeyKind::Cosignature);
+    let as_log = signer("gw/1").verifier(KeyKind::Cosignature);
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    write("empty", "");
+    write("own", &format!("log {log}\nwitness a {log}\nquorum a\n"));
+    write("twice", &format!("log {log}\nwitness a {witness}\nwitness b {witness}\ngroup g all a b\nquorum g\n"));
+    write("stamped", &format!("log {log}\nquorum none\n#tongban max-anchor-age 600\n"));
+    write("good", &format!("log {log}\nquorum none\n"));
+    let (vkey, witness) = (log.to_string(), witness.to_string());
+    let (own, twice, stamped, empty) = (path("own"), path("twice"), path("stamped"), path("empty"));
+    for (more, exit, says) in [
+        (vec!["--key", &vkey], 0, "proven"),
+        (vec!["--policy", &path("good")], 0, "proven"),
+        (vec!["--key", &vkey, "--tsa", &empty], 2, "no certificate in it"),
+        (vec!["--key", &witness], 2, "the key of a witness, not of a log"),
+        (vec!["--key", &as_log.to_string()], 2, "the key of a witness, not of a log"),
+        (vec!["--policy", &own], 2, "line 2: a witness cosigns with a key of type 0x04"),
+        (vec!["--policy", &twice], 2, "line 3: a key that was listed before"),
+        (vec!["--policy", &stamped], 2, "nobody's count"),
+    ] {
+        let done = tools::tongban(&[&["audit", "verify", &path("log")], &more[..]].concat());
+        assert_eq!(done.status.code(), Some(exit), "{more:?}: {}", tools::text(&done));
+        assert!(tools::text(&done).contains(says), "{more:?}: {}", tools::text(&done));
+    }
+    // A report that finds no room takes nothing back.
+    let other = key("gw/2").to_string();
+    for (key, exit) in [(&vkey, 2), (&other, 1)] {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("a full disk");
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tongban"));
+        let done =
+            command.args(["audit", "verify", &path("log"), "--key", key]).stdout(full).output().expect("it runs");
+        assert_eq!(done.status.code(), Some(exit), "{}", tools::text(&done));
     }
 }
 

@@ -22,6 +22,7 @@ use serde_json::Value;
 
 use super::checkpoint::{self, CheckpointError};
 use super::entry::{EntryHead, Role};
+use super::logset::LogSet;
 use super::merkle::{Frontier, leaf_hash};
 use super::note::VerifierKey;
 use super::proof::TlogProof;
@@ -179,7 +180,8 @@ impl Sieve<'_> {
         if is_of && head.kind.role() == Role::Intent {
             self.intents.insert(place.leaf);
         }
-        if head.kind == Kind::LogSet {
+        // A map of cases names all logs of its set, too.
+        if head.kind == Kind::LogSet || head.kind == Kind::Index && LogSet::read(bytes).is_some() {
             self.found.sets.push(place);
         }
         if place.index >= self.page.from && self.filter.fits(&head, &entry, of_case) {

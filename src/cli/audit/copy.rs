@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::target::{ReachArgs, bar, fetch, judged_by, pinned, signing_first};
+use super::target::{ReachArgs, bar, fetch, judged_by, log_key, pinned, signing_first};
 use crate::audit::mirror;
 use crate::audit::note::VerifierKey;
 use crate::terms::UnixMillis;
@@ -20,7 +20,7 @@ pub(super) struct MirrorArgs {
     dir: PathBuf,
     /// 日志公钥（策略文件只列一个日志时可省略；更换密钥期间新旧各给一个） · The log's verifier key; may be left out when the policy names
     /// one log. Both of them while the log changes its key.
-    #[arg(long, value_name = "VKEY")]
+    #[arg(long, value_name = "VKEY", value_parser = log_key)]
     key: Vec<VerifierKey>,
     /// 策略文件：日志公钥、见证方与法定数 · The pinned policy: keys, and the quorum that must have cosigned what is copied.
     #[arg(long, value_name = "FILE")]
@@ -69,6 +69,6 @@ pub(super) fn run(args: &MirrorArgs) -> Result<ExitCode, String> {
             eprintln!("tongban audit: 日志已证伪 · the log is disproven: {error}");
             Ok(ExitCode::from(1))
         }
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(format!("未能复制 · not copied: {error}")),
     }
 }

@@ -15,9 +15,9 @@ use http::StatusCode;
 use file::{Taken, Unfinished};
 use seal::Seal;
 
-use super::target::{ReachArgs, peer, pinned, pinned_keys, read};
+use super::target::{ReachArgs, log_key, peer, pinned, pinned_keys, read};
 use crate::app::config::Config;
-use crate::audit::evidence::{self, Half};
+use crate::audit::evidence::{self, EvidenceError, Half};
 use crate::audit::log::is_open;
 use crate::audit::note::VerifierKey;
 use crate::audit::verify::{Peer, SegmentFolder};
@@ -51,7 +51,7 @@ pub(super) struct ExportArgs {
     #[arg(long, value_name = "PREFIX_OR_DIR", conflicts_with_all = ["config", "data"])]
     from: Option<String>,
     /// 日志公钥 · The verifier key of that log, or of a peer's.
-    #[arg(long, value_name = "VKEY")]
+    #[arg(long, value_name = "VKEY", value_parser = log_key)]
     key: Vec<VerifierKey>,
     /// 归档目录（policies、decisions、trust 的副本），可多次给出 · A folder with archived `policies`, `decisions` and `trust`, for what
     /// is exported from elsewhere, or a replica's.
@@ -107,7 +107,7 @@ fn from_elsewhere(word: &str, args: &ExportArgs) -> Result<(), String> {
     };
     let case: Pseudonym = args.case.parse().map_err(wrong)?;
     let out = Unfinished::beside(&args.out)?;
-    let own = evidence::gather(&*log, None, &key, &case).map_err(|e| e.to_string())?;
+    let own = evidence::gather(&*log, None, &key, &case).map_err(|e| told(&e))?;
     let seal = Seal::Derived(Digest::of(own.checkpoint.as_bytes()).0);
     let replicas = replicas::find(&key, &keys, args)?;
     keys.retain(|other| other.name() != key.name());
@@ -151,7 +151,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), String> {
     on_record(&source, &case, no, args)?;
     let folder = source.data.join("log");
     let log = SegmentFolder::new(folder.clone());
-    let own = evidence::gather(&log, Some(&folder), &key, &case).map_err(|e| e.to_string())?;
+    let own = evidence::gather(&log, Some(&folder), &key, &case).map_err(|e| told(&e))?;
     let own = replicas::with(own, (&log, &key), &replicas, &case, is_open(&folder))?;
     let folders = replicas.iter().filter_map(|replica| replica.data.clone());
     let behind = behind([source.data.clone()].into_iter().chain(folders).chain(args.decisions.iter().cloned()), &own)?;
@@ -259,9 +259,28 @@ fn with_peers(mut halves: Vec<Half>, keys: &[VerifierKey], args: &ExportArgs) ->
     Ok(halves)
 }
 
+/// Why there is no bundle, for who wanted it.
+fn told(error: &EvidenceError) -> String {
+    let zh = match error {
+        EvidenceError::NoCase => "日志中没有该办件的条目",
+        EvidenceError::Pruned(_) => "较早的条目已清除，请由归档或镜像导出（--from）",
+        EvidenceError::TooMany => "该办件条目过多，证据包容纳不下，请用镜像与 search --case",
+        EvidenceError::Read { .. } => "日志读取失败",
+        EvidenceError::Checkpoint(_)
+        | EvidenceError::Damaged(_)
+        | EvidenceError::Proof(_)
+        | EvidenceError::Tiles(_) => "日志与其签名不符",
+    };
+    format!("{zh} · {error}")
+}
+
 pub(super) fn chain(file: &Path) -> Result<Vec<Certificate>, String> {
     let named = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
     let ders = pem::certificates(&read(file)?).map_err(|e| named(&e))?;
+    // Nobody's certificates would ask nothing: a question that was put would go unasked.
+    if ders.is_empty() {
+        return Err(format!("{}: 其中没有证书（PEM） · no certificate in it (PEM is wanted)", file.display()));
+    }
     let all: Result<Vec<_>, _> = ders.iter().map(|der| Certificate::parse(der)).collect();
     all.map_err(|e| named(&e))
 }

@@ -16,7 +16,7 @@ use super::target::{PinArgs, ReachArgs, case_keys, peer};
 use crate::audit::entry::{CaseKeys, Opened};
 use crate::audit::note::VerifierKey;
 use crate::audit::search::index::{Index, beside};
-use crate::audit::search::{Entries, Filter, Found, Hit, Page, Prover, SearchError, search, search_rows};
+use crate::audit::search::{Entries, Filter, Found, Hit, Page, Place, Prover, SearchError, search, search_rows};
 use crate::audit::verify::{self, Peer};
 use crate::audit::{Kind, Pseudonym, checkpoint};
 use crate::terms::{ItemCode, UnixMillis};
@@ -220,6 +220,11 @@ impl Shown<'_> {
         for word in &self.args.logs {
             let asked = peer(word, keys, &self.args.reach).and_then(|peer| Ok((filter(self.args, word)?, peer)));
             match asked {
+                Ok((_, peer)) if self.searched.iter().any(|(other, _)| other.key.name() == peer.key.name()) => {
+                    // Its entries would be counted twice.
+                    let what = format!("同一日志给出两次 · {} is given twice", peer.key.name());
+                    self.fail(word, peer.key.name(), "undecided", UNDECIDABLE, &what)?;
+                }
                 Ok((filter, peer)) => match self.one(word, &peer, &filter, runtime) {
                     Ok(report) => self.searched.push((peer, report)),
                     Err(Broken::Log(error)) => {
@@ -261,15 +266,31 @@ impl Shown<'_> {
         let signed = checkpoint::open(found.checkpoint.as_bytes(), &peer.key, None).map_err(SearchError::from)?;
         let mut places = found.sets.clone();
         if found.indexed > 0 {
-            let kind = Filter { kind: Some(Kind::LogSet.word().into()), ..Filter::default() };
-            let page = Page { from: 0, skip: 0, limit: usize::MAX };
-            places = by_index(word, peer, &kind, page, runtime)?.map(|found| found.places).unwrap_or_default();
+            places = self.named(word, peer, runtime)?;
         }
         let entries = Entries::new(&*peer.log, found.size);
         let hits = places.into_iter().map(|place| entries.hit(place)).collect::<Result<Vec<_>, _>>()?;
         let sets = verify::Sets::of(hits.iter().map(|hit| (hit.place.index, hit.ts, &hit.bytes[..])));
         let (origin, root) = (peer.key.name().to_owned(), Some(signed.root()));
         Ok(verify::Report { origin, size: signed.size(), root, sets, ..verify::Report::default() })
+    }
+
+    /// The entries of a log that say which logs belong together, by its index where that can be used.
+    fn named(&self, word: &str, peer: &Peer, runtime: &Runtime) -> Result<Vec<Place>, Broken> {
+        let mut places = Vec::new();
+        for kind in [Kind::LogSet, Kind::Index] {
+            let all = Page { from: 0, skip: 0, limit: usize::MAX };
+            let of_kind = Filter { kind: Some(kind.word().into()), ..Filter::default() };
+            match by_index(word, peer, &of_kind, all, runtime)? {
+                Some(found) => places.extend(found.places),
+                None => {
+                    let none = Page { limit: 0, ..all };
+                    return Ok(search(&*peer.log, &peer.key, &Filter::default(), none)?.sets);
+                }
+            }
+        }
+        places.sort_unstable_by_key(|place| place.index);
+        Ok(places)
     }
 
     fn one(&mut self, word: &str, peer: &Peer, filter: &Filter, runtime: &Runtime) -> Result<verify::Report, Broken> {
@@ -352,7 +373,8 @@ impl Shown<'_> {
 
     /// One bad log does not end the others.
     fn fail(&mut self, word: &str, origin: &str, verdict: &str, code: u8, what: &str) -> io::Result<()> {
-        eprintln!("tongban audit: {word}: {what}");
+        let said = what.strip_prefix(word).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(what);
+        eprintln!("tongban audit: {word}: {said}");
         self.worsen(code);
         match self.args.json {
             true => writeln!(self.out, "{}", json!({ "log": { "origin": origin, "verdict": verdict, "what": what } })),

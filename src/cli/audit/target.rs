@@ -11,7 +11,7 @@ use super::objects::Bucket;
 use super::url::{Reach, Url};
 use crate::audit::checkpoint;
 use crate::audit::entry::CaseKeys;
-use crate::audit::note::VerifierKey;
+use crate::audit::note::{KeyKind, NoteError, VerifierKey};
 use crate::audit::verify::{Fetch, Peer, Pinned, SegmentFolder, TileFolder};
 
 /// Largest file read whole: a policy, a checkpoint, a key.
@@ -49,11 +49,20 @@ impl ReachArgs {
     }
 }
 
+/// A key that a log signs with. What it says under a witness's key is not false: nobody asked.
+pub(super) fn log_key(text: &str) -> Result<VerifierKey, String> {
+    let key: VerifierKey = text.parse().map_err(|e: NoteError| e.to_string())?;
+    match key.kind() {
+        KeyKind::Ed25519 => Ok(key),
+        KeyKind::Cosignature => Err("这是见证方的公钥，不是日志的 · the key of a witness, not of a log".into()),
+    }
+}
+
 /// Keys that are pinned, for several logs at once.
 #[derive(Debug, Args)]
 pub(super) struct PinArgs {
     /// 日志公钥，可多次给出 · A log's verifier key; may be given several times.
-    #[arg(long, value_name = "VKEY")]
+    #[arg(long, value_name = "VKEY", value_parser = log_key)]
     key: Vec<VerifierKey>,
     /// 列有日志公钥的策略文件 · A policy that names the logs' keys.
     #[arg(long, value_name = "FILE")]

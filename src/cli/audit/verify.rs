@@ -11,7 +11,8 @@ use super::export;
 use super::objects::Bucket;
 use super::show::each_entry;
 use super::target::{
-    ReachArgs, Target, bar, case_keys, fetch, judged_by, peer, pinned, pinned_keys, read, read_upto, signing_first,
+    ReachArgs, Target, bar, case_keys, fetch, judged_by, log_key, peer, pinned, pinned_keys, read, read_upto,
+    signing_first,
 };
 use crate::audit::anchor::Anchor;
 use crate::audit::evidence;
@@ -34,7 +35,7 @@ pub(super) struct VerifyArgs {
     logs: Vec<String>,
     /// 日志公钥（由审计方自行保管；策略文件只列一个日志时可省略），多个日志时各给一个 · The log's verifier key, kept by the
     /// auditor; may be left out when the policy names one log. One for each of several logs.
-    #[arg(long, value_name = "VKEY")]
+    #[arg(long, value_name = "VKEY", value_parser = log_key)]
     key: Vec<VerifierKey>,
     /// 日志 SM2 公钥：核验商用密码签名与每日 SM3 根，可多次给出（策略文件亦可列出） · The log's SM2 key: asks about its
     /// SM2 signatures and daily SM3 roots; may be given several times, or stand in the policy.
@@ -45,7 +46,7 @@ pub(super) struct VerifyArgs {
     #[arg(long, value_name = "PREFIX_OR_DIR")]
     peer: Vec<String>,
     /// 对端日志公钥，可多次给出 · A peer's verifier key, besides those that the policy names.
-    #[arg(long, value_name = "VKEY", requires = "peer")]
+    #[arg(long, value_name = "VKEY", value_parser = log_key, requires = "peer")]
     peer_key: Vec<VerifierKey>,
     /// 日志来源名（默认取公钥名） · Origin, when it is not the key's name.
     #[arg(long)]
@@ -349,8 +350,14 @@ fn bundle(file: &Path, args: &VerifyArgs, policy: Option<&Pinned>) -> Result<Exi
     tell(&text, report.exit_code())
 }
 
+/// What is disproven stays disproven, though nobody could be told more of it.
 fn tell(text: &str, exit_code: u8) -> Result<ExitCode, String> {
-    std::io::stdout().write_all(text.as_bytes()).map_err(|e| e.to_string())?;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if exit_code == 1 => {
+            eprintln!("tongban audit: 已证伪 · disproven, and the report was not written: {error}")
+        }
+        told => told.map_err(|e| e.to_string())?,
+    }
     Ok(ExitCode::from(exit_code))
 }
 

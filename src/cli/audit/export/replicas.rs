@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::ExportArgs;
+use super::{ExportArgs, told};
 use crate::audit::Pseudonym;
 use crate::audit::checkpoint;
 use crate::audit::evidence::{self, EvidenceError, Half, MAX_ENTRIES};
@@ -58,7 +58,7 @@ pub(super) fn with(
 ) -> Result<Vec<Half>, String> {
     let mut halves = vec![own];
     for Replica { word, log: Peer { key, log }, size, log_folder, .. } in replicas {
-        let named = |e: EvidenceError| format!("{word}: {e}");
+        let named = |e: EvidenceError| format!("{word}: {}", told(&e));
         // One that was stopped has its last map at its end, and writes no other.
         let mut is_new = !asked || log_folder.as_deref().is_some_and(|folder| !is_open(folder));
         for _ in 0..MAP_TRIES {
@@ -87,10 +87,10 @@ pub(super) fn with(
         half.same_log(log, key, &named).map_err(|e| format!("{}: {e}", key.name()))?;
     }
     if !halves.iter().any(|half| half.has_case) {
-        return Err(EvidenceError::NoCase.to_string());
+        return Err(told(&EvidenceError::NoCase));
     }
     match halves.iter().map(|half| half.entries.len()).sum::<usize>() > MAX_ENTRIES {
-        true => Err(EvidenceError::TooMany.to_string()),
+        true => Err(told(&EvidenceError::TooMany)),
         false => Ok(halves),
     }
 }
