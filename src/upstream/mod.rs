@@ -11,6 +11,7 @@ pub mod body;
 pub mod breaker;
 pub mod client;
 pub mod objects;
+mod servers;
 pub mod tls;
 
 pub use body::Body;

@@ -6,6 +6,7 @@ use super::{Rule, Stop, Work, no};
 use crate::trust::certificate::{ALT_NAMES, AltName, Certificate, NameConstraints};
 use crate::trust::name;
 
+const COMMON_NAME: &str = "2.5.4.3";
 const EMAIL_ATTRIBUTE: &str = "1.2.840.113549.1.9.1";
 
 /// Every name of every certificate must lie within the constraints of all authorities above it.
@@ -174,30 +175,66 @@ pub(super) fn are_well_formed(certificate: &Certificate) -> bool {
     })
 }
 
-/// Whether a certificate may speak for a host, by its alternative names only: the common name counts for nothing.
+/// Whether a certificate may speak for a host (RFC 9525 §6): by its alternative names only, and its common name must not say
+/// something else.
 ///
 /// `host` is a DNS name or an IP address. A wildcard is the whole leftmost label and stands for exactly one label.
 pub fn speaks_for(certificate: &Certificate, host: &str) -> bool {
     let names = &certificate.extensions.alt_names;
-    if let Ok(address) = host.parse::<IpAddr>() {
-        let octets = match address {
-            IpAddr::V4(v4) => v4.octets().to_vec(),
-            IpAddr::V6(v6) => v6.octets().to_vec(),
-        };
-        return names.iter().any(|n| *n == AltName::Ip(octets.clone()));
+    let named = match host.parse::<IpAddr>() {
+        Ok(address) => names.contains(&AltName::Ip(octets(address))),
+        Err(_) => is_host(host) && names.iter().any(|n| matches!(n, AltName::Dns(name) if stands_for(name, host))),
+    };
+    let attributes = name::attributes(certificate.subject());
+    named && !attributes.iter().any(|a| a.oid == COMMON_NAME && misleads(&a.value, names))
+}
+
+fn stands_for(name: &str, host: &str) -> bool {
+    match name.strip_prefix("*.") {
+        // A wildcard right under a top-level domain would speak for everybody there.
+        Some(rest) => {
+            rest.contains('.') && host.split_once('.').is_some_and(|(_, below)| below.eq_ignore_ascii_case(rest))
+        }
+        None => name.eq_ignore_ascii_case(host),
     }
-    is_host(host)
-        && names.iter().any(|n| match n {
-            AltName::Dns(name) => match name.strip_prefix("*.") {
-                // A wildcard right under a top-level domain would speak for everybody there.
-                Some(rest) => {
-                    rest.contains('.')
-                        && host.split_once('.').is_some_and(|(_, below)| below.eq_ignore_ascii_case(rest))
-                }
-                None => name.eq_ignore_ascii_case(host),
-            },
+}
+
+/// Whether a common name that reads as a host is an alternative name in another spelling, or an internationalised name that is
+/// none of them: two programs take it for two hosts. Public authorities may write neither (CA/Browser Forum, Baseline
+/// Requirements §7.1.4.3). Any other text is a name of the organisation, which says nothing about hosts.
+fn misleads(common_name: &str, names: &[AltName]) -> bool {
+    let spelled = |name: &AltName| match name {
+        AltName::Dns(name) => name == common_name,
+        AltName::Ip(octets) => address(octets).is_some_and(|a| a.to_string() == common_name),
+        _ => false,
+    };
+    if names.iter().any(spelled) {
+        return false;
+    }
+    let meant = common_name.parse().ok().or_else(|| {
+        let digits = common_name.strip_prefix("0x").or_else(|| common_name.strip_prefix("0X"))?;
+        u32::from_str_radix(digits, 16).ok().map(|number| IpAddr::from(number.to_be_bytes()))
+    });
+    let internationalised =
+        is_host(common_name) && common_name.to_ascii_lowercase().split('.').any(|l| l.starts_with("xn--"));
+    internationalised
+        || names.iter().any(|name| match name {
+            AltName::Dns(name) => name.eq_ignore_ascii_case(common_name),
+            AltName::Ip(own) => meant.is_some_and(|address| *own == octets(address)),
             _ => false,
         })
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    }
+}
+
+fn address(octets: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
 }
 
 #[cfg(test)]
@@ -251,5 +288,34 @@ mod tests {
         ] {
             assert!(within(&name, &base, true).is_err(), "{name:?} {base:?}");
         }
+    }
+
+    #[test]
+    fn common_names_that_say_something_else() {
+        let names = [
+            AltName::Dns("gw.gov.cn".into()),
+            AltName::Ip(vec![192, 168, 1, 1]),
+            AltName::Ip(octets("2001:db8::1".parse().unwrap())),
+        ];
+        for (common_name, misleading) in [
+            ("gw.gov.cn", false),
+            ("GW.gov.cn", true),
+            ("192.168.1.1", false),
+            ("0xC0A80101", true),
+            ("0XC0A80101", true),
+            ("0xC0A80102", false), // another address, which is not claimed
+            ("2001:db8::1", false),
+            ("2001:DB8::1", true),
+            ("2001:0db8:0000:0000:0000:0000:0000:0001", true),
+            ("xn--n3h.cn", true),
+            ("a.XN--n3h.cn", true),
+            ("other.gov.cn", false), // says nothing: only alternative names count
+            ("某县政务服务数据管理局", false),
+            ("gw-440305", false),
+            ("", false),
+        ] {
+            assert_eq!(misleads(common_name, &names), misleading, "{common_name}");
+        }
+        assert!(!misleads("xn--n3h.cn", &[AltName::Dns("xn--n3h.cn".into())]));
     }
 }
