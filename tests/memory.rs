@@ -117,10 +117,14 @@ fn resident_memory_is_bounded() {
     let reference = "<Reference FileRef='/a'><CheckValue>AAAA</CheckValue></Reference>";
     let references = |n: usize| (0..n).map(|n| reference.replace("/a", &format!("/{n}"))).collect::<String>();
     let none = |_: &mut Writer<File>| {};
+    let far = format!("/{}", "n".repeat(900));
+    let named = |n: usize| (0..n).map(|n| reference.replace("/a", &format!("{far}{n}"))).collect::<String>();
     for (name, references, more, stdin, code) in [
         ("256 MiB", references(1), &big as &dyn Fn(&mut Writer<File>), false, "SIGNED_VALUE_DER"),
         ("256 MiB through a pipe", references(1), &big, true, "SIGNED_VALUE_DER"),
         ("long names", references(1), &long, false, "SIGNED_VALUE_DER"),
+        ("2 MiB of names", named(2_300), &none, false, "SIGNED_VALUE_DER"),
+        ("4 MiB of names", named(4_300), &none, false, "SIG_TOO_MANY"),
         ("20,000 references", references(20_000), &none, false, "SIGNED_VALUE_DER"),
         ("only elements", "<a/>".repeat(1_000_000), &none, false, "XML_TOO_BIG"),
     ] {

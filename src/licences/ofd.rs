@@ -10,6 +10,7 @@ use std::collections::HashSet;
 
 use base64::Engine;
 
+use super::report::short_names;
 use super::verdict::{Finding, SubIndication};
 use crate::formats::xml::{self, Element, XmlError};
 use crate::formats::zip::{Archive, Source};
@@ -300,6 +301,7 @@ pub fn signature_xml(
     };
     let text = |name| info.field(name).map_err(bad).map(|t| t.map(str::to_owned));
     let (mut references, mut findings, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+    let mut octets = 0;
     for reference in list.all("Reference") {
         let loc = reference.field("FileRef").map_err(bad)?.unwrap_or_default();
         let value = reference.field("CheckValue").map_err(bad)?.unwrap_or_default();
@@ -315,6 +317,8 @@ pub fn signature_xml(
                 continue;
             }
         };
+        octets += name.len();
+        short_names(octets)?;
         if !seen.insert(name.clone()) {
             findings.push(Finding::format(5, "REF_DUPLICATE", shown(&name)));
             continue;

@@ -148,6 +148,19 @@ const COVERED: usize = 48 << 10;
 /// Most octets of the names of these files: a name may take a thousand, and is held some times over until all is told.
 const NAMES: usize = 2 << 20;
 
+/// Fails where one signature's references have names of more than [`NAMES`] octets.
+pub(super) fn short_names(octets: usize) -> Result<(), Finding> {
+    if octets > NAMES { Err(too_many(long_names())) } else { Ok(()) }
+}
+
+fn long_names() -> String {
+    format!("more than {NAMES} octets of names in references")
+}
+
+fn too_many(detail: String) -> Finding {
+    Finding::doubt(5, "SIG_TOO_MANY", SubIndication::SigConstraintsFailure, detail)
+}
+
 /// Fails beyond [`SIGNATURES`].
 pub(super) fn few_signatures(number: usize) -> Result<(), Finding> {
     let detail = || format!("{number} listed, at most {SIGNATURES}");
@@ -175,9 +188,9 @@ impl FewCovered {
         let detail = match (self.files > COVERED, self.octets > NAMES) {
             (false, false) => return Ok(()),
             (true, _) => format!("more than {COVERED} references"),
-            (false, true) => format!("more than {NAMES} octets of names in references"),
+            (false, true) => long_names(),
         };
-        Err(Finding::doubt(5, "SIG_TOO_MANY", SubIndication::SigConstraintsFailure, detail))
+        Err(too_many(detail))
     }
 }
 
