@@ -70,7 +70,7 @@ enum Command {
 
 pub fn run(args: AuditArgs) -> ExitCode {
     let done = match args.command {
-        Command::Verify(args) => verify::run(&args),
+        Command::Verify(args) => verify::run(&args).inspect_err(|problem| verify::told(&args, problem, UNDECIDABLE)),
         Command::Export(args) => export::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Search(args) => search::run(&args),
         Command::Index(args) => index::run(&args),

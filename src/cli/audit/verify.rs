@@ -119,6 +119,14 @@ pub(super) fn run(args: &VerifyArgs) -> Result<ExitCode, String> {
     tell(&text, report.exit_code())
 }
 
+/// Where there can be no report, a script reads on its line of output why.
+pub(super) fn told(args: &VerifyArgs, problem: &str, exit_code: u8) {
+    if args.json {
+        let report = serde_json::json!({ "exit_code": exit_code, "error": problem });
+        let _ = writeln!(std::io::stdout(), "{report:#}");
+    }
+}
+
 /// Several logs: each on its own, then what they say of each other.
 fn set(args: &VerifyArgs, policy: Option<Pinned>) -> Result<ExitCode, String> {
     if args.state.is_some() || args.since.is_some() {
