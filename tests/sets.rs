@@ -165,6 +165,10 @@ fn what_an_auditor_asks_is_asked() {
         let done = tools::tongban(&[&["audit", "verify", &path("log")], &more[..]].concat());
         assert_eq!(done.status.code(), Some(exit), "{more:?}: {}", tools::text(&done));
         assert!(tools::text(&done).contains(says), "{more:?}: {}", tools::text(&done));
+        // A command line that cannot be read is no question yet.
+        if says.starts_with("the key of a witness") {
+            continue;
+        }
         let done = tools::tongban(&[&["audit", "verify", &path("log"), "--json"], &more[..]].concat());
         let report: serde_json::Value = serde_json::from_slice(&done.stdout).expect("a script reads an object");
         assert_eq!(report["exit_code"], exit, "{more:?}");
