@@ -4,6 +4,7 @@
 //!  chain ─▶ WebPkiServerVerifier (path, name, lists) ─▶ trust::path (profile of TLS) ─▶ trust::path::speaks_for ─▶ handshake
 //! ```
 
+use std::fmt;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -20,14 +21,21 @@ use crate::trust::path::{PathError, Purpose, Question, Revocation, judge, speaks
 use crate::trust::suite::Strengths;
 
 /// What is wrong with a server's certificate that the library takes.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 enum Wrong {
     #[error("the server's certificate cannot be read")]
     Unreadable,
     #[error("the server's certificate: {0}")]
     Path(#[from] PathError),
-    #[error("the server's certificate does not speak for {0}, or its common name says something else")]
+    #[error("the server's certificate does not speak for {0}, or its common name reads as another host")]
     Name(String),
+}
+
+/// The library shows a verifier's errors in this form, to whoever runs the gateway.
+impl fmt::Debug for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
 }
 
 /// Asks the library first, then the stricter profile. Revocation lists are the library's.
@@ -54,8 +62,13 @@ impl Servers {
     }
 
     /// What the library leaves to us.
-    fn judge(&self, chain: &[CertificateDer<'_>], name: &ServerName<'_>, now: UnixTime) -> Result<(), Wrong> {
-        let [leaf, others @ ..] = chain else { return Err(Wrong::Unreadable) };
+    fn judge(
+        &self,
+        leaf: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<(), Wrong> {
         let leaf = Certificate::parse(leaf).map_err(|_| Wrong::Unreadable)?;
         judge(&Question {
             leaf: &leaf,
@@ -83,8 +96,7 @@ impl ServerCertVerifier for Servers {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let held = self.library.verify_server_cert(leaf, others, name, stapled, now)?;
-        let chain: Vec<_> = std::iter::once(leaf).chain(others).cloned().collect();
-        self.judge(&chain, name, now)
+        self.judge(leaf, others, name, now)
             .map_err(|wrong| rustls::Error::from(CertificateError::Other(OtherError(Arc::new(wrong)))))?;
         Ok(held)
     }
@@ -163,6 +175,8 @@ mod tests {
             let leaf = certificate(&issuer, &subject, &leaf_key.public_key().to_spki(), purpose, from, to).unwrap();
             let said = asked(&servers, &[CertificateDer::from(leaf)], host, at_s);
             assert_eq!(said.is_ok(), believed, "{common_name} {purpose:?} {host}: {said:?}");
+            let is_ours = said.as_ref().is_err_and(|e| e.to_string().contains("common name reads as another host"));
+            assert_eq!(is_ours, ["GW.gov.cn", "xn--n3h.cn"].contains(&common_name), "{common_name}: {said:?}");
         }
     }
 
