@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::ofd::{self, Kind, Listed, SignatureXml, shown};
 use super::package::Package;
 use super::profile::Profile;
-use super::report::{FewCovered, SignatureVerdict};
+use super::report::SignatureVerdict;
 use super::seals;
 use super::ses::{self, SealSignature};
 use super::signed_data;
@@ -116,8 +116,6 @@ fn references<S: Source>(
     xml: &SignatureXml,
     verdict: &mut SignatureVerdict,
 ) -> Result<(), Finding> {
-    // Before any of them is covered: the names are there already.
-    FewCovered::default().add(xml.references.iter().map(|reference| &reference.file), 1)?;
     let method = xml.check_method.as_deref().unwrap_or_default();
     let algorithm = match suite::check_method(method) {
         CheckMethod::Known(algorithm) => algorithm,
