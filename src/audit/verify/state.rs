@@ -9,7 +9,8 @@
 //!  · number of intents 8 · (leaf 32 · index 8 · time 8) … those still open
 //!  · SHA-256 of everything before 32
 //! ```
-//! Integers are little-endian. "TBVERIFY2\n", of a version before, has neither time-stamp nor set. The file is the auditor's own: the digest guards against accidents, not against people.
+//! Integers are little-endian. "TBVERIFY2\n", of a version before, has neither time-stamp nor set. The file is the auditor's own: the
+//! digest guards against accidents, not against people.
 
 use crate::audit::FastMap;
 use crate::audit::Pseudonym;
